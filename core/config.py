@@ -1,0 +1,61 @@
+"""Settings: the only reader of the environment. Every setting of every process is a field here."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an operator may set, each by an environment variable of the same name in capitals.
+
+    Durations are seconds, sizes bytes, unless the name says otherwise.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, frozen=True)
+
+    app_env: Literal["development", "production"] = "development"
+    host: str = "127.0.0.1"
+    port: int = Field(default=3001, ge=1, le=65532)
+    data_dir: Path = Path(".data")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    admin_api_key: SecretStr | None = None
+    llm_encryption_key: SecretStr | None = None
+
+    mongodb_uri: str | None = Field(default=None, description="unset: the embedded server on PORT + 2")
+    mongodb_database: str = "vutler"
+    redis_url: str | None = Field(default=None, description="unset: the embedded server on PORT + 1")
+
+    lease_s: float = Field(default=15, gt=0, description="a worker process silent for this long is dead")
+    beat_s: float = Field(default=5, gt=0, description="how often a worker process renews its lease")
+    worker_grace_s: float = Field(default=20, ge=0, description="what SIGTERM leaves running jobs")
+    job_timeout_s: float = Field(default=600, gt=0, description="a job that takes longer has failed")
+
+    @property
+    def production(self) -> bool:
+        return self.app_env == "production"
+
+    @cached_property
+    def redis_address(self) -> str:
+        """The Redis to use: the one that was given, or the embedded one."""
+        return self.redis_url or f"redis://127.0.0.1:{self.port + 1}/0"
+
+    @cached_property
+    def mongodb_address(self) -> str:
+        """The MongoDB to use: the one that was given, or the embedded one.
+
+        The embedded server slows down without end under retryWrites (529 to 71 operations a second in
+        three minutes); writes that may be lost are repeated by `core.store.repeat` either way.
+        """
+        embedded = f"mongodb://127.0.0.1:{self.port + 2}/?directConnection=true&retryWrites=false"
+        return self.mongodb_uri or embedded
+
+    @property
+    def sandbox_url(self) -> str:
+        """Where `make run` keeps the sandbox provider: a demo without a key, on PORT + 3."""
+        return f"http://127.0.0.1:{self.port + 3}/v1"

@@ -1,0 +1,80 @@
+"""Accepting a job: one journaled insert is the promise; the message only makes it quick."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import redis
+import structlog
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from core.errors import Conflict, IdempotencyMismatch
+from core.ids import new_id, utcnow
+from core.jobs.model import Draft, Idempotency, born
+from core.services import Send
+from core.store.repeat import insert_once
+
+Document = dict[str, Any]
+
+REMEMBERED = timedelta(hours=24)
+FOREVER = frozenset({"retry"})
+
+log = structlog.get_logger(__name__)
+
+
+def accept(db: Database[Document], send: Send, draft: Draft) -> tuple[Document, bool]:
+    """Keep the job and send its id; the job, and whether it was made by this call.
+
+    The same idempotency key and body within 24 hours gives the same job. Raises `IdempotencyMismatch` for
+    another body, `PyMongoError` when the store is away. Redis being away changes nothing but the speed: the
+    document is the outbox.
+    """
+    job = born(draft, new_id(), utcnow())
+    for _ in range(3):
+        try:
+            insert_once(db.jobs, job)
+        except DuplicateKeyError:
+            earlier = _earlier(db, draft)
+            if earlier is not None:
+                return earlier, False
+        else:
+            enqueue(send, job)
+            return job, True
+    raise Conflict("this Idempotency-Key is being used by several requests at once; try again")
+
+
+def enqueue(send: Send, job: Document) -> bool:
+    """Send a job's id; False when Redis is away: the reconciler sends it again later."""
+    try:
+        send(job["queue"], job["_id"])
+    except redis.RedisError as error:
+        log.warning("job.not_sent", job_id=job["_id"], error=type(error).__name__)
+        return False
+    return True
+
+
+def _earlier(db: Database[Document], draft: Draft) -> Document | None:
+    """The job that holds this idempotency key; None when it is free (again)."""
+    mark = draft.idempotency
+    if mark is None:
+        return None
+    held = {
+        "workspace_id": draft.workspace_id,
+        "idempotency.route": mark.route,
+        "idempotency.key": mark.key,
+    }
+    job = db.jobs.find_one(held)
+    if job is None:
+        return None
+    if mark.route not in FOREVER and job["created_at"] < utcnow() - REMEMBERED:
+        db.jobs.update_one({"_id": job["_id"]}, {"$unset": {"idempotency": ""}})
+        return None
+    _same_body(job, mark)
+    return job
+
+
+def _same_body(job: Document, mark: Idempotency) -> None:
+    if job["idempotency"]["hash"] != mark.hash:
+        raise IdempotencyMismatch("this Idempotency-Key was used with another body less than 24 hours ago")

@@ -1,0 +1,93 @@
+"""Claim, finish, hand back: the three compare-and-sets through which a worker owns a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo.database import Database
+
+from core.ids import new_token, utcnow
+from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending
+from core.store.repeat import update_once
+
+Document = dict[str, Any]
+
+
+def claim(db: Database[Document], job_id: str, owner: str) -> Document | None:
+    """Make a queued job this process's; the job as claimed, or None: somebody got there first.
+
+    The claim's own random token is the fence: whatever is written for this claim is filtered by it.
+    """
+    job = db.jobs.find_one({"_id": job_id})
+    if job is None or job["status"] != QUEUED:
+        return None
+    changes = {"status": RUNNING, "owner": owner, "token": new_token(), "started_at": utcnow()}
+    won = update_once(
+        db.jobs,
+        {"_id": job_id, "status": QUEUED, "attempt": job["attempt"]},
+        {"$set": changes, "$inc": {"attempt": 1}},
+        was_mine=lambda found: found["token"] == changes["token"],
+    )
+    return {**job, **changes, "attempt": job["attempt"] + 1} if won else None
+
+
+def finish(
+    db: Database[Document],
+    job: Document,
+    *,
+    status: str,
+    calls: list[Document],
+    result: Document | None = None,
+    error: Document | None = None,
+) -> bool:
+    """End a job that this claim owns, in one write. False: somebody else owns it, nothing was changed."""
+    return update_once(
+        db.jobs,
+        {"_id": job["_id"], "status": RUNNING, "token": job["token"]},
+        ending(
+            job,
+            status=status,
+            now=utcnow(),
+            result=result,
+            error=error,
+            calls=job["calls"] + calls,
+            token=job["token"],
+        ),
+        was_mine=lambda found: found["token"] == job["token"] and found["status"] in DONE,
+    )
+
+
+def hand_back(db: Database[Document], job: Document, calls: list[Document]) -> bool:
+    """Return a job that could not be finished before this process stops; not counted as a lost owner.
+
+    A job whose cancellation was asked for ends here instead. False: somebody else owns it.
+    """
+    mine = {"_id": job["_id"], "status": RUNNING, "token": job["token"]}
+    returned = {"attempt": job["attempt"], "owner": job["owner"], "at": utcnow()}
+    back = update_once(
+        db.jobs,
+        {**mine, "cancel_requested": False},
+        {
+            "$set": {
+                "status": QUEUED,
+                "owner": None,
+                "token": None,
+                "send_after": utcnow(),
+                "calls": job["calls"] + calls,
+            },
+            "$push": {"handed_back": returned},
+        },
+        was_mine=lambda found: any(r["attempt"] == job["attempt"] for r in found.get("handed_back", [])),
+    )
+    return back or finish(db, job, status=CANCELLED, calls=calls)
+
+
+def note_unkept(db: Database[Document], job: Document, calls: list[Document]) -> None:
+    """Keep the calls of a claim that lost its job: outside the bill, inside the audit."""
+    if not calls:
+        return
+    unkept = {"attempt": job["attempt"], "owner": job["owner"], "calls": calls}
+    db.jobs.update_one(
+        {"_id": job["_id"], "unkept.attempt": {"$ne": job["attempt"]}},
+        {"$push": {"unkept": unkept}, "$set": {"meter": "due"}, "$inc": {"meter_rev": 1}},
+    )

@@ -1,0 +1,76 @@
+"""What a user may do to a job: cancel it, run it again, erase what was said in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from pymongo.database import Database
+
+from core.errors import Conflict, NotFound
+from core.ids import utcnow
+from core.jobs import signals
+from core.jobs.accept import accept
+from core.jobs.model import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Draft, ending
+from core.services import Send
+
+Document = dict[str, Any]
+
+ERASED = {"request": None, "result.message": None, "plan.agent": None}
+
+
+def cancel(db: Database[Document], client: redis.Redis, job: Document) -> Document:
+    """End a queued job now, ask a running job's worker to end it; the job as it is then.
+
+    Raises `Conflict` for a job that is done already.
+    """
+    for _ in range(5):
+        if job["status"] in DONE:
+            raise Conflict(f"the job is {job['status']} already")
+        if job["status"] == QUEUED:
+            matching = {"_id": job["_id"], "status": QUEUED, "attempt": job["attempt"]}
+            update = ending(job, status=CANCELLED, now=utcnow())
+            channel: str | bytes = signals.CHANGED
+        else:
+            matching = {"_id": job["_id"], "status": RUNNING, "token": job["token"]}
+            update = {"$set": {"cancel_requested": True}}
+            channel = signals.process_channel(job["owner"])
+        moved = db.jobs.update_one(matching, update).matched_count != 1
+        job = _again(db, job["_id"])
+        if not moved:
+            signals.publish(client, channel, job["_id"])
+            return job
+    raise Conflict("the job changes hands just now; try again")
+
+
+def retry(db: Database[Document], send: Send, job: Document, draft: Draft) -> tuple[Document, bool]:
+    """Run a failed or cancelled job again as a new one, made of `draft` (today's configuration).
+
+    A second retry gives the first one's job. Raises `Conflict` when there is nothing to run again.
+    """
+    check_retry(job)
+    return accept(db, send, draft)
+
+
+def check_retry(job: Document) -> None:
+    """Raises `Conflict` unless the job ended badly and its content is still there."""
+    if job["status"] not in (FAILED, CANCELLED):
+        raise Conflict(f"only a failed or cancelled job can be run again; this one is {job['status']}")
+    if job["request"] is None:
+        raise Conflict("the content of this job was erased")
+
+
+def erase_content(db: Database[Document], client: redis.Redis, job: Document) -> None:
+    """Erase prompt, output and events of a job that is done; its accounting stays. Safe to repeat."""
+    if job["status"] not in DONE:
+        raise Conflict(f"the job is {job['status']}; cancel it first")
+    erased = {k: v for k, v in ERASED.items() if not k.startswith("result") or job["result"]}
+    db.jobs.update_one({"_id": job["_id"]}, {"$set": {**erased, "content_erased_at": utcnow()}})
+    client.delete(f"vutler:events:{job['_id']}")
+
+
+def _again(db: Database[Document], job_id: str) -> Document:
+    job = db.jobs.find_one({"_id": job_id})
+    if job is None:
+        raise NotFound(f"no job {job_id}")
+    return job

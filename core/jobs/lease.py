@@ -1,0 +1,62 @@
+"""The lease of a process: one document with a beat that is raised while the process lives.
+
+Nobody compares clocks: a process is dead when its beat has stood still for a whole lease before the eyes of
+the reconciler, which then says so in the document. A process that finds itself declared dead ends itself.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from pymongo.database import Database
+
+from core.ids import new_id, utcnow
+from core.store.repeat import insert_once, update_once
+
+Document = dict[str, Any]
+
+
+def register(db: Database[Document], *, role: str, queues: list[str], slots: int, version: str) -> str:
+    """Enter this process among the living; its id."""
+    process = {
+        "_id": new_id(),
+        "role": role,
+        "queues": queues,
+        "slots": slots,
+        "version": version,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "started_at": utcnow(),
+        "renewed_at": utcnow(),
+        "beat": 0,
+        "dead": False,
+        "stopped_at": None,
+    }
+    insert_once(db.processes, process)
+    return str(process["_id"])
+
+
+def renew(db: Database[Document], process_id: str) -> bool:
+    """Raise the beat. False: this process was declared dead (or forgotten) and must end."""
+    alive = {"_id": process_id, "dead": False}
+    beat = {"$inc": {"beat": 1}, "$set": {"renewed_at": utcnow()}}
+    return db.processes.update_one(alive, beat).matched_count == 1
+
+
+def retire(db: Database[Document], process_id: str) -> None:
+    """Leave in good order: whatever this process still owns may be taken at once."""
+    db.processes.update_one(
+        {"_id": process_id, "dead": False}, {"$set": {"dead": True, "stopped_at": utcnow()}}
+    )
+
+
+def declare_dead(db: Database[Document], process_id: str, beat: int) -> bool:
+    """Say that a process is dead, unless its beat has moved since."""
+    return update_once(
+        db.processes,
+        {"_id": process_id, "beat": beat, "dead": False},
+        {"$set": {"dead": True, "declared_dead_at": utcnow()}},
+        was_mine=lambda found: bool(found["dead"]),
+    )

@@ -1,0 +1,126 @@
+"""The job document: its states, how it is born, and what its end looks like. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+Document = dict[str, Any]
+
+QUEUED, RUNNING = "queued", "running"
+SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
+DONE = frozenset({SUCCEEDED, FAILED, CANCELLED})
+STATUSES = (QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED)
+
+CHAT_QUEUE, ISOLATION_QUEUE = "chat", "isolation"
+QUEUES = (CHAT_QUEUE, ISOLATION_QUEUE)
+
+FIRST_RESEND = timedelta(seconds=10)
+LONGEST_RESEND = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Idempotency:
+    """A client's key on a route, and the SHA-256 of the body it came with."""
+
+    route: str
+    key: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A job about to be accepted. `request` is the validated body, `plan` all that a worker will need."""
+
+    kind: str
+    workspace_id: str
+    agent_id: str | None
+    request: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    created_by: str
+    request_id: str
+    queue: str = CHAT_QUEUE
+    idempotency: Idempotency | None = None
+    callback_url: str | None = None
+    retry_of: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def born(draft: Draft, job_id: str, now: datetime) -> Document:
+    """The document of a job that was just accepted."""
+    job: Document = {
+        "_id": job_id,
+        "kind": draft.kind,
+        "queue": draft.queue,
+        "status": QUEUED,
+        "workspace_id": draft.workspace_id,
+        "agent_id": draft.agent_id,
+        "attempt": 0,
+        "owner": None,
+        "token": None,
+        "created_at": now,
+        "started_at": None,
+        "finished_at": None,
+        "send_after": now + FIRST_RESEND,
+        "sends": 1,
+        "cancel_requested": False,
+        "created_by": draft.created_by,
+        "request_id": draft.request_id,
+        "request": dict(draft.request),
+        "plan": dict(draft.plan),
+        "metadata": dict(draft.metadata),
+        "result": None,
+        "error": None,
+        "calls": [],
+        "meter_rev": 0,
+    }
+    if draft.idempotency:
+        job["idempotency"] = vars(draft.idempotency).copy()
+    if draft.callback_url:
+        job["callback_url"] = draft.callback_url
+    if draft.retry_of:
+        job["retry_of"] = draft.retry_of
+    return job
+
+
+def ending(
+    job: Document,
+    *,
+    status: str,
+    now: datetime,
+    result: Document | None = None,
+    error: Document | None = None,
+    calls: list[Document] | None = None,
+    token: str | None = None,
+) -> Document:
+    """The update that ends a job: its outcome, its calls for the meter, and no sealed key any more.
+
+    `token`: the fence of the claim that ends it; it stays on the document as the proof of who did.
+    """
+    calls = job["calls"] if calls is None else calls
+    changes: Document = {
+        "status": status,
+        "finished_at": now,
+        "owner": None,
+        "token": token,
+        "result": result,
+        "error": error,
+        "calls": calls,
+        "plan": without_keys(job["plan"]),
+    }
+    if calls:
+        changes["meter"] = "due"
+    return {"$set": changes, "$inc": {"meter_rev": 1}}
+
+
+def without_keys(plan: Mapping[str, Any]) -> Document:
+    """The plan with its sealed keys removed."""
+    targets = [{**target, "sealed": None} for target in plan.get("targets", [])]
+    return {**plan, "targets": targets} if targets else dict(plan)
+
+
+def resend_delay(sends: int) -> timedelta:
+    """How long to wait before a queued job that was sent `sends` times is sent again."""
+    return min(FIRST_RESEND * (1 << min(sends, 10)), LONGEST_RESEND)

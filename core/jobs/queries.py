@@ -1,0 +1,43 @@
+"""Reading jobs: one, or a page of them, always within a workspace."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from pymongo.database import Database
+
+from core.errors import NotFound
+from core.store import pages
+
+Document = dict[str, Any]
+
+
+def get(db: Database[Document], workspace_id: str, job_id: str) -> Document:
+    """Raises `NotFound`, also for another workspace's job."""
+    job = db.jobs.find_one({"_id": job_id})
+    if job is None or job["workspace_id"] != workspace_id:
+        raise NotFound(f"no job {job_id}")
+    return job
+
+
+def page(
+    db: Database[Document],
+    workspace_id: str,
+    *,
+    kind: str | None = None,
+    status: str | None = None,
+    agent_id: str | None = None,
+    q: str | None = None,
+    since: datetime | None = None,
+    limit: int = pages.DEFAULT_LIMIT,
+    cursor: str | None = None,
+) -> tuple[list[Document], str | None]:
+    """Jobs newest first, and the next page's cursor. `q` is found in ids and errors."""
+    wanted: Document = {"workspace_id": workspace_id}
+    wanted |= {k: v for k, v in {"kind": kind, "status": status, "agent_id": agent_id}.items() if v}
+    if q:
+        found = {"$regex": re.escape(q), "$options": "i"}
+        wanted["$or"] = [{field: found} for field in ("_id", "request_id", "error.detail", "error.code")]
+    return pages.page(db.jobs, wanted, limit=limit, cursor=cursor, since=since)

@@ -1,0 +1,179 @@
+"""Reconcile: puts right what dead processes, lost messages and outages left behind. Run by the leader alone.
+
+Mending lost messages must not depend on messages: all of this reads MongoDB only, and asks Redis no more
+than how long a queue is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from pymongo import UpdateOne
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from core.errors import JobFailed
+from core.ids import utcnow
+from core.jobs import lease
+from core.jobs.accept import enqueue
+from core.jobs.model import (
+    CANCELLED,
+    FAILED,
+    ISOLATION_QUEUE,
+    QUEUED,
+    QUEUES,
+    RUNNING,
+    ending,
+    resend_delay,
+)
+from core.services import Send
+from core.store.repeat import update_once
+
+Document = dict[str, Any]
+
+RESENT_A_TICK = 200
+ISOLATED_FROM = 2
+QUARANTINED_FROM = 3
+
+log = structlog.get_logger(__name__)
+
+
+class Reconciler:
+    """One tick after another; between them it remembers only which beats it has seen stand still.
+
+    `queue_length(queue)`: how many messages wait in Redis; raises `redis.RedisError` when it is away.
+    `ended(job_id)`: wakes whoever watches a job.
+    """
+
+    def __init__(
+        self,
+        db: Database[Document],
+        send: Send,
+        *,
+        queue_length: Callable[[str], int],
+        ended: Callable[[str], None],
+        lease_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.db = db
+        self.send = send
+        self.queue_length = queue_length
+        self.ended = ended
+        self.lease_s = lease_s
+        self.monotonic = monotonic
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._last_tick: float | None = None
+
+    def tick(self) -> Document:
+        """Mend once; what was done, by name."""
+        self._forget_after_a_break()
+        try:
+            declared = self._declare_dead()
+            taken = self._take_up_orphans()
+            self._last_tick = self.monotonic()
+        except PyMongoError:
+            self._seen.clear()
+            raise
+        return {"declared_dead": declared, "taken_up": taken, "resent": self._resend()}
+
+    def _forget_after_a_break(self) -> None:
+        """After an outage, or a sleep of our own, every process gets a whole lease to show itself again."""
+        if self._last_tick is None or self.monotonic() - self._last_tick > self.lease_s / 2:
+            self._seen.clear()
+
+    def _declare_dead(self) -> int:
+        declared = 0
+        now = self.monotonic()
+        alive = {p["_id"]: p["beat"] for p in self.db.processes.find({"dead": False}, {"beat": 1})}
+        self._seen = {pid: seen for pid, seen in self._seen.items() if pid in alive}
+        for process_id, beat in alive.items():
+            last_beat, since = self._seen.get(process_id, (None, now))
+            if beat != last_beat:
+                self._seen[process_id] = (beat, now)
+            elif now - since > self.lease_s and lease.declare_dead(self.db, process_id, beat):
+                declared += 1
+                log.warning("process.declared_dead", process_id=process_id)
+        return declared
+
+    def _take_up_orphans(self) -> int:
+        """Jobs whose owner is not among the living go back to the queue, or to their end."""
+        living = [p["_id"] for p in self.db.processes.find({"dead": False}, {"_id": 1})]
+        orphans = list(self.db.jobs.find({"status": RUNNING, "owner": {"$nin": living}}))
+        if not orphans:
+            return 0
+        # A process may have registered, and claimed, between the two reads above.
+        newborn = {
+            owner
+            for owner in {job["owner"] for job in orphans}
+            if self.db.processes.find_one({"_id": owner, "dead": False}, {"_id": 1})
+        }
+        return sum(self._take_up(job) for job in orphans if job["owner"] not in newborn)
+
+    def _take_up(self, job: Document) -> bool:
+        lost = {"attempt": job["attempt"], "owner": job["owner"], "lost_at": utcnow()}
+        update = self._after_loss(job, losses=len(job.get("lost", [])) + 1)
+        update["$push"] = {"lost": lost}
+        token = job["token"]
+        done = update_once(
+            self.db.jobs,
+            {"_id": job["_id"], "status": RUNNING, "token": token, "attempt": job["attempt"]},
+            update,
+            was_mine=lambda found: any(x["attempt"] == job["attempt"] for x in found.get("lost", [])),
+        )
+        if not done:
+            return False
+        changed = update["$set"]
+        log.warning("job.owner_lost", job_id=job["_id"], owner=job["owner"], status=changed["status"])
+        if changed["status"] == QUEUED:
+            enqueue(self.send, {**job, **changed})
+        else:
+            self.ended(job["_id"])
+        return True
+
+    def _after_loss(self, job: Document, *, losses: int) -> Document:
+        if job["cancel_requested"]:
+            return ending(job, status=CANCELLED, now=utcnow())
+        if job["plan"].get("on_worker_loss") == "fail":
+            error = JobFailed("its worker was lost; its agent says not to run it again", code="worker_lost")
+            return ending(job, status=FAILED, now=utcnow(), error=error.as_dict())
+        if losses >= QUARANTINED_FROM:
+            error = JobFailed(f"{losses} workers were lost while they ran this job", code="quarantined")
+            return ending(job, status=FAILED, now=utcnow(), error=error.as_dict())
+        queue = ISOLATION_QUEUE if losses >= ISOLATED_FROM else job["queue"]
+        again = {"status": QUEUED, "owner": None, "token": None, "queue": queue, "send_after": utcnow()}
+        return {"$set": {**again, "sends": 0}}
+
+    def _resend(self) -> int:
+        """Send queued jobs again whose message seems lost; none while Redis holds as many as are queued."""
+        overdue = list(
+            self.db.jobs.find(
+                {"status": QUEUED, "send_after": {"$lte": utcnow()}}, {"queue": 1, "sends": 1}
+            ).limit(RESENT_A_TICK)
+        )
+        if not overdue:
+            return 0
+        backlog = {queue: self._backlogged(queue) for queue in QUEUES}
+        sent = []
+        for job in overdue:
+            if backlog.get(job["queue"]):
+                continue
+            if not enqueue(self.send, job):
+                break
+            sent.append(job)
+        if sent:
+            self.db.jobs.bulk_write([_sent_again(job) for job in sent], ordered=False)
+        return len(sent)
+
+    def _backlogged(self, queue: str) -> bool:
+        waiting = self.queue_length(queue)
+        return waiting > 0 and waiting >= self.db.jobs.count_documents({"status": QUEUED, "queue": queue})
+
+
+def _sent_again(job: Document) -> UpdateOne:
+    return UpdateOne(
+        {"_id": job["_id"], "status": QUEUED},
+        {"$set": {"send_after": utcnow() + resend_delay(job["sends"])}, "$inc": {"sends": 1}},
+    )

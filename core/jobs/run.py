@@ -1,0 +1,192 @@
+"""Running a job: claim it, do its work where it can be ended, finish it once. The story of a worker."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+from pymongo.errors import AutoReconnect, PyMongoError
+
+from core.errors import JobFailed, Problem
+from core.jobs import signals
+from core.jobs.accept import enqueue
+from core.jobs.claim import claim, finish, hand_back, note_unkept
+from core.jobs.model import CANCELLED, FAILED, SUCCEEDED
+from core.services import Services
+from core.store.repeat import through_outages
+
+Document = dict[str, Any]
+
+ENDING_S = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class Work(Protocol):
+    """A piece of work under way, which can be ended from outside at whatever it waits for."""
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait; True when the work has ended."""
+
+    def kill(self) -> None:
+        """Ask for its end, without waiting; `join` tells when it has ended (its sockets are closed then)."""
+
+
+Start = Callable[[Callable[[], None]], Work]
+"""Starts a function as `Work`: a greenlet in the chat workers."""
+
+
+@dataclass
+class Run:
+    """One claim being carried out: what its handler writes down, and why it was stopped, if it was."""
+
+    services: Services
+    job: Document
+    calls: list[Document] = field(default_factory=list)
+    result: Document | None = None
+    problem: Problem | None = None
+    stopped: str | None = None
+    work: Work | None = None
+    done: bool = False
+
+    def stop(self, reason: str) -> None:
+        """End the work: `cancelled`, `handed_back` or `deadline`. The first reason stands."""
+        if not self.done and self.stopped is None:
+            self.stopped = reason
+            if self.work is not None:
+                self.work.kill()
+
+
+Handler = Callable[[Run], Document]
+"""Carries out a kind of job: appends to `run.calls` as it goes, returns the result or raises a `Problem`."""
+
+
+class Runner:
+    """Carries out the jobs of one process. `lost()`: this process was declared dead, its fences are gone."""
+
+    def __init__(
+        self,
+        services: Services,
+        process_id: str,
+        handlers: Mapping[str, Handler],
+        *,
+        start: Start,
+        lost: Callable[[], bool],
+    ) -> None:
+        self.services = services
+        self.process_id = process_id
+        self.handlers = handlers
+        self.start = start
+        self.lost = lost
+        self.running: dict[str, Run] = {}
+        self._draining = threading.Event()
+
+    def run(self, job_id: str) -> None:
+        """Carry out a job if it is still to be had; never raises for what a job may do."""
+        if self._draining.is_set():
+            return  # the job stays queued: another process, or the reconciler, will see to it
+        try:
+            job = claim(self.services.db, job_id, self.process_id)
+        except AutoReconnect as error:
+            log.warning("job.not_claimed", job_id=job_id, error=type(error).__name__)
+            return  # still queued, so sent again
+        if job is None:
+            return
+        run = Run(self.services, job)
+        self.running[job_id] = run
+        try:
+            with structlog.contextvars.bound_contextvars(job_id=job_id, request_id=job["request_id"]):
+                self._carry_out(run)
+                self._conclude(run)
+        finally:
+            del self.running[job_id]
+
+    def stop(self, job_id: str, reason: str) -> None:
+        """End one job's work, if it is here."""
+        run = self.running.get(job_id)
+        if run is not None:
+            run.stop(reason)
+
+    def drain(self) -> None:
+        """Claim nothing more."""
+        self._draining.set()
+
+    def hand_back_all(self) -> None:
+        """End all work under way; each job goes back to the queue."""
+        for run in list(self.running.values()):
+            run.stop("handed_back")
+
+    def _carry_out(self, run: Run) -> None:
+        log.info("job.started", kind=run.job["kind"], attempt=run.job["attempt"])
+        run.work = self.start(lambda: self._handle(run))
+        if run.stopped:  # asked for between the claim and this line
+            run.work.kill()
+        if not run.work.join(self.services.settings.job_timeout_s):
+            run.stop("deadline")
+            run.work.join(ENDING_S)
+        run.done = True
+
+    def _handle(self, run: Run) -> None:
+        try:
+            run.result = self.handlers[run.job["kind"]](run)
+        except Problem as problem:
+            run.problem = problem
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job must say that it failed
+            # No message, no locals: an exception's text may quote a prompt or a key.
+            frames = traceback.extract_tb(error.__traceback__)
+            where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+            log.error("job.crashed", error=type(error).__name__, where=where)
+            run.problem = JobFailed("an error of ours; the log has the details", code="internal")
+
+    def _conclude(self, run: Run) -> None:
+        """Write the end down, through outages, for as long as the fence may hold."""
+        job = run.job
+        ended = _interrupted(run.calls)
+        if run.stopped == "handed_back" and run.result is None:
+            outcome = "handed_back"
+            kept = self._write(lambda: hand_back(self.services.db, job, ended), "hand back")
+            if kept:
+                enqueue(self.services.send, job)
+        else:
+            status, error = _verdict(run)
+            outcome = status
+            kept = self._write(
+                lambda: finish(
+                    self.services.db, job, status=status, calls=ended, result=run.result, error=error
+                ),
+                "finish",
+            )
+        if kept:
+            log.info("job.ended", outcome=outcome, attempt=job["attempt"])
+            signals.publish(self.services.redis, signals.CHANGED, job["_id"])
+        else:
+            log.warning("job.lost", outcome=outcome, attempt=job["attempt"])
+            self._write(lambda: note_unkept(self.services.db, job, ended), "note unkept calls")
+
+    def _write(self, write: Callable[[], Any], what: str) -> Any:
+        try:
+            return through_outages(write, what=what, give_up=self.lost)
+        except PyMongoError as error:
+            log.error("job.not_written", what=what, error=type(error).__name__)
+            return False
+
+
+def _verdict(run: Run) -> tuple[str, Document | None]:
+    if run.result is not None:  # a finish already under way may win over a cancellation
+        return SUCCEEDED, None
+    if run.stopped == "cancelled":
+        return CANCELLED, None
+    if run.stopped == "deadline":
+        limit = run.services.settings.job_timeout_s
+        return FAILED, JobFailed(f"not done within {limit:g} s", code="deadline").as_dict()
+    problem = run.problem or JobFailed("the work ended without a result", code="internal")
+    return FAILED, problem.as_dict()
+
+
+def _interrupted(calls: list[Document]) -> list[Document]:
+    """The calls as they stand at the end: whatever was in flight was cut off, and may have been charged."""
+    return [{**call, "outcome": "cancelled"} if call["outcome"] == "in_flight" else call for call in calls]

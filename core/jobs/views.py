@@ -1,0 +1,40 @@
+"""A job as the API shows it. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from core.jobs.model import DONE
+
+Document = dict[str, Any]
+
+
+def public(job: Document) -> Document:
+    """The JSON of a job: nothing of its plan, its owner or its keys."""
+    base = f"/api/v1/jobs/{job['_id']}"
+    return {
+        "id": job["_id"],
+        "kind": job["kind"],
+        "status": job["status"],
+        "done": job["status"] in DONE,
+        "workspace_id": job["workspace_id"],
+        "agent_id": job["agent_id"],
+        "attempt": job["attempt"],
+        "progress": job.get("progress"),
+        "created_at": rfc3339(job["created_at"]),
+        "started_at": rfc3339(job["started_at"]),
+        "finished_at": rfc3339(job["finished_at"]),
+        "result": job["result"],
+        "error": job["error"],
+        "metadata": job.get("metadata") or {},
+        "retry_of": job.get("retry_of"),
+        "links": {"self": base, "events": f"{base}/events", "cancel": f"{base}/cancel"},
+    }
+
+
+def rfc3339(at: datetime | None) -> str | None:
+    """`2026-11-24T10:25:00.123Z`."""
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

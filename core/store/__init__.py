@@ -1,0 +1,1 @@
+"""The store: indexes, pages, and writes that survive a lost reply."""

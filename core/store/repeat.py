@@ -1,0 +1,73 @@
+"""Writes that are safe to repeat: a reply that got lost is not a lost write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import structlog
+from pymongo.collection import Collection
+from pymongo.errors import AutoReconnect, DuplicateKeyError, ServerSelectionTimeoutError
+
+Document = dict[str, Any]
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+def insert_once(collection: Collection[Document], document: Document) -> None:
+    """Insert a document whose `_id` was made here; when the reply is lost, once more.
+
+    Raises `DuplicateKeyError` for somebody else's document, `PyMongoError` when the store is away.
+    """
+    try:
+        collection.insert_one(document)
+    except ServerSelectionTimeoutError:
+        raise  # nothing was sent
+    except AutoReconnect:
+        try:
+            collection.insert_one(document)
+        except DuplicateKeyError:
+            if collection.find_one({"_id": document["_id"]}, {"_id": 1}) is None:
+                raise
+
+
+def update_once(
+    collection: Collection[Document],
+    matching: Mapping[str, Any],
+    update: Mapping[str, Any],
+    *,
+    was_mine: Callable[[Document], bool],
+) -> bool:
+    """A compare-and-set on one `_id`; True when it took effect, by this call or by one whose reply was lost.
+
+    `was_mine` looks at the document when nothing matched after a lost reply: does it carry what we wrote?
+    Raises `PyMongoError` when the store is away.
+    """
+    try:
+        return collection.update_one(matching, update).matched_count == 1
+    except ServerSelectionTimeoutError:
+        raise  # nothing was sent
+    except AutoReconnect:
+        if collection.update_one(matching, update).matched_count == 1:
+            return True
+        found = collection.find_one({"_id": matching["_id"]})
+        return found is not None and was_mine(found)
+
+
+def through_outages(
+    write: Callable[[], T], *, what: str, give_up: Callable[[], bool], pause_s: float = 0.5
+) -> T:
+    """Call `write` until the store takes it. Raises the last `AutoReconnect` once `give_up()` says so."""
+    failures = 0
+    while True:
+        try:
+            return write()
+        except AutoReconnect as error:
+            failures += 1
+            if give_up():
+                raise
+            if failures == 1:
+                log.warning("store.away", what=what, error=type(error).__name__)
+            time.sleep(pause_s)

@@ -1,0 +1,1 @@
+"""Workers: processes that take job ids from the queue and carry the jobs out."""

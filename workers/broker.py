@@ -1,0 +1,82 @@
+"""The broker: Dramatiq's Redis broker, whose consumers wait for messages instead of sleeping."""
+
+from __future__ import annotations
+
+import threading
+
+import dramatiq
+import redis
+from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
+from dramatiq.errors import ConnectionClosed
+
+from core.services import Send
+
+ACTOR = "run"
+WAIT_S = 2.0
+
+
+class WakefulBroker(RedisBroker):
+    """A queue's consumer learns of a message within milliseconds.
+
+    The stock consumer polls with a growing back-off: 126 ms at the median from send to actor, 540 at most
+    (Dramatiq 2.2.1, one idle worker).
+    """
+
+    @property
+    def consumer_class(self) -> type[WakefulConsumer]:
+        return WakefulConsumer
+
+    def queue_length(self, queue: str) -> int:
+        """Messages that wait in Redis for a consumer."""
+        return int(self.client.llen(f"{self.namespace}:{queue}"))
+
+
+class WakefulConsumer(_RedisConsumer):
+    """Waits in a blocking command while the queue is empty, and for a free slot while all are taken."""
+
+    def __init__(self, broker: RedisBroker, queue_name: str, prefetch: int, timeout: int) -> None:
+        super().__init__(broker, queue_name, prefetch, timeout)
+        self._list = f"{broker.namespace}:{queue_name}"
+        self._slot_freed = threading.Event()
+
+    def __next__(self):  # type: ignore[no-untyped-def]
+        try:
+            self._slot_freed.clear()
+            if not self.message_cache:
+                if self.outstanding_message_count >= self.prefetch:
+                    self._slot_freed.wait(WAIT_S)
+                else:
+                    # Moving the head of a list onto itself changes nothing, and blocks until there is one.
+                    self.broker.client.blmove(self._list, self._list, WAIT_S, "LEFT", "LEFT")
+            self.misses = 0
+            return super().__next__()
+        except redis.RedisError as error:
+            raise ConnectionClosed(error) from None
+
+    def ack(self, message):  # type: ignore[no-untyped-def]
+        try:
+            super().ack(message)
+        finally:
+            self._slot_freed.set()
+
+    def nack(self, message):  # type: ignore[no-untyped-def]
+        try:
+            super().nack(message)
+        finally:
+            self._slot_freed.set()
+
+
+def make_broker(client: redis.Redis) -> WakefulBroker:
+    """A broker without middleware: no retries, no time limits; the engine carries ids, the job decides."""
+    return WakefulBroker(client=client, middleware=[])
+
+
+def sender(broker: WakefulBroker) -> Send:
+    """Puts job ids on queues; needs no actor to be declared where it is used."""
+
+    def send(queue: str, job_id: str) -> None:
+        broker.enqueue(
+            dramatiq.Message(queue_name=queue, actor_name=ACTOR, args=(job_id,), kwargs={}, options={})
+        )
+
+    return send

@@ -1,0 +1,78 @@
+"""The heartbeat: renews this process's lease from a real OS thread.
+
+Outside of gevent, since a provider that hangs, or a loop that computes, must not look like a dead worker. It
+does look at the event loop, though: a process whose loop has stood still for a minute is as good as dead.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import gevent
+import structlog
+from gevent import monkey
+from pymongo.errors import PyMongoError
+
+from core.config import Settings
+from core.jobs import lease
+from core.services import connect_mongo
+
+LOOP_STUCK_S = 60.0
+RETRY_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+_start_thread = monkey.get_original("_thread", "start_new_thread")
+_sleep = monkey.get_original("time", "sleep")
+
+
+class Heartbeat:
+    """Beats until stopped; `lost` turns true when this process was declared dead, and `on_lost` is called."""
+
+    def __init__(self, settings: Settings, process_id: str, *, on_lost: Callable[[], None]) -> None:
+        self.settings = settings
+        self.process_id = process_id
+        self.on_lost = on_lost
+        self.lost = False
+        self._stopped = False
+        self._loop_seen = time.monotonic()
+
+    def start(self) -> None:
+        gevent.spawn(self._show_that_the_loop_turns)
+        _start_thread(self._beat, ())
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def _show_that_the_loop_turns(self) -> None:
+        while not self._stopped:
+            self._loop_seen = time.monotonic()
+            gevent.sleep(1)
+
+    def _beat(self) -> None:
+        # A client of this thread's own: sockets and locks are not shared with the patched world.
+        mongo = connect_mongo(self.settings, patience_s=2)
+        db = mongo[self.settings.mongodb_database]
+        while not self._stopped:
+            pause = self.settings.beat_s
+            try:
+                if not lease.renew(db, self.process_id):
+                    self.lost = True
+                    log.error("process.lost_its_lease", process_id=self.process_id)
+                    self.on_lost()
+                    return
+            except PyMongoError as error:
+                log.warning("lease.not_renewed", error=type(error).__name__)
+                pause = RETRY_S
+            if time.monotonic() - self._loop_seen > LOOP_STUCK_S:
+                log.error("process.loop_stuck", seconds=LOOP_STUCK_S)
+                os._exit(70)
+            self._pause(pause)
+
+    def _pause(self, seconds: float) -> None:
+        """Sleeps in short steps, so that a stop is seen soon."""
+        until = time.monotonic() + seconds
+        while not self._stopped and time.monotonic() < until:
+            _sleep(0.2)

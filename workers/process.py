@@ -1,0 +1,143 @@
+"""The life of a worker process: clients, lease, consumers; then a good end."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import dramatiq
+import gevent
+import redis
+import structlog
+from gevent.event import Event
+from pymongo.errors import PyMongoError
+
+import core
+from core import services as core_services
+from core.config import Settings
+from core.handlers import HANDLERS
+from core.jobs import lease, signals
+from core.jobs.model import RUNNING
+from core.jobs.run import Runner
+from core.log import configure as configure_logs
+from core.services import Services, connect_redis
+from workers.broker import ACTOR, WakefulBroker, make_broker, sender
+from workers.greenlets import GreenletWork
+from workers.heartbeat import Heartbeat
+from workers.roles import Role
+
+STORE_PATIENCE_S = 60.0
+LOST_GRACE_S = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+def serve(role: Role) -> int:
+    """Work until told to stop; the exit code."""
+    settings = Settings()
+    configure_logs(settings, process=role.name)
+    broker = make_broker(connect_redis(settings))
+    services = core_services.build(
+        settings, send=sender(broker), patience_s=2, redis_client=connect_redis(settings)
+    )
+    process_id = _register(services, role)
+    stopping = Event()
+    heartbeat = Heartbeat(settings, process_id, on_lost=_from_a_thread(stopping))
+    runner = Runner(services, process_id, HANDLERS, start=GreenletWork, lost=lambda: heartbeat.lost)
+    worker = _consume(broker, role, runner)
+    heartbeat.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, stopping.set)
+    listeners = [gevent.spawn(_hear_cancellations, settings, runner), gevent.spawn(_look_for_flags, runner)]
+    log.info("worker.ready", role=role.name, process_id=process_id, slots=role.slots)
+
+    stopping.wait()
+    log.info("worker.stopping", running=len(runner.running))
+    grace = LOST_GRACE_S if heartbeat.lost else settings.worker_grace_s
+    _stop(worker, runner, grace)
+    gevent.killall(listeners)
+    heartbeat.stop()
+    lease.retire(services.db, process_id)
+    services.close()
+    return 70 if heartbeat.lost else 0
+
+
+def _register(services: Services, role: Role) -> str:
+    """Enter the lease, waiting for a store that is still starting."""
+    deadline = time.monotonic() + STORE_PATIENCE_S
+    while True:
+        try:
+            return lease.register(
+                services.db,
+                role=role.name,
+                queues=list(role.queues),
+                slots=role.slots,
+                version=core.VERSION,
+            )
+        except PyMongoError as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("worker.waits_for_store", error=type(error).__name__)
+            gevent.sleep(1)
+
+
+def _consume(broker: WakefulBroker, role: Role, runner: Runner) -> dramatiq.Worker:
+    """Declare the one actor and start taking messages. Prefetches no more than there are slots."""
+    dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name=role.queues[0])(runner.run)
+    for queue in role.queues:
+        broker.declare_queue(queue)
+    worker = dramatiq.Worker(broker, queues=set(role.queues), worker_threads=role.slots)
+    worker.queue_prefetch = role.slots
+    worker.start()
+    return worker
+
+
+def _stop(worker: dramatiq.Worker, runner: Runner, grace_s: float) -> None:
+    """Take nothing more, give what runs its grace, hand the rest back."""
+    for consumer in worker.consumers.values():
+        consumer.pause()
+    runner.drain()
+    deadline = time.monotonic() + grace_s
+    while runner.running and time.monotonic() < deadline:
+        gevent.sleep(0.05)
+    runner.hand_back_all()
+    worker.stop(timeout=10_000)
+
+
+def _from_a_thread(stopping: Event):  # type: ignore[no-untyped-def]
+    """Sets a greenlet's event from another OS thread."""
+    loop = gevent.get_hub().loop
+
+    def lost() -> None:
+        loop.run_callback_threadsafe(stopping.set)
+
+    return lost
+
+
+def _hear_cancellations(settings: Settings, runner: Runner) -> None:
+    channel = signals.process_channel(runner.process_id)
+    client = connect_redis(settings)
+    while True:
+        try:
+            with client.pubsub(ignore_subscribe_messages=True) as pubsub:
+                pubsub.subscribe(channel)
+                while True:
+                    message = pubsub.get_message(timeout=2.0)
+                    if message is not None:
+                        runner.stop(message["data"].decode(), "cancelled")
+        except redis.RedisError as error:
+            log.warning("cancellations.redis_away", error=type(error).__name__)
+            gevent.sleep(1)
+
+
+def _look_for_flags(runner: Runner) -> None:
+    """The slow road for cancellations whose message was lost."""
+    services = runner.services
+    wanted = {"status": RUNNING, "owner": runner.process_id, "cancel_requested": True}
+    while True:
+        gevent.sleep(services.settings.beat_s)
+        try:
+            for job in services.db.jobs.find(wanted, {"_id": 1}):
+                runner.stop(job["_id"], "cancelled")
+        except PyMongoError as error:
+            log.warning("cancellations.store_away", error=type(error).__name__)
