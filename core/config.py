@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -40,12 +39,12 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         return self.app_env == "production"
 
-    @cached_property
+    @property
     def redis_address(self) -> str:
         """The Redis to use: the one that was given, or the embedded one."""
         return self.redis_url or f"redis://127.0.0.1:{self.port + 1}/0"
 
-    @cached_property
+    @property
     def mongodb_address(self) -> str:
         """The MongoDB to use: the one that was given, or the embedded one.
 

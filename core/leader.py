@@ -1,4 +1,4 @@
-"""Leadership: one of several schedulers acts, by a lease in MongoDB. As with processes, no clocks are compared."""
+"""Leadership: one of several schedulers acts, by a lease in MongoDB. No clocks are compared."""
 
 from __future__ import annotations
 

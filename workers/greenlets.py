@@ -9,7 +9,7 @@ from gevent import Greenlet
 
 
 class GreenletWork:
-    """`core.jobs.run.Work` as a greenlet; killing it raises in it wherever it waits, and closes its sockets."""
+    """`core.jobs.run.Work` as a greenlet; killed wherever it waits, it closes its sockets."""
 
     def __init__(self, function: Callable[[], None]) -> None:
         self._greenlet: Greenlet = gevent.spawn(function)

@@ -7,7 +7,7 @@ from typing import Any
 from pymongo.database import Database
 
 from core.ids import new_token, utcnow
-from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending
+from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending, queued_again
 from core.store.repeat import update_once
 
 Document = dict[str, Any]
@@ -68,13 +68,7 @@ def hand_back(db: Database[Document], job: Document, calls: list[Document]) -> b
         db.jobs,
         {**mine, "cancel_requested": False},
         {
-            "$set": {
-                "status": QUEUED,
-                "owner": None,
-                "token": None,
-                "send_after": utcnow(),
-                "calls": job["calls"] + calls,
-            },
+            "$set": {**queued_again(utcnow()), "calls": job["calls"] + calls},
             "$push": {"handed_back": returned},
         },
         was_mine=lambda found: any(r["attempt"] == job["attempt"] for r in found.get("handed_back", [])),

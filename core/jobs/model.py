@@ -115,6 +115,12 @@ def ending(
     return {"$set": changes, "$inc": {"meter_rev": 1}}
 
 
+def queued_again(now: datetime) -> Document:
+    """The changes that put a running job back into the queue; its id is sent right after."""
+    back = {"status": QUEUED, "owner": None, "token": None}
+    return {**back, "send_after": now + FIRST_RESEND, "sends": 1}
+
+
 def without_keys(plan: Mapping[str, Any]) -> Document:
     """The plan with its sealed keys removed."""
     targets = [{**target, "sealed": None} for target in plan.get("targets", [])]

@@ -27,6 +27,7 @@ from core.jobs.model import (
     QUEUES,
     RUNNING,
     ending,
+    queued_again,
     resend_delay,
 )
 from core.services import Send
@@ -143,8 +144,7 @@ class Reconciler:
             error = JobFailed(f"{losses} workers were lost while they ran this job", code="quarantined")
             return ending(job, status=FAILED, now=utcnow(), error=error.as_dict())
         queue = ISOLATION_QUEUE if losses >= ISOLATED_FROM else job["queue"]
-        again = {"status": QUEUED, "owner": None, "token": None, "queue": queue, "send_after": utcnow()}
-        return {"$set": {**again, "sends": 0}}
+        return {"$set": {**queued_again(utcnow()), "queue": queue}}
 
     def _resend(self) -> int:
         """Send queued jobs again whose message seems lost; none while Redis holds as many as are queued."""

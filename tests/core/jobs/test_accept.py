@@ -1,0 +1,82 @@
+"""Accepting: kept once, whatever is sent twice, lost or away."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from core.errors import IdempotencyMismatch
+from core.ids import utcnow
+from core.jobs.accept import accept
+from core.services import connect_mongo
+from core.store import indexes
+from tests.factory import Sent, draft, mark
+from tests.proxy import Proxy
+
+
+def test_it_keeps_the_job_and_sends_its_id(db):
+    sent = Sent()
+    job, created = accept(db, sent, draft())
+    assert created
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "queued"
+    assert sent.ids == [("chat", job["_id"])]
+
+
+def test_it_accepts_while_redis_is_away(db):
+    sent = Sent()
+    sent.away = True
+    job, created = accept(db, sent, draft())
+    assert created
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "queued"
+
+
+def test_the_same_key_fifty_times_at_once_makes_one_job(db):
+    sent = Sent()
+    with ThreadPoolExecutor(50) as pool:
+        made = list(pool.map(lambda _: accept(db, sent, draft(idempotency=mark())), range(50)))
+    assert len({job["_id"] for job, _ in made}) == 1
+    assert sum(created for _, created in made) == 1
+    assert db.jobs.count_documents({}) == 1
+    assert len(sent.ids) == 1
+
+
+def test_the_same_key_with_another_body_is_refused_and_makes_nothing(db):
+    accept(db, Sent(), draft(idempotency=mark()))
+    with pytest.raises(IdempotencyMismatch):
+        accept(db, Sent(), draft(idempotency=mark(body="other")))
+    assert db.jobs.count_documents({}) == 1
+
+
+def test_a_key_is_forgotten_after_a_day(db):
+    first, _ = accept(db, Sent(), draft(idempotency=mark()))
+    db.jobs.update_one({"_id": first["_id"]}, {"$set": {"created_at": utcnow() - timedelta(hours=25)}})
+    second, created = accept(db, Sent(), draft(idempotency=mark(body="other")))
+    assert created
+    assert second["_id"] != first["_id"]
+
+
+def test_keys_of_two_workspaces_do_not_meet(db):
+    accept(db, Sent(), draft(idempotency=mark()))
+    _, created = accept(db, Sent(), draft(idempotency=mark(), workspace_id="w2"))
+    assert created
+
+
+def test_an_insert_whose_reply_was_lost_is_one_job_and_is_sent(db, settings, mongo_address):
+    proxy = Proxy(mongo_address)
+    through = settings.model_copy(
+        update={"mongodb_uri": f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true&retryWrites=false"}
+    )
+    client = connect_mongo(through, patience_s=2)
+    try:
+        behind = client[db.name]
+        indexes.ensure(behind)
+        proxy.lose_reply_to(b"key-1")
+        sent = Sent()
+        job, created = accept(behind, sent, draft(idempotency=mark()))
+        assert proxy.lost == 1
+        assert created
+        assert db.jobs.count_documents({}) == 1
+        assert sent.ids == [("chat", job["_id"])]
+    finally:
+        client.close()
+        proxy.close()

@@ -1,0 +1,129 @@
+"""Claim, finish, hand back: one owner at a time, and a fence against the ones before."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from core.jobs.claim import claim, finish, hand_back, note_unkept
+from core.services import connect_mongo
+from tests.factory import CALL, queued
+from tests.proxy import Proxy
+
+
+def test_a_message_delivered_twice_is_carried_out_once(db):
+    job = queued(db)
+    with ThreadPoolExecutor(20) as pool:
+        claims = list(pool.map(lambda n: claim(db, job["_id"], f"p{n}"), range(20)))
+    won = [c for c in claims if c]
+    assert len(won) == 1
+    assert won[0]["attempt"] == 1
+    assert db.jobs.find_one({"_id": job["_id"]})["owner"] == won[0]["owner"]
+
+
+def test_two_deliveries_within_one_process_do_not_share_a_claim(db):
+    job = queued(db)
+    with ThreadPoolExecutor(10) as pool:
+        claims = list(pool.map(lambda _: claim(db, job["_id"], "p1"), range(10)))
+    assert len([c for c in claims if c]) == 1
+
+
+def test_only_queued_jobs_can_be_claimed(db):
+    job = queued(db)
+    mine = claim(db, job["_id"], "p1")
+    assert finish(db, mine, status="succeeded", calls=[CALL], result={"ok": True})
+    assert claim(db, job["_id"], "p2") is None
+    assert claim(db, "no-such-job", "p2") is None
+
+
+def test_finishing_sets_result_calls_and_meter_and_removes_the_sealed_key(db):
+    mine = claim(db, queued(db)["_id"], "p1")
+    assert finish(db, mine, status="succeeded", calls=[CALL], result={"answer": 42})
+    kept = db.jobs.find_one({"_id": mine["_id"]})
+    assert (kept["status"], kept["result"], kept["meter"]) == ("succeeded", {"answer": 42}, "due")
+    assert kept["calls"] == [CALL]
+    assert kept["owner"] is None
+    assert "v1.sealed.text" not in str(kept)
+
+
+def test_a_job_without_calls_has_nothing_to_meter(db):
+    mine = claim(db, queued(db)["_id"], "p1")
+    finish(db, mine, status="failed", calls=[], error={"code": "x"})
+    assert "meter" not in db.jobs.find_one({"_id": mine["_id"]})
+
+
+def test_a_claim_that_was_taken_over_cannot_finish(db):
+    job = queued(db)
+    old = claim(db, job["_id"], "p1")
+    hand_back(db, old, [])
+    new = claim(db, job["_id"], "p2")
+    assert not finish(db, old, status="succeeded", calls=[CALL], result={"from": "old"})
+    assert not hand_back(db, old, [])
+    assert finish(db, new, status="succeeded", calls=[CALL], result={"from": "new"})
+    assert not finish(db, old, status="failed", calls=[], error={})
+    assert db.jobs.find_one({"_id": job["_id"]})["result"] == {"from": "new"}
+
+
+def test_calls_of_a_lost_claim_are_kept_aside_once(db):
+    job = queued(db)
+    old = claim(db, job["_id"], "p1")
+    hand_back(db, old, [])
+    for _ in range(3):
+        note_unkept(db, old, [CALL])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert [u["attempt"] for u in kept["unkept"]] == [1]
+    assert kept["meter"] == "due"
+
+
+def test_handing_back_is_not_losing_and_keeps_the_calls(db):
+    job = queued(db)
+    mine = claim(db, job["_id"], "p1")
+    assert hand_back(db, mine, [{**CALL, "outcome": "cancelled"}])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert kept["status"] == "queued"
+    assert "lost" not in kept
+    assert [h["owner"] for h in kept["handed_back"]] == ["p1"]
+    again = claim(db, job["_id"], "p2")
+    assert again["attempt"] == 2
+    finish(db, again, status="succeeded", calls=[CALL], result={})
+    assert [c["outcome"] for c in db.jobs.find_one({"_id": job["_id"]})["calls"]] == ["cancelled", "ok"]
+
+
+def test_a_job_whose_cancellation_was_asked_for_is_cancelled_instead_of_handed_back(db):
+    job = queued(db)
+    mine = claim(db, job["_id"], "p1")
+    db.jobs.update_one({"_id": job["_id"]}, {"$set": {"cancel_requested": True}})
+    assert hand_back(db, mine, [])
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("step", ["claim", "finish", "hand_back"])
+def test_a_reply_that_got_lost_is_not_a_lost_fence(db, settings, mongo_address, step):
+    job = queued(db)
+    proxy = Proxy(mongo_address)
+    through = settings.model_copy(
+        update={"mongodb_uri": f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true&retryWrites=false"}
+    )
+    client = connect_mongo(through, patience_s=2)
+    behind = client[db.name]
+    try:
+        if step == "claim":
+            behind.jobs.find_one({"_id": job["_id"]})
+            proxy.lose_reply_to(b"\x02update\x00")
+            assert claim(behind, job["_id"], "p1")["attempt"] == 1
+        else:
+            mine = claim(behind, job["_id"], "p1")
+            proxy.lose_reply_to(b"\x02update\x00")
+            end = (
+                finish(behind, mine, status="succeeded", calls=[CALL], result={"n": 1})
+                if step == "finish"
+                else hand_back(behind, mine, [CALL])
+            )
+            assert end
+        assert proxy.lost == 1
+        kept = db.jobs.find_one({"_id": job["_id"]})
+        assert kept["attempt"] == 1
+        assert kept["status"] == {"claim": "running", "finish": "succeeded", "hand_back": "queued"}[step]
+        assert len(kept["calls"]) == (0 if step == "claim" else 1)
+    finally:
+        client.close()
+        proxy.close()

@@ -1,0 +1,200 @@
+"""Reconciling: dead owners, lost messages, outages; with a clock that the test turns."""
+
+from datetime import timedelta
+
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from core.ids import utcnow
+from core.jobs import lease
+from core.jobs.accept import accept
+from core.jobs.claim import claim, finish
+from core.jobs.reconcile import Reconciler
+from tests.factory import CALL, Sent, draft, queued
+
+LEASE = 15
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class World:
+    """A reconciler, what it sends, whom it wakes, and the clock it reads."""
+
+    def __init__(self, db):
+        self.db, self.sent, self.ended, self.clock = db, Sent(), [], Clock()
+        self.waiting = {"chat": 0, "isolation": 0}
+        self.reconciler = Reconciler(
+            db,
+            self.sent,
+            queue_length=self.waiting.__getitem__,
+            ended=self.ended.append,
+            lease_s=LEASE,
+            monotonic=self.clock,
+        )
+
+    def tick(self, seconds=0.0, beating=()):
+        """Let time pass in steps of 2 s, ticking, while the processes in `beating` renew their leases."""
+        until = self.clock.now + seconds
+        while True:
+            for process_id in beating:
+                lease.renew(self.db, process_id)
+            done = self.reconciler.tick()
+            if self.clock.now >= until:
+                return done
+            self.clock.now = min(self.clock.now + 2, until)
+
+
+@pytest.fixture
+def world(db):
+    return World(db)
+
+
+def process(db):
+    return lease.register(db, role="chat", queues=["chat"], slots=1, version="test")
+
+
+def test_a_silent_process_is_dead_after_a_lease_and_its_job_is_taken_up(db, world):
+    owner = process(db)
+    job = claim(db, queued(db)["_id"], owner)
+    world.tick(LEASE - 1)
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "running"
+    world.tick(4)
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert kept["status"] == "queued"
+    assert [(x["attempt"], x["owner"]) for x in kept["lost"]] == [(1, owner)]
+    assert world.sent.ids == [("chat", job["_id"])]
+
+
+def test_a_process_that_beats_keeps_its_jobs(db, world):
+    owner = process(db)
+    job = claim(db, queued(db)["_id"], owner)
+    world.tick(LEASE * 4, beating=[owner])
+    assert db.jobs.find_one({"_id": job["_id"]})["owner"] == owner
+
+
+def test_a_process_that_was_declared_dead_learns_of_it_and_cannot_finish(db, world):
+    owner = process(db)
+    job = claim(db, queued(db)["_id"], owner)
+    world.tick(LEASE + 3)
+    assert not lease.renew(db, owner)
+    assert not finish(db, job, status="succeeded", calls=[CALL], result={})
+
+
+def test_after_a_break_of_its_own_nobody_is_dead_before_a_whole_lease(db, world):
+    """A scheduler that was stopped, or a store that was away, must not count that time as silence."""
+    owner = process(db)
+    job = claim(db, queued(db)["_id"], owner)
+    world.tick(10)
+    world.clock.now += 600
+    world.tick(LEASE - 1)
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "running"
+    world.tick(LEASE, beating=[owner])
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "running"
+
+
+def test_an_error_of_the_store_starts_the_lease_anew(db, world):
+    owner = process(db)
+    claim(db, queued(db)["_id"], owner)
+    world.tick(LEASE - 1)
+    with MongoClient("mongodb://127.0.0.1:1/", serverSelectionTimeoutMS=10) as nowhere:
+        world.reconciler.db = nowhere["x"]
+        with pytest.raises(PyMongoError):
+            world.reconciler.tick()
+    world.reconciler.db = db
+    world.tick(LEASE - 1)
+    assert lease.renew(db, owner)
+
+
+def test_a_process_that_retired_loses_what_it_left_at_once(db, world):
+    owner = process(db)
+    job = claim(db, queued(db)["_id"], owner)
+    lease.retire(db, owner)
+    world.tick()
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "queued"
+
+
+def test_a_job_whose_owner_is_unknown_is_taken_up(db, world):
+    job = claim(db, queued(db)["_id"], "never-registered")
+    world.tick()
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "queued"
+
+
+def test_a_lost_job_whose_cancellation_was_asked_for_is_cancelled(db, world):
+    job = claim(db, queued(db)["_id"], "gone")
+    db.jobs.update_one({"_id": job["_id"]}, {"$set": {"cancel_requested": True}})
+    world.tick()
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "cancelled"
+    assert world.ended == [job["_id"]]
+
+
+def test_on_worker_loss_fail_never_runs_the_call_again(db, world):
+    job = queued(db, plan={"targets": [], "agent": {}, "on_worker_loss": "fail"})
+    claim(db, job["_id"], "gone")
+    world.tick()
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["error"]["code"]) == ("failed", "worker_lost")
+    assert world.ended == [job["_id"]]
+    assert world.sent.ids == []
+
+
+def test_the_second_lost_owner_isolates_and_the_third_quarantines(db, world):
+    job = queued(db)
+    queues = []
+    for _ in range(3):
+        assert claim(db, job["_id"], "gone")
+        world.tick()
+        kept = db.jobs.find_one({"_id": job["_id"]})
+        queues.append(kept["queue"])
+    assert queues == ["chat", "isolation", "isolation"]
+    assert (kept["status"], kept["error"]["code"]) == ("failed", "quarantined")
+    assert len(kept["lost"]) == 3
+
+
+def overdue(db, n=1):
+    jobs = [accept(db, Sent(), draft())[0] for _ in range(n)]
+    db.jobs.update_many({}, {"$set": {"send_after": utcnow() - timedelta(seconds=1)}})
+    return [job["_id"] for job in jobs]
+
+
+def test_a_queued_job_whose_message_was_lost_is_sent_again_later_and_later(db, world):
+    (job_id,) = overdue(db)
+    waits = []
+    for _ in range(7):
+        world.tick()
+        kept = db.jobs.find_one({"_id": job_id})
+        waits.append(round((kept["send_after"] - utcnow()).total_seconds(), -1))
+        db.jobs.update_one({"_id": job_id}, {"$set": {"send_after": utcnow()}})
+    assert waits == [20, 40, 80, 160, 300, 300, 300]
+    assert world.sent.ids == [("chat", job_id)] * 7
+
+
+def test_nothing_is_sent_again_while_redis_holds_as_many_as_are_queued(db, world):
+    overdue(db, 3)
+    world.waiting["chat"] = 3
+    world.tick()
+    assert world.sent.ids == []
+    world.waiting["chat"] = 2
+    world.tick()
+    assert len(world.sent.ids) == 3
+
+
+def test_while_redis_is_away_nothing_counts_as_sent(db, world):
+    (job_id,) = overdue(db)
+    world.sent.away = True
+    world.tick()
+    world.sent.away = False
+    world.tick()
+    assert world.sent.ids == [("chat", job_id)]
+
+
+def test_a_job_that_is_not_due_is_left_alone(db, world):
+    accept(db, Sent(), draft())
+    world.tick()
+    assert world.sent.ids == []

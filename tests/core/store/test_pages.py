@@ -1,0 +1,74 @@
+"""Pages: every item once, newest first, stable while others are added."""
+
+from datetime import timedelta
+
+import pytest
+
+from core.errors import Invalid
+from core.ids import utcnow
+from core.store.pages import page
+
+
+def filled(db, ages_s):
+    now = utcnow()
+    rows = [
+        {
+            "_id": f"{n:04}",
+            "workspace_id": "w1",
+            "created_at": now - timedelta(seconds=age),
+            "even": n % 2 == 0,
+        }
+        for n, age in enumerate(ages_s)
+    ]
+    db.things.insert_many(rows)
+    return [row["_id"] for row in sorted(rows, key=lambda r: (r["created_at"], r["_id"]), reverse=True)]
+
+
+def walk(db, limit, equality=None, **more):
+    ids, cursor = [], None
+    while True:
+        items, cursor = page(
+            db.things, equality or {"workspace_id": "w1"}, limit=limit, cursor=cursor, **more
+        )
+        ids += [item["_id"] for item in items]
+        if cursor is None:
+            return ids
+        assert len(items) == limit
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 50])
+def test_every_item_comes_once_and_newest_first(db, limit):
+    ages = [0, 1, 2, 599, 600, 601, 3600, 86400, 86400 * 40, 86400 * 700]
+    expected = filled(db, ages)
+    assert walk(db, limit) == expected
+
+
+def test_items_of_the_same_millisecond_are_neither_lost_nor_repeated(db):
+    expected = filled(db, [5] * 23)
+    assert walk(db, 4) == expected
+
+
+def test_inserts_do_not_shift_the_pages(db):
+    expected = filled(db, range(10))
+    first, cursor = page(db.things, {"workspace_id": "w1"}, limit=4)
+    db.things.insert_one({"_id": "new", "workspace_id": "w1", "created_at": utcnow()})
+    second, _ = page(db.things, {"workspace_id": "w1"}, limit=6, cursor=cursor)
+    assert [i["_id"] for i in first + second] == expected
+
+
+def test_filters_hold_and_others_are_not_shown(db):
+    expected = filled(db, range(9))
+    db.things.insert_one({"_id": "x", "workspace_id": "w2", "created_at": utcnow()})
+    assert walk(db, 2, {"workspace_id": "w1", "even": True}) == [i for i in expected if int(i) % 2 == 0]
+
+
+def test_since_cuts_what_is_older(db):
+    expected = filled(db, [0, 100, 5000])
+    assert walk(db, 1, since=utcnow() - timedelta(seconds=1000)) == expected[:2]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "%%%", "bm90IG91cnM", "OTk5OTk5OTk5OTk5OTk5OTk5OTkgYQ", "MTIz"])
+def test_a_cursor_that_is_not_ours_is_refused(db, cursor):
+    if cursor:
+        with pytest.raises(Invalid):
+            page(db.things, {"workspace_id": "w1"}, cursor=cursor)

@@ -1,0 +1,68 @@
+"""What tests make over and over: drafts of jobs, processes, recorded sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+
+from core.jobs.accept import accept
+from core.jobs.model import Draft, Idempotency
+
+TARGET = {
+    "provider": "openai",
+    "model": "gpt-4o-mini",
+    "wire": "openai",
+    "base_url": "https://api.openai.com/v1",
+    "key_kind": "byokey",
+    "tier": None,
+    "sealed": "v1.sealed.text",
+    "holder": "agent:a1",
+}
+
+
+class Sent:
+    """A queue that writes down what was sent; with `away` it behaves like a Redis that is down."""
+
+    def __init__(self) -> None:
+        self.ids: list[tuple[str, str]] = []
+        self.away = False
+
+    def __call__(self, queue: str, job_id: str) -> None:
+        if self.away:
+            raise redis.ConnectionError("away")
+        self.ids.append((queue, job_id))
+
+
+def draft(**changes: Any) -> Draft:
+    fields: dict[str, Any] = {
+        "kind": "chat",
+        "workspace_id": "w1",
+        "agent_id": "a1",
+        "request": {"messages": [{"role": "user", "content": "hello"}]},
+        "plan": {"targets": [TARGET], "agent": {}, "on_worker_loss": "retry"},
+        "created_by": "k1",
+        "request_id": "r1",
+    }
+    return Draft(**{**fields, **changes})
+
+
+def mark(key: str = "key-1", body: str = "hash-1", route: str = "chat/a1") -> Idempotency:
+    return Idempotency(route=route, key=key, hash=body)
+
+
+def queued(db: Any, **changes: Any) -> dict[str, Any]:
+    """An accepted job."""
+    return accept(db, Sent(), draft(**changes))[0]
+
+
+CALL = {
+    "n": 0,
+    "provider": "openai",
+    "model": "gpt-4o-mini",
+    "key_kind": "byokey",
+    "outcome": "ok",
+    "http_status": 200,
+    "latency_ms": 20,
+    "usage": {"tokens_input": 12, "tokens_output": 5, "tokens_total": 17},
+}

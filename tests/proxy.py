@@ -1,0 +1,59 @@
+"""A small TCP proxy that can lose one reply: the request arrives, is carried out, and nobody hears of it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+
+class Proxy:
+    """Forwards to `target`; after `lose_reply_to(mark)` the next request with `mark` in it loses its reply."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self.target = target
+        self.lost = 0
+        self._mark: bytes | None = None
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = [self._listener]
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def lose_reply_to(self, mark: bytes) -> None:
+        self._mark = mark
+
+    def close(self) -> None:
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self.target)
+            self._sockets += [client, server]
+            losing = threading.Event()
+            threading.Thread(target=self._pump, args=(client, server, losing, True), daemon=True).start()
+            threading.Thread(target=self._pump, args=(server, client, losing, False), daemon=True).start()
+
+    def _pump(
+        self, source: socket.socket, sink: socket.socket, losing: threading.Event, requests: bool
+    ) -> None:
+        try:
+            while data := source.recv(1 << 20):
+                if requests and self._mark is not None and self._mark in data:
+                    self._mark = None
+                    losing.set()
+                elif not requests and losing.is_set():
+                    self.lost += 1
+                    break
+                sink.sendall(data)
+        except OSError:
+            pass  # the other direction closed both
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)

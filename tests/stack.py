@@ -1,0 +1,156 @@
+"""The whole of Vutler as processes, started by its own launcher, to be talked to and to be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+ADMIN_KEY = "test-admin-key-0123456789abcdef0123456789"
+
+
+class Stack:
+    """`python -m core.embedded` with a data directory and ports of its own."""
+
+    def __init__(self, data_dir: Path, **environment: str) -> None:
+        self.port = free_ports()
+        self.url = f"http://127.0.0.1:{self.port}/api/v1"
+        self.data_dir = data_dir
+        self.log = (data_dir.parent / f"{data_dir.name}.log").open("w+")
+        self.environment = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(data_dir.parent),
+            "PORT": str(self.port),
+            "DATA_DIR": str(data_dir),
+            "ADMIN_API_KEY": ADMIN_KEY,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **environment,
+        }
+        self.http = requests.Session()
+        self.http.trust_env = False
+        self.http.headers["Authorization"] = f"Bearer {ADMIN_KEY}"
+
+    def start(self) -> None:
+        self.launcher = subprocess.Popen(
+            [sys.executable, "-m", "core.embedded"],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+        self.until(self.ready, 90, "the stack is ready")
+
+    def stop(self) -> None:
+        self.http.close()
+        self.launcher.send_signal(signal.SIGTERM)
+        try:
+            self.launcher.wait(60)
+        finally:
+            self.log.close()
+
+    def ready(self) -> bool:
+        if self.launcher.poll() is not None:
+            raise AssertionError(f"the launcher ended with {self.launcher.returncode}:\n{self.said()}")
+        with contextlib.suppress(requests.RequestException):
+            return self.http.get(f"http://127.0.0.1:{self.port}/readyz", timeout=2).status_code == 200
+        return False
+
+    def said(self) -> str:
+        self.log.flush()
+        return Path(self.log.name).read_text()[-6000:]
+
+    def until(self, holds: Any, seconds: float, what: str, every: float = 0.25) -> None:
+        """Wait until `holds()`; fails with the log's end when it does not within `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {seconds} s: {what}\n{self.said()}")
+            time.sleep(every)
+
+    def pids(self, *words: str) -> list[int]:
+        """Processes of this stack whose command line holds all of `words`, oldest first."""
+        family, found = {self.launcher.pid}, []
+        parents = dict(all_processes())
+        for pid in sorted(parents):
+            ancestor = pid
+            while ancestor in parents and ancestor not in family:
+                ancestor = parents[ancestor]
+            if ancestor in family:
+                family.add(pid)
+                if all(word in command(pid) for word in words):
+                    found.append(pid)
+        return found
+
+    def kill(self, *words: str, how: int = signal.SIGKILL) -> list[int]:
+        """Send a signal to the processes that `pids` finds."""
+        killed = self.pids(*words)
+        for pid in killed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, how)
+        return killed
+
+    def agent(self, name: str, endpoint: str, api_key: str = "sk-test-0123456789", **config: Any) -> str:
+        """An agent that talks to an OpenAI-compatible `endpoint`; its id."""
+        made = self.http.post(
+            f"{self.url}/agents",
+            json={
+                "name": name,
+                "llm_config": {
+                    "provider": "openai",
+                    "model": "tiny",
+                    "api_key": api_key,
+                    "custom_endpoint": endpoint,
+                    **config,
+                },
+            },
+            timeout=10,
+        )
+        assert made.status_code == 201, made.text
+        return str(made.json()["id"])
+
+    def chat(self, agent: str, text: str, timeout: float = 30, **headers: str) -> requests.Response:
+        return self.http.post(
+            f"{self.url}/agents/{agent}/chat", json={"message": text}, headers=headers, timeout=timeout
+        )
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return dict(self.http.get(f"{self.url}/jobs/{job_id}", timeout=10).json())
+
+
+def free_ports(n: int = 4) -> int:
+    """The first of `n` free ports in a row."""
+    for _ in range(200):
+        first = random.randint(20000, 29990)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as held:
+            for port in range(first, first + n):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+    raise AssertionError("no free ports")
+
+
+def all_processes() -> list[tuple[int, int]]:
+    """(pid, parent's pid) of everything that runs."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                found.append(
+                    (int(entry.name), int((entry / "stat").read_text().rpartition(")")[2].split()[1]))
+                )
+    return found
+
+
+def command(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""
