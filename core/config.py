@@ -25,6 +25,15 @@ class Settings(BaseSettings):
 
     admin_api_key: SecretStr | None = None
     llm_encryption_key: SecretStr | None = None
+    llm_encryption_keys_old: SecretStr | None = Field(
+        default=None, description="earlier keys, separated by commas: they open, they no longer seal"
+    )
+
+    max_body_bytes: int = Field(default=10 * 2**20, gt=0, description="the largest JSON body")
+    body_timeout_s: float = Field(default=20, gt=0, description="a request body must have arrived by then")
+    failed_logins_per_minute: int = Field(default=60, ge=1, description="wrong keys from one address")
+    cors_origins: str = Field(default="", description="origins a browser may call from, by commas; * for any")
+    trusted_proxies: int = Field(default=0, ge=0, description="how many proxies set X-Forwarded-For")
 
     mongodb_uri: str | None = Field(default=None, description="unset: the embedded server on PORT + 2")
     mongodb_database: str = "vutler"

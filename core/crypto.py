@@ -44,7 +44,7 @@ class Sealer:
     @classmethod
     def from_settings(cls, settings: Settings) -> Sealer:
         """Raises `BadEncryptionKey` when production has no key of 32 bytes of its own."""
-        return cls(_load_key(settings))
+        return cls(_load_key(settings), _old_keys(settings))
 
     def seal(self, text: str, context: dict[str, str]) -> str:
         nonce = os.urandom(NONCE_BYTES)
@@ -102,6 +102,13 @@ def _load_key(settings: Settings) -> bytes:
     if settings.production:
         raise BadEncryptionKey("APP_ENV=production needs LLM_ENCRYPTION_KEY (openssl rand -base64 32)")
     return _development_key(settings.data_dir / "secret.key")
+
+
+def _old_keys(settings: Settings) -> list[bytes]:
+    if settings.llm_encryption_keys_old is None:
+        return []
+    texts = settings.llm_encryption_keys_old.get_secret_value().split(",")
+    return [parse_key(text.strip())[0] for text in texts if text.strip()]
 
 
 def parse_key(text: str) -> tuple[bytes, bool]:

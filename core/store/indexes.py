@@ -27,6 +27,15 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("workspace_id", ASCENDING), ("name", ASCENDING)], name="named", unique=True),
         IndexModel([("workspace_id", ASCENDING), ("created_at", DESCENDING)], name="listed"),
     ],
+    "keys": [
+        IndexModel([("workspace_id", ASCENDING), ("created_at", DESCENDING)], name="listed"),
+    ],
+    "credentials": [
+        IndexModel([("workspace_id", ASCENDING), ("created_at", DESCENDING)], name="listed"),
+    ],
+    "audit_log": [
+        IndexModel([("workspace_id", ASCENDING), ("created_at", DESCENDING)], name="listed"),
+    ],
 }
 
 
