@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from core.config import Settings
-from core.jobs.model import Draft, Idempotency
-from core.jobs.run import Run
+from core.jobs.run import Handler, Run
 from core.llm import plan as routes
 from core.llm import router
-from core.llm.types import ChatRequest
+from core.llm.transport import Transport
+from core.llm.types import ChatAnswer, ChatRequest
 
 Document = dict[str, Any]
 
@@ -27,19 +26,75 @@ ASKED = (
     "seed",
     "stream",
 )
+TEST_MESSAGES = [{"role": "user", "content": "Answer with the one word OK."}]
 
 
 def plan(
     agent: Document, *, settings: Settings, find_credential: Callable[[str], Document | None]
 ) -> Document:
     """All that a worker will need of the agent's configuration, read once; keys stay sealed."""
+    config = agent["llm_config"]
     return {
         "targets": routes.make(agent, settings=settings, find_credential=find_credential),
         "agent": {
             "system_prompt": agent.get("system_prompt"),
-            "temperature": agent["llm_config"].get("temperature"),
-            "max_tokens": agent["llm_config"].get("max_tokens"),
+            "temperature": config.get("temperature"),
+            "max_tokens": config.get("max_tokens"),
         },
         "on_worker_loss": agent.get("on_worker_loss", "retry"),
         "content_retention": agent.get("content_retention"),
     }
+
+
+def handlers(transport: Transport) -> dict[str, Handler]:
+    """What a worker does for each kind of job that calls a provider."""
+    return {
+        "chat": lambda run: chat(run, transport),
+        "llm_test": lambda run: test(run, transport),
+    }
+
+
+def chat(run: Run, transport: Transport) -> Document:
+    """Ask the agent's providers; the result as the API shows it."""
+    answer, latency_ms = _ask(run, _request(run.job), transport)
+    return {
+        "message": answer.message,
+        "finish_reason": answer.finish_reason,
+        "provider": answer.provider,
+        "model": answer.model,
+        "usage": answer.usage.public() if answer.usage else None,
+        "cost": None,
+        "cost_status": "unknown",
+        "latency_ms": latency_ms,
+        "calls": [_public_call(call) for call in run.calls],
+    }
+
+
+def test(run: Run, transport: Transport) -> Document:
+    """One tiny call: does this configuration work?"""
+    answer, latency_ms = _ask(run, ChatRequest(messages=TEST_MESSAGES, max_tokens=16), transport)
+    return {"ok": True, "provider": answer.provider, "model": answer.model, "latency_ms": latency_ms}
+
+
+def _ask(run: Run, request: ChatRequest, transport: Transport) -> tuple[ChatAnswer, int]:
+    services = run.services
+    targets = routes.open_targets(run.job, sealer=services.sealer, settings=services.settings)
+    started = time.monotonic()
+    answer = router.run(request, targets, transport=transport, calls=run.calls)
+    return answer, int((time.monotonic() - started) * 1000)
+
+
+def _request(job: Document) -> ChatRequest:
+    agent = job["plan"]["agent"]
+    asked = {name: job["request"].get(name) for name in ASKED}
+    defaults = {name: agent.get(name) for name in ("temperature", "max_tokens")}
+    chosen = {name: value for name, value in (defaults | _given(asked)).items() if value is not None}
+    return ChatRequest(system_prompt=agent.get("system_prompt"), **chosen)
+
+
+def _given(asked: Document) -> Document:
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _public_call(call: Document) -> Document:
+    return {name: call.get(name) for name in ("provider", "model", "outcome", "http_status", "latency_ms")}

@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     lease_s: float = Field(default=15, gt=0, description="a worker process silent for this long is dead")
     beat_s: float = Field(default=5, gt=0, description="how often a worker process renews its lease")
     worker_grace_s: float = Field(default=20, ge=0, description="what SIGTERM leaves running jobs")
+    job_retention_days: int = Field(default=40, ge=1, description="finished jobs are deleted after")
+    content_retention: str = Field(
+        default="7",
+        pattern=r"^(none|done|\d{1,4})$",
+        description="prompts and outputs are erased: none = at once, done = after an hour, N = after N days",
+    )
     job_timeout_s: float = Field(default=600, gt=0, description="a job that takes longer has failed")
 
     @property

@@ -8,7 +8,7 @@ import threading
 
 
 class Proxy:
-    """Forwards to `target`; after `lose_reply_to(mark)` the next request with `mark` in it loses its reply."""
+    """Forwards to `target`; after `lose_reply_to(mark)` the next request with `mark` loses its reply."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target

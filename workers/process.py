@@ -13,12 +13,15 @@ from gevent.event import Event
 from pymongo.errors import PyMongoError
 
 import core
+from core import chat
 from core import services as core_services
 from core.config import Settings
-from core.handlers import HANDLERS
+from core.embedded.parent import die_with_parent
 from core.jobs import lease, signals
 from core.jobs.model import RUNNING
+from core.jobs.queues import paused
 from core.jobs.run import Runner
+from core.llm.transport import Transport
 from core.log import configure as configure_logs
 from core.services import Services, connect_redis
 from workers.broker import ACTOR, WakefulBroker, make_broker, sender
@@ -35,20 +38,27 @@ log = structlog.get_logger(__name__)
 def serve(role: Role) -> int:
     """Work until told to stop; the exit code."""
     settings = Settings()
+    die_with_parent()
     configure_logs(settings, process=role.name)
     broker = make_broker(connect_redis(settings))
     services = core_services.build(
         settings, send=sender(broker), patience_s=2, redis_client=connect_redis(settings)
     )
     process_id = _register(services, role)
+    transport = Transport(settings)
     stopping = Event()
     heartbeat = Heartbeat(settings, process_id, on_lost=_from_a_thread(stopping))
-    runner = Runner(services, process_id, HANDLERS, start=GreenletWork, lost=lambda: heartbeat.lost)
+    runner = Runner(
+        services, process_id, chat.handlers(transport), start=GreenletWork, lost=lambda: heartbeat.lost
+    )
     worker = _consume(broker, role, runner)
     heartbeat.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopping.set)
-    listeners = [gevent.spawn(_hear_cancellations, settings, runner), gevent.spawn(_look_for_flags, runner)]
+    listeners = [
+        gevent.spawn(_hear_signals, settings, runner, worker),
+        gevent.spawn(_look_for_flags, runner, worker),
+    ]
     log.info("worker.ready", role=role.name, process_id=process_id, slots=role.slots)
 
     stopping.wait()
@@ -114,24 +124,30 @@ def _from_a_thread(stopping: Event):  # type: ignore[no-untyped-def]
     return lost
 
 
-def _hear_cancellations(settings: Settings, runner: Runner) -> None:
+def _hear_signals(settings: Settings, runner: Runner, worker: dramatiq.Worker) -> None:
     channel = signals.process_channel(runner.process_id)
     client = connect_redis(settings)
     while True:
         try:
             with client.pubsub(ignore_subscribe_messages=True) as pubsub:
-                pubsub.subscribe(channel)
+                pubsub.subscribe(channel, signals.QUEUES_CHANGED)
                 while True:
                     message = pubsub.get_message(timeout=2.0)
-                    if message is not None:
+                    if message is None:
+                        continue
+                    if message["channel"].decode() == channel:
                         runner.stop(message["data"].decode(), "cancelled")
+                    else:
+                        _pause_and_resume(runner, worker)
         except redis.RedisError as error:
-            log.warning("cancellations.redis_away", error=type(error).__name__)
+            log.warning("signals.redis_away", error=type(error).__name__)
             gevent.sleep(1)
+        except PyMongoError as error:
+            log.warning("signals.store_away", error=type(error).__name__)
 
 
-def _look_for_flags(runner: Runner) -> None:
-    """The slow road for cancellations whose message was lost."""
+def _look_for_flags(runner: Runner, worker: dramatiq.Worker) -> None:
+    """The slow road for cancellations and pauses whose message was lost."""
     services = runner.services
     wanted = {"status": RUNNING, "owner": runner.process_id, "cancel_requested": True}
     while True:
@@ -139,5 +155,15 @@ def _look_for_flags(runner: Runner) -> None:
         try:
             for job in services.db.jobs.find(wanted, {"_id": 1}):
                 runner.stop(job["_id"], "cancelled")
+            _pause_and_resume(runner, worker)
         except PyMongoError as error:
-            log.warning("cancellations.store_away", error=type(error).__name__)
+            log.warning("flags.store_away", error=type(error).__name__)
+
+
+def _pause_and_resume(runner: Runner, worker: dramatiq.Worker) -> None:
+    """Consumers of a paused queue take no messages: they stay in Redis, the jobs stay queued."""
+    stopped = paused(runner.services.db)
+    for name, consumer in worker.consumers.items():
+        wanted = runner.draining or name in stopped
+        if wanted != consumer.paused:
+            (consumer.pause if wanted else consumer.resume)()

@@ -11,12 +11,12 @@ from core.errors import Conflict, NotFound
 from core.ids import utcnow
 from core.jobs import signals
 from core.jobs.accept import accept
+from core.jobs.events import stream_key
 from core.jobs.model import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Draft, ending
+from core.retention import erase
 from core.services import Send
 
 Document = dict[str, Any]
-
-ERASED = {"request": None, "result.message": None, "plan.agent": None}
 
 
 def cancel(db: Database[Document], client: redis.Redis, job: Document) -> Document:
@@ -30,7 +30,7 @@ def cancel(db: Database[Document], client: redis.Redis, job: Document) -> Docume
         if job["status"] == QUEUED:
             matching = {"_id": job["_id"], "status": QUEUED, "attempt": job["attempt"]}
             update = ending(job, status=CANCELLED, now=utcnow())
-            channel: str | bytes = signals.CHANGED
+            channel = signals.CHANGED
         else:
             matching = {"_id": job["_id"], "status": RUNNING, "token": job["token"]}
             update = {"$set": {"cancel_requested": True}}
@@ -64,9 +64,8 @@ def erase_content(db: Database[Document], client: redis.Redis, job: Document) ->
     """Erase prompt, output and events of a job that is done; its accounting stays. Safe to repeat."""
     if job["status"] not in DONE:
         raise Conflict(f"the job is {job['status']}; cancel it first")
-    erased = {k: v for k, v in ERASED.items() if not k.startswith("result") or job["result"]}
-    db.jobs.update_one({"_id": job["_id"]}, {"$set": {**erased, "content_erased_at": utcnow()}})
-    client.delete(f"vutler:events:{job['_id']}")
+    erase(db, job)
+    client.delete(stream_key(job["_id"]))
 
 
 def _again(db: Database[Document], job_id: str) -> Document:

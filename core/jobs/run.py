@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -83,11 +82,11 @@ class Runner:
         self.start = start
         self.lost = lost
         self.running: dict[str, Run] = {}
-        self._draining = threading.Event()
+        self.draining = False
 
     def run(self, job_id: str) -> None:
         """Carry out a job if it is still to be had; never raises for what a job may do."""
-        if self._draining.is_set():
+        if self.draining:
             return  # the job stays queued: another process, or the reconciler, will see to it
         try:
             job = claim(self.services.db, job_id, self.process_id)
@@ -113,7 +112,7 @@ class Runner:
 
     def drain(self) -> None:
         """Claim nothing more."""
-        self._draining.set()
+        self.draining = True
 
     def hand_back_all(self) -> None:
         """End all work under way; each job goes back to the queue."""

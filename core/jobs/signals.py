@@ -5,8 +5,11 @@ from __future__ import annotations
 import redis
 import structlog
 
-CHANGED = b"vutler:jobs"
-"""One channel for all jobs; the message is the job's id."""
+CHANGED = "vutler:jobs"
+"""One channel for all jobs; the message is the job's id, with `+` in front when only events were added."""
+
+QUEUES_CHANGED = "vutler:queues"
+"""A queue was paused or resumed; the message is its name."""
 
 log = structlog.get_logger(__name__)
 
@@ -16,9 +19,14 @@ def process_channel(process_id: str) -> str:
     return f"vutler:process:{process_id}"
 
 
-def publish(client: redis.Redis, channel: str | bytes, job_id: str) -> None:
+def delta(job_id: str) -> str:
+    """The message of `CHANGED` that says: more events, the document is as it was."""
+    return f"+{job_id}"
+
+
+def publish(client: redis.Redis, channel: str, message: str) -> None:
     """Wake the listeners; a lost wake-up costs them seconds, so a Redis that is away is only noted."""
     try:
-        client.publish(channel, job_id)
+        client.publish(channel, message)
     except redis.RedisError as error:
-        log.warning("signal.not_sent", job_id=job_id, error=type(error).__name__)
+        log.warning("signal.not_sent", channel=channel, error=type(error).__name__)

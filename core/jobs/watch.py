@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import redis
 import structlog
@@ -13,23 +15,50 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 
 from core.errors import NotFound, Unavailable
+from core.jobs import events
 from core.jobs.model import DONE
 from core.jobs.signals import CHANGED
+from core.jobs.views import public
 
 Document = dict[str, Any]
 
 REREAD_S = 5.0
+HEARTBEAT_S = 15.0
 
 log = structlog.get_logger(__name__)
 
 
-class Watcher:
-    """Wakes waiting threads (or greenlets) when a job changes. `client` is used for listening alone."""
+class Event(NamedTuple):
+    """One event of a job as clients see it; `id` (`<claim>-<n>`) is None where there is nothing to resume."""
 
-    def __init__(self, db: Database[Document], client: redis.Redis) -> None:
+    kind: str
+    data: Document
+    id: str | None = None
+
+
+class Waiter:
+    """One watcher's bell. `changed`: the document itself may have changed, not only its events."""
+
+    def __init__(self) -> None:
+        self.bell = threading.Event()
+        self.changed = True
+
+    def ring(self, *, changed: bool) -> None:
+        self.changed = self.changed or changed
+        self.bell.set()
+
+
+class Watcher:
+    """Wakes waiting threads (or greenlets) when a job changes.
+
+    `listening` is a client used for the subscription alone; `client` reads the events.
+    """
+
+    def __init__(self, db: Database[Document], client: redis.Redis, listening: redis.Redis) -> None:
         self.db = db
         self.client = client
-        self._waiting: defaultdict[str, set[threading.Event]] = defaultdict(set)
+        self.listening = listening
+        self._waiting: defaultdict[str, set[Waiter]] = defaultdict(set)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="watcher", daemon=True)
 
@@ -49,48 +78,109 @@ class Watcher:
         answer once.
         """
         deadline = time.monotonic() + timeout_s
-        event = threading.Event()
-        self._waiting[job_id].add(event)
         job: Document | None = None
-        try:
+        with self._waiter(job_id) as waiter:
             while True:
-                event.clear()
-                try:
-                    job = self.db.jobs.find_one({"_id": job_id})
-                    if job is None:
-                        raise NotFound(f"no job {job_id}")
-                except AutoReconnect as error:
-                    log.warning("watch.store_away", job_id=job_id, error=type(error).__name__)
+                waiter.bell.clear()
+                job = self._read(job_id) or job
                 left = deadline - time.monotonic()
                 if (job and job["status"] in DONE) or left <= 0 or self._closed.is_set():
                     break
-                event.wait(min(REREAD_S, left))
+                waiter.bell.wait(min(REREAD_S, left))
+        if job is None:
+            raise Unavailable("the store does not answer; the job, if it was accepted, is not lost")
+        return job
+
+    def follow(self, job_id: str, last_event_id: str | None = None) -> Iterator[Event | None]:
+        """A job's events from a position to its end; None now and then, for a heartbeat.
+
+        `restart`: another worker took over, discard earlier deltas. `gap`: events were lost. `done` carries
+        the whole job and is the last. Raises `NotFound`.
+        """
+        position = events.parse_position(last_event_id)
+        status, read_at, shown_at = None, 0.0, time.monotonic()
+        job: Document | None = None
+        with self._waiter(job_id) as waiter:
+            while not self._closed.is_set():
+                waiter.bell.clear()
+                if waiter.changed or time.monotonic() - read_at >= REREAD_S:
+                    waiter.changed, read_at = False, time.monotonic()
+                    job = self._read(job_id) or job
+                for event in self._new_events(job_id, position):
+                    position = events.parse_position(event.id) if event.id else position
+                    shown_at = time.monotonic()
+                    yield event
+                if job and job["status"] in DONE:
+                    yield Event("done", public(job))
+                    return
+                if job and job["status"] != status:
+                    status, shown_at = job["status"], time.monotonic()
+                    yield Event("status", {"status": status, "attempt": job["attempt"]})
+                if time.monotonic() - shown_at >= HEARTBEAT_S:
+                    shown_at = time.monotonic()
+                    yield None
+                waiter.bell.wait(REREAD_S)
+
+    def _new_events(self, job_id: str, position: tuple[int, int]) -> Iterator[Event]:
+        claim, n = position
+        try:
+            while True:
+                batch = list(events.read(self.client, job_id, (claim, n)))
+                for (its_claim, its_n), kind, data in batch:
+                    if its_claim != claim:
+                        if claim:
+                            yield Event("restart", {"attempt": its_claim})
+                        n = 0
+                    if its_n != n + 1:
+                        yield Event("gap", {"attempt": its_claim})
+                    claim, n = its_claim, its_n
+                    yield Event(kind, {**data, "attempt": claim}, f"{claim}-{n}")
+                if len(batch) < events.BATCH:
+                    return
+        except redis.RedisError as error:
+            log.warning("watch.events_away", job_id=job_id, error=type(error).__name__)
+
+    def _read(self, job_id: str) -> Document | None:
+        """The job; None while the store is away."""
+        try:
+            job = self.db.jobs.find_one({"_id": job_id})
+        except AutoReconnect as error:
+            log.warning("watch.store_away", job_id=job_id, error=type(error).__name__)
+            return None
+        if job is None:
+            raise NotFound(f"no job {job_id}")
+        return job
+
+    @contextmanager
+    def _waiter(self, job_id: str) -> Iterator[Waiter]:
+        waiter = Waiter()
+        self._waiting[job_id].add(waiter)
+        try:
+            yield waiter
         finally:
-            self._waiting[job_id].discard(event)
+            self._waiting[job_id].discard(waiter)
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
-        if job is None:
-            raise Unavailable("the job was accepted, but the store does not answer now")
-        return job
 
     def _listen(self) -> None:
         while not self._closed.is_set():
             try:
-                with self.client.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]
+                with self.listening.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]
                     pubsub.subscribe(CHANGED)
                     self._wake_all()  # whatever was signalled while nobody listened
                     while not self._closed.is_set():
                         message = pubsub.get_message(timeout=1.0)
                         if message is not None:
-                            self._wake(message["data"].decode())
+                            text = message["data"].decode()
+                            self._wake(text.removeprefix("+"), changed=not text.startswith("+"))
             except redis.RedisError as error:
                 log.warning("watch.redis_away", error=type(error).__name__)
                 self._closed.wait(1.0)
 
-    def _wake(self, job_id: str) -> None:
-        for event in list(self._waiting.get(job_id, ())):
-            event.set()
+    def _wake(self, job_id: str, *, changed: bool) -> None:
+        for waiter in list(self._waiting.get(job_id, ())):
+            waiter.ring(changed=changed)
 
     def _wake_all(self) -> None:
         for job_id in list(self._waiting):
-            self._wake(job_id)
+            self._wake(job_id, changed=True)

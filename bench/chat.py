@@ -1,0 +1,140 @@
+"""How fast a chat is, and how many one worker holds: `python -m bench.chat [latency|held|chaos]`.
+
+Starts the whole stack with the embedded stores, and a provider that takes as long as it is told.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from pymongo import MongoClient
+
+from tests.stack import ROOT, Stack, free_ports
+
+
+@contextmanager
+def provider():
+    """The counting provider as a process; its address."""
+    port = free_ports(1)
+    process = subprocess.Popen([sys.executable, "tests/providers/counting.py", str(port)], cwd=ROOT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(100):
+            try:
+                requests.get(f"{address}/log", timeout=1)
+                break
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def running(address: str, **environment: str):
+    """The stack, and an agent that talks to the provider."""
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(
+            Path(folder) / "data", CUSTOM_ENDPOINT_ALLOW=address.removeprefix("http://"), **environment
+        )
+        stack.start()
+        try:
+            yield stack, stack.agent("bench", f"{address}/v1")
+        finally:
+            stack.stop()
+
+
+def latency(n: int = 300) -> None:
+    """One client, one after another: POST chat with Prefer: wait, provider 20 ms."""
+    with provider() as address, running(address) as (stack, agent):
+        direct, through = [], []
+        body = {"model": "tiny", "messages": [{"role": "user", "content": "delay=0.02 id=d"}]}
+        session = requests.Session()
+        for i in range(n + 20):
+            started = time.perf_counter()
+            session.post(f"{address}/v1/chat/completions", json=body, timeout=10).raise_for_status()
+            between = time.perf_counter()
+            answer = stack.chat(agent, f"delay=0.02 id=l-{i}", Prefer="wait=30")
+            ended = time.perf_counter()
+            assert answer.json()["status"] == "succeeded", answer.text
+            if i >= 20:
+                direct.append((between - started) * 1000)
+                through.append((ended - between) * 1000)
+        show("direct", direct)
+        show("through Vutler", through)
+        print(f"added at the median: {statistics.median(through) - statistics.median(direct):.1f} ms")
+
+
+def held(n: int = 500) -> None:
+    """500 provider calls of 5 s at the same time in one chat worker."""
+    with provider() as address, running(address) as (stack, agent):
+        with ThreadPoolExecutor(16) as pool:
+            ids = list(pool.map(lambda i: stack.chat(agent, f"delay=5 id=h-{i}").json()["id"], range(n)))
+        with database(stack) as jobs:
+            wait_for_all(jobs)
+            ended = sorted(jobs.find_one({"_id": i})["finished_at"] for i in ids)
+        log = requests.get(f"{address}/log", timeout=5).json()
+        print(
+            f"{n} calls of 5 s, {log['most_at_once']} at once; the last ended"
+            f" {(ended[-1] - ended[0]).total_seconds():.1f} s after the first"
+        )
+
+
+def chaos(n: int = 500) -> None:
+    """Kill a worker, all workers, Redis, the store, while 500 jobs run."""
+    with provider() as address, running(address) as (stack, agent):
+        with ThreadPoolExecutor(16) as pool:
+            ids = list(pool.map(lambda i: stack.chat(agent, f"delay=2 id=c-{i}").json()["id"], range(n)))
+        for words in (("workers.main", "chat"), ("workers.main",), ("valkey-server",), ("secantusd",)):
+            print("kill -9", *words, stack.kill(*words))
+            time.sleep(3)
+        started = time.monotonic()
+        with database(stack) as jobs:
+            wait_for_all(jobs)
+            print(f"all ended {time.monotonic() - started:.0f} s after the last kill")
+            kept = [jobs.find_one({"_id": i}) for i in ids]
+        print(
+            "statuses:",
+            {status: sum(j["status"] == status for j in kept) for status in {j["status"] for j in kept}},
+        )
+        answered = [sum(c["outcome"] == "ok" for c in j["calls"]) for j in kept]
+        print("answered calls kept on each job:", set(answered))
+        calls = requests.get(f"{address}/log", timeout=5).json()["calls"]
+        repeated = sum(calls[f"c-{i}"] - 1 for i in range(n))
+        print(
+            f"provider calls repeated: {repeated}; owners lost: {sum(len(j.get('lost', [])) for j in kept)}"
+        )
+
+
+@contextmanager
+def database(stack: Stack):
+    with MongoClient(
+        f"mongodb://127.0.0.1:{stack.port + 2}/?directConnection=true&retryWrites=false"
+    ) as mongo:
+        yield mongo.vutler.jobs
+
+
+def wait_for_all(jobs, seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while jobs.count_documents({"status": {"$in": ["queued", "running"]}}):
+        assert time.monotonic() < deadline, "not all jobs ended"
+        time.sleep(0.5)
+
+
+def show(name: str, figures: list[float]) -> None:
+    ordered = sorted(figures)
+    slow = ordered[int(len(ordered) * 0.95)]
+    print(f"{name:>16}: median {statistics.median(ordered):6.1f} ms, 95 % {slow:6.1f} ms")
+
+
+if __name__ == "__main__":
+    {"latency": latency, "held": held, "chaos": chaos}[sys.argv[1] if len(sys.argv) > 1 else "latency"]()

@@ -1,0 +1,166 @@
+"""Keys: 256 random bits, shown once; what is kept is their SHA-256 and what they may do."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pymongo.database import Database
+
+from core.accounts.workspaces import DEFAULT
+from core.errors import NotFound, Unauthorized
+from core.ids import utcnow
+from core.store import pages
+from core.store.repeat import insert_once
+
+Document = dict[str, Any]
+Role = Literal["admin", "member", "viewer", "agent"]
+
+PREFIX = "vtl_"
+LIMITS = ("rpm", "tpm", "budget_usd", "budget_period")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who makes a request. `agents`: the only ones this key may touch; None: all of its workspace's."""
+
+    key_id: str
+    role: Role
+    workspace_id: str
+    agents: tuple[str, ...] | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+
+    def may_touch(self, agent_id: str | None) -> bool:
+        return self.agents is None or agent_id in self.agents
+
+
+def authenticate(db: Database[Document], text: str, now: datetime) -> Caller:
+    """Whose key this is. Raises `Unauthorized` for one that is unknown, revoked or expired."""
+    key = db["keys"].find_one({"_id": _id(text)})
+    if key is None or not secrets.compare_digest(key["hash"], _hash(text)) or not alive(key, now):
+        raise Unauthorized("this API key is not valid")
+    agents = key.get("agents")
+    return Caller(
+        key_id=key["_id"],
+        role=key["role"],
+        workspace_id=key["workspace_id"],
+        agents=tuple(agents) if agents is not None else None,
+        rpm=key.get("rpm"),
+        tpm=key.get("tpm"),
+    )
+
+
+def alive(key: Document, now: datetime) -> bool:
+    """Is it neither revoked nor expired? Either may lie in the future, as rotation with a grace does."""
+    ends = (at for at in (key["expires_at"], key["revoked_at"]) if at is not None)
+    return all(now < at for at in ends)
+
+
+def make(
+    db: Database[Document],
+    *,
+    role: Role,
+    workspace_id: str = DEFAULT,
+    name: str = "",
+    agents: list[str] | None = None,
+    expires_at: datetime | None = None,
+    limits: Mapping[str, Any] | None = None,
+    created_by: str,
+) -> tuple[Document, str]:
+    """A new key and its text, which is not to be had again."""
+    text = PREFIX + secrets.token_urlsafe(32)
+    key = born(
+        text,
+        role=role,
+        workspace_id=workspace_id,
+        name=name,
+        agents=agents,
+        expires_at=expires_at,
+        limits=limits or {},
+        created_by=created_by,
+    )
+    insert_once(db["keys"], key)
+    return key, text
+
+
+def born(
+    text: str,
+    *,
+    role: Role,
+    workspace_id: str,
+    name: str,
+    created_by: str,
+    agents: list[str] | None = None,
+    expires_at: datetime | None = None,
+    limits: Mapping[str, Any],
+) -> Document:
+    """The document of a key."""
+    return {
+        "_id": _id(text),
+        "hash": _hash(text),
+        "hint": text[-4:] if len(text) >= 16 else "",
+        "name": name,
+        "role": role,
+        "workspace_id": workspace_id,
+        "agents": agents,
+        "expires_at": expires_at,
+        "revoked_at": None,
+        "created_at": utcnow(),
+        "created_by": created_by,
+        **{limit: limits.get(limit) for limit in LIMITS},
+    }
+
+
+def get(db: Database[Document], workspace_id: str, key_id: str) -> Document:
+    """Raises `NotFound`, also for another workspace's key."""
+    key = db["keys"].find_one({"_id": key_id})
+    if key is None or key["workspace_id"] != workspace_id:
+        raise NotFound("no such key")
+    return key
+
+
+def page(
+    db: Database[Document], workspace_id: str, *, limit: int, cursor: str | None
+) -> tuple[list[Document], str | None]:
+    """A workspace's keys, newest first, the ended ones too."""
+    return pages.page(db["keys"], {"workspace_id": workspace_id}, limit=limit, cursor=cursor)
+
+
+def change(db: Database[Document], key: Document, changes: Mapping[str, Any]) -> Document:
+    """Set what a key may do, or how long."""
+    if changes:
+        db["keys"].update_one({"_id": key["_id"]}, {"$set": dict(changes)})
+    return get(db, key["workspace_id"], key["_id"])
+
+
+def revoke(db: Database[Document], key: Document, grace: timedelta = timedelta()) -> None:
+    """End a key now or after `grace`; one that ends earlier already keeps its end."""
+    end = utcnow() + grace
+    if key["revoked_at"] is None or key["revoked_at"] > end:
+        db["keys"].update_one({"_id": key["_id"]}, {"$set": {"revoked_at": end}})
+
+
+def of_agent(db: Database[Document], workspace_id: str, agent_id: str) -> list[Document]:
+    """The keys that are bound to this agent alone and have no end yet."""
+    bound = {"workspace_id": workspace_id, "role": "agent", "agents": agent_id, "revoked_at": None}
+    return list(db["keys"].find(bound))
+
+
+def public(key: Document) -> Document:
+    """A key as the API shows it: everything but the key."""
+    shown = ("name", "role", "workspace_id", "agents", "expires_at", "revoked_at", "created_at", *LIMITS)
+    return {"id": key["_id"], "key_hint": key["hint"], **{name: key.get(name) for name in shown}}
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _id(text: str) -> str:
+    """Made of the key, so that one read by `_id` finds it, and entering the same key twice is one key."""
+    return "key_" + hashlib.sha256(b"vutler key " + text.encode()).hexdigest()[:24]

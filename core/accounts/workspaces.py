@@ -1,0 +1,45 @@
+"""Workspaces: who owns what. There is always one called `default`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from core.errors import Conflict, NotFound
+from core.ids import new_id, utcnow
+from core.store import pages
+from core.store.repeat import insert_once
+
+Document = dict[str, Any]
+
+DEFAULT = "default"
+EVERYWHERE = {"all": True}
+
+
+def make(db: Database[Document], name: str, workspace_id: str | None = None) -> Document:
+    """Raises `Conflict` when the id is taken."""
+    workspace = {"_id": workspace_id or new_id(), "name": name, "created_at": utcnow(), **EVERYWHERE}
+    try:
+        insert_once(db.workspaces, workspace)
+    except DuplicateKeyError:
+        raise Conflict(f"there is a workspace {workspace_id} already") from None
+    return workspace
+
+
+def get(db: Database[Document], workspace_id: str) -> Document:
+    """Raises `NotFound`."""
+    workspace = db.workspaces.find_one({"_id": workspace_id})
+    if workspace is None:
+        raise NotFound("no such workspace")
+    return workspace
+
+
+def page(db: Database[Document], *, limit: int, cursor: str | None) -> tuple[list[Document], str | None]:
+    """All workspaces, newest first."""
+    return pages.page(db.workspaces, EVERYWHERE, limit=limit, cursor=cursor)
+
+
+def public(workspace: Document) -> Document:
+    return {"id": workspace["_id"], "name": workspace["name"], "created_at": workspace["created_at"]}

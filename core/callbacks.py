@@ -1,0 +1,194 @@
+"""Callbacks: a signed Standard Webhooks POST when a job ends, at least once, with a log of every try.
+
+The end of a job leaves its mark in the same write (`meter: due`); `outbox` turns marks into deliveries, and
+`Courier` carries them out, each origin a few at a time, until the receiver takes them or a day has passed.
+Format: https://www.standardwebhooks.com (specification 1.0.0, read 2026-11).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from core.crypto import Sealer, origin
+from core.ids import utcnow
+from core.jobs.model import DONE
+from core.jobs.views import public
+
+Document = dict[str, Any]
+Post = Callable[[str, Mapping[str, str], bytes], int]
+"""POSTs a body to a user's URL through the guard, without following redirects; the HTTP status. Raises
+`OSError` (requests' exceptions are) or a `Problem` when there was no answer."""
+
+BACK_OFF = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 28800)]
+GIVEN_UP_AFTER = timedelta(days=1)
+AT_ONCE = 32
+AT_ONCE_PER_ORIGIN = 4
+TRIES_LOGGED = 20
+DUPLICATE = 11000
+GONE = 410
+
+log = structlog.get_logger(__name__)
+
+
+def outbox(db: Database[Document], jobs: Iterable[Document]) -> int:
+    """Make a delivery for each finished job that wants a callback; one that is there stays as it is."""
+    now = utcnow()
+    wanted = [
+        {
+            "_id": f"{job['_id']}-{job['status']}",
+            "workspace_id": job["workspace_id"],
+            "job_id": job["_id"],
+            "event": f"job.{job['status']}",
+            "url": job["callback_url"],
+            "state": "due",
+            "created_at": now,
+            "next_at": now,
+            "tries": [],
+        }
+        for job in jobs
+        if job.get("callback_url") and job["status"] in DONE
+    ]
+    if not wanted:
+        return 0
+    try:
+        db.deliveries.insert_many(wanted, ordered=False)
+    except BulkWriteError as error:
+        if any(e["code"] != DUPLICATE for e in error.details["writeErrors"]):
+            raise
+    return len(wanted)
+
+
+class Courier:
+    """Delivers what is due, in threads of its own; `tick` returns without waiting for receivers."""
+
+    def __init__(self, db: Database[Document], sealer: Sealer, post: Post) -> None:
+        self.db = db
+        self.sealer = sealer
+        self.post = post
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="courier")
+        self._under_way: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def tick(self) -> Document:
+        """Start what is due and not under way."""
+        due = self.db.deliveries.find({"state": "due", "next_at": {"$lte": utcnow()}}).limit(500)
+        return {"started": sum(self._start(delivery) for delivery in due)}
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self, delivery: Document) -> bool:
+        where = origin(delivery["url"])
+        with self._lock:
+            busy = Counter(self._under_way.values())
+            if delivery["_id"] in self._under_way or busy[where] >= AT_ONCE_PER_ORIGIN:
+                return False
+            if len(self._under_way) >= AT_ONCE:
+                return False
+            self._under_way[delivery["_id"]] = where
+        self._pool.submit(self._deliver_and_log, delivery)
+        return True
+
+    def _deliver_and_log(self, delivery: Document) -> None:
+        try:
+            self.deliver(delivery)
+        except Exception:
+            log.exception("callback.failed", delivery=delivery["_id"])
+        finally:
+            with self._lock:
+                del self._under_way[delivery["_id"]]
+
+    def deliver(self, delivery: Document) -> None:
+        """Try once, and write down how it went."""
+        body = self._body(delivery)
+        if body is None:
+            self._note(delivery, {"state": "failed", "reason": "the job is no longer kept"}, {"at": utcnow()})
+            return
+        now = utcnow()
+        secret = webhook_secret(self.db, self.sealer, delivery["workspace_id"])
+        headers = sign(secret, delivery["_id"], now, body) | {"Content-Type": "application/json"}
+        tried: Document = {"at": now}
+        try:
+            tried["status"] = self.post(delivery["url"], headers, body)
+        except Exception as error:  # noqa: BLE001 - a receiver may fail in any way; the log of tries names it
+            tried["error"] = type(error).__name__
+        tried["ms"] = int((utcnow() - now).total_seconds() * 1000)
+        self._note(delivery, _next(delivery, tried, now), tried)
+
+    def _body(self, delivery: Document) -> bytes | None:
+        if "payload" in delivery:
+            data = delivery["payload"]
+        else:
+            job = self.db.jobs.find_one({"_id": delivery["job_id"]})
+            if job is None:
+                return None
+            data = public(job)
+        return json.dumps(
+            {"type": delivery["event"], "timestamp": utcnow().isoformat(), "data": data}
+        ).encode()
+
+    def _note(self, delivery: Document, changes: Document, tried: Document) -> None:
+        self.db.deliveries.update_one(
+            {"_id": delivery["_id"], "state": "due"},
+            {
+                "$set": changes,
+                "$push": {"tries": {"$each": [tried], "$slice": -TRIES_LOGGED}},
+                "$inc": {"n": 1},
+            },
+        )
+        log.info(
+            "callback.tried", delivery=delivery["_id"], state=changes["state"], status=tried.get("status")
+        )
+
+
+def _next(delivery: Document, tried: Document, now: datetime) -> Document:
+    status = tried.get("status", 0)
+    if 200 <= status < 300:
+        return {"state": "delivered", "delivered_at": now}
+    if status == GONE:
+        return {"state": "failed", "reason": "the receiver said 410 Gone"}
+    if now - delivery["created_at"] > GIVEN_UP_AFTER:
+        return {"state": "failed", "reason": "not taken within a day"}
+    pause = BACK_OFF[min(delivery.get("n", 0), len(BACK_OFF) - 1)]
+    return {"state": "due", "next_at": now + pause}
+
+
+def sign(secret: str, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
+    """The three headers of Standard Webhooks. `secret` is `whsec_<base64>`."""
+    stamp = str(int(at.timestamp()))
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = hmac.new(key, f"{message_id}.{stamp}.".encode() + body, hashlib.sha256).digest()
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": stamp,
+        "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
+    }
+
+
+def webhook_secret(db: Database[Document], sealer: Sealer, workspace_id: str) -> str:
+    """A workspace's signing secret, made on first use. Several may ask at once: one wins."""
+    context = {"workspace": workspace_id, "purpose": "webhook"}
+    for _ in range(3):
+        workspace = db.workspaces.find_one({"_id": workspace_id}) or {}
+        if workspace.get("webhook_secret"):
+            return sealer.open(workspace["webhook_secret"], context)
+        made = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+        db.workspaces.update_one(
+            {"_id": workspace_id, "webhook_secret": None},
+            {"$set": {"webhook_secret": sealer.seal(made, context)}},
+        )
+    raise LookupError(f"no workspace {workspace_id}")

@@ -1,0 +1,64 @@
+"""Queues: how deep each is, and pausing one. A paused queue keeps its jobs; workers take none of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from pymongo.database import Database
+
+from core.errors import NotFound
+from core.ids import utcnow
+from core.jobs import signals
+from core.jobs.model import QUEUED, QUEUES, RUNNING
+
+Document = dict[str, Any]
+
+
+def overview(db: Database[Document]) -> list[Document]:
+    """Per queue: jobs waiting and running, the oldest waiting one's age, jobs ended in the last minute."""
+    now = utcnow()
+    waiting = {
+        row["_id"]: row
+        for row in db.jobs.aggregate(
+            [
+                {"$match": {"status": QUEUED}},
+                {"$group": {"_id": "$queue", "n": {"$sum": 1}, "oldest": {"$min": "$created_at"}}},
+            ]
+        )
+    }
+    running = {
+        row["_id"]: row["n"]
+        for row in db.jobs.aggregate(
+            [{"$match": {"status": RUNNING}}, {"$group": {"_id": "$queue", "n": {"$sum": 1}}}]
+        )
+    }
+    workers = list(db.processes.find({"dead": False}))
+    stopped = paused(db)
+    return [
+        {
+            "name": queue,
+            "paused": queue in stopped,
+            "depth": waiting.get(queue, {}).get("n", 0),
+            "oldest_age_s": (now - waiting[queue]["oldest"]).total_seconds() if queue in waiting else None,
+            "running": running.get(queue, 0),
+            "finished_last_minute": sum(
+                w.get("finished_last_minute", 0) for w in workers if queue in w["queues"]
+            ),
+            "workers": sum(queue in w["queues"] for w in workers),
+        }
+        for queue in QUEUES
+    ]
+
+
+def paused(db: Database[Document]) -> set[str]:
+    """The names of the queues that are paused."""
+    return {row["_id"] for row in db.queues.find({"paused": True}, {"_id": 1})}
+
+
+def set_paused(db: Database[Document], client: redis.Redis, queue: str, value: bool) -> None:
+    """Pause or resume; safe to repeat. Workers hear of it at once, or read it within one beat."""
+    if queue not in QUEUES:
+        raise NotFound(f"no queue {queue}")
+    db.queues.update_one({"_id": queue}, {"$set": {"paused": value, "changed_at": utcnow()}}, upsert=True)
+    signals.publish(client, signals.QUEUES_CHANGED, queue)

@@ -1,0 +1,85 @@
+"""Logs: one JSON line an event in production, readable lines in development, on standard output.
+
+`request_id` and `job_id` are bound as context variables by whoever knows them, and stand on every line. What
+an exception says is never written, only its type and where it was raised: its text may quote a prompt or a
+key. Fields that are named like a secret are blanked, should one ever be passed.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from core.config import Settings
+
+SECRET_WORDS = ("api_key", "authorization", "password", "secret", "sealed", "messages", "prompt")
+QUIET = ("urllib3", "pymongo", "apscheduler", "botocore", "boto3", "s3transfer")
+
+
+def configure(settings: Settings, *, process: str) -> None:
+    """Set up logging for this process; the library loggers of the standard library go the same way."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _named(process),
+        type_and_place,
+        blank_secrets,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(settings)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def type_and_place(_: Any, __: str, event: EventDict) -> EventDict:
+    """Replace an exception by its type and its frames, without its text and without local values."""
+    raised = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if raised is True else raised[1] if isinstance(raised, tuple) else raised
+    if isinstance(error, BaseException):
+        event["error"] = type(error).__name__
+        frames = traceback.extract_tb(error.__traceback__)
+        event["where"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return event
+
+
+def blank_secrets(_: Any, __: str, event: EventDict) -> EventDict:
+    """Blank the fields whose name says that they hold a key or a prompt."""
+    for name in event:
+        if any(word in name.lower() for word in SECRET_WORDS):
+            event[name] = "[hidden]"
+    return event
+
+
+def _named(process: str) -> Processor:
+    def add(_: Any, __: str, event: EventDict) -> EventDict:
+        event.setdefault("process", process)
+        return event
+
+    return add
+
+
+def _renderer(settings: Settings) -> Processor:
+    if settings.production:
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())

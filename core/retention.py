@@ -1,0 +1,97 @@
+"""Retention: what is erased when. The accounting of a job that was not metered yet is never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from pymongo.database import Database
+
+from core.config import Settings
+from core.ids import utcnow
+from core.jobs.model import DONE
+
+Document = dict[str, Any]
+
+SOON = {"none": timedelta(0), "done": timedelta(hours=1)}
+DELETED_A_TICK = 2000
+ERASED_A_TICK = 2000
+PROCESSES_KEPT = timedelta(days=1)
+DELIVERIES_KEPT = timedelta(days=40)
+
+log = structlog.get_logger(__name__)
+
+
+class Purge:
+    """One tick after another; each does a bounded amount."""
+
+    def __init__(self, db: Database[Document], settings: Settings) -> None:
+        self.db = db
+        self.settings = settings
+
+    def tick(self) -> Document:
+        """Erase what is past its time, a bounded number of documents; what was done, by name."""
+        now = utcnow()
+        return {
+            "contents_erased": self._erase_contents(now),
+            "jobs_deleted": self._delete_jobs(now),
+            "processes_deleted": self._delete_processes(now),
+            "deliveries_deleted": self.db.deliveries.delete_many(
+                {"state": {"$ne": "due"}, "created_at": {"$lt": now - DELIVERIES_KEPT}}
+            ).deleted_count,
+        }
+
+    def _erase_contents(self, now: datetime) -> int:
+        """Prompts and outputs go when their agent says, and no earlier than a callback that needs them."""
+        erased = 0
+        for job in self._finished(now, {"content_erased_at": None}):
+            keep = content_kept_for(job, self.settings)
+            if now - job["finished_at"] < keep or job.get("meter") == "due":
+                continue
+            if self.db.deliveries.find_one({"_id": f"{job['_id']}-{job['status']}", "state": "due"}):
+                continue
+            erase(self.db, job)
+            erased += 1
+            if erased >= ERASED_A_TICK:
+                break
+        return erased
+
+    def _delete_jobs(self, now: datetime) -> int:
+        oldest = now - timedelta(days=self.settings.job_retention_days)
+        deleted = 0
+        for job in self._finished(oldest, {"meter": {"$exists": False}}):
+            deleted += self._delete(job)
+            if deleted >= DELETED_A_TICK:
+                return deleted
+        return deleted
+
+    def _delete(self, job: Document) -> int:
+        return self.db.jobs.delete_one(
+            {"_id": job["_id"], "status": {"$in": sorted(DONE)}, "meter": {"$exists": False}}
+        ).deleted_count
+
+    def _finished(self, before: datetime, more: Document) -> Iterator[Document]:
+        for workspace in self.db.workspaces.find({}, {"_id": 1}):
+            wanted = {"workspace_id": workspace["_id"], "created_at": {"$lt": before}, **more}
+            for status in sorted(DONE):
+                yield from self.db.jobs.find({**wanted, "status": status}).limit(DELETED_A_TICK)
+
+    def _delete_processes(self, now: datetime) -> int:
+        gone = {"dead": True, "renewed_at": {"$lt": now - PROCESSES_KEPT}}
+        return self.db.processes.delete_many(gone).deleted_count
+
+
+def content_kept_for(job: Document, settings: Settings) -> timedelta:
+    """How long the content of a finished job is kept: by its agent's rule, or the setting's."""
+    rule = job["plan"].get("content_retention") or settings.content_retention
+    return SOON[rule] if rule in SOON else timedelta(days=int(rule))
+
+
+def erase(db: Database[Document], job: Document) -> None:
+    """Take prompt and output out of a finished job; ids, times, calls and tokens stay. Safe to repeat."""
+    changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow()}
+    if job["result"]:
+        changes["result"] = {**job["result"], "message": None}
+    db.jobs.update_one({"_id": job["_id"], "status": job["status"]}, {"$set": changes})

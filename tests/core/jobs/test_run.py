@@ -1,0 +1,156 @@
+"""Running a job: what its handler does, how it is stopped, and what is written down."""
+
+import threading
+
+import pytest
+
+from core.errors import Invalid
+from core.jobs.claim import claim
+from core.jobs.run import Runner
+from core.services import Services
+from tests.factory import CALL, Sent, queued
+
+
+class Inline:
+    """Work that is done by the time it was started."""
+
+    def __init__(self, function):
+        function()
+
+    def join(self, timeout_s):
+        return True
+
+    def kill(self):
+        raise AssertionError("it has ended")
+
+
+class Held:
+    """Work that waits to be killed, as a provider that does not answer."""
+
+    def __init__(self, function):
+        self.killed = threading.Event()
+        self.function = function
+
+    def join(self, timeout_s):
+        return self.killed.wait(timeout_s)
+
+    def kill(self):
+        self.killed.set()
+
+
+class Never(Held):
+    def join(self, timeout_s):
+        return self.killed.is_set()
+
+
+@pytest.fixture
+def services(db, settings, redis_client):
+    return Services(
+        settings.model_copy(update={"mongodb_database": db.name}), db.client, redis_client, None, Sent()
+    )
+
+
+def runner(services, handler, start=Inline):
+    return Runner(services, "p1", {"chat": handler}, start=start, lost=lambda: True)
+
+
+def answering(run):
+    run.calls.append(dict(CALL))
+    return {"answer": 42}
+
+
+def test_it_carries_out_a_job_and_finishes_it(db, services):
+    job = queued(db)
+    runner(services, answering).run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["result"], kept["calls"]) == ("succeeded", {"answer": 42}, [CALL])
+
+
+def test_a_job_delivered_twice_is_carried_out_once(db, services):
+    job, seen = queued(db), []
+    one = runner(services, lambda run: seen.append(run.job["_id"]) or {})
+    one.run(job["_id"])
+    one.run(job["_id"])
+    assert seen == [job["_id"]]
+
+
+def test_a_problem_fails_the_job_and_tells_the_user(db, services):
+    def refused(run):
+        raise Invalid("the model is unknown", code="unknown_model")
+
+    job = queued(db)
+    runner(services, refused).run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["error"]["code"]) == ("failed", "unknown_model")
+
+
+def test_an_unexpected_error_fails_the_job_without_telling_what_it_quoted(db, services, capsys):
+    def broken(run):
+        raise RuntimeError("could not parse sk-secret-key")
+
+    job = queued(db)
+    runner(services, broken).run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["error"]["code"]) == ("failed", "internal")
+    output = capsys.readouterr()
+    assert "sk-secret-key" not in str(kept) + output.out + output.err
+
+
+def stopped(db, services, reason):
+    job = queued(db)
+    one = runner(services, lambda run: {}, start=Held)
+    thread = threading.Thread(target=one.run, args=(job["_id"],))
+    thread.start()
+    while job["_id"] not in one.running or one.running[job["_id"]].work is None:
+        pass
+    one.running[job["_id"]].calls.append({**CALL, "outcome": "in_flight", "possibly_charged": True})
+    if reason == "handed_back":
+        one.drain()
+        one.hand_back_all()
+    else:
+        one.stop(job["_id"], reason)
+    thread.join(20)
+    return db.jobs.find_one({"_id": job["_id"]})
+
+
+def test_cancelling_ends_the_work_and_keeps_the_call_that_was_cut_off(db, services):
+    kept = stopped(db, services, "cancelled")
+    assert kept["status"] == "cancelled"
+    assert [(c["outcome"], c["possibly_charged"]) for c in kept["calls"]] == [("cancelled", True)]
+
+
+def test_handing_back_queues_it_again_and_sends_it(db, services):
+    kept = stopped(db, services, "handed_back")
+    assert kept["status"] == "queued"
+    assert services.send.ids == [("chat", kept["_id"])]
+
+
+def test_a_job_over_its_deadline_fails(db, services):
+    services.settings = services.settings.model_copy(update={"job_timeout_s": 0.2})
+    job = queued(db)
+    runner(services, lambda run: {}, start=Never).run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["error"]["code"]) == ("failed", "deadline")
+
+
+def test_a_draining_worker_claims_nothing(db, services):
+    job = queued(db)
+    one = runner(services, answering)
+    one.drain()
+    one.run(job["_id"])
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "queued"
+
+
+def test_work_that_lost_its_job_changes_nothing_but_notes_its_calls(db, services):
+    job = queued(db)
+
+    def overtaken(run):
+        run.calls.append(dict(CALL))
+        db.jobs.update_one({"_id": job["_id"]}, {"$set": {"status": "queued", "token": None}})
+        assert claim(db, job["_id"], "p2")
+        return {"from": "p1"}
+
+    runner(services, overtaken).run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["owner"], kept["result"]) == ("running", "p2", None)
+    assert [(u["attempt"], u["calls"]) for u in kept["unkept"]] == [(1, [CALL])]

@@ -1,0 +1,154 @@
+"""Watching: woken by a signal, and right without one."""
+
+import threading
+import time
+
+import pytest
+
+from core.errors import NotFound
+from core.jobs import signals, watch
+from core.jobs.claim import claim, finish, hand_back
+from core.jobs.events import Emitter, stream_key
+from core.services import connect_redis
+from tests.factory import CALL, queued
+
+
+@pytest.fixture
+def watcher(db, settings, redis_client):
+    client = connect_redis(settings)
+    watcher = watch.Watcher(db, redis_client, client)
+    watcher.start()
+    yield watcher
+    watcher.close()
+    client.close()
+
+
+def end(db, redis_client, job_id):
+    finish(db, claim(db, job_id, "p1"), status="succeeded", calls=[CALL], result={})
+    if redis_client is not None:
+        signals.publish(redis_client, signals.CHANGED, job_id)
+
+
+def later(act, *args):
+    threading.Timer(0.3, act, args).start()
+
+
+def test_a_job_that_is_done_is_returned_at_once(db, watcher):
+    job = queued(db)
+    end(db, None, job["_id"])
+    assert watcher.wait(job["_id"], 30)["status"] == "succeeded"
+
+
+def test_a_signal_wakes_before_the_document_would_have_been_read_again(
+    db, watcher, redis_client, monkeypatch
+):
+    monkeypatch.setattr(watch, "REREAD_S", 3600)
+    job = queued(db)
+    later(end, db, redis_client, job["_id"])
+    assert watcher.wait(job["_id"], 30)["status"] == "succeeded"
+
+
+def test_without_any_signal_the_document_is_read_again(db, watcher, monkeypatch):
+    monkeypatch.setattr(watch, "REREAD_S", 0.5)
+    job = queued(db)
+    later(end, db, None, job["_id"])
+    assert watcher.wait(job["_id"], 30)["status"] == "succeeded"
+
+
+def test_when_time_is_up_it_returns_the_job_as_it_is(db, watcher):
+    assert watcher.wait(queued(db)["_id"], 0.1)["status"] == "queued"
+
+
+def test_it_listens_again_after_its_connection_was_cut(db, watcher, redis_client, monkeypatch):
+    monkeypatch.setattr(watch, "REREAD_S", 3600)
+    job = queued(db)
+    time.sleep(0.3)
+    redis_client.client_kill_filter(_type="pubsub")
+    later(end, db, redis_client, job["_id"])
+    assert watcher.wait(job["_id"], 30)["status"] == "succeeded"
+
+
+def test_nobody_is_kept_in_memory_after_waiting(db, watcher):
+    watcher.wait(queued(db)["_id"], 0.05)
+    assert not watcher._waiting
+
+
+def test_an_unknown_job_is_not_found(watcher):
+    with pytest.raises(NotFound):
+        watcher.wait("no-such-job", 1)
+
+
+def told(watcher, job_id, last_event_id=None):
+    """All events until `done`, as (kind, text or status, id)."""
+    return [
+        (e.kind, e.data.get("text") or e.data.get("status"), e.id)
+        for e in watcher.follow(job_id, last_event_id)
+        if e is not None
+    ]
+
+
+def running(db, redis_client, texts, attempts=1):
+    """A job that runs, whose every claim but the last was lost after it had said `texts`."""
+    job = queued(db)
+    for attempt in range(1, attempts + 1):
+        mine = claim(db, job["_id"], f"p{attempt}")
+        emitter = Emitter(redis_client, job["_id"], attempt)
+        for text in texts:
+            emitter.emit("delta", {"text": text})
+        if attempt < attempts:
+            hand_back(db, mine, [])
+    return mine, emitter
+
+
+def test_following_tells_status_deltas_and_the_end(db, watcher, redis_client):
+    mine, emitter = running(db, redis_client, ["a", "b"])
+
+    def go_on():
+        emitter.emit("delta", {"text": "c"})
+        finish(db, mine, status="succeeded", calls=[CALL], result={})
+        signals.publish(redis_client, signals.CHANGED, mine["_id"])
+
+    later(go_on)
+    heard = told(watcher, mine["_id"])
+    assert [h for h in heard if h[0] != "status"] == [
+        ("delta", "a", "1-1"),
+        ("delta", "b", "1-2"),
+        ("delta", "c", "1-3"),
+        ("done", "succeeded", None),
+    ]
+    assert ("status", "running", None) in heard
+
+
+def test_following_resumes_after_the_last_event(db, watcher, redis_client):
+    mine, _ = running(db, redis_client, ["a", "b", "c"])
+    finish(db, mine, status="succeeded", calls=[CALL], result={})
+    assert told(watcher, mine["_id"], "1-2") == [("delta", "c", "1-3"), ("done", "succeeded", None)]
+
+
+def test_a_new_claim_begins_with_restart(db, watcher, redis_client):
+    mine, _ = running(db, redis_client, ["a"], attempts=2)
+    finish(db, mine, status="succeeded", calls=[CALL], result={})
+    assert [kind for kind, _, _ in told(watcher, mine["_id"])] == ["delta", "restart", "delta", "done"]
+
+
+def test_a_dead_claim_cannot_write_after_a_new_one(db, watcher, redis_client):
+    mine, _ = running(db, redis_client, ["a"], attempts=2)
+    ghost = Emitter(redis_client, mine["_id"], 1)
+    ghost.n = 7
+    ghost.emit("delta", {"text": "late"})
+    finish(db, mine, status="succeeded", calls=[CALL], result={})
+    assert "late" not in [text for _, text, _ in told(watcher, mine["_id"])]
+
+
+def test_lost_events_show_as_a_gap(db, watcher, redis_client):
+    mine, _ = running(db, redis_client, ["a", "b", "c"])
+    redis_client.xdel(stream_key(mine["_id"]), "1-2")
+    finish(db, mine, status="succeeded", calls=[CALL], result={})
+    assert [kind for kind, _, _ in told(watcher, mine["_id"])] == ["delta", "gap", "delta", "done"]
+
+
+def test_many_events_come_in_order_and_complete(db, watcher, redis_client):
+    words = [str(n) for n in range(1203)]
+    mine, _ = running(db, redis_client, words)
+    finish(db, mine, status="succeeded", calls=[CALL], result={})
+    assert [text for kind, text, _ in told(watcher, mine["_id"]) if kind == "delta"] == words

@@ -1,0 +1,205 @@
+"""Things die in the midst of work: every accepted job is finished, once. Against real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+from pymongo import MongoClient
+
+from tests.stack import ROOT, Stack, free_ports
+
+JOBS = 60
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory):
+    """A provider that counts; its address."""
+    port = free_ports(1)
+    log = (tmp_path_factory.mktemp("provider") / "log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "tests/providers/counting.py", str(port)],
+        cwd=ROOT,
+        stdout=log,
+        stderr=log,
+    )
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            requests.get(f"{address}/log", timeout=1)
+            break
+        except requests.ConnectionError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    yield address
+    process.kill()
+    process.wait()
+    log.close()
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, provider):
+    address = provider.removeprefix("http://")
+    stack = Stack(
+        tmp_path_factory.mktemp("stack") / "data",
+        CUSTOM_ENDPOINT_ALLOW=address,
+        LEASE_S="6",
+        BEAT_S="1",
+        LLM_ENCRYPTION_KEY="a text key of earlier days",
+    )
+    stack.start()
+    yield stack
+    stack.stop()
+
+
+@pytest.fixture(scope="module")
+def agent(stack, provider):
+    return stack.agent("counted", f"{provider}/v1")
+
+
+def submit(stack, agent, n, text):
+    """`n` accepted jobs; a store that is away for a moment is asked again with the same key."""
+
+    def one(i):
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                answer = stack.chat(agent, text.format(i=i), **{"Idempotency-Key": f"{text}-{i}"})
+                if answer.status_code == 202:
+                    return answer.json()["id"]
+                assert answer.status_code == 503, answer.text
+            except requests.ConnectionError:
+                pass
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(one, range(n)))
+
+
+def all_end(stack, ids, seconds=90):
+    """Waits for every job's end; the jobs as the store keeps them."""
+    with MongoClient(
+        f"mongodb://127.0.0.1:{stack.port + 2}/?directConnection=true&retryWrites=false"
+    ) as mongo:
+        jobs = mongo.vutler.jobs
+        stack.until(
+            lambda: jobs.count_documents({"status": {"$in": ["queued", "running"]}}) == 0, seconds, "all end"
+        )
+        return [jobs.find_one({"_id": job_id}) for job_id in ids]
+
+
+def assert_finished_once(jobs, provider):
+    assert {job["status"] for job in jobs} == {"succeeded"}
+    for job in jobs:
+        answered = [call for call in job["calls"] if call["outcome"] == "ok"]
+        assert len(answered) == 1, job
+        assert job["result"]["usage"]["tokens_total"] == 17
+        assert job["meter"] == "due"
+    seen = requests.get(f"{provider}/log", timeout=5).json()["calls"]
+    for job in jobs:
+        mark = job["request"]["messages"][-1]["content"].split("id=")[1].split()[0]
+        lost = len(job.get("lost", [])) + len(job.get("handed_back", []))
+        assert 1 <= seen[mark] <= 1 + lost, (
+            f"{mark} was called {seen[mark]} times, its owner lost {lost} times"
+        )
+
+
+def test_a_killed_worker_costs_nothing_but_a_second_call(stack, agent, provider):
+    ids = submit(stack, agent, JOBS, "delay=1.5 id=worker-{i}")
+    assert stack.kill("workers.main", "chat")
+    assert_finished_once(all_end(stack, ids), provider)
+
+
+def test_all_workers_killed_then_redis_then_the_store(stack, agent, provider):
+    ids = submit(stack, agent, JOBS, "delay=1 id=all-{i}")
+    assert len(stack.kill("workers.main")) >= 2
+    time.sleep(1)
+    assert stack.kill("valkey-server")
+    time.sleep(1)
+    assert stack.kill("secantusd")
+    assert_finished_once(all_end(stack, ids, 120), provider)
+
+
+def test_a_worker_that_was_stopped_past_its_lease_does_no_harm(stack, agent, provider):
+    ids = submit(stack, agent, 10, "delay=2 id=stopped-{i}")
+    stopped = stack.kill("workers.main", "chat", how=signal.SIGSTOP)
+    time.sleep(12)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    assert_finished_once(all_end(stack, ids), provider)
+    stack.until(lambda: not set(stopped) & set(stack.pids("workers.main", "chat")), 30, "it ended itself")
+
+
+def test_a_terminated_worker_hands_its_jobs_back_or_finishes_them(stack, agent, provider):
+    ids = submit(stack, agent, 10, "delay=1 id=term-{i}")
+    stack.kill("workers.main", "chat", how=signal.SIGTERM)
+    jobs = all_end(stack, ids)
+    assert_finished_once(jobs, provider)
+    assert not any(job.get("lost") for job in jobs)
+
+
+def test_while_redis_is_down_chats_are_accepted_and_run_later(stack, agent, provider):
+    (valkey,) = stack.pids("valkey-server")
+    os.kill(valkey, signal.SIGSTOP)
+    try:
+        answer = stack.chat(agent, "id=redis-down delay=0.02")
+        assert answer.status_code == 202
+    finally:
+        os.kill(valkey, signal.SIGCONT)
+    assert_finished_once(all_end(stack, [answer.json()["id"]]), provider)
+
+
+def test_an_outage_of_the_store_repeats_no_call_and_new_requests_get_503(stack, agent, provider):
+    ids = submit(stack, agent, 20, "delay=3 id=outage-{i}")
+    stack.until(
+        lambda: all(stack.job(i)["status"] == "running" for i in ids), 20, "all of them run", every=0.1
+    )
+    (store,) = stack.pids("secantusd", "--storage-path")
+    os.kill(store, signal.SIGSTOP)
+    try:
+        refused = stack.chat(agent, "id=never")
+        assert refused.status_code == 503
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        time.sleep(15)
+    finally:
+        os.kill(store, signal.SIGCONT)
+    jobs = all_end(stack, ids)
+    assert_finished_once(jobs, provider)
+    assert not any(job.get("lost") for job in jobs)
+
+
+def test_cancelling_a_running_chat_ends_its_call(stack, agent, provider):
+    job_id = stack.chat(agent, "id=cancelled delay=60").json()["id"]
+    stack.until(lambda: stack.job(job_id)["status"] == "running", 10, "it runs")
+    before = requests.get(f"{provider}/log", timeout=5).json()["finished"]
+    assert stack.http.post(f"{stack.url}/jobs/{job_id}/cancel", timeout=5).status_code == 202
+    stack.until(lambda: stack.job(job_id)["status"] == "cancelled", 10, "it is cancelled")
+    assert requests.get(f"{provider}/log", timeout=5).json()["finished"] == before
+
+
+def test_the_secret_is_nowhere(stack, agent, provider):
+    """Neither the data directory, nor a log, nor an answer holds the provider key that was put in."""
+    secret = "sk-very-secret-0f1e2d3c4b5a69788796a5b4"
+    other = stack.agent("secretive", f"{provider}/v1", api_key=secret)
+    done = stack.chat(other, "id=secret", Prefer="wait=20")
+    assert done.json()["status"] == "succeeded"
+    answers = [
+        done.text,
+        stack.http.get(f"{stack.url}/agents/{other}", timeout=5).text,
+        stack.http.get(f"{stack.url}/agents/{other}/llm-config", timeout=5).text,
+        stack.http.get(f"{stack.url}/jobs", timeout=5).text,
+        stack.said(),
+    ]
+    assert not any(secret in answer for answer in answers)
+    for path in Path(stack.data_dir).rglob("*"):
+        if path.is_file():
+            assert secret.encode() not in path.read_bytes(), path
