@@ -110,7 +110,7 @@ def ending(
         "calls": calls,
         "plan": without_keys(job["plan"]),
     }
-    if calls:
+    if calls or "callback_url" in job:
         changes["meter"] = "due"
     return {"$set": changes, "$inc": {"meter_rev": 1}}
 

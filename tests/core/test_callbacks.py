@@ -1,0 +1,141 @@
+"""Callbacks: each event arrives at least once, signed, however the receiver behaves."""
+
+import json
+import threading
+from datetime import timedelta
+
+import pytest
+import requests
+from standardwebhooks import Webhook
+
+from core.callbacks import Courier, outbox, webhook_secret
+from core.crypto import Sealer
+from core.ids import utcnow
+from core.jobs.claim import claim, finish
+from tests.factory import queued
+
+
+class Receiver:
+    """Answers with what the test says next (a status, or an exception), and keeps what it received."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.received = []
+
+    def __call__(self, url, headers, body):
+        self.received.append((url, headers, body))
+        answer = self.answers.pop(0) if self.answers else 200
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def sealer():
+    return Sealer(b"k" * 32)
+
+
+@pytest.fixture
+def delivery(db):
+    db.workspaces.insert_one({"_id": "w1", "webhook_secret": None})
+    job = claim(db, queued(db, callback_url="https://example.com/hook")["_id"], "p1")
+    finish(db, job, status="succeeded", calls=[], result={"answer": 42})
+    outbox(db, [db.jobs.find_one({"_id": job["_id"]})])
+    return lambda: db.deliveries.find_one({"job_id": job["_id"]})
+
+
+def test_the_end_of_a_job_leaves_its_mark_in_the_same_write(db):
+    job = claim(db, queued(db, callback_url="https://example.com/hook")["_id"], "p1")
+    finish(db, job, status="succeeded", calls=[], result={})
+    assert db.jobs.find_one({"_id": job["_id"]})["meter"] == "due"
+
+
+def test_the_reference_library_verifies_the_signature(db, sealer, delivery):
+    receiver = Receiver(200)
+    Courier(db, sealer, receiver).deliver(delivery())
+    ((url, headers, body),) = receiver.received
+    assert url == "https://example.com/hook"
+    event = Webhook(webhook_secret(db, sealer, "w1")).verify(body, headers)
+    assert event["type"] == "job.succeeded"
+    assert event["data"]["result"] == {"answer": 42}
+    assert delivery()["state"] == "delivered"
+
+
+def test_the_secret_is_made_once_and_kept_sealed(db, sealer, delivery):
+    secret = webhook_secret(db, sealer, "w1")
+    assert webhook_secret(db, sealer, "w1") == secret
+    assert secret.removeprefix("whsec_") not in json.dumps(db.workspaces.find_one({"_id": "w1"}))
+
+
+@pytest.mark.parametrize("answer", [500, 301, 404, requests.ConnectionError(), requests.Timeout()])
+def test_what_was_not_taken_is_tried_again_under_the_same_id(db, sealer, delivery, answer):
+    receiver = Receiver(answer, 200)
+    courier = Courier(db, sealer, receiver)
+    courier.deliver(delivery())
+    waiting = delivery()
+    assert waiting["state"] == "due"
+    assert waiting["next_at"] > utcnow()
+    courier.deliver(waiting)
+    assert delivery()["state"] == "delivered"
+    assert len({headers["webhook-id"] for _, headers, _ in receiver.received}) == 1
+    assert len(delivery()["tries"]) == 2
+
+
+def test_it_backs_off_further_and_further(db, sealer, delivery):
+    courier = Courier(db, sealer, Receiver(*[500] * 4))
+    pauses = []
+    for _ in range(4):
+        courier.deliver(delivery())
+        pauses.append(round((delivery()["next_at"] - utcnow()).total_seconds()))
+    assert pauses == [5, 30, 120, 600]
+
+
+def test_it_gives_up_after_a_day_and_says_so(db, sealer, delivery):
+    db.deliveries.update_one({}, {"$set": {"created_at": utcnow() - timedelta(hours=25)}})
+    Courier(db, sealer, Receiver(500)).deliver(delivery())
+    assert (delivery()["state"], delivery()["reason"]) == ("failed", "not taken within a day")
+
+
+def test_a_receiver_that_is_gone_is_left_alone(db, sealer, delivery):
+    Courier(db, sealer, Receiver(410)).deliver(delivery())
+    assert delivery()["state"] == "failed"
+
+
+def test_entering_the_outbox_twice_is_one_delivery(db, delivery):
+    job = db.jobs.find_one({"_id": delivery()["job_id"]})
+    outbox(db, [job, job])
+    assert db.deliveries.count_documents({}) == 1
+
+
+def test_a_slow_receiver_takes_few_of_the_places(db, sealer):
+    db.workspaces.insert_one({"_id": "w1", "webhook_secret": None})
+    for n, host in enumerate(["slow.example"] * 20 + ["quick.example"] * 3):
+        db.deliveries.insert_one(
+            {
+                "_id": str(n),
+                "workspace_id": "w1",
+                "job_id": "j",
+                "event": "job.failed",
+                "url": f"https://{host}/",
+                "state": "due",
+                "created_at": utcnow(),
+                "next_at": utcnow(),
+                "tries": [],
+                "payload": {},
+            }
+        )
+    release, started = threading.Event(), []
+
+    def post(url, headers, body):
+        started.append(url)
+        release.wait(20)
+        return 200
+
+    courier = Courier(db, sealer, post)
+    try:
+        assert courier.tick() == {"started": 7}
+        assert courier.tick() == {"started": 0}
+    finally:
+        release.set()
+        courier.close()
+    assert sorted(started) == ["https://quick.example/"] * 3 + ["https://slow.example/"] * 4
