@@ -14,6 +14,7 @@ from pymongo.database import Database
 from core.accounts.workspaces import DEFAULT
 from core.errors import NotFound, Unauthorized
 from core.ids import utcnow
+from core.jobs.views import rfc3339
 from core.store import pages
 from core.store.repeat import insert_once
 
@@ -153,8 +154,14 @@ def of_agent(db: Database[Document], workspace_id: str, agent_id: str) -> list[D
 
 def public(key: Document) -> Document:
     """A key as the API shows it: everything but the key."""
-    shown = ("name", "role", "workspace_id", "agents", "expires_at", "revoked_at", "created_at", *LIMITS)
-    return {"id": key["_id"], "key_hint": key["hint"], **{name: key.get(name) for name in shown}}
+    shown = ("name", "role", "workspace_id", "agents", *LIMITS)
+    times = ("expires_at", "revoked_at", "created_at")
+    return {
+        "id": key["_id"],
+        "key_hint": key["hint"],
+        **{name: key.get(name) for name in shown},
+        **{name: rfc3339(key[name]) for name in times},
+    }
 
 
 def _hash(text: str) -> str:

@@ -9,6 +9,7 @@ from pymongo.errors import DuplicateKeyError
 
 from core.errors import Conflict, NotFound
 from core.ids import new_id, utcnow
+from core.jobs.views import rfc3339
 from core.store import pages
 from core.store.repeat import insert_once
 
@@ -42,4 +43,5 @@ def page(db: Database[Document], *, limit: int, cursor: str | None) -> tuple[lis
 
 
 def public(workspace: Document) -> Document:
-    return {"id": workspace["_id"], "name": workspace["name"], "created_at": workspace["created_at"]}
+    """A workspace as the API shows it."""
+    return {"id": workspace["_id"], "name": workspace["name"], "created_at": rfc3339(workspace["created_at"])}

@@ -1,0 +1,34 @@
+"""Health: what this process needs, and whether it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import redis
+import structlog
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+Document = dict[str, Any]
+
+log = structlog.get_logger(__name__)
+
+
+def check(db: Database[Document], client: redis.Redis) -> Document:
+    """`{"status": "ready" | "not_ready", "checks": {"mongodb": "ok" | <error's type>, …}}`."""
+    checks = {
+        "mongodb": _answers("mongodb", lambda: db.command("ping")),
+        "redis": _answers("redis", client.ping),
+    }
+    ready = all(said == "ok" for said in checks.values())
+    return {"status": "ready" if ready else "not_ready", "checks": checks}
+
+
+def _answers(name: str, ask: Callable[[], object]) -> str:
+    try:
+        ask()
+    except (PyMongoError, redis.RedisError) as error:
+        log.warning("health.no_answer", dependency=name, error=type(error).__name__)
+        return type(error).__name__
+    return "ok"

@@ -1,0 +1,48 @@
+"""Who may call a view, written on the view. What is not written here is for members, and viewers may read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True)
+class Access:
+    """`public`: no key needed. `admin`: admins alone. `agent`: also keys that are bound to one agent."""
+
+    public: bool = False
+    admin: bool = False
+    agent: bool = False
+
+    def allows(self, role: str, method: str) -> bool:
+        """May this role call this view? Roles: admin, member, viewer, agent."""
+        if role == "admin" or self.public:
+            return True
+        if self.admin:
+            return False
+        if role == "agent":
+            return self.agent
+        return role == "member" or (role == "viewer" and method in READS)
+
+
+DEFAULT = Access()
+
+
+def access(*, public: bool = False, admin: bool = False, agent: bool = False) -> Callable[[View], View]:
+    """Write on a view who may call it; stands below the route's decorator."""
+
+    def mark(view: View) -> View:
+        view.access = Access(public=public, admin=admin, agent=agent)  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def of(view: Callable[..., Any] | None) -> Access:
+    """What is written on a view."""
+    return getattr(view, "access", DEFAULT)

@@ -1,0 +1,74 @@
+"""Agents and their llm-config."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from flask import Response
+
+from core import agent_config, agents
+from web.answers import answer, listed
+from web.api.models import AgentChanges, LlmConfig, NewAgent
+from web.context import db, services, workspace_id
+from web.resource import AgentPath, PageQuery, resource
+from web.work import find_credential
+
+api = resource("agents", "Agents: who is asked, and how")
+
+
+@api.post("/agents", responses={"201": {"description": "The agent"}})
+def create_agent(body: NewAgent) -> Response:
+    """Make an agent."""
+    given = body.given()
+    config = given.pop("llm_config", None)
+    agent = agents.create(db(), workspace_id(), given, config and _configure(config))
+    return answer(agents.public(agent), 201, {"Location": f"/api/v1/agents/{agent['_id']}"})
+
+
+@api.get("/agents", responses={"200": {"description": "A page of agents, newest first"}})
+def list_agents(query: PageQuery) -> Response:
+    """The workspace's agents."""
+    items, cursor = agents.page(db(), workspace_id(), limit=query.limit, cursor=query.cursor)
+    return listed(map(agents.public, items), cursor)
+
+
+@api.get("/agents/<agent_id>", responses={"200": {"description": "The agent"}})
+def get_agent(path: AgentPath) -> Response:
+    """One agent."""
+    return answer(agents.public(agents.get(db(), workspace_id(), path.agent_id)))
+
+
+@api.patch("/agents/<agent_id>", responses={"200": {"description": "The agent"}})
+def change_agent(path: AgentPath, body: AgentChanges) -> Response:
+    """Change some fields of an agent; `llm_config` works as its own PUT does."""
+    agent = agents.get(db(), workspace_id(), path.agent_id)
+    given = body.given()
+    config = given.pop("llm_config", None)
+    return answer(agents.public(agents.change(db(), agent, given, config and _configure(config))))
+
+
+@api.put("/agents/<agent_id>/llm-config", responses={"200": {"description": "Without its secrets"}})
+def put_llm_config(path: AgentPath, body: LlmConfig) -> Response:
+    """Set which provider answers. Replaces everything but the key; a key belongs to its address."""
+    agent = agents.get(db(), workspace_id(), path.agent_id)
+    changed = agents.change(db(), agent, {}, _configure(body.given()))
+    return answer(agent_config.public(changed["llm_config"]))
+
+
+@api.get("/agents/<agent_id>/llm-config", responses={"200": {"description": "Without its secrets"}})
+def get_llm_config(path: AgentPath) -> Response:
+    """Which provider answers, without the secrets."""
+    agent = agents.get(db(), workspace_id(), path.agent_id)
+    return answer(agent_config.public(agent["llm_config"]))
+
+
+def _configure(given: dict[str, Any]) -> agents.Configure:
+    seal = partial(
+        agent_config.configured,
+        workspace_id=workspace_id(),
+        sealer=services().sealer,
+        settings=services().settings,
+        find_credential=find_credential,
+    )
+    return lambda agent_id, stored: seal(given, stored, agent_id=agent_id)

@@ -1,0 +1,36 @@
+"""Asking an agent: a chat and a connection test, each a job."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from core import agents
+from web import work
+from web.access import access
+from web.api.models import Chat
+from web.context import db, workspace_id
+from web.resource import AgentPath, resource
+
+api = resource("chat", "Asking an agent")
+
+JOB = {
+    "200": {"description": "The finished job (with `Prefer: wait=N`)"},
+    "202": {"description": "The job"},
+}
+
+
+@api.post("/agents/<agent_id>/chat", responses=JOB)
+@access(agent=True)
+def chat(path: AgentPath, body: Chat) -> Response:
+    """Ask an agent. The answer is a job; `Prefer: wait=N` waits for its end."""
+    agent = agents.ready(db(), workspace_id(), path.agent_id)
+    mark = work.idempotency(f"chat/{path.agent_id}")
+    return work.start(work.draft("chat", agent, body.asked(), idempotency=mark))
+
+
+@api.post("/agents/<agent_id>/llm-test", responses=JOB)
+def llm_test(path: AgentPath) -> Response:
+    """One tiny call: does this agent's provider answer?"""
+    agent = agents.ready(db(), workspace_id(), path.agent_id)
+    mark = work.idempotency(f"llm-test/{path.agent_id}")
+    return work.start(work.draft("llm_test", agent, {}, idempotency=mark))

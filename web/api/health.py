@@ -1,0 +1,31 @@
+"""Is this process alive, and does everything answer that it needs?"""
+
+from __future__ import annotations
+
+from flask import Response
+
+from core import health
+from web.access import access
+from web.answers import answer
+from web.context import services
+from web.problems import unready
+from web.resource import resource
+
+api = resource("health", "Alive, ready", prefix="")
+
+
+@api.get("/healthz", responses={"200": {"description": "Alive"}}, security=[])
+@access(public=True)
+def healthz() -> Response:
+    """This process is alive."""
+    return answer({"status": "ok"})
+
+
+@api.get("/readyz", responses={"200": {"description": "Everything answers"}}, security=[])
+@access(public=True)
+def readyz() -> Response:
+    """Does every dependency answer? 503 says which does not."""
+    report = health.check(services().db, services().redis)
+    if report["status"] != "ready":
+        return unready(report)
+    return answer(report)

@@ -1,0 +1,103 @@
+"""Jobs: look at them, end them, run them again, erase what was said in them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from flask import Response
+from pydantic import BaseModel, Field
+
+from core import agents
+from core.errors import Conflict, NotFound
+from core.jobs import control, queries, views
+from core.jobs.model import Idempotency
+from core.store.pages import OLDEST
+from web import answers, work
+from web.access import access
+from web.api.chat import JOB
+from web.context import caller, db, services, workspace_id
+from web.resource import Id, PageQuery, resource
+
+api = resource("jobs", "Work is a job")
+
+ASKING = frozenset({"chat", "llm_test"})
+
+
+class JobPath(BaseModel):
+    job_id: Id
+
+
+class JobsQuery(PageQuery):
+    kind: str | None = Field(default=None, max_length=50)
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled"] | None = None
+    agent_id: str | None = Field(default=None, max_length=100)
+    q: str | None = Field(default=None, max_length=200, description="part of an id or an error")
+    since: datetime | None = None
+
+
+@api.get("/jobs/<job_id>", responses={"200": {"description": "The job"}, "304": {"description": "Unchanged"}})
+@access(agent=True)
+def get_job(path: JobPath) -> Response:
+    """A job as it is now."""
+    return answers.current(_job(path.job_id))
+
+
+@api.get("/jobs", responses={"200": {"description": "A page of jobs, newest first"}})
+def list_jobs(query: JobsQuery) -> Response:
+    """The workspace's jobs."""
+    filters = query.model_dump(exclude={"agent_id", "since"})
+    items, cursor = queries.page(
+        db(), workspace_id(), **filters, agent_id=_agents(query.agent_id), since=_since(query.since)
+    )
+    return answers.listed(map(views.public, items), cursor)
+
+
+@api.post("/jobs/<job_id>/cancel", responses={"202": {"description": "The job as it is now"}})
+@access(agent=True)
+def cancel_job(path: JobPath) -> Response:
+    """End a job: at once while it is queued, within a second or so while it runs."""
+    return answers.accepted(control.cancel(db(), services().redis, _job(path.job_id)))
+
+
+@api.post("/jobs/<job_id>/retry", responses=JOB)
+def retry_job(path: JobPath) -> Response:
+    """Run a failed or cancelled job again with today's configuration; a second retry gives the same job."""
+    job = _job(path.job_id)
+    control.check_retry(job)
+    if job["kind"] not in ASKING:
+        raise Conflict(f"a job of the kind {job['kind']} cannot be run again")
+    agent = agents.ready(db(), workspace_id(), job["agent_id"])
+    asked = {**job["request"], "metadata": job["metadata"], "callback_url": job.get("callback_url")}
+    mark = Idempotency(route="retry", key=job["_id"], hash="")
+    again = work.draft(job["kind"], agent, asked, idempotency=mark, retry_of=job["_id"])
+    return work.started(control.retry(db(), services().send, job, again)[0])
+
+
+@api.delete("/jobs/<job_id>/content", responses={"204": {"description": "Erased"}})
+def erase_job_content(path: JobPath) -> Response:
+    """Erase prompt, output and events now; the accounting stays."""
+    control.erase_content(db(), services().redis, _job(path.job_id))
+    return answers.nothing()
+
+
+def _job(job_id: str) -> dict[str, Any]:
+    job = queries.get(db(), workspace_id(), job_id)
+    if not caller().may_touch(job["agent_id"]):
+        raise NotFound(f"no job {job_id}")
+    return job
+
+
+def _agents(named: str | None) -> Any:
+    """Which agents' jobs to list: the named one's, or all that this key may touch."""
+    allowed = caller().agents
+    if allowed is None or named in allowed:
+        return named
+    return {"$in": [] if named else list(allowed)}
+
+
+def _since(at: datetime | None) -> datetime | None:
+    if at is None:
+        return None
+    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(aware, OLDEST)

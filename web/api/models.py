@@ -1,0 +1,142 @@
+"""The bodies of agents and chats, as clients send them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import to_json
+
+from web.resource import Model
+
+MOST_METADATA = 16 * 1024
+
+
+def _small(metadata: dict[str, Any]) -> dict[str, Any]:
+    if len(to_json(metadata)) > MOST_METADATA:
+        raise ValueError(f"at most {MOST_METADATA} bytes")
+    return metadata
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Url = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^https?://[^\s]+$")]
+ProviderKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,4096}$")]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class Fallback(Model):
+    provider: Short
+    model: Short | None = None
+
+
+class LlmConfig(Model):
+    """Which provider answers, with whose key. An absent `api_key` keeps the stored one; null removes it."""
+
+    provider: Short | None = None
+    model: Short | None = None
+    api_key: ProviderKey | None = None
+    custom_endpoint: Url | None = None
+    credential: Short | None = None
+    managed: bool = False
+    tier: Short | None = None
+    temperature: Temperature | None = None
+    max_tokens: MaxTokens | None = None
+    fallback: list[Fallback] | None = Field(default=None, max_length=10)
+    keys: dict[Short, ProviderKey | None] | None = None
+    allow_managed_fallback: bool = False
+
+
+class AgentFields(Model):
+    email: Annotated[str, StringConstraints(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    description: Annotated[str, StringConstraints(max_length=10_000)] | None = None
+    system_prompt: Annotated[str, StringConstraints(max_length=1_000_000)] | None = None
+    tools: list[Short] = Field(default=[], max_length=200)
+    metadata: Metadata = Field(default_factory=dict)
+    on_worker_loss: Literal["retry", "fail"] = "retry"
+    content_retention: Annotated[str, StringConstraints(pattern=r"^(none|done|\d{1,4})$")] | None = None
+    llm_config: LlmConfig | None = None
+
+
+class NewAgent(AgentFields):
+    name: Name
+
+
+class AgentChanges(AgentFields):
+    name: Name = ""
+
+
+class Message(Model):
+    """A message in OpenAI's format, images and tool results included."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[ContentPart] | None = None
+    name: Short | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Message:
+        if self.content is None and not self.tool_calls and not self.refusal:
+            raise ValueError("a message needs `content`")
+        if self.role == "tool" and self.tool_call_id is None:
+            raise ValueError("a tool's message needs `tool_call_id`")
+        return self
+
+
+class ContentPart(BaseModel):
+    """One part of a message: `{"type": "text", "text": …}`, `{"type": "image_url", …}` and the like."""
+
+    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+    type: Short
+
+
+class Function(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+    name: Short
+    arguments: str
+
+
+class ToolCall(BaseModel):
+    """A call that the model asked for; what a vendor adds to it is kept."""
+
+    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+    id: str
+    type: str = "function"
+    function: Function
+
+
+class Chat(Model):
+    """`message`, or `messages` in OpenAI's format."""
+
+    message: Annotated[str, StringConstraints(min_length=1)] | None = None
+    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    conversation_id: Short | None = None
+    tools: Annotated[list[dict[str, Any]], Field(max_length=200)] | None = None
+    tool_choice: Short | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    temperature: Temperature | None = None
+    max_tokens: MaxTokens | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    stream: bool = False
+    metadata: Metadata = Field(default_factory=dict)
+    callback_url: Url | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Chat:
+        if (self.message is None) == (self.messages is None):
+            raise ValueError("give either `message` or `messages`")
+        return self
+
+    def asked(self) -> dict[str, Any]:
+        """The request as a job keeps it: always `messages`."""
+        given = self.given()
+        text = given.pop("message", None)
+        if text is not None:
+            given["messages"] = [{"role": "user", "content": text}]
+        return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,55 @@
+"""Before every request: whose key is this, may it do that, and in which workspace."""
+
+from __future__ import annotations
+
+from flask import Flask, current_app, g, request
+
+from core.accounts import keys, workspaces
+from core.errors import Forbidden, NotFound, Unauthorized
+from core.ids import utcnow
+from web import access
+from web.context import db
+
+LONGEST_KEY = 512
+
+
+def register(app: Flask) -> None:
+    """Check every request of this app, but those to views that are public."""
+    app.before_request(check)
+
+
+def check() -> None:
+    """Raises `Unauthorized`, `Forbidden`, or `NotFound` for what belongs to others."""
+    if request.endpoint is None:
+        return  # no such route: 404 or 405 for anybody
+    allowed = access.of(current_app.view_functions[request.endpoint])
+    if allowed.public or request.method == "OPTIONS":
+        return
+    caller = keys.authenticate(db(), presented(), utcnow())
+    g.caller = caller
+    g.workspace_id = _workspace(caller)
+    if not allowed.allows(caller.role, request.method):
+        raise Forbidden(f"a key of the role {caller.role} may not do this")
+    agent_id = (request.view_args or {}).get("agent_id")
+    if agent_id is not None and not caller.may_touch(agent_id):
+        raise NotFound("no such agent")
+
+
+def presented() -> str:
+    """The key that came with the request. Raises `Unauthorized` when there is none."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    text = key.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "").strip()
+    if not text:
+        raise Unauthorized("send your API key as `Authorization: Bearer <key>`")
+    if len(text) > LONGEST_KEY:
+        raise Unauthorized("this API key is not valid")
+    return text.encode("latin-1").decode(errors="replace")
+
+
+def _workspace(caller: keys.Caller) -> str:
+    named = request.headers.get("X-Workspace")
+    if named is None or named == caller.workspace_id:
+        return caller.workspace_id
+    if caller.role != "admin":
+        raise NotFound("no such workspace")
+    return str(workspaces.get(db(), named)["_id"])

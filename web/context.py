@@ -1,0 +1,42 @@
+"""What a view may ask for: this process's services, and whose request this is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import current_app, g
+from pymongo.database import Database
+
+from core.accounts.keys import Caller
+from core.jobs.watch import Watcher
+from core.services import Services
+
+Document = dict[str, Any]
+
+SERVICES, WATCHER = "vutler.services", "vutler.watcher"
+
+
+def services() -> Services:
+    return current_app.extensions[SERVICES]
+
+
+def db() -> Database[Document]:
+    return services().db
+
+
+def watcher() -> Watcher:
+    return current_app.extensions[WATCHER]
+
+
+def caller() -> Caller:
+    """Who makes this request."""
+    return g.caller
+
+
+def workspace_id() -> str:
+    """The workspace that this request is about: the key's own, or the one an admin named."""
+    return g.workspace_id
+
+
+def request_id() -> str:
+    return g.request_id

@@ -1,0 +1,65 @@
+"""The web process: `gunicorn --worker-class gevent "web.main:build()"`."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import structlog
+from pymongo.errors import PyMongoError
+
+from core import services as core_services
+from core.accounts import first
+from core.config import Settings
+from core.jobs.watch import Watcher
+from core.log import configure as configure_logs
+from core.services import Services, connect_redis
+from core.store import indexes
+from web.app import App, create_app
+from workers.broker import make_broker, sender
+
+START_PATIENCE_S = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+def build() -> App:
+    """The WSGI application with clients of its own; call it after the fork."""
+    settings = Settings()
+    configure_logs(settings, process="web")
+    _take_over_gunicorn_logs()
+    broker = make_broker(connect_redis(settings, timeout_s=0.5))
+    services = core_services.build(
+        settings,
+        send=sender(broker),
+        patience_s=0.5,
+        redis_client=connect_redis(settings, timeout_s=0.5),
+    )
+    _prepare_store(services)
+    watcher = Watcher(services.db, services.redis, connect_redis(settings))
+    watcher.start()
+    services.cleanups.append(watcher.close)
+    log.info("web.ready")
+    return create_app(services, watcher)
+
+
+def _prepare_store(services: Services) -> None:
+    """Indexes, the admin key, the default workspace; waits for a store that is still starting."""
+    deadline = time.monotonic() + START_PATIENCE_S
+    while True:
+        try:
+            indexes.ensure(services.db)
+            first.ensure(services.db, services.settings)
+        except PyMongoError as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("web.waits_for_store", error=type(error).__name__)
+            time.sleep(0.5)
+        else:
+            return
+
+
+def _take_over_gunicorn_logs() -> None:
+    for name in ("gunicorn.error", "gunicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True

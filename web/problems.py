@@ -1,0 +1,115 @@
+"""The one place where errors become HTTP answers: RFC 9457 problems, with the request's id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+import structlog
+from flask import Flask, Response, g
+from pydantic import ValidationError
+from pymongo.errors import ConnectionFailure, DocumentTooLarge, ExecutionTimeout, PyMongoError
+from werkzeug.exceptions import HTTPException
+
+from core import errors
+from web.answers import answer
+
+log = structlog.get_logger(__name__)
+
+STATUSES: dict[type[errors.Problem], int] = {
+    errors.Invalid: 422,
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.BudgetExceeded: 402,
+    errors.RateLimited: 429,
+    errors.Unavailable: 503,
+    errors.Problem: 500,
+}
+CODES = {"malformed": 400, "unsupported_media_type": 415, "body_too_slow": 408}
+AWAY = (ConnectionFailure, ExecutionTimeout, redis.ConnectionError, redis.TimeoutError)
+TYPE = "application/problem+json"
+
+
+def register(app: Flask) -> None:
+    """Turn everything that may be raised in a request into a problem."""
+    app.register_error_handler(errors.Problem, of_problem)
+    app.register_error_handler(HTTPException, _of_http)
+    for away in AWAY:
+        app.register_error_handler(away, _of_outage)
+    app.register_error_handler(DocumentTooLarge, _of_size)
+    app.register_error_handler(Exception, _of_surprise)
+
+
+def of_problem(problem: errors.Problem) -> Response:
+    """The answer for one of our own errors; the status by its code, or by the nearest class in the table."""
+    by_class = next(STATUSES[kind] for kind in type(problem).__mro__ if kind in STATUSES)
+    response = _answer(CODES.get(problem.code, by_class), problem.as_dict())
+    if isinstance(problem, errors.Unauthorized):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="vutler"'
+    if isinstance(problem, errors.RateLimited):
+        response.headers["Retry-After"] = str(problem.retry_after)
+    if isinstance(problem, errors.Unavailable):
+        response.headers["Retry-After"] = "1"
+    return response
+
+
+def unready(report: dict[str, Any]) -> Response:
+    """503 that says which dependency does not answer."""
+    away = [name for name, said in report["checks"].items() if said != "ok"]
+    problem = errors.Unavailable(f"no answer from {', '.join(away)}", code="not_ready")
+    return _answer(503, {**problem.as_dict(), "checks": report["checks"]})
+
+
+def reject(error: ValidationError) -> Response:
+    """For flask-openapi: raise what pydantic found as a problem with pointers; the input is not repeated."""
+    raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> errors.Invalid:
+    """What pydantic found, without the input that it found it in."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    places = [{"pointer": pointer(item["loc"]), "detail": item["msg"]} for item in found]
+    return errors.Invalid(f"{len(places)} of the values given cannot be used", errors=places)
+
+
+def pointer(location: tuple[str | int, ...]) -> str:
+    """A JSON pointer (RFC 6901): `("messages", 0, "role")` is `/messages/0/role`."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _of_http(error: HTTPException) -> Response:
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]
+    status = error.code or 500
+    code = (error.name or "error").lower().replace(" ", "_")
+    title, detail = error.name, error.description or error.name
+    response = _answer(
+        status,
+        {"type": f"/problems/{code.replace('_', '-')}", "title": title, "detail": detail, "code": code},
+    )
+    for name, value in error.get_headers():
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers[name] = value
+    return response
+
+
+def _of_outage(error: PyMongoError | redis.RedisError) -> Response:
+    log.warning("request.store_away", error=type(error).__name__)
+    return of_problem(errors.Unavailable("a store does not answer; try again"))
+
+
+def _of_size(_: DocumentTooLarge) -> Response:
+    return of_problem(errors.TooLarge("this is more than can be kept in one piece"))
+
+
+def _of_surprise(error: Exception) -> Response:
+    log.error("request.crashed", exc_info=error)
+    return of_problem(errors.Problem("an error of ours; the log has the details", code="internal"))
+
+
+def _answer(status: int, problem: dict[str, Any]) -> Response:
+    g.problem = problem["code"]
+    return answer({**problem, "status": status, "instance": g.get("request_id")}, status, as_type=TYPE)

@@ -1,0 +1,89 @@
+"""How a resource of the API is set up: its blueprint, with what every operation of it may answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from core.store.pages import DEFAULT_LIMIT, MOST
+
+PREFIX = "/api/v1"
+SECURITY = [{"key": []}, {"header": []}]
+
+
+class Model(BaseModel):
+    """A body: what it does not know it refuses, and what it refuses it does not repeat."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    def given(self) -> dict[str, Any]:
+        """What the request said, without the defaults."""
+        return self.model_dump(exclude_unset=True)
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str | None = None
+    errors: list[Place] | None = None
+
+
+class Place(BaseModel):
+    """A place in the body, as a JSON pointer, and what is wrong there."""
+
+    pointer: str
+    detail: str
+
+
+class PageQuery(BaseModel):
+    """What every list takes; a misspelt filter is refused, since it would show what was not asked for."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MOST)
+    cursor: str | None = Field(default=None, max_length=400)
+
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class AgentPath(BaseModel):
+    agent_id: Id
+
+
+PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+
+
+def problem(description: str) -> dict[str, Any]:
+    """A response that is a problem."""
+    return {"description": description, **PROBLEM}
+
+
+def resource(name: str, description: str, *, prefix: str = PREFIX) -> APIBlueprint:
+    """The blueprint of a resource whose calls need a key."""
+    return APIBlueprint(
+        name,
+        __name__,
+        url_prefix=prefix,
+        abp_tags=[Tag(name=name, description=description)],
+        abp_security=SECURITY,
+        abp_responses={
+            "400": problem("The body is not JSON"),
+            "401": problem("No key, or one that is not valid"),
+            "403": problem("The key's role does not allow this"),
+            "404": problem("Not there, or another workspace's"),
+            "408": problem("The body came too slowly"),
+            "409": problem("The state of the object does not allow this"),
+            "413": problem("Too large"),
+            "415": problem("Not JSON"),
+            "422": problem("Some of the values cannot be used; `errors` says where"),
+            "429": problem("Too many requests"),
+            "503": problem("A store does not answer; nothing was done"),
+        },
+    )

@@ -1,0 +1,95 @@
+"""Work is a job: from a validated request to an accepted job, waited for if the client prefers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, request
+
+from core import chat, credentials
+from core.errors import Invalid
+from core.jobs.accept import accept
+from core.jobs.model import DONE, Draft, Idempotency
+from web import answers
+from web.context import caller, db, request_id, services, watcher, workspace_id
+
+Document = dict[str, Any]
+
+LONGEST_WAIT_S = 120
+LONGEST_KEY = 255
+WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:[;,]|$)", re.IGNORECASE)
+NOT_KEPT = frozenset({"callback_url", "metadata"})
+
+
+def draft(
+    kind: str,
+    agent: Document,
+    asked: Mapping[str, Any],
+    *,
+    idempotency: Idempotency | None = None,
+    retry_of: str | None = None,
+) -> Draft:
+    """A job for an agent, with the agent's configuration as it is now."""
+    return Draft(
+        kind=kind,
+        workspace_id=workspace_id(),
+        agent_id=agent["_id"],
+        request={name: value for name, value in asked.items() if name not in NOT_KEPT},
+        plan=chat.plan(agent, settings=services().settings, find_credential=find_credential),
+        created_by=caller().key_id,
+        request_id=request_id(),
+        idempotency=idempotency,
+        callback_url=asked.get("callback_url"),
+        retry_of=retry_of,
+        metadata=asked.get("metadata") or {},
+    )
+
+
+def start(work: Draft) -> Response:
+    """Accept the job; the answer is 202, or 200 when the client wanted to wait and it ended in time."""
+    job, _ = accept(db(), services().send, work)
+    return started(job)
+
+
+def started(job: Document) -> Response:
+    """The answer to a request that made a job, or found the one that an earlier request made."""
+    wait_s = preferred_wait()
+    if wait_s is None:
+        return answers.accepted(job)
+    if job["status"] not in DONE:
+        job = watcher().wait(job["_id"], wait_s)
+    if job["status"] not in DONE:
+        return answers.accepted(job)
+    return answers.finished(job, wait_s)
+
+
+def preferred_wait() -> int | None:
+    """The seconds of `Prefer: wait=N` (RFC 7240), at most 120; None when there is no such preference."""
+    found = WAIT.search(",".join(request.headers.getlist("Prefer")))
+    return min(int(found[1]), LONGEST_WAIT_S) if found else None
+
+
+def idempotency(route: str) -> Idempotency | None:
+    """The client's Idempotency-Key on this route, with the hash of the body it came with."""
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    key = given.strip().removeprefix('"').removesuffix('"')
+    if not key or len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable():
+        raise Invalid(f"an Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters")
+    body = request.get_json() if request.content_length or request.is_json else None
+    return Idempotency(route=route, key=key, hash=body_hash(body))
+
+
+def body_hash(body: Any) -> str:
+    """The same for the same JSON, however it was written down."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def find_credential(name: str) -> Document | None:
+    """A credential of this request's workspace."""
+    return credentials.find(db(), workspace_id(), name)
