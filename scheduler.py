@@ -17,7 +17,6 @@ from pymongo.errors import PyMongoError
 
 from core import services as core_services
 from core.config import Settings
-from core.embedded.parent import die_with_parent
 from core.ids import new_id
 from core.jobs import signals
 from core.jobs.reconcile import Reconciler
@@ -53,7 +52,6 @@ def ticks(services: Services, broker: WakefulBroker) -> list[Tick]:
 
 
 def main() -> int:
-    die_with_parent()
     settings = Settings()
     configure_logs(settings, process="scheduler")
     broker = make_broker(connect_redis(settings))

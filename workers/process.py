@@ -16,7 +16,6 @@ import core
 from core import chat
 from core import services as core_services
 from core.config import Settings
-from core.embedded.parent import die_with_parent
 from core.jobs import lease, signals
 from core.jobs.model import RUNNING
 from core.jobs.queues import paused
@@ -38,7 +37,6 @@ log = structlog.get_logger(__name__)
 def serve(role: Role) -> int:
     """Work until told to stop; the exit code."""
     settings = Settings()
-    die_with_parent()
     configure_logs(settings, process=role.name)
     broker = make_broker(connect_redis(settings))
     services = core_services.build(

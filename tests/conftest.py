@@ -1,0 +1,90 @@
+"""The real servers, started once for all tests: Valkey and the MongoDB-compatible one."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from core.config import Settings
+from core.embedded import stores
+from core.services import connect_mongo, connect_redis
+from core.store import indexes
+
+numbers = itertools.count()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def started(command: list[str], port: int, folder: Path):
+    """The process of a server that answers on `port`; it is ended with the tests."""
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    stores.wait_for_port(port, what=command[0], seconds=30, alive=lambda: process.poll() is None)
+    return process
+
+
+def ended(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def mongo_address(tmp_path_factory):
+    """(host, port) of the MongoDB-compatible server."""
+    folder, port = tmp_path_factory.mktemp("mongodb"), free_port()
+    process = started(stores.mongodb(port, folder), port, folder)
+    yield "127.0.0.1", port
+    ended(process)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory):
+    folder, port = tmp_path_factory.mktemp("valkey"), free_port()
+    process = started(stores.valkey(port, folder), port, folder)
+    yield f"redis://127.0.0.1:{port}/0"
+    ended(process)
+
+
+@pytest.fixture(scope="session")
+def settings(mongo_address, redis_url, tmp_path_factory):
+    return Settings(
+        mongodb_uri=stores.mongodb_uri(mongo_address[1]),
+        redis_url=redis_url,
+        data_dir=tmp_path_factory.mktemp("data"),
+    )
+
+
+@pytest.fixture(scope="session")
+def mongo(settings):
+    client = connect_mongo(settings, patience_s=5)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def db(mongo):
+    """An empty database with all indexes, of this test alone."""
+    database = mongo[f"test{next(numbers)}"]
+    indexes.ensure(database)
+    yield database
+    mongo.drop_database(database.name)
+
+
+@pytest.fixture
+def redis_client(settings):
+    """An empty Redis."""
+    client = connect_redis(settings)
+    client.flushall()
+    yield client
+    client.close()
