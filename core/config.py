@@ -48,6 +48,15 @@ class Settings(BaseSettings):
         pattern=r"^(none|done|\d{1,4})$",
         description="prompts and outputs are erased: none = at once, done = after an hour, N = after N days",
     )
+    custom_endpoint_allow: str = Field(
+        default="",
+        description="addresses beside the public ones that users may name: 127.0.0.1:11434,10.0.0.0/8",
+    )
+    provider_proxy: str | None = Field(default=None, description="the only proxy that is ever used")
+    connect_timeout_s: float = Field(default=5, gt=0)
+    first_token_timeout_s: float = Field(default=120, gt=0)
+    between_tokens_timeout_s: float = Field(default=60, gt=0)
+    provider_answer_bytes: int = Field(default=20_000_000, gt=0, description="a longer answer is cut off")
     job_timeout_s: float = Field(default=600, gt=0, description="a job that takes longer has failed")
 
     @property

@@ -84,8 +84,10 @@ def _run(settings: Settings) -> int:
     names = [program.name for program in [*embedded, *app]]
     tail = Tail(folder / "log", names, sys.stdout)
     supervisor = subprocess.Popen(
-        [sys.executable, "-m", "core.embedded.parent", sys.executable, "-m", "supervisor.supervisord"]
-        + ["-c", str(config)],
+        [
+            *(sys.executable, "-m", "core.embedded.parent"),
+            *(sys.executable, "-m", "supervisor.supervisord", "-c", str(config)),
+        ],
         cwd=ROOT,
         env=_environment(settings, folder),
         start_new_session=True,

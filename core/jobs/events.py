@@ -60,7 +60,8 @@ def read(
 ) -> Iterator[tuple[tuple[int, int], str, Document]]:
     """The events after a position: (position, kind, data). Raises `redis.RedisError`."""
     start = f"({after[0]}-{after[1]}"
-    for raw_id, fields in client.xrange(stream_key(job_id), min=start, count=BATCH):
+    rows: Any = client.xrange(stream_key(job_id), min=start, count=BATCH)
+    for raw_id, fields in rows:
         claim, n = raw_id.decode().split("-")
         yield (int(claim), int(n)), fields[b"kind"].decode(), json.loads(fields[b"data"])
 

@@ -144,7 +144,7 @@ class Runner:
     def _conclude(self, run: Run) -> None:
         """Write the end down, through outages, for as long as the fence may hold."""
         job = run.job
-        ended = _interrupted(run.calls)
+        ended = _as_they_stand(run)
         if run.stopped == "handed_back" and run.result is None:
             outcome = "handed_back"
             kept = self._write(lambda: hand_back(self.services.db, job, ended), "hand back")
@@ -186,6 +186,13 @@ def _verdict(run: Run) -> tuple[str, Document | None]:
     return FAILED, problem.as_dict()
 
 
-def _interrupted(calls: list[Document]) -> list[Document]:
-    """The calls as they stand at the end: whatever was in flight was cut off, and may have been charged."""
-    return [{**call, "outcome": "cancelled"} if call["outcome"] == "in_flight" else call for call in calls]
+def _as_they_stand(run: Run) -> list[Document]:
+    """The calls at the end, with their claim: what was in flight was cut off, and may have been charged."""
+    return [
+        {
+            **call,
+            "attempt": run.job["attempt"],
+            "outcome": "cancelled" if call["outcome"] == "in_flight" else call["outcome"],
+        }
+        for call in run.calls
+    ]

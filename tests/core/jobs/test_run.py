@@ -63,7 +63,11 @@ def test_it_carries_out_a_job_and_finishes_it(db, services):
     job = queued(db)
     runner(services, answering).run(job["_id"])
     kept = db.jobs.find_one({"_id": job["_id"]})
-    assert (kept["status"], kept["result"], kept["calls"]) == ("succeeded", {"answer": 42}, [CALL])
+    assert (kept["status"], kept["result"], kept["calls"]) == (
+        "succeeded",
+        {"answer": 42},
+        [{**CALL, "attempt": 1}],
+    )
 
 
 def test_a_job_delivered_twice_is_carried_out_once(db, services):
@@ -153,4 +157,4 @@ def test_work_that_lost_its_job_changes_nothing_but_notes_its_calls(db, services
     runner(services, overtaken).run(job["_id"])
     kept = db.jobs.find_one({"_id": job["_id"]})
     assert (kept["status"], kept["owner"], kept["result"]) == ("running", "p2", None)
-    assert [(u["attempt"], u["calls"]) for u in kept["unkept"]] == [(1, [CALL])]
+    assert [(u["attempt"], u["calls"]) for u in kept["unkept"]] == [(1, [{**CALL, "attempt": 1}])]

@@ -1,0 +1,138 @@
+"""The plan: from an agent's llm_config to the ordered targets of a chat, and from a job's plan to open keys.
+
+A user's key goes to its own provider and address only; a provider without a key of its own is skipped; a
+managed call stays on managed keys; the sandbox is asked by name only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core.config import Settings
+from core.crypto import Sealer, provider_key_context
+from core.errors import Invalid, KeyRequired
+from core.llm import providers
+from core.llm.guard import Guard
+from core.llm.types import Target
+
+Document = dict[str, Any]
+FindCredential = Callable[[str], Document | None]
+
+SANDBOX = "sandbox"
+
+
+def check(config: Mapping[str, Any], settings: Settings) -> None:
+    """Raises `Invalid` or `KeyRequired` for a configuration that can never work."""
+    if config["managed"]:
+        raise Invalid("managed tiers are not configured here", errors=[_at("/managed", "not configured")])
+    providers.row(config["provider"])
+    if config["custom_endpoint"]:
+        if config["provider"] == SANDBOX:
+            raise Invalid("the sandbox has no custom endpoint", errors=[_at("/custom_endpoint", "not here")])
+        Guard(settings.custom_endpoint_allow).check_url(config["custom_endpoint"])
+    for n, entry in enumerate(config["fallback"] or []):
+        if entry["provider"] == SANDBOX or entry["provider"] not in providers.PROVIDERS:
+            detail = f"{entry['provider']} cannot be a fallback"
+            raise Invalid(detail, errors=[_at(f"/fallback/{n}/provider", detail)])
+    for provider in config["keys"]:
+        if provider == SANDBOX or provider not in providers.PROVIDERS:
+            detail = f"there is no provider {provider}"
+            raise Invalid(detail, errors=[_at(f"/keys/{provider}", detail)])
+    has_key = config["sealed_key"] or config["credential"] or config["custom_endpoint"]
+    if not has_key and config["provider"] != SANDBOX:
+        raise KeyRequired(
+            "give `api_key`, `credential`, `custom_endpoint`, `managed: true`, or provider `sandbox`",
+            errors=[_at("/api_key", "a key is needed for this provider")],
+        )
+
+
+def make(agent: Mapping[str, Any], *, settings: Settings, find_credential: FindCredential) -> list[Document]:
+    """The targets in the order in which they are asked, keys still sealed, as a job's plan keeps them."""
+    config, holder = agent["llm_config"], f"agent:{agent['_id']}"
+    targets = [_own(config, holder, settings, find_credential)]
+    if config["provider"] == SANDBOX:
+        return targets
+    for entry in _fallbacks(config):
+        key = config["keys"].get(entry["provider"])
+        if key is not None:
+            targets.append(
+                _target(entry["provider"], entry.get("model"), None, key["sealed"], holder, settings)
+            )
+    return targets
+
+
+def open_targets(job: Mapping[str, Any], *, sealer: Sealer, settings: Settings) -> list[Target]:
+    """The targets of a job with their keys opened, for the address that the key will be sent to.
+
+    Raises `core.crypto.CannotOpen` when a sealed key belongs to another workspace, holder or address.
+    """
+    return [_opened(target, job["workspace_id"], sealer) for target in job["plan"]["targets"]]
+
+
+def _own(
+    config: Mapping[str, Any], holder: str, settings: Settings, find_credential: FindCredential
+) -> Document:
+    endpoint, sealed = config["custom_endpoint"], config["sealed_key"]
+    if config["credential"]:
+        credential = find_credential(config["credential"])
+        if credential is None:
+            raise KeyRequired(f"the credential {config['credential']!r} that this agent uses is gone")
+        endpoint, sealed = credential["custom_endpoint"], credential["sealed_key"]
+        holder = f"credential:{credential['name']}"
+    return _target(config["provider"], config["model"], endpoint, sealed, holder, settings)
+
+
+def _fallbacks(config: Mapping[str, Any]) -> list[Document]:
+    """The agent's own list, or the default chain after its provider."""
+    if config["fallback"] is not None:
+        return list(config["fallback"])
+    chain = providers.CHAINS[config["provider"]]
+    return [{"provider": name, "model": None} for name in chain if name != config["provider"]]
+
+
+def _target(
+    provider: str,
+    model: str | None,
+    endpoint: str | None,
+    sealed: str | None,
+    holder: str,
+    settings: Settings,
+) -> Document:
+    row = providers.row(provider)
+    kind = "custom" if endpoint else SANDBOX if provider == SANDBOX else "byokey"
+    return {
+        "provider": provider,
+        "model": model or row.default_model,
+        "wire": row.wire,
+        "base_url": providers.address(provider, endpoint, settings),
+        "key_kind": kind,
+        "tier": None,
+        "sealed": sealed,
+        "holder": holder,
+    }
+
+
+def _opened(target: Mapping[str, Any], workspace_id: str, sealer: Sealer) -> Target:
+    key = None
+    if target["sealed"] is not None:
+        context = provider_key_context(
+            workspace_id=workspace_id,
+            holder=target["holder"],
+            provider=target["provider"],
+            base_url=target["base_url"],
+        )
+        key = sealer.open(target["sealed"], context)
+    return Target(
+        provider=target["provider"],
+        model=target["model"],
+        wire=target["wire"],
+        base_url=target["base_url"],
+        api_key=key,
+        key_kind=target["key_kind"],
+        tier=target["tier"],
+    )
+
+
+def _at(pointer: str, detail: str) -> dict[str, str]:
+    return {"pointer": pointer, "detail": detail}

@@ -1,0 +1,49 @@
+"""Server-Sent Events, read from bytes as they come: cut anywhere, even within a character. Pure.
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from core.llm.failures import ProviderBusy
+
+LONGEST_LINE = 8_000_000
+
+
+class Parser:
+    """`feed` returns the data of each event that became whole: parsed JSON, or the text `[DONE]`."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> Iterator[Any]:
+        """Raises `ProviderBusy` for what is no event stream."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > LONGEST_LINE:
+            raise ProviderBusy("the provider sent a line without an end", http_status=200)
+        for line in lines:
+            line = line.rstrip(b"\r")
+            if line.startswith(b"data:"):
+                self._data.append(line[5:].removeprefix(b" "))
+            elif not line and self._data:
+                yield self._event()
+
+    def close(self) -> Iterator[Any]:
+        """The event that the stream's end completes, if any."""
+        yield from self.feed(b"\n\n")
+
+    def _event(self) -> Any:
+        data, self._data = b"\n".join(self._data), []
+        if data.strip() == b"[DONE]":
+            return "[DONE]"
+        try:
+            return json.loads(data)
+        except ValueError:
+            raise ProviderBusy(
+                "the provider's stream holds something that is not JSON", http_status=200
+            ) from None
