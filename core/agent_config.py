@@ -54,32 +54,37 @@ def configured(
     """
     old = stored or EMPTY
     new: Document = {**EMPTY, **{name: given[name] for name in PLAIN if given.get(name) is not None}}
-    holder = f"agent:{agent_id}"
+    own_key = given.get("api_key")
+    keeps = "api_key" not in given and old["sealed_key"] is not None and not _keyless(new)
+    given_keys: Mapping[str, str | None] = given.get("keys") or {}
+    kept_keys = {} if given.get("keys", {}) is None else dict(old["keys"])
 
-    def seal(key: str, provider: str, address: str) -> str:
-        context = provider_key_context(
-            workspace_id=workspace_id, holder=holder, provider=provider, base_url=address
-        )
-        return sealer.seal(key, context)
-
-    if given.get("api_key") is not None:
-        address = _address(new, settings)
-        new["sealed_key"] = seal(given["api_key"], new["provider"], address)
-        new["key_hint"] = hint(given["api_key"])
-    elif "api_key" not in given and old["sealed_key"] and not _keyless(new):
+    _check_credential(new, own_key is not None, find_credential)
+    has_key = {"sealed_key": keeps or own_key is not None, "keys": {**kept_keys, **given_keys}}
+    plan.check({**new, **has_key}, settings)
+    if keeps:
         _same_address(old, new, settings)
         new |= {"sealed_key": old["sealed_key"], "key_hint": old["key_hint"]}
 
-    new["keys"] = {} if given.get("keys", {}) is None else dict(old["keys"])
-    for provider, key in (given.get("keys") or {}).items():
-        new["keys"].pop(provider, None)
-        if key is not None:
-            address = _address({"provider": provider, "custom_endpoint": None}, settings)
-            new["keys"][provider] = {"sealed": seal(key, provider, address), "hint": hint(key)}
+    def seal(key: str, provider: str, endpoint: str | None) -> str:
+        context = provider_key_context(
+            workspace_id=workspace_id,
+            holder=f"agent:{agent_id}",
+            provider=provider,
+            base_url=providers.address(provider, endpoint, settings),
+        )
+        return sealer.seal(key, context)
 
-    _check_credential(new, given, find_credential)
-    plan.check(new, settings)
-    return new
+    if own_key is not None:
+        new["sealed_key"] = seal(own_key, new["provider"], new["custom_endpoint"])
+        new["key_hint"] = hint(own_key)
+    added = {
+        provider: {"sealed": seal(key, provider, None), "hint": hint(key)}
+        for provider, key in given_keys.items()
+        if key is not None
+    }
+    kept = {provider: key for provider, key in kept_keys.items() if provider not in given_keys}
+    return {**new, "keys": kept | added}
 
 
 def public(config: Mapping[str, Any] | None) -> Document | None:
@@ -102,32 +107,33 @@ def _keyless(config: Document) -> bool:
 
 
 def _same_address(old: Mapping[str, Any], new: Document, settings: Settings) -> None:
-    same = old["provider"] == new["provider"] and origin(_address(old, settings)) == origin(
-        _address(new, settings)
-    )
-    if not same:
+    """Raises `KeyRequired` when the stored key would go to another address than it was given for."""
+
+    def goes_to(config: Mapping[str, Any]) -> tuple[str, str]:
+        address = providers.address(config["provider"], config["custom_endpoint"], settings)
+        return config["provider"], origin(address)
+
+    if goes_to(old) != goes_to(new):
         raise KeyRequired(
             "the stored key belongs to another provider or address; give `api_key`, or null to remove it",
             errors=[{"pointer": "/api_key", "detail": "needed, since the provider or its address changed"}],
         )
 
 
-def _address(config: Mapping[str, Any], settings: Settings) -> str:
-    """Where this configuration's key is sent."""
-    return providers.address(config["provider"], config["custom_endpoint"], settings)
-
-
-def _check_credential(new: Document, given: Mapping[str, Any], find_credential: FindCredential) -> None:
-    name = new["credential"]
-    if name is None:
+def _check_credential(new: Document, with_key: bool, find_credential: FindCredential) -> None:
+    """Raises `Invalid` for a credential that is not there, or is a key for something else."""
+    if new["credential"] is None:
         return
-    if given.get("api_key") is not None:
-        detail = "give either `api_key` or `credential`"
-        raise Invalid(detail, errors=[{"pointer": "/credential", "detail": detail}])
-    credential = find_credential(name)
+    if with_key:
+        raise _wrong("credential", "give either `api_key` or `credential`")
+    credential = find_credential(new["credential"])
     if credential is None:
-        detail = "there is no credential of this name"
-        raise Invalid(detail, errors=[{"pointer": "/credential", "detail": detail}])
+        raise _wrong("credential", "there is no credential of this name")
     if credential["provider"] != new["provider"]:
-        detail = f"this credential is a key of {credential['provider']}"
-        raise Invalid(detail, errors=[{"pointer": "/credential", "detail": detail}])
+        raise _wrong("credential", f"this credential is a key of {credential['provider']}")
+    if new["custom_endpoint"] not in (None, credential["custom_endpoint"]):
+        raise _wrong("custom_endpoint", "a credential brings its own address")
+
+
+def _wrong(field: str, detail: str) -> Invalid:
+    return Invalid(detail, errors=[{"pointer": f"/{field}", "detail": detail}])

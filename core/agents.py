@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import redis
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from core import agent_config
+from core.accounts import keys
 from core.errors import Conflict, Invalid, NotFound
 from core.ids import new_id, utcnow
+from core.jobs import control
+from core.jobs.model import QUEUED
 from core.jobs.views import rfc3339
 from core.store import pages
 from core.store.repeat import insert_once
@@ -111,9 +116,15 @@ def swap(db: Database[Document], agent: Document, new: Mapping[str, Any]) -> boo
     return db.agents.update_one(unchanged, update).matched_count == 1
 
 
-def delete(db: Database[Document], agent: Document) -> None:
-    """Remove an agent; its jobs and its ledger stay."""
+def delete(db: Database[Document], client: redis.Redis, agent: Document) -> None:
+    """Remove an agent: its keys end, its queued jobs are cancelled, its other jobs and its ledger stay."""
+    for key in keys.of_agent(db, agent["workspace_id"], agent["_id"]):
+        keys.revoke(db, key)
     db.agents.delete_one({"_id": agent["_id"]})
+    waiting = {"status": QUEUED, "workspace_id": agent["workspace_id"], "agent_id": agent["_id"]}
+    for job in list(db.jobs.find(waiting)):
+        with contextlib.suppress(Conflict):  # it ended meanwhile, which is what was wanted
+            control.cancel(db, client, job)
 
 
 def public(agent: Document) -> Document:

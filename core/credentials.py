@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from core.agent_config import hint
 from core.config import Settings
 from core.crypto import Sealer, origin, provider_key_context
-from core.errors import KeyRequired, NotFound
+from core.errors import Conflict, Invalid, KeyRequired, NotFound
 from core.ids import utcnow
 from core.jobs.views import rfc3339
 from core.llm import providers
+from core.llm.guard import Guard
+from core.llm.plan import SANDBOX
 from core.store import pages
+from core.store.repeat import insert_once
 
 Document = dict[str, Any]
+
+TRIES = 5
 
 
 def find(db: Database[Document], workspace_id: str, name: str) -> Document | None:
@@ -45,34 +52,63 @@ def put(
 
     An absent `api_key` keeps the stored one while provider and origin stay the same; otherwise `KeyRequired`.
     """
-    stored = find(db, workspace_id, name)
-    address = providers.address(given["provider"], given.get("custom_endpoint"), settings)
-    now = utcnow()
+    for _ in range(TRIES):
+        stored = find(db, workspace_id, name)
+        changes = _changes(stored, workspace_id, name, given, sealer, settings)
+        if stored is None:
+            new = {
+                "_id": _id(workspace_id, name),
+                "revision": 0,
+                "created_at": changes["updated_at"],
+                **changes,
+            }
+            with contextlib.suppress(DuplicateKeyError):  # another request made it just now: look again
+                insert_once(db.credentials, new)
+                return new, True
+        elif swap(db, stored, changes):
+            return get(db, workspace_id, name), False
+    raise Conflict("this credential is being changed by several requests at once; try again")
+
+
+def _changes(
+    stored: Document | None,
+    workspace_id: str,
+    name: str,
+    given: Mapping[str, Any],
+    sealer: Sealer,
+    settings: Settings,
+) -> Document:
+    provider, endpoint, key = given["provider"], given.get("custom_endpoint"), given.get("api_key")
+    if provider == SANDBOX:
+        raise Invalid("the sandbox takes no key", errors=[{"pointer": "/provider", "detail": "not this one"}])
+    if endpoint is not None:
+        Guard(settings.custom_endpoint_allow).check_url(endpoint)
+    address = providers.address(provider, endpoint, settings)
     changes: Document = {
         "workspace_id": workspace_id,
         "name": name,
-        "provider": given["provider"],
-        "custom_endpoint": given.get("custom_endpoint"),
-        "updated_at": now,
+        "provider": provider,
+        "custom_endpoint": endpoint,
+        "updated_at": utcnow(),
     }
-    key = given.get("api_key")
     if key is not None:
         context = provider_key_context(
-            workspace_id=workspace_id,
-            holder=f"credential:{name}",
-            provider=given["provider"],
-            base_url=address,
+            workspace_id=workspace_id, holder=f"credential:{name}", provider=provider, base_url=address
         )
-        changes |= {"sealed_key": sealer.seal(key, context), "key_hint": hint(key)}
-    elif stored is None or not _same_address(stored, given["provider"], address, settings):
+        return changes | {"sealed_key": sealer.seal(key, context), "key_hint": hint(key)}
+    if stored is None or not _same_address(stored, provider, address, settings):
         raise KeyRequired(
             "a credential needs an `api_key`, again when its provider or address changes",
             errors=[{"pointer": "/api_key", "detail": "needed"}],
         )
-    matching = {"_id": _id(workspace_id, name)}
-    update = {"$set": changes, "$setOnInsert": {"created_at": now}, "$inc": {"revision": 1}}
-    db.credentials.update_one(matching, update, upsert=True)
-    return get(db, workspace_id, name), stored is None
+    return changes
+
+
+def swap(db: Database[Document], credential: Document, new: Mapping[str, Any]) -> bool:
+    """Write `new` if the credential is still as it was read; False: somebody was faster."""
+    unchanged = {"_id": credential["_id"], "revision": credential["revision"]}
+    update = {"$set": dict(new), "$inc": {"revision": 1}}
+    return db.credentials.update_one(unchanged, update).matched_count == 1
 
 
 def page(

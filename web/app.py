@@ -8,12 +8,20 @@ import core
 from core.jobs.watch import Watcher
 from core.services import Services
 from web import auth, docs, problems, tracing
-from web.api import agents, chat, health, jobs
+from web.api import agents, chat, credentials, health, jobs, keys, workspaces
 from web.context import SERVICES, WATCHER
 from web.requests import Request
 from web.resource import Problem
 
-RESOURCES = (agents.api, chat.api, jobs.api, health.api)
+RESOURCES = (
+    agents.api,
+    chat.api,
+    jobs.api,
+    credentials.api,
+    keys.api,
+    workspaces.api,
+    health.api,
+)
 
 SCHEMES = {
     "key": {"type": "http", "scheme": "bearer", "description": "Authorization: Bearer <API key>"},

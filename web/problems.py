@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -73,6 +75,17 @@ def invalid(error: ValidationError) -> errors.Invalid:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     places = [{"pointer": pointer(item["loc"]), "detail": item["msg"]} for item in found]
     return errors.Invalid(f"{len(places)} of the values given cannot be used", errors=places)
+
+
+@contextmanager
+def below(field: str) -> Iterator[None]:
+    """The places that an `Invalid` names inside are below this field of the body."""
+    try:
+        yield
+    except errors.Invalid as problem:
+        for place in problem.errors:
+            place["pointer"] = f"/{field}{place['pointer']}"
+        raise
 
 
 def pointer(location: tuple[str | int, ...]) -> str:

@@ -30,6 +30,8 @@ class Request(flask.Request):
         return self._read["json"]
 
     def _parse(self) -> dict[str, Any]:
+        if not self.mimetype and not self.content_length and not self.headers.get("Transfer-Encoding"):
+            return {}  # no body: all that is optional is left out
         if not self.is_json:
             raise Invalid("send JSON, with Content-Type: application/json", code="unsupported_media_type")
         raw = self.get_data(cache=False)

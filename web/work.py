@@ -14,6 +14,7 @@ from core import chat, credentials
 from core.errors import Invalid
 from core.jobs.accept import accept
 from core.jobs.model import DONE, Draft, Idempotency
+from core.llm.guard import Guard
 from web import answers
 from web.context import caller, db, request_id, services, watcher, workspace_id
 
@@ -34,12 +35,15 @@ def draft(
     retry_of: str | None = None,
 ) -> Draft:
     """A job for an agent, with the agent's configuration as it is now."""
+    settings = services().settings
+    if asked.get("callback_url"):
+        Guard(settings.custom_endpoint_allow).check_url(asked["callback_url"], pointer="/callback_url")
     return Draft(
         kind=kind,
         workspace_id=workspace_id(),
         agent_id=agent["_id"],
         request={name: value for name, value in asked.items() if name not in NOT_KEPT},
-        plan=chat.plan(agent, settings=services().settings, find_credential=find_credential),
+        plan=chat.plan(agent, settings=settings, find_credential=find_credential),
         created_by=caller().key_id,
         request_id=request_id(),
         idempotency=idempotency,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
 from core.accounts.workspaces import DEFAULT
@@ -114,6 +115,7 @@ def born(
         "created_at": utcnow(),
         "created_by": created_by,
         **{limit: limits.get(limit) for limit in LIMITS},
+        **_exact(limits),
     }
 
 
@@ -135,7 +137,7 @@ def page(
 def change(db: Database[Document], key: Document, changes: Mapping[str, Any]) -> Document:
     """Set what a key may do, or how long."""
     if changes:
-        db["keys"].update_one({"_id": key["_id"]}, {"$set": dict(changes)})
+        db["keys"].update_one({"_id": key["_id"]}, {"$set": {**changes, **_exact(changes)}})
     return get(db, key["workspace_id"], key["_id"])
 
 
@@ -144,6 +146,27 @@ def revoke(db: Database[Document], key: Document, grace: timedelta = timedelta()
     end = utcnow() + grace
     if key["revoked_at"] is None or key["revoked_at"] > end:
         db["keys"].update_one({"_id": key["_id"]}, {"$set": {"revoked_at": end}})
+
+
+def rotate_for_agent(
+    db: Database[Document], agent: Document, *, grace: timedelta, created_by: str
+) -> tuple[Document, str]:
+    """A new key for an agent, with the limits of the last; the earlier ones end after `grace`."""
+    earlier = of_agent(db, agent["workspace_id"], agent["_id"])
+    last: Document = max(earlier, key=lambda key: key["created_at"], default={})
+    made = make(
+        db,
+        role="agent",
+        workspace_id=agent["workspace_id"],
+        name=last.get("name", agent["name"]),
+        agents=[agent["_id"]],
+        expires_at=last.get("expires_at"),
+        limits={limit: last[limit] for limit in LIMITS if last.get(limit) is not None},
+        created_by=created_by,
+    )
+    for key in earlier:
+        revoke(db, key, grace)
+    return made
 
 
 def of_agent(db: Database[Document], workspace_id: str, agent_id: str) -> list[Document]:
@@ -160,8 +183,15 @@ def public(key: Document) -> Document:
         "id": key["_id"],
         "key_hint": key["hint"],
         **{name: key.get(name) for name in shown},
+        "budget_usd": float(key["budget_usd"].to_decimal()) if key["budget_usd"] is not None else None,
         **{name: rfc3339(key[name]) for name in times},
     }
+
+
+def _exact(limits: Mapping[str, Any]) -> Document:
+    """Money as the exact decimal that was written, not as the float that JSON made of it."""
+    budget = limits.get("budget_usd")
+    return {"budget_usd": Decimal128(str(budget))} if budget is not None else {}
 
 
 def _hash(text: str) -> str:

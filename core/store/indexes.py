@@ -27,6 +27,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("workspace_id", ASCENDING), ("name", ASCENDING)], name="named", unique=True),
         IndexModel([("workspace_id", ASCENDING), ("created_at", DESCENDING)], name="listed"),
     ],
+    "workspaces": [IndexModel([("all", ASCENDING), ("created_at", DESCENDING)], name="listed")],
     "keys": [
         IndexModel([("workspace_id", ASCENDING), ("created_at", DESCENDING)], name="listed"),
     ],

@@ -8,9 +8,10 @@ from typing import Any
 from flask import Response
 
 from core import agent_config, agents
-from web.answers import answer, listed
+from web.answers import answer, listed, nothing
 from web.api.models import AgentChanges, LlmConfig, NewAgent
 from web.context import db, services, workspace_id
+from web.problems import below
 from web.resource import AgentPath, PageQuery, resource
 from web.work import find_credential
 
@@ -22,7 +23,8 @@ def create_agent(body: NewAgent) -> Response:
     """Make an agent."""
     given = body.given()
     config = given.pop("llm_config", None)
-    agent = agents.create(db(), workspace_id(), given, config and _configure(config))
+    with below("llm_config"):
+        agent = agents.create(db(), workspace_id(), given, _configure(config))
     return answer(agents.public(agent), 201, {"Location": f"/api/v1/agents/{agent['_id']}"})
 
 
@@ -45,7 +47,16 @@ def change_agent(path: AgentPath, body: AgentChanges) -> Response:
     agent = agents.get(db(), workspace_id(), path.agent_id)
     given = body.given()
     config = given.pop("llm_config", None)
-    return answer(agents.public(agents.change(db(), agent, given, config and _configure(config))))
+    with below("llm_config"):
+        changed = agents.change(db(), agent, given, _configure(config))
+    return answer(agents.public(changed))
+
+
+@api.delete("/agents/<agent_id>", responses={"204": {"description": "Gone"}})
+def delete_agent(path: AgentPath) -> Response:
+    """Remove an agent: its keys end, its queued jobs are cancelled, its ledger stays."""
+    agents.delete(db(), services().redis, agents.get(db(), workspace_id(), path.agent_id))
+    return nothing()
 
 
 @api.put("/agents/<agent_id>/llm-config", responses={"200": {"description": "Without its secrets"}})
@@ -63,7 +74,10 @@ def get_llm_config(path: AgentPath) -> Response:
     return answer(agent_config.public(agent["llm_config"]))
 
 
-def _configure(given: dict[str, Any]) -> agents.Configure:
+def _configure(given: dict[str, Any] | None) -> agents.Configure | None:
+    """How to make the llm_config that was asked for; None: nothing was said of it."""
+    if given is None:
+        return None
     seal = partial(
         agent_config.configured,
         workspace_id=workspace_id(),

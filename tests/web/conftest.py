@@ -1,0 +1,119 @@
+"""The whole app over the real stores; only the queue writes down what was sent instead of being worked on."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.accounts import first, keys, workspaces
+from core.crypto import Sealer
+from core.jobs.watch import Watcher
+from core.services import Services, connect_redis
+from tests.factory import Sent
+from web.app import create_app
+
+ADMIN = "an-admin-key-of-the-tests"
+
+
+class Client:
+    """Flask's test client with a key, below /api/v1."""
+
+    def __init__(self, app, key, **headers):
+        self.app = app
+        self.key = key
+        self.headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **headers}
+
+    def __call__(self, method, path, *, headers=None, **more):
+        url = path if path.startswith(("/healthz", "/api")) else f"/api/v1{path}"
+        return self.app.test_client().open(
+            url, method=method, headers={**self.headers, **(headers or {})}, **more
+        )
+
+    def get(self, path, **more):
+        return self("GET", path, **more)
+
+    def post(self, path, json=None, **more):
+        return self("POST", path, json=json, **more) if json is not None else self("POST", path, **more)
+
+    def put(self, path, json, **more):
+        return self("PUT", path, json=json, **more)
+
+    def patch(self, path, json, **more):
+        return self("PATCH", path, json=json, **more)
+
+    def delete(self, path, **more):
+        return self("DELETE", path, **more)
+
+
+@pytest.fixture
+def sent():
+    return Sent()
+
+
+@pytest.fixture
+def services(settings, mongo, db, redis_client, sent):
+    own = settings.model_copy(update={"mongodb_database": db.name, "admin_api_key": None})
+    return Services(own, mongo, redis_client, Sealer.from_settings(own), sent)
+
+
+@pytest.fixture
+def watcher(services, settings):
+    listening = connect_redis(settings)
+    watcher = Watcher(services.db, services.redis, listening)
+    watcher.start()
+    yield watcher
+    watcher.close()
+    listening.close()
+
+
+@pytest.fixture
+def app(services, watcher):
+    db = services.db
+    db["keys"].insert_one(
+        keys.born(ADMIN, role="admin", workspace_id="default", name="", created_by="test", limits={})
+    )
+    first.ensure_default_workspace(db)
+    return create_app(services, watcher)
+
+
+@pytest.fixture
+def client_for(app, services):
+    """A client with a key of its own: `client_for("viewer", workspace="other")`."""
+
+    def make(role, *, workspace="default", agents=None, expires_at=None, **limits):
+        if services.db.workspaces.find_one({"_id": workspace}) is None:
+            workspaces.make(services.db, workspace, workspace)
+        _, text = keys.make(
+            services.db,
+            role=role,
+            workspace_id=workspace,
+            agents=agents,
+            expires_at=expires_at,
+            limits=limits,
+            created_by="test",
+        )
+        return Client(app, text)
+
+    return make
+
+
+@pytest.fixture
+def admin(app):
+    return Client(app, ADMIN)
+
+
+@pytest.fixture
+def member(client_for):
+    return client_for("member")
+
+
+@pytest.fixture
+def nobody(app):
+    return Client(app, None)
+
+
+@pytest.fixture
+def agent(member):
+    """An agent's id; it uses the sandbox."""
+    made = member.post("/agents", {"name": "scout", "llm_config": {"provider": "sandbox"}})
+    assert made.status_code == 201, made.text
+    return made.json["id"]

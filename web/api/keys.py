@@ -1,0 +1,121 @@
+"""API keys: made, listed, changed and ended by admins; an agent's key is rotated by any member."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from flask import Response
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+
+from core import agents
+from core.accounts import keys
+from core.errors import Invalid
+from core.ids import utcnow
+from web.access import access
+from web.answers import answer, listed, nothing
+from web.context import caller, db, workspace_id
+from web.resource import AgentPath, Id, Model, PageQuery, resource
+
+api = resource("keys", "API keys")
+
+FURTHEST = timedelta(days=36_500)
+
+
+class KeyFields(Model):
+    name: Annotated[str, StringConstraints(max_length=200)] = ""
+    agents: Annotated[list[Id], Field(min_length=1, max_length=1000)] | None = None
+    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+    rpm: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(None, description="requests a minute")
+    tpm: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(None, description="tokens a minute")
+    budget_usd: Annotated[float, Field(ge=0, le=1_000_000_000)] | None = None
+    budget_period: Literal["day", "month"] | None = None
+
+
+class NewKey(KeyFields):
+    role: Literal["admin", "member", "viewer", "agent"] = "member"
+
+
+class Rotation(Model):
+    grace: Annotated[int, Field(ge=0, le=2_592_000)] = Field(0, description="seconds the old key lives on")
+
+
+class KeyPath(BaseModel):
+    key_id: Id
+
+
+@api.post("/keys", responses={"201": {"description": "The key; `key` is shown this once"}})
+@access(admin=True)
+def create_key(body: NewKey) -> Response:
+    """Make a key."""
+    given = body.given()
+    _check(body.role, given)
+    key, text = keys.make(
+        db(),
+        role=body.role,
+        workspace_id=workspace_id(),
+        name=body.name,
+        agents=body.agents,
+        expires_at=body.expires_at,
+        limits=given,
+        created_by=caller().key_id,
+    )
+    return answer({**keys.public(key), "key": text}, 201)
+
+
+@api.get("/keys", responses={"200": {"description": "A page of keys, newest first"}})
+@access(admin=True)
+def list_keys(query: PageQuery) -> Response:
+    """The workspace's keys, the ended ones too."""
+    items, cursor = keys.page(db(), workspace_id(), limit=query.limit, cursor=query.cursor)
+    return listed(map(keys.public, items), cursor)
+
+
+@api.patch("/keys/<key_id>", responses={"200": {"description": "The key"}})
+@access(admin=True)
+def change_key(path: KeyPath, body: KeyFields) -> Response:
+    """Change what a key may do, or how long."""
+    key = keys.get(db(), workspace_id(), path.key_id)
+    given = body.given()
+    _check(key["role"], {**key, **given})
+    return answer(keys.public(keys.change(db(), key, given)))
+
+
+@api.delete("/keys/<key_id>", responses={"204": {"description": "Ended"}})
+@access(admin=True)
+def revoke_key(path: KeyPath) -> Response:
+    """End a key now."""
+    keys.revoke(db(), keys.get(db(), workspace_id(), path.key_id))
+    return nothing()
+
+
+@api.post("/agents/<agent_id>/rotate-key", responses={"201": {"description": "The key, shown this once"}})
+def rotate_agent_key(path: AgentPath, body: Rotation) -> Response:
+    """Give an agent a new key; the old ones end now, or after `grace` seconds."""
+    agent = agents.get(db(), workspace_id(), path.agent_id)
+    key, text = keys.rotate_for_agent(
+        db(), agent, grace=timedelta(seconds=body.grace), created_by=caller().key_id
+    )
+    return answer({**keys.public(key), "key": text}, 201)
+
+
+def _check(role: str, given: dict[str, Any]) -> None:
+    """Raises `Invalid` for a key that could never be used as it says."""
+    bound = given.get("agents")
+    if role == "agent" and (bound is None or len(bound) != 1):
+        raise _wrong("agents", "a key of the role agent is bound to exactly one agent")
+    if role == "admin" and bound is not None:
+        raise _wrong("agents", "an admin's key is not bound to agents")
+    if bound is not None and db().agents.count_documents(
+        {"workspace_id": workspace_id(), "_id": {"$in": bound}}
+    ) != len(set(bound)):
+        raise _wrong("agents", "not all of these are agents of this workspace")
+    ends: datetime | None = given.get("expires_at")
+    if ends is not None and abs(ends - utcnow()) > FURTHEST:
+        raise _wrong("expires_at", "not a sensible time")
+    if (given.get("budget_usd") is None) != (given.get("budget_period") is None):
+        raise _wrong("budget_period", "`budget_usd` and `budget_period` belong together")
+
+
+def _wrong(field: str, detail: str) -> Invalid:
+    return Invalid(detail, errors=[{"pointer": f"/{field}", "detail": detail}])
