@@ -25,7 +25,7 @@ Configure = Callable[[str, Document | None], Document]
 """From an agent's id and its stored llm_config to the new one: `agent_config.configured`, its rest bound."""
 
 PLAIN = ("name", "email", "description", "system_prompt", "tools", "metadata", "content_retention")
-TRIES = 5
+TRIES = 20
 
 
 def create(

@@ -23,7 +23,7 @@ from core.store.repeat import insert_once
 
 Document = dict[str, Any]
 
-TRIES = 5
+TRIES = 20
 
 
 def find(db: Database[Document], workspace_id: str, name: str) -> Document | None:

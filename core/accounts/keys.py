@@ -153,12 +153,12 @@ def rotate_for_agent(
 ) -> tuple[Document, str]:
     """A new key for an agent, with the limits of the last; the earlier ones end after `grace`."""
     earlier = of_agent(db, agent["workspace_id"], agent["_id"])
-    last: Document = max(earlier, key=lambda key: key["created_at"], default={})
+    last = max(earlier, key=lambda key: key["created_at"], default=Document())
     made = make(
         db,
         role="agent",
         workspace_id=agent["workspace_id"],
-        name=last.get("name", agent["name"]),
+        name=str(last.get("name") or agent["name"]),
         agents=[agent["_id"]],
         expires_at=last.get("expires_at"),
         limits={limit: last[limit] for limit in LIMITS if last.get(limit) is not None},
