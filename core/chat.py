@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from core.config import Settings
+from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
 from core.llm import plan as routes
 from core.llm import router
+from core.llm.failures import StreamBroken
 from core.llm.transport import Transport
 from core.llm.types import ChatAnswer, ChatRequest
 
@@ -56,7 +58,14 @@ def handlers(transport: Transport) -> dict[str, Handler]:
 
 def chat(run: Run, transport: Transport) -> Document:
     """Ask the agent's providers; the result as the API shows it."""
-    answer, latency_ms = _ask(run, _request(run.job), transport)
+    request = _request(run.job)
+    emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
+    emit = (lambda delta: emitter.emit("delta", delta)) if request.stream else None
+    try:
+        answer, latency_ms = _ask(run, request, transport, emit)
+    except StreamBroken as broken:
+        run.partial = {"message": broken.partial, "partial": True}
+        raise
     return {
         "message": answer.message,
         "finish_reason": answer.finish_reason,
@@ -76,11 +85,13 @@ def test(run: Run, transport: Transport) -> Document:
     return {"ok": True, "provider": answer.provider, "model": answer.model, "latency_ms": latency_ms}
 
 
-def _ask(run: Run, request: ChatRequest, transport: Transport) -> tuple[ChatAnswer, int]:
+def _ask(
+    run: Run, request: ChatRequest, transport: Transport, emit: router.Emit | None = None
+) -> tuple[ChatAnswer, int]:
     services = run.services
     targets = routes.open_targets(run.job, sealer=services.sealer, settings=services.settings)
     started = time.monotonic()
-    answer = router.run(request, targets, transport=transport, calls=run.calls)
+    answer = router.run(request, targets, transport=transport, calls=run.calls, emit=emit)
     return answer, int((time.monotonic() - started) * 1000)
 
 

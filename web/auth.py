@@ -12,7 +12,7 @@ from web import access
 from web.context import db
 
 LONGEST_KEY = 512
-STORE_ANSWERS_WITHIN_S = 0.8
+STORE_ANSWERS_WITHIN_S = 0.7
 
 
 def register(app: Flask) -> None:

@@ -47,6 +47,7 @@ class Run:
     job: Document
     calls: list[Document] = field(default_factory=list)
     result: Document | None = None
+    partial: Document | None = None
     problem: Problem | None = None
     stopped: str | None = None
     work: Work | None = None
@@ -155,7 +156,12 @@ class Runner:
             outcome = status
             kept = self._write(
                 lambda: finish(
-                    self.services.db, job, status=status, calls=ended, result=run.result, error=error
+                    self.services.db,
+                    job,
+                    status=status,
+                    calls=ended,
+                    result=run.result or run.partial,
+                    error=error,
                 ),
                 "finish",
             )

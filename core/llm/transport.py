@@ -86,10 +86,10 @@ class Answer:
 class Transport:
     """Sends requests to providers. Vendors' own addresses are fixed; users' addresses pass the guard."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, deadlines: Deadlines | None = None) -> None:
         self.guard = Guard(settings.custom_endpoint_allow)
         self.most_bytes = settings.provider_answer_bytes
-        self.deadlines = Deadlines(
+        self.deadlines = deadlines or Deadlines(
             connect=settings.connect_timeout_s,
             first_byte=settings.first_token_timeout_s,
             between=settings.between_tokens_timeout_s,
