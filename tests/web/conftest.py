@@ -9,39 +9,10 @@ from core.crypto import Sealer
 from core.jobs.watch import Watcher
 from core.services import Services, connect_redis
 from tests.factory import Sent
+from tests.web_client import Client
 from web.app import create_app
 
 ADMIN = "an-admin-key-of-the-tests"
-
-
-class Client:
-    """Flask's test client with a key, below /api/v1."""
-
-    def __init__(self, app, key, **headers):
-        self.app = app
-        self.key = key
-        self.headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **headers}
-
-    def __call__(self, method, path, *, headers=None, **more):
-        url = path if path.startswith(("/healthz", "/api")) else f"/api/v1{path}"
-        return self.app.test_client().open(
-            url, method=method, headers={**self.headers, **(headers or {})}, **more
-        )
-
-    def get(self, path, **more):
-        return self("GET", path, **more)
-
-    def post(self, path, json=None, **more):
-        return self("POST", path, json=json, **more) if json is not None else self("POST", path, **more)
-
-    def put(self, path, json, **more):
-        return self("PUT", path, json=json, **more)
-
-    def patch(self, path, json, **more):
-        return self("PATCH", path, json=json, **more)
-
-    def delete(self, path, **more):
-        return self("DELETE", path, **more)
 
 
 @pytest.fixture

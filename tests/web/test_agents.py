@@ -1,0 +1,103 @@
+"""/agents and /agents/{id}/llm-config."""
+
+from __future__ import annotations
+
+import pytest
+
+KEY = "sk-of-a-user-0123456789"
+OPENAI = {"provider": "openai", "model": "gpt-4o-mini", "api_key": KEY}
+
+
+def test_an_agent_is_made_read_changed_and_deleted(member):
+    made = member.post("/agents", {"name": "scout", "email": "a@b.c", "llm_config": OPENAI})
+    assert made.status_code == 201
+    agent = made.json
+    assert made.headers["Location"] == f"/api/v1/agents/{agent['id']}"
+    assert agent["llm_config"]["hasKey"] is True
+    assert agent["on_worker_loss"] == "retry"
+    assert member.get(f"/agents/{agent['id']}").json == agent
+    changed = member.patch(f"/agents/{agent['id']}", {"system_prompt": "be brief", "on_worker_loss": "fail"})
+    assert changed.status_code == 200
+    assert changed.json["system_prompt"] == "be brief"
+    assert changed.json["llm_config"] == agent["llm_config"]
+    assert changed.json["name"] == "scout"
+    assert member.delete(f"/agents/{agent['id']}").status_code == 204
+    assert member.get(f"/agents/{agent['id']}").status_code == 404
+
+
+def test_a_name_that_is_taken_is_a_conflict(member):
+    member.post("/agents", {"name": "scout"})
+    assert member.post("/agents", {"name": "scout"}).status_code == 409
+    other = member.post("/agents", {"name": "other"}).json["id"]
+    refused = member.patch(f"/agents/{other}", {"name": "scout"})
+    assert (refused.status_code, refused.json["code"]) == (409, "name_taken")
+
+
+def test_the_list_is_paged_newest_first_and_stable(member):
+    for n in range(5):
+        member.post("/agents", {"name": f"agent-{n}"})
+    first = member.get("/agents?limit=2").json
+    member.post("/agents", {"name": "late"})
+    second = member.get(f"/agents?limit=2&cursor={first['next_cursor']}").json
+    third = member.get(f"/agents?limit=200&cursor={second['next_cursor']}").json
+    names = [agent["name"] for page in (first, second, third) for agent in page["items"]]
+    assert names == ["agent-4", "agent-3", "agent-2", "agent-1", "agent-0", "demo"]
+    assert third["next_cursor"] is None
+
+
+def test_the_key_is_in_no_answer_and_not_in_the_store(member, services, capsys):
+    agent = member.post("/agents", {"name": "scout", "llm_config": OPENAI}).json["id"]
+    answers = [
+        member.get(f"/agents/{agent}"),
+        member.get("/agents"),
+        member.get(f"/agents/{agent}/llm-config"),
+        member.put(f"/agents/{agent}/llm-config", OPENAI),
+        member.put(f"/agents/{agent}/llm-config", {**OPENAI, "custom_endpoint": "http://10.0.0.1"}),
+        member.put(f"/agents/{agent}/llm-config", {**OPENAI, "fallback": 5}),
+        member.post(f"/agents/{agent}/chat", {"message": "a"}),
+        member.get("/jobs"),
+    ]
+    assert not any(KEY in answer.text for answer in answers)
+    kept = [list(services.db[name].find()) for name in services.db.list_collection_names()]
+    assert KEY not in str(kept)
+    assert KEY not in capsys.readouterr().out
+
+
+def test_putting_an_llm_config_answers_with_it_without_its_secrets(member):
+    agent = member.post("/agents", {"name": "scout"}).json["id"]
+    assert member.get(f"/agents/{agent}/llm-config").json is None
+    put = member.put(f"/agents/{agent}/llm-config", {**OPENAI, "temperature": 1})
+    assert put.status_code == 200
+    assert put.json == member.get(f"/agents/{agent}/llm-config").json
+    assert (put.json["hasKey"], put.json["key_hint"], put.json["temperature"]) == (True, "6789", 1)
+    assert "api_key" not in put.json
+    assert "sealed_key" not in put.json
+
+
+def test_moving_the_address_without_the_key_is_refused_and_changes_nothing(member):
+    agent = member.post("/agents", {"name": "scout", "llm_config": OPENAI}).json
+    moved = {"provider": "openai", "custom_endpoint": "https://evil.example.com/v1"}
+    refused = member.put(f"/agents/{agent['id']}/llm-config", moved)
+    assert (refused.status_code, refused.json["code"]) == (422, "key_required")
+    refused = member.patch(f"/agents/{agent['id']}", {"llm_config": moved, "description": "moved"})
+    assert refused.json["errors"][0]["pointer"] == "/llm_config/api_key"
+    assert member.get(f"/agents/{agent['id']}").json == agent
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://10.0.0.1/v1", "https://localhost/", "ftp://a.b", "https://a:b@c.d"]
+)
+def test_an_endpoint_that_is_not_allowed_is_refused(member, endpoint):
+    config = {**OPENAI, "custom_endpoint": endpoint}
+    refused = member.post("/agents", {"name": "a", "llm_config": config})
+    assert refused.status_code == 422
+    assert refused.json["errors"][0]["pointer"] == "/llm_config/custom_endpoint"
+
+
+def test_deleting_an_agent_ends_its_keys_and_cancels_its_queued_jobs(member, agent, client_for, services):
+    bound = client_for("agent", agents=[agent])
+    queued = bound.post(f"/agents/{agent}/chat", {"message": "a"}).json
+    assert member.delete(f"/agents/{agent}").status_code == 204
+    assert member.get(queued["links"]["self"]).json["status"] == "cancelled"
+    assert bound.get(queued["links"]["self"]).status_code == 401
+    assert member.delete(f"/agents/{agent}").status_code == 404

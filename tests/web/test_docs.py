@@ -1,0 +1,55 @@
+"""/openapi.json and /docs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+import pytest
+
+
+@pytest.fixture
+def specification(app):
+    return app.test_client().get("/openapi.json").json
+
+
+def test_the_specification_names_every_route_of_the_api(app, specification):
+    rules = {
+        re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/")
+    }
+    assert rules <= set(specification["paths"])
+
+
+def test_every_call_says_what_it_does_and_how_it_fails(specification):
+    assert specification["openapi"] == "3.1.1"
+    for path, calls in specification["paths"].items():
+        for call in calls.values():
+            assert call["summary"], path
+            assert "application/problem+json" in call["responses"]["422"]["content"]
+            if path.startswith("/api/"):
+                assert call["security"], path
+
+
+def test_every_reference_leads_somewhere(specification):
+    names = set(specification["components"]["schemas"])
+    for found in re.findall(r"#/components/schemas/([^'\"]+)", str(specification)):
+        assert found in names
+
+
+def test_the_page_loads_its_files_and_may_run_just_its_own_script(app):
+    client = app.test_client()
+    page = client.get("/docs")
+    policy = page.headers["Content-Security-Policy"]
+    script_policy = re.search(r"script-src ([^;]+)", policy)[1]
+    assert "unsafe-inline" not in script_policy
+    for script in re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL):
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in script_policy
+    files = re.findall(r'(?:src|href)="(swagger/[^"]+)"', page.text)
+    assert len(files) >= 3
+    for file in files:
+        with client.get(f"/{file}") as answer:
+            assert answer.status_code == 200

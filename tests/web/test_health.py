@@ -1,0 +1,51 @@
+"""/healthz, /readyz, and what happens while a store is away."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.services import connect_mongo, connect_redis
+from web.app import create_app
+
+NOWHERE = 1  # a port that nothing listens on
+
+
+def test_alive_and_ready(app):
+    assert app.test_client().get("/healthz").json == {"status": "ok"}
+    ready = app.test_client().get("/readyz")
+    assert (ready.status_code, ready.json["checks"]) == (200, {"mongodb": "ok", "redis": "ok"})
+
+
+@pytest.fixture
+def without_redis(services, watcher, settings):
+    gone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{NOWHERE}/0"})
+    services.redis = connect_redis(gone, timeout_s=0.3)
+    yield create_app(services, watcher)
+    services.redis.close()
+
+
+@pytest.fixture
+def without_mongodb(services, watcher, settings):
+    gone = settings.model_copy(update={"mongodb_uri": f"mongodb://127.0.0.1:{NOWHERE}"})
+    services.mongo = connect_mongo(gone, patience_s=0.2)
+    yield create_app(services, watcher)
+    services.mongo.close()
+
+
+def test_without_redis_it_is_alive_and_not_ready(without_redis):
+    assert without_redis.test_client().get("/healthz").status_code == 200
+    answer = without_redis.test_client().get("/readyz")
+    assert answer.status_code == 503
+    assert answer.content_type == "application/problem+json"
+    assert answer.json["checks"] == {"mongodb": "ok", "redis": "ConnectionError"}
+
+
+def test_without_mongodb_requests_get_a_503_problem(without_mongodb):
+    client = without_mongodb.test_client()
+    assert client.get("/readyz").json["checks"]["mongodb"] == "ServerSelectionTimeoutError"
+    for method, path in (("GET", "/api/v1/agents"), ("POST", "/api/v1/agents/demo/chat")):
+        refused = client.open(path, method=method, json={"message": "a"}, headers={"X-API-Key": "vtl_x"})
+        assert refused.status_code == 503
+        assert refused.content_type == "application/problem+json"
+        assert refused.headers["Retry-After"] == "1"
+        assert "127.0.0.1" not in refused.text

@@ -1,0 +1,108 @@
+"""/jobs: look at them, end them, run them again, erase what was said."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.jobs import claim
+from tests.factory import queued
+
+
+@pytest.fixture
+def job(member, agent):
+    """A queued chat, as the API shows it."""
+    body = {"message": "hello", "metadata": {"a": 1}}
+    return member.post(f"/agents/{agent}/chat", body).json
+
+
+def finish(services, job_id, status="succeeded"):
+    claimed = claim.claim(services.db, job_id, "a-worker")
+    result = {"message": {"content": "secret answer"}} if status == "succeeded" else None
+    error = {"code": "x", "detail": "no quota"} if status == "failed" else None
+    assert claim.finish(services.db, claimed, status=status, calls=[], result=result, error=error)
+
+
+def test_a_job_is_shown_and_304_to_whom_has_seen_it(member, job, services):
+    answer = member.get(job["links"]["self"])
+    assert answer.json == job
+    assert answer.headers["Retry-After"] == "1"
+    seen = {"If-None-Match": answer.headers["ETag"]}
+    unchanged = member.get(job["links"]["self"], headers=seen)
+    assert (unchanged.status_code, unchanged.data) == (304, b"")
+    finish(services, job["id"])
+    changed = member.get(job["links"]["self"], headers=seen)
+    assert (changed.status_code, changed.json["done"]) == (200, True)
+    assert "Retry-After" not in changed.headers
+
+
+def test_nothing_of_the_plan_or_the_owner_is_shown(member, job, services):
+    claim.claim(services.db, job["id"], "process-1")
+    shown = member.get(job["links"]["self"]).text
+    for hidden in ("process-1", "plan", "sealed", "token", "targets"):
+        assert hidden not in shown
+
+
+def test_jobs_are_listed_newest_first_by_what_is_asked(member, agent, services):
+    ids = [member.post(f"/agents/{agent}/chat", {"message": "a"}).json["id"] for _ in range(3)]
+    test = member.post(f"/agents/{agent}/llm-test").json["id"]
+    finish(services, ids[0], "failed")
+    listed = lambda query: [j["id"] for j in member.get(f"/jobs?{query}").json["items"]]  # noqa: E731
+    assert listed("") == [test, *reversed(ids)]
+    assert listed("kind=llm_test") == [test]
+    assert listed("status=failed") == [ids[0]]
+    assert listed("q=quota") == [ids[0]]
+    assert listed(f"q={ids[1]}") == [ids[1]]
+    assert listed(f"agent_id={agent}&limit=2") == [test, ids[2]]
+    assert listed("agent_id=another") == []
+    assert listed("since=2026-01-01T00:00:00Z&limit=1") == [test]
+    assert listed("since=2999-01-01T00:00:00Z") == []
+
+
+def test_another_workspaces_jobs_are_not_listed(member, services):
+    queued(services.db, workspace_id="other")
+    assert member.get("/jobs").json["items"] == []
+
+
+def test_a_queued_job_is_cancelled_at_once(member, job):
+    cancelled = member.post(job["links"]["cancel"])
+    assert (cancelled.status_code, cancelled.json["status"]) == (202, "cancelled")
+    assert member.post(job["links"]["cancel"]).status_code == 409
+
+
+def test_a_running_job_is_asked_to_end(member, job, services):
+    claim.claim(services.db, job["id"], "a-worker")
+    asked = member.post(job["links"]["cancel"])
+    assert (asked.status_code, asked.json["status"]) == (202, "running")
+    assert services.db.jobs.find_one({"_id": job["id"]})["cancel_requested"] is True
+
+
+def test_a_failed_job_is_run_again_with_todays_configuration_once(member, agent, job, services):
+    finish(services, job["id"], "failed")
+    member.patch(f"/agents/{agent}", {"system_prompt": "newer"})
+    again = member.post(f"{job['links']['self']}/retry")
+    assert (again.status_code, again.json["retry_of"]) == (202, job["id"])
+    assert again.json["metadata"] == {"a": 1}
+    kept = services.db.jobs.find_one({"_id": again.json["id"]})
+    assert kept["request"]["messages"] == [{"role": "user", "content": "hello"}]
+    assert kept["plan"]["agent"]["system_prompt"] == "newer"
+    assert member.post(f"{job['links']['self']}/retry").json["id"] == again.json["id"]
+
+
+def test_only_what_ended_badly_is_run_again(member, job, services):
+    assert member.post(f"{job['links']['self']}/retry").status_code == 409
+    finish(services, job["id"])
+    assert member.post(f"{job['links']['self']}/retry").status_code == 409
+
+
+def test_the_content_of_a_finished_job_is_erased(member, job, services):
+    assert member.delete(f"{job['links']['self']}/content").status_code == 409
+    finish(services, job["id"])
+    assert member.delete(f"{job['links']['self']}/content").status_code == 204
+    assert "secret answer" not in member.get(job["links"]["self"]).text
+    assert "hello" not in str(services.db.jobs.find_one({"_id": job["id"]}))
+    assert member.delete(f"{job['links']['self']}/content").status_code == 204
+
+
+def test_no_such_job(member):
+    for method, path in (("GET", ""), ("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "/content")):
+        assert member(method, f"/jobs/none{path}").status_code == 404

@@ -1,0 +1,86 @@
+"""/keys and /agents/{id}/rotate-key."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web_client import Client
+
+
+@pytest.fixture
+def using(app):
+    return lambda text, **headers: Client(app, text, **headers)
+
+
+def test_a_key_is_shown_once_and_works(admin, using):
+    answer = admin.post("/keys", {"role": "viewer", "name": "for the wall", "rpm": 10})
+    assert answer.status_code == 201
+    made = answer.json
+    text = made.pop("key")
+    assert using(text).get("/agents").status_code == 200
+    (listed,) = [key for key in admin.get("/keys").json["items"] if key["id"] == made["id"]]
+    assert listed == made
+    assert (listed["role"], listed["rpm"], listed["key_hint"]) == ("viewer", 10, text[-4:])
+    assert text not in admin.get("/keys").text
+
+
+def test_a_key_is_changed_and_ended(admin, using):
+    made = admin.post("/keys", {"role": "member"}).json
+    changed = admin.patch(f"/keys/{made['id']}", {"budget_usd": 1.10, "budget_period": "month"})
+    assert (changed.status_code, changed.json["budget_usd"]) == (200, 1.1)
+    assert admin.patch(f"/keys/{made['id']}", {"expires_at": "2026-01-01T00:00:00Z"}).status_code == 200
+    assert using(made["key"]).get("/agents").status_code == 401
+    assert admin.patch(f"/keys/{made['id']}", {"expires_at": None}).status_code == 200
+    assert using(made["key"]).get("/agents").status_code == 200
+    assert admin.delete(f"/keys/{made['id']}").status_code == 204
+    assert using(made["key"]).get("/agents").status_code == 401
+
+
+def test_a_key_is_made_in_the_workspace_that_the_admin_names(admin, using):
+    admin.post("/workspaces", {"name": "Other", "id": "other"})
+    made = admin.post("/keys", {"role": "member"}, headers={"X-Workspace": "other"}).json
+    assert made["workspace_id"] == "other"
+    assert admin.patch(f"/keys/{made['id']}", {"name": "x"}).status_code == 404
+    agent = using(made["key"]).post("/agents", {"name": "theirs"}).json
+    assert agent["workspace_id"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"role": "owner"}, "/role"),
+        ({"role": "agent"}, "/agents"),
+        ({"role": "agent", "agents": ["demo", "demo2"]}, "/agents"),
+        ({"role": "agent", "agents": ["nobody"]}, "/agents"),
+        ({"role": "admin", "agents": ["demo"]}, "/agents"),
+        ({"agents": []}, "/agents"),
+        ({"rpm": 0}, "/rpm"),
+        ({"rpm": 1.5}, "/rpm"),
+        ({"expires_at": "tomorrow"}, "/expires_at"),
+        ({"expires_at": "2026-01-01T00:00:00"}, "/expires_at"),
+        ({"expires_at": "9999-12-31T23:59:59-14:00"}, "/expires_at"),
+        ({"budget_usd": 5.0}, "/budget_period"),
+        ({"budget_usd": -1, "budget_period": "day"}, "/budget_usd"),
+    ],
+)
+def test_a_key_that_could_not_be_used_is_refused(admin, body, pointer):
+    refused = admin.post("/keys", body)
+    assert refused.status_code == 422, refused.text
+    assert pointer in [place["pointer"] for place in refused.json["errors"]]
+
+
+def test_rotating_an_agents_key_ends_the_old_one_at_once_or_after_a_grace(member, agent, using):
+    first = member.post(f"/agents/{agent}/rotate-key")
+    assert (first.status_code, first.json["role"], first.json["agents"]) == (201, "agent", [agent])
+    second = member.post(f"/agents/{agent}/rotate-key", {"grace": 300}).json
+    chat = {"message": "a"}
+    assert using(first.json["key"]).post(f"/agents/{agent}/chat", chat).status_code == 202
+    assert using(second["key"]).post(f"/agents/{agent}/chat", chat).status_code == 202
+    third = member.post(f"/agents/{agent}/rotate-key", {"grace": 0}).json
+    assert using(second["key"]).post(f"/agents/{agent}/chat", chat).status_code == 401
+    assert using(third["key"]).post(f"/agents/{agent}/chat", chat).status_code == 202
+
+
+def test_the_other_header_does_the_same(admin, app):
+    text = admin.post("/keys", {"role": "viewer"}).json["key"]
+    assert Client(app, None, **{"X-API-Key": text}).get("/agents").status_code == 200

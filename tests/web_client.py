@@ -1,0 +1,34 @@
+"""Flask's test client with a key, below /api/v1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Client:
+    """`client.post("/agents", {"name": "a"})`; headers may be added per call."""
+
+    def __init__(self, app: Any, key: str | None, **headers: str) -> None:
+        self.app = app
+        self.headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **headers}
+
+    def __call__(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> Any:
+        whole = path.startswith(("/api", "/healthz", "/readyz", "/metrics", "/openapi", "/docs"))
+        url = path if whole else f"/api/v1{path}"
+        client = self.app.test_client()
+        return client.open(url, method=method, headers={**self.headers, **(headers or {})}, **more)
+
+    def get(self, path: str, **more: Any) -> Any:
+        return self("GET", path, **more)
+
+    def post(self, path: str, json: Any = None, **more: Any) -> Any:
+        return self("POST", path, **(more if json is None else {"json": json, **more}))
+
+    def put(self, path: str, json: Any, **more: Any) -> Any:
+        return self("PUT", path, json=json, **more)
+
+    def patch(self, path: str, json: Any, **more: Any) -> Any:
+        return self("PATCH", path, json=json, **more)
+
+    def delete(self, path: str, **more: Any) -> Any:
+        return self("DELETE", path, **more)
