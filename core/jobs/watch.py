@@ -17,7 +17,7 @@ from pymongo.errors import AutoReconnect
 from core.errors import NotFound, Unavailable
 from core.jobs import events
 from core.jobs.model import DONE
-from core.jobs.signals import CHANGED
+from core.jobs.signals import CHANGED, publish
 from core.jobs.views import public
 
 Document = dict[str, Any]
@@ -69,6 +69,7 @@ class Watcher:
         """Stop listening, and let nobody wait any longer."""
         self._closed.set()
         self._wake_all()
+        publish(self.client, CHANGED, "")  # so that the listener looks up
         self._thread.join(timeout=5)
 
     def wait(self, job_id: str, timeout_s: float) -> Document:
