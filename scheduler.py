@@ -16,7 +16,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from pymongo.errors import PyMongoError
 
 from core import services as core_services
-from core.callbacks import Courier, Post
+from core.callbacks import Courier, Post, outbox
 from core.config import Settings
 from core.ids import new_id
 from core.jobs import signals
@@ -24,6 +24,8 @@ from core.jobs.reconcile import Reconciler
 from core.leader import Leadership
 from core.llm.transport import Deadlines, Transport
 from core.log import configure as configure_logs
+from core.metering import ledger
+from core.metering.prices import Prices
 from core.retention import Purge
 from core.services import Services, connect_redis
 from workers.broker import WakefulBroker, make_broker, sender
@@ -49,10 +51,12 @@ def ticks(services: Services, broker: WakefulBroker) -> list[Tick]:
         ended=lambda job_id: signals.publish(services.redis, signals.CHANGED, job_id),
         lease_s=services.settings.lease_s,
     )
+    prices = Prices()
     courier = Courier(services.db, services.sealer, _post(services))
     services.cleanups.append(courier.close)
     return [
         Tick("reconcile", 2, reconciler.tick),
+        Tick("meter", 1, lambda: ledger.enter(services.db, prices, outbox=outbox)),
         Tick("callbacks", 1, courier.tick),
         Tick("purge", 60, Purge(services.db, services.settings).tick),
     ]

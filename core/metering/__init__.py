@@ -1,0 +1,1 @@
+"""Metering: the ledger of tokens, and everything that is computed from it."""

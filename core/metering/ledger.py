@@ -1,0 +1,137 @@
+"""The ledger: collection `token_usage`, one row for each provider call that consumed tokens, insert-only.
+
+Finished jobs wait with `meter: due`. A tick enters their calls and then clears the mark; whatever crashes in
+between is done again, and a row that is there already is the same row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import structlog
+from bson.decimal128 import Decimal128
+from pymongo import UpdateOne
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from core.ids import utcnow
+from core.jobs.model import DONE
+from core.metering.prices import Prices
+
+Document = dict[str, Any]
+Outbox = Callable[[Database[Document], Iterable[Document]], object]
+
+DUPLICATE = 11000
+OWN_KEY = "byokey"
+NEEDED = (
+    "status",
+    "kind",
+    "workspace_id",
+    "agent_id",
+    "created_by",
+    "callback_url",
+    "calls",
+    "unkept",
+    "meter_rev",
+)
+"""All that is read of a job: never its content, which may be megabytes."""
+
+log = structlog.get_logger(__name__)
+
+
+def enter(db: Database[Document], prices: Prices, *, outbox: Outbox, limit: int = 500) -> Document:
+    """Enter the calls of jobs that wait for it, at most `limit` jobs; what was done, by name.
+
+    `outbox(db, jobs)` makes the callbacks of the jobs that are done, before their mark is cleared.
+    """
+    jobs = list(db.jobs.find({"meter": "due"}, dict.fromkeys(NEEDED, 1)).limit(limit))
+    if not jobs:
+        return {}
+    rows, after = [], []
+    for job in jobs:
+        try:
+            rows += list(rows_of(job, prices))
+            after.append(_mark(job, {"$unset": {"meter": ""}}))
+        except Exception:  # one unreadable job must not keep all others waiting; the audit shows it
+            log.exception("meter.stuck", job_id=job["_id"])
+            after.append(_mark(job, {"$set": {"meter": "stuck"}}))
+    entered = insert(db, rows)
+    outbox(db, [job for job in jobs if job["status"] in DONE])
+    cleared = db.jobs.bulk_write(after, ordered=False).modified_count
+    return {"rows": entered, "jobs": cleared}
+
+
+def rows_of(job: Mapping[str, Any], prices: Prices) -> Iterator[Document]:
+    """The rows of a job's calls that used tokens. While it runs, only of those that will not be kept."""
+    if job["status"] in DONE:
+        for call in job["calls"]:
+            if consumed(call):
+                yield row(job, call, prices, kept=True)
+    for lost in job.get("unkept", ()):
+        for call in lost["calls"]:
+            if consumed(call):
+                yield row(job, {**call, "attempt": lost["attempt"]}, prices, kept=False)
+
+
+def consumed(call: Mapping[str, Any]) -> bool:
+    """Did this call use tokens, as far as anybody knows?"""
+    usage = call.get("usage")
+    return usage is not None and usage["tokens_total"] > 0
+
+
+def row(job: Mapping[str, Any], call: Mapping[str, Any], prices: Prices, *, kept: bool) -> Document:
+    """One call as the ledger keeps it. `date` and `month` are those of `timestamp` in UTC."""
+    usage, at = call["usage"], call["started_at"]
+    price = prices.of(call, job["workspace_id"])
+    return {
+        "_id": f"{job['_id']}:{call['attempt']}:{call['n']}",
+        "workspace_id": job["workspace_id"],
+        "agent_id": job["agent_id"],
+        "job_id": job["_id"],
+        "attempt": call["attempt"],
+        "n": call["n"],
+        "key_id": job["created_by"],
+        "request_type": job["kind"],
+        "provider": call["provider"],
+        "model": call["model"],
+        "tier": call.get("tier") or OWN_KEY,
+        "key_kind": call["key_kind"],
+        "outcome": call["outcome"],
+        "kept": kept,
+        "requests": 1,
+        "tokens_input": usage["tokens_input"],
+        "tokens_output": usage["tokens_output"],
+        "tokens_total": usage["tokens_total"],
+        "tokens_cached": usage.get("tokens_cached", 0),
+        "tokens_cache_write": usage.get("tokens_cache_write", 0),
+        "tokens_reasoning": usage.get("tokens_reasoning", 0),
+        "usage_status": call.get("usage_status") or "reported",
+        "usage_raw": call.get("usage_raw"),
+        "cost": None if price.cost is None else Decimal128(price.cost),
+        "cost_status": price.status,
+        "price": {"model": price.model, "source": price.source, "version": price.version},
+        "latency_ms": call.get("latency_ms"),
+        "provider_request_id": call.get("provider_request_id"),
+        "timestamp": at,
+        "date": f"{at:%Y-%m-%d}",
+        "month": f"{at:%Y-%m}",
+        "entered_at": utcnow(),
+    }
+
+
+def insert(db: Database[Document], rows: list[Document]) -> int:
+    """Insert rows; one that is there already stays as it is. How many were new."""
+    if not rows:
+        return 0
+    try:
+        return len(db.token_usage.insert_many(rows, ordered=False).inserted_ids)
+    except BulkWriteError as error:
+        if any(e["code"] != DUPLICATE for e in error.details["writeErrors"]):
+            raise
+        return int(error.details["nInserted"])
+
+
+def _mark(job: Mapping[str, Any], update: Document) -> UpdateOne:
+    """Change the mark, unless something was added to the job since it was read."""
+    return UpdateOne({"_id": job["_id"], "meter_rev": job["meter_rev"]}, update)
