@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -83,10 +83,18 @@ def ready(db: Database[Document], workspace_id: str, agent_id: str) -> Document:
 
 
 def page(
-    db: Database[Document], workspace_id: str, *, limit: int, cursor: str | None
+    db: Database[Document],
+    workspace_id: str,
+    *,
+    limit: int,
+    cursor: str | None,
+    only: Sequence[str] | None = None,
 ) -> tuple[list[Document], str | None]:
-    """A workspace's agents, newest first."""
-    return pages.page(db.agents, {"workspace_id": workspace_id}, limit=limit, cursor=cursor)
+    """A workspace's agents, newest first; `only` those of these ids."""
+    wanted: Document = {"workspace_id": workspace_id}
+    if only is not None:
+        wanted["_id"] = {"$in": list(only)}
+    return pages.page(db.agents, wanted, limit=limit, cursor=cursor)
 
 
 def change(

@@ -10,7 +10,7 @@ from flask import Response
 from core import agent_config, agents
 from web.answers import answer, listed, nothing
 from web.api.models import AgentChanges, LlmConfig, NewAgent
-from web.context import db, services, workspace_id
+from web.context import caller, db, services, workspace_id
 from web.problems import below
 from web.resource import AgentPath, PageQuery, resource
 from web.work import find_credential
@@ -31,7 +31,9 @@ def create_agent(body: NewAgent) -> Response:
 @api.get("/agents", responses={"200": {"description": "A page of agents, newest first"}})
 def list_agents(query: PageQuery) -> Response:
     """The workspace's agents."""
-    items, cursor = agents.page(db(), workspace_id(), limit=query.limit, cursor=query.cursor)
+    items, cursor = agents.page(
+        db(), workspace_id(), limit=query.limit, cursor=query.cursor, only=caller().agents
+    )
     return listed(map(agents.public, items), cursor)
 
 

@@ -11,7 +11,7 @@ from core import credentials
 from web.answers import answer, listed, nothing
 from web.api.models import ProviderKey, Short, Url
 from web.context import db, services, workspace_id
-from web.resource import Model, PageQuery, resource
+from web.resource import Model, PageQuery, example, resource
 
 api = resource("credentials", "Provider keys that many agents use")
 
@@ -22,6 +22,8 @@ class CredentialPath(BaseModel):
 
 class Credential(Model):
     """An absent `api_key` keeps the stored one while provider and address stay the same."""
+
+    model_config = example(provider="openai", api_key="sk-0123456789abcdef")
 
     provider: Short
     api_key: ProviderKey | None = None

@@ -15,7 +15,7 @@ from core.ids import utcnow
 from web.access import access
 from web.answers import answer, listed, nothing
 from web.context import caller, db, workspace_id
-from web.resource import AgentPath, Id, Model, PageQuery, resource
+from web.resource import AgentPath, Id, Model, PageQuery, example, resource
 
 api = resource("keys", "API keys")
 
@@ -33,6 +33,7 @@ class KeyFields(Model):
 
 
 class NewKey(KeyFields):
+    model_config = example(role="member", name="ci", rpm=60)
     role: Literal["admin", "member", "viewer", "agent"] = "member"
 
 

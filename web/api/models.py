@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import to_json
 
-from web.resource import Model
+from web.resource import Model, example
 
 MOST_METADATA = 16 * 1024
 
@@ -35,6 +35,8 @@ class Fallback(Model):
 class LlmConfig(Model):
     """Which provider answers, with whose key. An absent `api_key` keeps the stored one; null removes it."""
 
+    model_config = example(provider="sandbox")
+
     provider: Short | None = None
     model: Short | None = None
     api_key: ProviderKey | None = None
@@ -61,10 +63,12 @@ class AgentFields(Model):
 
 
 class NewAgent(AgentFields):
+    model_config = example(name="scout", llm_config={"provider": "sandbox"})
     name: Name
 
 
 class AgentChanges(AgentFields):
+    model_config = example(system_prompt="Be brief.")
     name: Name = ""
 
 
@@ -112,6 +116,8 @@ class ToolCall(BaseModel):
 
 class Chat(Model):
     """`message`, or `messages` in OpenAI's format."""
+
+    model_config = example(message="Hello!")
 
     message: Annotated[str, StringConstraints(min_length=1)] | None = None
     messages: Annotated[list[Message], Field(min_length=1)] | None = None

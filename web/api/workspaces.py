@@ -13,12 +13,13 @@ from web.access import access
 from web.answers import answer, listed
 from web.api.models import Name
 from web.context import db, services
-from web.resource import Id, Model, PageQuery, resource
+from web.resource import Id, Model, PageQuery, example, resource
 
 api = resource("workspaces", "Who owns what")
 
 
 class NewWorkspace(Model):
+    model_config = example(name="Research", id="research")
     name: Name
     id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] | None = None
 

@@ -1,0 +1,170 @@
+"""Every route of the app, as its table of routes has them: whom it refuses. A new route is covered as it is.
+
+A route with a new kind of parameter needs an object in `objects`; a body that cannot be empty needs an
+`example` on its model.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from core.ids import utcnow
+from tests.factory import queued
+from web import access
+
+PUBLIC = {"/healthz", "/readyz", "/openapi.json", "/docs", "/swagger/<path:name>"}
+FOR_AGENTS = {
+    ("POST", "/api/v1/agents/<agent_id>/chat"),
+    ("GET", "/api/v1/jobs/<job_id>"),
+    ("POST", "/api/v1/jobs/<job_id>/cancel"),
+}
+ANY_WORKSPACE = {"workspace_id", "queue"}
+MAKES_WHAT_IS_NOT_THERE = {("PUT", "/api/v1/credentials/<name>")}
+
+
+@pytest.fixture
+def objects(admin, member, agent, services):
+    """One object of the workspace `default` for every kind of parameter."""
+    return {
+        "agent_id": agent,
+        "job_id": queued(services.db, workspace_id="default", agent_id=agent)["_id"],
+        "key_id": admin.post("/keys", {"role": "viewer"}).json["id"],
+        "name": member.put("/credentials/main", {"provider": "openai", "api_key": "sk-1"}).json["name"],
+        "workspace_id": "default",
+        "queue": "chat",
+    }
+
+
+@pytest.fixture
+def routes(app, objects):
+    """(method, rule, path with objects filled in, body, what its view says of access) of each route."""
+    specification = app.test_client().get("/openapi.json").json
+    found = []
+    for rule in app.url_map.iter_rules():
+        says = access.of(app.view_functions[rule.endpoint])
+        if says.public:
+            continue
+        assert rule.arguments <= set(objects), f"{rule.rule} has a parameter that `objects` does not know"
+        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: objects[m[1]], rule.rule)
+        for method in rule.methods - {"HEAD", "OPTIONS"}:
+            found.append((method, rule, path, example(specification, method, rule.rule), says))
+    assert len(found) > 20
+    return found
+
+
+def example(specification, method, rule):
+    path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
+    call = specification["paths"][path][method.lower()]
+    if "requestBody" not in call:
+        return None
+    schema = call["requestBody"]["content"]["application/json"]["schema"]
+    return specification["components"]["schemas"][schema["$ref"].rpartition("/")[2]].get("examples", [{}])[0]
+
+
+def answers(client, routes):
+    for method, rule, path, body, says in routes:
+        given = {"json": body} if body is not None else {}
+        yield f"{method} {rule.rule}", client(method, path, **given), says
+
+
+def belongs_to_a_workspace(method, rule):
+    return bool(rule.arguments - ANY_WORKSPACE) and (method, rule.rule) not in MAKES_WHAT_IS_NOT_THERE
+
+
+def test_only_these_are_open_to_all(app):
+    rules = [r for r in app.url_map.iter_rules() if access.of(app.view_functions[r.endpoint]).public]
+    assert {rule.rule for rule in rules} == PUBLIC
+
+
+def test_only_these_are_for_keys_of_an_agent(routes):
+    assert {(method, rule.rule) for method, rule, *_, says in routes if says.agent} == FOR_AGENTS
+
+
+def test_every_route_refuses_no_key(nobody, routes):
+    for route, answer, _ in answers(nobody, routes):
+        assert answer.status_code == 401, route
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("key", ["vtl_wrong", "", "é" * 40, "a" * 10_000])
+def test_every_route_refuses_a_wrong_key(nobody, routes, key):
+    nobody.headers["Authorization"] = f"Bearer {key}"
+    for route, answer, _ in answers(nobody, routes):
+        assert answer.status_code == 401, route
+
+
+def test_every_route_refuses_an_expired_key(client_for, routes):
+    expired = client_for("admin", expires_at=utcnow() - timedelta(seconds=1))
+    for route, answer, _ in answers(expired, routes):
+        assert answer.status_code == 401, route
+
+
+def test_to_another_workspaces_key_nothing_is_there(client_for, routes):
+    stranger = client_for("member", workspace="other")
+    owned = [route for route in routes if belongs_to_a_workspace(*route[:2])]
+    for route, answer, says in answers(stranger, owned):
+        assert answer.status_code == (403 if says.admin else 404), f"{route}: {answer.text}"
+
+
+def test_to_an_admin_in_another_workspace_nothing_is_there(client_for, admin, routes):
+    client_for("member", workspace="other")
+    admin.headers["X-Workspace"] = "other"
+    owned = [route for route in routes if belongs_to_a_workspace(*route[:2])]
+    for route, answer, _ in answers(admin, owned):
+        assert answer.status_code == 404, f"{route}: {answer.text}"
+
+
+def test_every_key_is_bound_to_its_workspace(client_for, routes):
+    member = client_for("member")
+    client_for("member", workspace="other")
+    member.headers["X-Workspace"] = "other"
+    for route, answer, _ in answers(member, routes):
+        assert answer.status_code == 404, route
+
+
+def test_every_write_refuses_a_viewer(client_for, routes):
+    viewer = client_for("viewer")
+    writes = [route for route in routes if route[0] != "GET"]
+    for route, answer, _ in answers(viewer, writes):
+        assert answer.status_code == 403, route
+
+
+def test_a_viewer_may_read_what_is_not_for_admins(client_for, routes):
+    viewer = client_for("viewer")
+    reads = [route for route in routes if route[0] == "GET"]
+    for route, answer, says in answers(viewer, reads):
+        assert answer.status_code == (403 if says.admin else 200), route
+
+
+def test_what_is_for_admins_refuses_a_member(member, routes):
+    for route, answer, says in answers(member, routes):
+        assert (answer.status_code == 403) == says.admin, f"{route}: {answer.text}"
+
+
+def test_a_key_of_an_agent_does_nothing_else(client_for, agent, routes):
+    bound = client_for("agent", agents=[agent])
+    for route, answer, says in answers(bound, routes):
+        assert (answer.status_code == 403) != says.agent, f"{route}: {answer.text}"
+
+
+def test_to_a_key_of_another_agent_nothing_is_there(client_for, routes):
+    for bound in (client_for("agent", agents=["another"]), client_for("member", agents=["another"])):
+        owned = [
+            r for r in routes if {"agent_id", "job_id"} & r[1].arguments and (r[4].agent or not r[4].admin)
+        ]
+        for route, answer, says in answers(bound, owned):
+            assert answer.status_code == 404 or (answer.status_code == 403 and not says.agent), route
+
+
+def test_a_key_for_some_agents_lists_their_jobs_alone(client_for, agent, services):
+    mine = queued(services.db, workspace_id="default", agent_id=agent)["_id"]
+    queued(services.db, workspace_id="default", agent_id="another")
+    queued(services.db, workspace_id="default", agent_id=None)
+    some = client_for("member", agents=[agent, "third"])
+    assert [job["id"] for job in some.get("/jobs").json["items"]] == [mine]
+    assert [job["id"] for job in some.get(f"/jobs?agent_id={agent}").json["items"]] == [mine]
+    assert some.get("/jobs?agent_id=another").json["items"] == []
+    assert [shown["id"] for shown in some.get("/agents").json["items"]] == [agent]
