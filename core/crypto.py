@@ -65,6 +65,14 @@ class Sealer:
         except (ValueError, InvalidTag):
             raise CannotOpen("the sealed text was changed or belongs to another place") from None
 
+    def is_current(self, sealed: str) -> bool:
+        """Is this sealed under the key that seals now, and not under an earlier one?"""
+        return sealed.startswith(f"{VERSION}.{self.key_id}.")
+
+    def reseal(self, sealed: str, context: dict[str, str]) -> str:
+        """The same text under the current key. Raises `CannotOpen`."""
+        return sealed if self.is_current(sealed) else self.seal(self.open(sealed, context), context)
+
 
 def provider_key_context(*, workspace_id: str, holder: str, provider: str, base_url: str) -> dict[str, str]:
     """Whose key, and for which address. `holder` is `agent:<id>` or `credential:<name>`."""

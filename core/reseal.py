@@ -1,0 +1,143 @@
+"""Re-sealing: everything sealed under an earlier key is sealed under the current one, while the system runs.
+
+Each write is a compare-and-set on what was read, so that whoever reads meanwhile finds the old text or the
+new one, both of which open. A request that read an agent just before may still insert a job with the old
+text: therefore passes are repeated until one finds nothing.
+
+To change the key without a reader failing while processes are restarted one after another: first add the new
+key to LLM_ENCRYPTION_KEYS_OLD everywhere, then make it LLM_ENCRYPTION_KEY with the old one in
+LLM_ENCRYPTION_KEYS_OLD, then re-seal, then drop the old one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import structlog
+from pymongo.database import Database
+
+from core import agents, credentials
+from core.config import Settings
+from core.crypto import CannotOpen, Sealer, provider_key_context
+from core.jobs.model import QUEUED, RUNNING
+from core.llm import providers
+
+Document = dict[str, Any]
+
+PAUSE_S = 2.0
+MOST_PASSES = 100
+
+log = structlog.get_logger(__name__)
+
+
+def everything(
+    db: Database[Document], sealer: Sealer, settings: Settings, *, sleep: Callable[[float], None] = time.sleep
+) -> Document:
+    """How many documents were sealed anew, and the ids of those that no configured key opens."""
+    resealed = 0
+    for _ in range(MOST_PASSES):
+        one = Pass(db, sealer, settings)
+        one.run()
+        resealed += one.resealed
+        if one.found == 0:
+            return {"resealed": resealed, "cannot_open": sorted(one.cannot_open)}
+        sleep(PAUSE_S)
+    raise RuntimeError("others go on sealing under an old key: restart them with the new one first")
+
+
+class Pass:
+    """One look at everything. `found`: sealed under an earlier key, and opened; `resealed`: written anew."""
+
+    def __init__(self, db: Database[Document], sealer: Sealer, settings: Settings) -> None:
+        self.db = db
+        self.sealer = sealer
+        self.settings = settings
+        self.found = 0
+        self.resealed = 0
+        self.cannot_open: set[str] = set()
+
+    def run(self) -> None:
+        """Agents and credentials first: jobs are made of them."""
+        for agent in self.db.agents.find({"llm_config": {"$ne": None}}):
+            self._write(agent, self._of_agent(agent), agents.swap)
+        for credential in self.db.credentials.find():
+            self._write(credential, self._of_credential(credential), credentials.swap)
+        for status in (QUEUED, RUNNING):
+            for job in self.db.jobs.find({"status": status}):
+                self._write(job, self._of_job(job), _swap_job)
+        for workspace in self.db.workspaces.find({"webhook_secret": {"$ne": None}}):
+            self._write(workspace, self._of_workspace(workspace), _swap_secret)
+
+    def _write(
+        self,
+        document: Document,
+        texts: Iterator[tuple[str, str, dict[str, str]]],
+        swap: Callable[[Database[Document], Document, Document], bool],
+    ) -> None:
+        """Seal anew what is not current among (field, sealed text, context), in one write."""
+        try:
+            new = {
+                field: self.sealer.reseal(sealed, context)
+                for field, sealed, context in texts
+                if not self.sealer.is_current(sealed)
+            }
+        except CannotOpen as error:
+            self.cannot_open.add(document["_id"])
+            log.warning("reseal.cannot_open", document=document["_id"], reason=str(error))
+            return
+        if new:
+            self.found += 1
+            self.resealed += swap(self.db, document, new)
+
+    def _of_agent(self, agent: Document) -> Iterator[tuple[str, str, dict[str, str]]]:
+        config, holder = agent["llm_config"], f"agent:{agent['_id']}"
+        own = (config["provider"], config["custom_endpoint"], holder)
+        if config["sealed_key"]:
+            yield "llm_config.sealed_key", config["sealed_key"], self._context(agent, *own)
+        for provider, key in config["keys"].items():
+            field = f"llm_config.keys.{provider}.sealed"
+            yield field, key["sealed"], self._context(agent, provider, None, holder)
+
+    def _of_credential(self, credential: Document) -> Iterator[tuple[str, str, dict[str, str]]]:
+        holder = f"credential:{credential['name']}"
+        where = (credential["provider"], credential["custom_endpoint"], holder)
+        yield "sealed_key", credential["sealed_key"], self._context(credential, *where)
+
+    def _of_job(self, job: Document) -> Iterator[tuple[str, str, dict[str, str]]]:
+        for n, target in enumerate(job["plan"].get("targets", [])):
+            if target["sealed"]:
+                where = (target["provider"], target["base_url"], target["holder"])
+                yield f"plan.targets.{n}.sealed", target["sealed"], self._context(job, *where)
+
+    def _of_workspace(self, workspace: Document) -> Iterator[tuple[str, str, dict[str, str]]]:
+        context = {"workspace": workspace["_id"], "purpose": "webhook"}  # as in core.callbacks
+        yield "webhook_secret", workspace["webhook_secret"], context
+
+    def _context(self, owner: Document, provider: str, endpoint: str | None, holder: str) -> dict[str, str]:
+        return provider_key_context(
+            workspace_id=owner["workspace_id"],
+            holder=holder,
+            provider=provider,
+            base_url=providers.address(provider, endpoint, self.settings),
+        )
+
+
+def _swap_job(db: Database[Document], job: Document, new: Document) -> bool:
+    """False: the job ended meanwhile, and its keys with it, or another did this already."""
+    unchanged = {field: _value(job, field) for field in new}
+    return db.jobs.update_one({"_id": job["_id"], **unchanged}, {"$set": new}).matched_count == 1
+
+
+def _swap_secret(db: Database[Document], workspace: Document, new: Document) -> bool:
+    unchanged = {"_id": workspace["_id"], "webhook_secret": workspace["webhook_secret"]}
+    return db.workspaces.update_one(unchanged, {"$set": new}).matched_count == 1
+
+
+def _value(document: Document, field: str) -> Any:
+    """What stands at `plan.targets.0.sealed`."""
+    value: Any = document
+    for part in field.split("."):
+        value = value[int(part)] if isinstance(value, list) else value[part]
+    return value
