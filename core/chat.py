@@ -60,7 +60,7 @@ def chat(run: Run, transport: Transport) -> Document:
     """Ask the agent's providers; the result as the API shows it."""
     request = _request(run.job)
     emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
-    emit = (lambda delta: emitter.emit("delta", delta)) if request.stream else None
+    emit = (lambda delta: _publish(run, emitter, delta)) if request.stream else None
     try:
         answer, latency_ms = _ask(run, request, transport, emit)
     except StreamBroken as broken:
@@ -77,6 +77,15 @@ def chat(run: Run, transport: Transport) -> Document:
         "latency_ms": latency_ms,
         "calls": [_public_call(call) for call in run.calls],
     }
+
+
+def _publish(run: Run, emitter: Emitter, delta: Document) -> None:
+    """Publish a delta; a job whose words cannot be unsaid is marked at the first one."""
+    emitter.emit("delta", delta)
+    if emitter.n == 1 and run.job["plan"].get("on_worker_loss") == "fail_once_streamed":
+        mine = {"_id": run.job["_id"], "token": run.job["token"]}
+        run.services.db.jobs.update_one(mine, {"$set": {"streamed": True}})
+        run.job["streamed"] = True
 
 
 def test(run: Run, transport: Transport) -> Document:

@@ -32,7 +32,10 @@ class Idempotency:
 
 @dataclass(frozen=True)
 class Draft:
-    """A job about to be accepted. `request` is the validated body, `plan` all that a worker will need."""
+    """A job about to be accepted. `request` is the validated body, `plan` all that a worker will need.
+
+    `fingerprint`: key and body of a request whose client repeats it without an idempotency key.
+    """
 
     kind: str
     workspace_id: str
@@ -45,6 +48,7 @@ class Draft:
     idempotency: Idempotency | None = None
     callback_url: str | None = None
     retry_of: str | None = None
+    fingerprint: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -82,6 +86,8 @@ def born(draft: Draft, job_id: str, now: datetime) -> Document:
         job["callback_url"] = draft.callback_url
     if draft.retry_of:
         job["retry_of"] = draft.retry_of
+    if draft.fingerprint:
+        job["fingerprint"] = draft.fingerprint
     return job
 
 
@@ -113,6 +119,14 @@ def ending(
     if calls or "callback_url" in job:
         changes["meter"] = "due"
     return {"$set": changes, "$inc": {"meter_rev": 1}}
+
+
+def runs_again(job: Document, calls: list[Document]) -> bool:
+    """May a job whose worker is gone be run again? `calls`: what that worker is known to have called."""
+    rule = job["plan"].get("on_worker_loss", "retry")
+    if rule == "fail":
+        return not any(call["possibly_charged"] or call["outcome"] == "ok" for call in calls)
+    return rule == "retry" or not job.get("streamed")
 
 
 def queued_again(now: datetime) -> Document:

@@ -29,6 +29,7 @@ from core.jobs.model import (
     ending,
     queued_again,
     resend_delay,
+    runs_again,
 )
 from core.services import Send
 from core.store.repeat import update_once
@@ -38,6 +39,9 @@ Document = dict[str, Any]
 RESENT_A_TICK = 200
 ISOLATED_FROM = 2
 QUARANTINED_FROM = 3
+
+UNKNOWN: list[Document] = [{"possibly_charged": True, "outcome": "unknown"}]
+"""What a lost worker called: nobody knows."""
 
 log = structlog.get_logger(__name__)
 
@@ -137,7 +141,7 @@ class Reconciler:
     def _after_loss(self, job: Document, *, losses: int) -> Document:
         if job["cancel_requested"]:
             return ending(job, status=CANCELLED, now=utcnow())
-        if job["plan"].get("on_worker_loss") == "fail":
+        if not runs_again(job, calls=UNKNOWN):
             error = JobFailed("its worker was lost; its agent says not to run it again", code="worker_lost")
             return ending(job, status=FAILED, now=utcnow(), error=error.as_dict())
         if losses >= QUARANTINED_FROM:

@@ -14,7 +14,7 @@ from core.errors import JobFailed, Problem
 from core.jobs import signals
 from core.jobs.accept import enqueue
 from core.jobs.claim import claim, finish, hand_back, note_unkept
-from core.jobs.model import CANCELLED, FAILED, SUCCEEDED
+from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, runs_again
 from core.services import Services
 from core.store.repeat import through_outages
 
@@ -146,7 +146,7 @@ class Runner:
         """Write the end down, through outages, for as long as the fence may hold."""
         job = run.job
         ended = _as_they_stand(run)
-        if run.stopped == "handed_back" and run.result is None:
+        if run.stopped == "handed_back" and run.result is None and runs_again(job, ended):
             outcome = "handed_back"
             kept = self._write(lambda: hand_back(self.services.db, job, ended), "hand back")
             if kept:
@@ -185,6 +185,9 @@ def _verdict(run: Run) -> tuple[str, Document | None]:
         return SUCCEEDED, None
     if run.stopped == "cancelled":
         return CANCELLED, None
+    if run.stopped == "handed_back":
+        detail = "its worker was stopped, and this job must not be run again"
+        return FAILED, JobFailed(detail, code="worker_lost").as_dict()
     if run.stopped == "deadline":
         limit = run.services.settings.job_timeout_s
         return FAILED, JobFailed(f"not done within {limit:g} s", code="deadline").as_dict()

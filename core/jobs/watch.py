@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -23,17 +23,22 @@ from core.jobs.views import public
 Document = dict[str, Any]
 
 REREAD_S = 5.0
+GONE_S = 1.0
 HEARTBEAT_S = 15.0
 
 log = structlog.get_logger(__name__)
 
 
 class Event(NamedTuple):
-    """One event of a job as clients see it; `id` (`<claim>-<n>`) is None where there is nothing to resume."""
+    """One event of a job as clients see it; `id` is `<claim>-<n>`, from where a client may resume."""
 
     kind: str
     data: Document
-    id: str | None = None
+    id: str
+
+
+def _id(position: tuple[int, int]) -> str:
+    return f"{position[0]}-{position[1]}"
 
 
 class Waiter:
@@ -72,28 +77,34 @@ class Watcher:
         publish(self.client, CHANGED, "")  # so that the listener looks up
         self._thread.join(timeout=5)
 
-    def wait(self, job_id: str, timeout_s: float) -> Document:
-        """The job as soon as it is done, or as it is after `timeout_s`.
+    def wait(self, job_id: str, timeout_s: float, gone: Callable[[], bool] | None = None) -> Document:
+        """The job as soon as it is done, or as it is after `timeout_s`, or once nobody waits (`gone`).
 
         An outage of the store is waited out. Raises `NotFound`, or `Unavailable` when the store did not
         answer once.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline, read_at = time.monotonic() + timeout_s, 0.0
         job: Document | None = None
         with self._waiter(job_id) as waiter:
             while True:
                 waiter.bell.clear()
-                job = self._read(job_id) or job
+                if waiter.changed or time.monotonic() - read_at >= REREAD_S:
+                    waiter.changed, read_at = False, time.monotonic()
+                    job = self._read(job_id) or job
                 left = deadline - time.monotonic()
                 if (job and job["status"] in DONE) or left <= 0 or self._closed.is_set():
                     break
-                waiter.bell.wait(min(REREAD_S, left))
+                if gone is not None and gone():
+                    break
+                waiter.bell.wait(min(REREAD_S if gone is None else GONE_S, left))
         if job is None:
             raise Unavailable("the store does not answer; the job, if it was accepted, is not lost")
         return job
 
-    def follow(self, job_id: str, last_event_id: str | None = None) -> Iterator[Event | None]:
-        """A job's events from a position to its end; None now and then, for a heartbeat.
+    def follow(
+        self, job_id: str, last_event_id: str | None = None, *, heartbeat_s: float = HEARTBEAT_S
+    ) -> Iterator[Event | None]:
+        """A job's events from a position to its end; None when there was nothing to tell for `heartbeat_s`.
 
         `restart`: another worker took over, discard earlier deltas. `gap`: events were lost. `done` carries
         the whole job and is the last. Raises `NotFound`.
@@ -108,19 +119,19 @@ class Watcher:
                     waiter.changed, read_at = False, time.monotonic()
                     job = self._read(job_id) or job
                 for event in self._new_events(job_id, position):
-                    position = events.parse_position(event.id) if event.id else position
+                    position = events.parse_position(event.id)
                     shown_at = time.monotonic()
                     yield event
                 if job and job["status"] in DONE:
-                    yield Event("done", public(job))
+                    yield Event("done", public(job), _id(position))
                     return
                 if job and job["status"] != status:
                     status, shown_at = job["status"], time.monotonic()
-                    yield Event("status", {"status": status, "attempt": job["attempt"]})
-                if time.monotonic() - shown_at >= HEARTBEAT_S:
+                    yield Event("status", {"status": status, "attempt": job["attempt"]}, _id(position))
+                if time.monotonic() - shown_at >= heartbeat_s:
                     shown_at = time.monotonic()
                     yield None
-                waiter.bell.wait(REREAD_S)
+                waiter.bell.wait(min(REREAD_S, heartbeat_s))
 
     def _new_events(self, job_id: str, position: tuple[int, int]) -> Iterator[Event]:
         claim, n = position
@@ -130,12 +141,12 @@ class Watcher:
                 for (its_claim, its_n), kind, data in batch:
                     if its_claim != claim:
                         if claim:
-                            yield Event("restart", {"attempt": its_claim})
+                            yield Event("restart", {"attempt": its_claim}, _id((claim, n)))
                         n = 0
                     if its_n != n + 1:
-                        yield Event("gap", {"attempt": its_claim})
+                        yield Event("gap", {"attempt": its_claim}, _id((claim, n)))
                     claim, n = its_claim, its_n
-                    yield Event(kind, {**data, "attempt": claim}, f"{claim}-{n}")
+                    yield Event(kind, {**data, "attempt": claim}, _id((claim, n)))
                 if len(batch) < events.BATCH:
                     return
         except redis.RedisError as error:

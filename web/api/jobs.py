@@ -40,7 +40,7 @@ class JobsQuery(PageQuery):
 @access(agent=True)
 def get_job(path: JobPath) -> Response:
     """A job as it is now."""
-    return answers.current(_job(path.job_id))
+    return answers.current(job_of_caller(path.job_id))
 
 
 @api.get("/jobs", responses={"200": {"description": "A page of jobs, newest first"}})
@@ -57,13 +57,13 @@ def list_jobs(query: JobsQuery) -> Response:
 @access(agent=True)
 def cancel_job(path: JobPath) -> Response:
     """End a job: at once while it is queued, within a second or so while it runs."""
-    return answers.accepted(control.cancel(db(), services().redis, _job(path.job_id)))
+    return answers.accepted(control.cancel(db(), services().redis, job_of_caller(path.job_id)))
 
 
 @api.post("/jobs/<job_id>/retry", responses=JOB)
 def retry_job(path: JobPath) -> Response:
     """Run a failed or cancelled job again with today's configuration; a second retry gives the same job."""
-    job = _job(path.job_id)
+    job = job_of_caller(path.job_id)
     control.check_retry(job)
     if job["kind"] not in ASKING:
         raise Conflict(f"a job of the kind {job['kind']} cannot be run again")
@@ -77,11 +77,12 @@ def retry_job(path: JobPath) -> Response:
 @api.delete("/jobs/<job_id>/content", responses={"204": {"description": "Erased"}})
 def erase_job_content(path: JobPath) -> Response:
     """Erase prompt, output and events now; the accounting stays."""
-    control.erase_content(db(), services().redis, _job(path.job_id))
+    control.erase_content(db(), services().redis, job_of_caller(path.job_id))
     return answers.nothing()
 
 
-def _job(job_id: str) -> dict[str, Any]:
+def job_of_caller(job_id: str) -> dict[str, Any]:
+    """A job that this request's key may touch. Raises `NotFound`."""
     job = queries.get(db(), workspace_id(), job_id)
     if not caller().may_touch(job["agent_id"]):
         raise NotFound(f"no job {job_id}")

@@ -114,15 +114,15 @@ def test_following_tells_status_deltas_and_the_end(db, watcher, redis_client):
         ("delta", "a", "1-1"),
         ("delta", "b", "1-2"),
         ("delta", "c", "1-3"),
-        ("done", "succeeded", None),
+        ("done", "succeeded", "1-3"),
     ]
-    assert ("status", "running", None) in heard
+    assert ("status", "running", "1-2") in heard
 
 
 def test_following_resumes_after_the_last_event(db, watcher, redis_client):
     mine, _ = running(db, redis_client, ["a", "b", "c"])
     finish(db, mine, status="succeeded", calls=[CALL], result={})
-    assert told(watcher, mine["_id"], "1-2") == [("delta", "c", "1-3"), ("done", "succeeded", None)]
+    assert told(watcher, mine["_id"], "1-2") == [("delta", "c", "1-3"), ("done", "succeeded", "1-3")]
 
 
 def test_a_new_claim_begins_with_restart(db, watcher, redis_client):
