@@ -17,7 +17,9 @@ from pymongo.errors import BulkWriteError
 
 from core.ids import utcnow
 from core.jobs.model import DONE
-from core.metering.prices import Prices
+from core.metering import marks
+from core.metering import prices as price_tables
+from core.metering.prices import NOTHING, Price, Prices, Table
 
 Document = dict[str, Any]
 Outbox = Callable[[Database[Document], Iterable[Document]], object]
@@ -48,30 +50,32 @@ def enter(db: Database[Document], prices: Prices, *, outbox: Outbox, limit: int 
     jobs = list(db.jobs.find({"meter": "due"}, dict.fromkeys(NEEDED, 1)).limit(limit))
     if not jobs:
         return {}
+    own = {ws: price_tables.of_workspace(db, ws) for ws in {job["workspace_id"] for job in jobs}}
     rows, after = [], []
     for job in jobs:
         try:
-            rows += list(rows_of(job, prices))
+            rows += list(rows_of(job, prices, own[job["workspace_id"]]))
             after.append(_mark(job, {"$unset": {"meter": ""}}))
         except Exception:  # one unreadable job must not keep all others waiting; the audit shows it
             log.exception("meter.stuck", job_id=job["_id"])
             after.append(_mark(job, {"$set": {"meter": "stuck"}}))
     entered = insert(db, rows)
+    marks.raise_for(db, rows)
     outbox(db, [job for job in jobs if job["status"] in DONE])
     cleared = db.jobs.bulk_write(after, ordered=False).modified_count
     return {"rows": entered, "jobs": cleared}
 
 
-def rows_of(job: Mapping[str, Any], prices: Prices) -> Iterator[Document]:
+def rows_of(job: Mapping[str, Any], prices: Prices, own: Table = NOTHING) -> Iterator[Document]:
     """The rows of a job's calls that used tokens. While it runs, only of those that will not be kept."""
     if job["status"] in DONE:
         for call in job["calls"]:
             if consumed(call):
-                yield row(job, call, prices, kept=True)
+                yield row(job, call, prices.of(call, own), kept=True)
     for lost in job.get("unkept", ()):
         for call in lost["calls"]:
             if consumed(call):
-                yield row(job, {**call, "attempt": lost["attempt"]}, prices, kept=False)
+                yield row(job, {**call, "attempt": lost["attempt"]}, prices.of(call, own), kept=False)
 
 
 def consumed(call: Mapping[str, Any]) -> bool:
@@ -80,10 +84,9 @@ def consumed(call: Mapping[str, Any]) -> bool:
     return usage is not None and usage["tokens_total"] > 0
 
 
-def row(job: Mapping[str, Any], call: Mapping[str, Any], prices: Prices, *, kept: bool) -> Document:
+def row(job: Mapping[str, Any], call: Mapping[str, Any], price: Price, *, kept: bool) -> Document:
     """One call as the ledger keeps it. `date` and `month` are those of `timestamp` in UTC."""
     usage, at = call["usage"], call["started_at"]
-    price = prices.of(call, job["workspace_id"])
     return {
         "_id": f"{job['_id']}:{call['attempt']}:{call['n']}",
         "workspace_id": job["workspace_id"],
@@ -100,6 +103,7 @@ def row(job: Mapping[str, Any], call: Mapping[str, Any], prices: Prices, *, kept
         "outcome": call["outcome"],
         "kept": kept,
         "requests": 1,
+        "unpriced": int(price.cost is None),
         "tokens_input": usage["tokens_input"],
         "tokens_output": usage["tokens_output"],
         "tokens_total": usage["tokens_total"],

@@ -1,23 +1,29 @@
-"""Prices: what a call cost, by the public price tables; what is not known is `unknown`, never a guess.
+"""Prices: what a call cost. What is not known is `unknown` and None, never a guess and never zero.
 
-The tables are those of `genai-prices` as installed: its automatic download is never switched on.
+Asked in this order: the workspace's own prices (collection `workspace_prices`), ours in `prices.json` for
+what the public tables lack, the public tables of `genai-prices` as installed: its download stays off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import genai_prices
+from bson.decimal128 import Decimal128
+from pymongo.database import Database
 
 Document = dict[str, Any]
 
-SOURCE = "genai-prices"
+OURS = Path(__file__).with_name("prices.json")
+TABLES = "genai-prices"
 FREE = frozenset({"custom", "sandbox"})
+MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -34,19 +40,49 @@ class Price:
     version: str | None = None
 
 
+@dataclass(frozen=True)
+class Rate:
+    """USD per million tokens. Cached tokens cost as much as others where nothing else is said."""
+
+    model: str
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal
+    cache_write: Decimal
+    source: str
+    version: str
+
+
+Table = Mapping[tuple[str, str], Rate]
+"""By provider and model in small letters."""
+
 UNKNOWN = Price(None, "unknown")
+NOTHING: Table = {}
 
 
 class Prices:
-    """The price tables of this installation."""
+    """All price tables of this installation."""
 
-    def __init__(self) -> None:
-        self.version = version(SOURCE)
+    def __init__(self, ours: Path = OURS) -> None:
+        self.version = version(TABLES)
+        kept = json.loads(ours.read_text())
+        self.ours = table(kept["prices"], source="prices.json", version=kept["version"])
 
-    def of(self, call: Mapping[str, Any], workspace_id: str) -> Price:
-        """The price of a call that used tokens; never raises for what a provider may have reported."""
+    def of(self, call: Mapping[str, Any], own: Table = NOTHING) -> Price:
+        """The price of a call that used tokens; never raises for what a provider may have reported.
+
+        `own`: the prices of the call's workspace.
+        """
         if call["key_kind"] in FREE:
             return Price(Decimal(0), "free")
+        named = (call["provider"], call["model"].lower())
+        rate = own.get(named) or self.ours.get(named)
+        price = _by_rate(rate, call["usage"]) if rate else self._by_tables(call)
+        if price.status == "known" and call.get("usage_status") == "estimated":
+            return Price(price.cost, "estimated", price.model, price.source, price.version)
+        return price
+
+    def _by_tables(self, call: Mapping[str, Any]) -> Price:
         usage = call["usage"]
         try:
             found = genai_prices.calc_price(
@@ -58,13 +94,72 @@ class Prices:
                 ),
                 call["model"],
                 provider_id=call["provider"],
-                genai_request_timestamp=_at(call),
+                genai_request_timestamp=call.get("started_at"),
             )
         except (LookupError, ValueError):
             return UNKNOWN
-        status = "estimated" if call.get("usage_status") == "estimated" else "known"
-        return Price(found.total_price, status, found.model.id, SOURCE, self.version)
+        return Price(found.total_price, "known", found.model.id, TABLES, self.version)
 
 
-def _at(call: Mapping[str, Any]) -> datetime | None:
-    return call.get("started_at")
+def total(prices: Iterable[Price]) -> tuple[Decimal | None, str]:
+    """The cost of several calls together, and its status: the least certain of theirs."""
+    listed = list(prices)
+    found = {price.status for price in listed}
+    if not listed or "unknown" in found:
+        return None, "unknown"
+    status = next(status for status in ("estimated", "known", "free") if status in found)
+    return sum((price.cost or Decimal(0) for price in listed), Decimal(0)), status
+
+
+def of_workspace(db: Database[Document], workspace_id: str) -> Table:
+    """A workspace's own prices."""
+    found = db.workspace_prices.find({"workspace_id": workspace_id})
+    return table(found, source="workspace", version="")
+
+
+def set_for_workspace(
+    db: Database[Document],
+    workspace_id: str,
+    provider: str,
+    model: str,
+    rates: Mapping[str, Decimal],
+    at: str,
+) -> None:
+    """Set a workspace's own price of a model. `rates`: input, output, cache_read, cache_write, per million.
+
+    It holds for calls that are entered from now on; `reprice` applies it to earlier ones.
+    """
+    exact = {name: Decimal128(rate) for name, rate in rates.items()}
+    kept = {"workspace_id": workspace_id, "provider": provider, "model": model, "date": at, **exact}
+    db.workspace_prices.replace_one({"_id": f"{workspace_id}/{provider}/{model.lower()}"}, kept, upsert=True)
+
+
+def table(rows: Iterable[Mapping[str, Any]], *, source: str, version: str) -> Table:
+    """Rows with provider, model, input, output and, where they differ, cache_read and cache_write."""
+    return {(row["provider"], row["model"].lower()): _rate(row, source, version) for row in rows}
+
+
+def _rate(row: Mapping[str, Any], source: str, version: str) -> Rate:
+    asked = _decimal(row["input"])
+    return Rate(
+        model=row["model"],
+        input=asked,
+        output=_decimal(row["output"]),
+        cache_read=_decimal(row.get("cache_read", asked)),
+        cache_write=_decimal(row.get("cache_write", asked)),
+        source=source,
+        version=version or row["date"],
+    )
+
+
+def _decimal(value: Any) -> Decimal:
+    return value.to_decimal() if isinstance(value, Decimal128) else Decimal(value)
+
+
+def _by_rate(rate: Rate, usage: Mapping[str, Any]) -> Price:
+    read, written = usage.get("tokens_cached") or 0, usage.get("tokens_cache_write") or 0
+    plain, said = usage["tokens_input"] - read - written, usage["tokens_output"]
+    if min(plain, read, written, said) < 0:
+        return UNKNOWN
+    cost = rate.input * plain + rate.cache_read * read + rate.cache_write * written + rate.output * said
+    return Price(cost / MILLION, "known", rate.model, rate.source, rate.version)

@@ -26,6 +26,32 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_workspace"),
         IndexModel([("agent_id", ASCENDING), ("date", ASCENDING)], name="by_agent"),
     ],
+    "usage_days": [IndexModel([("open", ASCENDING), ("workspace_id", ASCENDING)], name="open")],
+    "usage_months": [IndexModel([("open", ASCENDING), ("workspace_id", ASCENDING)], name="open")],
+    "usage_allowances": [
+        IndexModel([("open", ASCENDING)], name="open"),
+        IndexModel([("workspace_id", ASCENDING), ("month", ASCENDING)], name="by_workspace"),
+    ],
+    "usage_daily": [
+        IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_workspace"),
+        IndexModel([("agent_id", ASCENDING), ("date", ASCENDING)], name="by_agent"),
+    ],
+    "usage_monthly": [
+        IndexModel([("workspace_id", ASCENDING), ("month", ASCENDING)], name="by_workspace"),
+        IndexModel([("agent_id", ASCENDING), ("month", ASCENDING)], name="by_agent"),
+    ],
+    "usage_quarters": [
+        IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING), ("agent_id", ASCENDING)], name="by_day")
+    ],
+    "usage_keys": [
+        IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_day"),
+        IndexModel([("key_id", ASCENDING), ("date", ASCENDING)], name="by_key"),
+    ],
+    "managed_overage": [
+        IndexModel([("agent_id", ASCENDING), ("tier", ASCENDING), ("month", ASCENDING)], name="by_agent"),
+        IndexModel([("workspace_id", ASCENDING), ("month", ASCENDING)], name="by_workspace"),
+    ],
+    "workspace_prices": [IndexModel([("workspace_id", ASCENDING)], name="by_workspace")],
     "agents": [
         IndexModel([("workspace_id", ASCENDING), ("name", ASCENDING)], name="named", unique=True),
         IndexModel([("workspace_id", ASCENDING), ("created_at", DESCENDING)], name="listed"),

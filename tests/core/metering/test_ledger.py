@@ -4,47 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from core.callbacks import outbox
-from core.ids import utcnow
 from core.jobs.claim import claim, finish, hand_back, note_unkept
 from core.metering import ledger
-from core.metering.prices import Prices
+from tests.core.metering.rows import PRICES, call, enter, finished
 from tests.factory import queued
-
-PRICES = Prices()
-
-
-def call(n=0, tokens=(12, 5), **more):
-    asked, said = tokens
-    return {
-        "n": n,
-        "attempt": 1,
-        "provider": "openai",
-        "model": "gpt-4o-mini",
-        "key_kind": "byokey",
-        "tier": None,
-        "outcome": "ok",
-        "http_status": 200,
-        "latency_ms": 20,
-        "provider_request_id": None,
-        "started_at": utcnow(),
-        "usage": {"tokens_input": asked, "tokens_output": said, "tokens_total": asked + said},
-        "usage_raw": None,
-        "usage_status": "reported",
-        "possibly_charged": False,
-        "detail": None,
-        **more,
-    }
-
-
-def finished(db, calls, *, status="succeeded", **changes):
-    job = claim(db, queued(db, **changes)["_id"], "p1")
-    assert finish(db, job, status=status, calls=calls, result={} if status == "succeeded" else None)
-    return job["_id"]
-
-
-def enter(db, **more):
-    return ledger.enter(db, PRICES, outbox=outbox, **more)
 
 
 def rows(db):

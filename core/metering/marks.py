@@ -1,0 +1,94 @@
+"""Marks: what must be computed again. Entering rows raises a mark's `rev`; computing closes it at that rev.
+
+Three collections of marks: `usage_days` (workspace, date), `usage_months` (workspace, month) and
+`usage_allowances` (agent, tier, month). A mark is open from the moment its rows are in the ledger until
+somebody has read them all, so what a closed mark stands for may be read from what was computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+Document = dict[str, Any]
+
+DUPLICATE = 11000
+
+
+def raise_for(db: Database[Document], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Open the marks of rows that are in the ledger; safe to repeat, at the price of computing again."""
+    days, months, allowances = {}, {}, {}
+    for row in rows:
+        if not row["kept"]:
+            continue
+        workspace, date, month = row["workspace_id"], row["date"], row["month"]
+        days[f"{workspace}:{date}"] = {"workspace_id": workspace, "date": date, "month": month}
+        months[f"{workspace}:{month}"] = {"workspace_id": workspace, "month": month}
+        if row["key_kind"] == "managed":
+            mark = {
+                "workspace_id": workspace,
+                "agent_id": row["agent_id"],
+                "tier": row["tier"],
+                "month": month,
+            }
+            allowances[f"{row['agent_id']}:{row['tier']}:{month}"] = mark
+    _open(db.usage_days, days)
+    _open(db.usage_months, months)
+    _open(db.usage_allowances, allowances)
+
+
+def close(collection: Collection[Document], mark: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Close a mark if nothing came in since it was read; False: it stays open and must be computed again."""
+    unchanged = {"_id": mark["_id"], "rev": mark["rev"]}
+    update = {"$set": {**values, "open": False}}
+    return collection.update_one(unchanged, update).matched_count == 1
+
+
+def set_all(
+    collection: Collection[Document],
+    scope: Mapping[str, Any],
+    documents: Iterable[Mapping[str, Any]],
+    rev: int,
+) -> int:
+    """Make `documents` all that there is in `scope`; how many were written or removed.
+
+    What was computed from a later `rev` stands: a computation that was held up does no harm.
+    """
+    wanted = {document["_id"]: {**document, "rev": rev} for document in documents}
+    there = {document["_id"]: document for document in collection.find(dict(scope))}
+    writes = [
+        UpdateOne({"_id": name, "rev": {"$lte": rev}}, {"$set": _without_id(document)}, upsert=True)
+        for name, document in wanted.items()
+        if name not in there or _differ(there[name], document)
+    ]
+    if writes:
+        try:
+            collection.bulk_write(writes, ordered=False)
+        except BulkWriteError as error:  # a duplicate is a later one's document
+            if any(e["code"] != DUPLICATE for e in error.details["writeErrors"]):
+                raise
+    stale = [name for name in there if name not in wanted]
+    removed = sum(collection.delete_one({"_id": name, "rev": {"$lte": rev}}).deleted_count for name in stale)
+    return len(writes) + removed
+
+
+def _open(collection: Collection[Document], marks: Mapping[str, Document]) -> None:
+    for name, fields in marks.items():
+        raised = {"$inc": {"rev": 1}, "$set": {**fields, "open": True}}
+        try:
+            collection.update_one({"_id": name}, raised, upsert=True)
+        except DuplicateKeyError:  # two leaders made it at once
+            collection.update_one({"_id": name}, raised)
+
+
+def _without_id(document: Mapping[str, Any]) -> Document:
+    return {name: value for name, value in document.items() if name != "_id"}
+
+
+def _differ(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return any(old.get(name) != value for name, value in new.items() if name != "rev")

@@ -1,0 +1,118 @@
+"""Roll-ups: a day's and a month's usage, computed again from the ledger and set, never incremented.
+
+`usage_daily` and `usage_monthly`: one document for each workspace, agent, provider, model, tier, key kind and
+date; `usage_quarters`: an agent's day in quarters of an hour, from which any time zone's days can be cut;
+`usage_keys`: what a key spent on a day. Running it twice, late, or after a crash gives the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from pymongo.database import Database
+
+from core.ids import utcnow
+from core.metering import marks, sums
+
+Document = dict[str, Any]
+
+DAYS_A_TICK = 200
+EVERYBODY = "*"
+QUARTER: Document = {
+    "$add": [
+        {"$multiply": [{"$hour": "$timestamp"}, 4]},
+        {"$floor": {"$divide": [{"$minute": "$timestamp"}, 15]}},
+    ]
+}
+"""Every time zone's offset since 1972 (Liberia's was the last) is a multiple of 15 minutes (IANA tz)."""
+
+
+def tick(db: Database[Document], now: datetime | None = None, *, limit: int = DAYS_A_TICK) -> Document:
+    """Compute what is marked and over: days before today, months before this one; what was done, by name."""
+    today = f"{now or utcnow():%Y-%m-%d}"
+    over = [mark for mark in db.usage_days.find({"open": True}) if mark["date"] < today]
+    for mark in over[:limit]:
+        day(db, mark)
+    months = [mark for mark in db.usage_months.find({"open": True}) if mark["month"] < today[:7]]
+    return {"days": len(over[:limit]), "months": sum(month(db, mark) for mark in months)}
+
+
+def day(db: Database[Document], mark: Mapping[str, Any]) -> bool:
+    """Compute a workspace's day from the ledger and set it; False: rows came in meanwhile, so once more."""
+    workspace, date, rev = mark["workspace_id"], mark["date"], mark["rev"]
+    found = list(db.token_usage.aggregate(_by_quarter(workspace, date)))
+    of_day = {"workspace_id": workspace, "date": date}
+    groups = sums.fold(found, lambda sums_: tuple(sums_["_id"][name] for name in sums.DIMENSIONS))
+    marks.set_all(db.usage_daily, of_day, [_group(of_day, key, group) for key, group in groups.items()], rev)
+    marks.set_all(db.usage_quarters, of_day, _quarters(of_day, found), rev)
+    keys = sums.fold(found, lambda sums_: sums_["_id"]["key_id"])
+    marks.set_all(db.usage_keys, of_day, [_key(of_day, key, spent) for key, spent in keys.items()], rev)
+    whole = sums.fold(groups.values(), lambda _: None).get(None) or sums.nothing()
+    return marks.close(db.usage_days, mark, {"totals": sums.kept(whole)})
+
+
+def month(db: Database[Document], mark: Mapping[str, Any]) -> bool:
+    """Compute a workspace's month from its days once all are closed; False: not yet."""
+    of_month = {"workspace_id": mark["workspace_id"], "month": mark["month"]}
+    if db.usage_days.find_one({"open": True, **of_month}, {"_id": 1}):
+        return False
+    found = db.usage_daily.find(
+        {"workspace_id": mark["workspace_id"], "date": {"$in": dates_of(mark["month"])}}
+    )
+    groups = sums.fold(found, lambda group: tuple(group[name] for name in sums.DIMENSIONS))
+    documents = [_group(of_month, key, group) for key, group in groups.items()]
+    marks.set_all(db.usage_monthly, of_month, documents, mark["rev"])
+    return marks.close(db.usage_months, mark, {})
+
+
+def dates_of(month: str) -> list[str]:
+    """All dates that a month may have; those it has not are in no document."""
+    return [f"{month}-{n:02}" for n in range(1, 32)]
+
+
+def by_dimensions(match: Mapping[str, Any], **more: Any) -> list[Document]:
+    """The aggregation that sums kept rows by the dimensions, and by `more`."""
+    keys = {**{name: f"${name}" for name in sums.DIMENSIONS}, **more}
+    totals = {name: {"$sum": value} for name, value in sums.IN_LEDGER.items()}
+    return [{"$match": {**match, "kept": True}}, {"$group": {"_id": keys, **totals}}]
+
+
+def _by_quarter(workspace: str, date: str) -> list[Document]:
+    return by_dimensions({"workspace_id": workspace, "date": date}, key_id="$key_id", quarter=QUARTER)
+
+
+def _group(scope: Mapping[str, Any], key: tuple[Any, ...], group: Document) -> Document:
+    when = scope.get("date") or scope["month"]
+    name = ":".join([scope["workspace_id"], when, *(quote(str(part), safe="") for part in key)])
+    return {"_id": name, **scope, **dict(zip(sums.DIMENSIONS, key, strict=True)), **sums.kept(group)}
+
+
+def _quarters(scope: Mapping[str, Any], found: list[Document]) -> list[Document]:
+    """An agent's day by quarters, and the whole workspace's."""
+    folded = sums.fold(found, lambda sums_: (sums_["_id"]["agent_id"], int(sums_["_id"]["quarter"])))
+    by_agent: dict[str, Document] = {}
+    for (agent, quarter), group in folded.items():
+        by_agent.setdefault(agent, {})[str(quarter)] = group
+        whole = by_agent.setdefault(EVERYBODY, {}).setdefault(str(quarter), sums.nothing())
+        sums.add(whole, group)
+    return [
+        {
+            "_id": f"{scope['workspace_id']}:{scope['date']}:{agent}",
+            **scope,
+            "agent_id": agent,
+            "quarters": {quarter: sums.kept(group) for quarter, group in quarters.items()},
+        }
+        for agent, quarters in by_agent.items()
+    ]
+
+
+def _key(scope: Mapping[str, Any], key_id: str, spent: Document) -> Document:
+    return {
+        "_id": f"{scope['workspace_id']}:{scope['date']}:{key_id}",
+        **scope,
+        "key_id": key_id,
+        **sums.kept(spent),
+    }

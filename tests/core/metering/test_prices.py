@@ -1,0 +1,83 @@
+"""Prices: exact where they are known, and never a zero where they are not."""
+
+from decimal import Decimal
+
+import pytest
+
+from core.metering import prices
+from core.metering.prices import Price, Prices
+
+PRICES = Prices()
+
+
+def call(model="gpt-4o-mini", provider="openai", key_kind="byokey", **usage):
+    tokens = {"tokens_input": 1_000_000, "tokens_output": 1_000_000, **usage}
+    return {"provider": provider, "model": model, "key_kind": key_kind, "usage": tokens}
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "usd"),
+    [
+        ("openai", "gpt-4o-mini", "0.75"),
+        ("openai", "gpt-4o", "12.5"),
+        ("anthropic", "claude-opus-4-6", "30"),
+        ("minimax", "MiniMax-M2.5", "1.5"),
+        ("minimax", "MiniMax-Text-01", "1.3"),
+        ("minimax", "minimax-text-01", "1.3"),
+    ],
+)
+def test_the_missions_models_have_a_price(provider, model, usd):
+    price = PRICES.of(call(model, provider, tokens_input=100_000, tokens_output=100_000))
+    assert (price.cost * 10, price.status) == (Decimal(usd), "known")
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        call("ft:gpt-4o-mini:mine"),
+        call("no-such-model"),
+        call(provider="no-such-provider"),
+        call(tokens_cached=2_000_000),
+        call(tokens_input=-5),
+        call("MiniMax-Text-01", "minimax", tokens_cached=2_000_000),
+        call("MiniMax-Text-01", "minimax", tokens_output=-1),
+    ],
+)
+def test_what_is_not_known_or_cannot_be_is_unknown(strange):
+    assert PRICES.of(strange) == Price(None, "unknown")
+
+
+@pytest.mark.parametrize("key_kind", ["custom", "sandbox"])
+def test_endpoints_of_ones_own_and_the_sandbox_are_free(key_kind):
+    assert PRICES.of(call("whatever", key_kind=key_kind)) == Price(Decimal(0), "free")
+
+
+def test_cached_tokens_cost_what_the_vendor_asks_for_them():
+    assert PRICES.of(call(tokens_cached=1_000_000, tokens_output=0)).cost == Decimal("0.075")
+
+
+def test_an_estimated_usage_makes_an_estimated_cost():
+    assert PRICES.of({**call(), "usage_status": "estimated"}).status == "estimated"
+
+
+def test_a_workspaces_own_price_comes_first(db):
+    rates = {"input": Decimal("1.5"), "output": Decimal("2.25"), "cache_read": Decimal("0.5")}
+    prices.set_for_workspace(db, "w1", "openai", "gpt-4o-mini", rates, "2026-11-24")
+    own = prices.of_workspace(db, "w1")
+    price = PRICES.of(call(tokens_cached=500_000), own)
+    assert (price.cost, price.source, price.version) == (Decimal("3.25"), "workspace", "2026-11-24")
+    assert prices.of_workspace(db, "w2") == {}
+
+
+def test_a_sum_is_as_certain_as_its_least_certain_part():
+    known, free, guess, unknown = (
+        Price(Decimal("0.1"), "known"),
+        Price(Decimal(0), "free"),
+        Price(Decimal("0.2"), "estimated"),
+        Price(None, "unknown"),
+    )
+    assert prices.total([known, known]) == (Decimal("0.2"), "known")
+    assert prices.total([known, free, guess]) == (Decimal("0.3"), "estimated")
+    assert prices.total([free]) == (Decimal(0), "free")
+    assert prices.total([known, unknown]) == (None, "unknown")
+    assert prices.total([]) == (None, "unknown")
