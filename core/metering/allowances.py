@@ -1,0 +1,153 @@
+"""Allowances: each agent's use of its tier in a month, the overage ledger, and who is told at which point.
+
+Marks in `usage_allowances` say what must be computed; `managed_overage` is set from the ledger each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from bson.decimal128 import Decimal128
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from core.ids import utcnow
+from core.metering import marks, overage, rollups
+from core.metering.overage import Projection
+
+Document = dict[str, Any]
+
+THRESHOLDS = (80, 100, 120)
+"""Per cent of the allowance at which a workspace is told, once a month each."""
+
+log = structlog.get_logger(__name__)
+
+
+def tick(db: Database[Document], allowances: Mapping[str, int], now: datetime | None = None) -> Document:
+    """Compute all that is marked. `allowances`: tokens a month, by tier."""
+    computed = 0
+    for mark in list(db.usage_allowances.find({"open": True})):
+        recompute(db, mark, allowances, now or utcnow())
+        computed += 1
+    return {"allowances": computed}
+
+
+def recompute(
+    db: Database[Document], mark: Mapping[str, Any], allowances: Mapping[str, int], now: datetime
+) -> Projection:
+    """Set the overage of an agent, tier and month from the ledger; stale rows go. Safe to repeat.
+
+    A month that is over keeps the allowance it had.
+    """
+    allowance = allowances.get(mark["tier"], 0)
+    if mark["month"] < f"{now:%Y-%m}":
+        allowance = mark.get("allowance", allowance)
+    projection = _project(db, mark, allowance)
+    scope = {name: mark[name] for name in ("agent_id", "tier", "month")}
+    rows = [{**row, "cost": _stored(row["cost"])} for row in projection.rows]
+    marks.set_all(db.managed_overage, scope, rows, mark["rev"])
+    values = {"allowance": allowance, "used": projection.used, "overage": projection.above}
+    marks.close(db.usage_allowances, mark, values)
+    if mark["month"] == f"{now:%Y-%m}":
+        _tell(db, mark, projection, now)
+    return projection
+
+
+def _project(db: Database[Document], mark: Mapping[str, Any], allowance: int) -> Projection:
+    """Row by row only from the day on which the allowance ended; what was before is a sum by day."""
+    used = 0
+    by_day = _by_day(db, mark)
+    for date in sorted(by_day):
+        if used + by_day[date] > allowance:
+            return overage.project(allowance, _rows(db, mark, from_date=date), used_before=used)
+        used += by_day[date]
+    return Projection(allowance, used, 0, [])
+
+
+def _by_day(db: Database[Document], mark: Mapping[str, Any]) -> dict[str, int]:
+    """Tokens by date: closed days from their roll-up, open ones from the ledger."""
+    dates = rollups.dates_of(mark["month"])
+    of_agent = {"agent_id": mark["agent_id"], "tier": mark["tier"], "key_kind": "managed"}
+    waiting = {"open": True, "workspace_id": mark["workspace_id"], "month": mark["month"]}
+    opened = {day["date"] for day in db.usage_days.find(waiting)}
+    found: dict[str, int] = {}
+    for day in db.usage_daily.find({**of_agent, "date": {"$in": [d for d in dates if d not in opened]}}):
+        found[day["date"]] = found.get(day["date"], 0) + day["tokens_total"]
+    if opened:
+        match = {"$match": {**of_agent, "date": {"$in": sorted(opened)}, "kept": True}}
+        total = {"$group": {"_id": "$date", "tokens": {"$sum": "$tokens_total"}}}
+        found |= {day["_id"]: day["tokens"] for day in db.token_usage.aggregate([match, total])}
+    return found
+
+
+def _rows(db: Database[Document], mark: Mapping[str, Any], *, from_date: str) -> list[Document]:
+    dates = [date for date in rollups.dates_of(mark["month"]) if date >= from_date]
+    of_agent = {"agent_id": mark["agent_id"], "tier": mark["tier"], "key_kind": "managed"}
+    return list(db.token_usage.find({**of_agent, "date": {"$in": dates}}, {"usage_raw": 0}))
+
+
+def _tell(db: Database[Document], mark: Mapping[str, Any], projection: Projection, now: datetime) -> None:
+    """Say once a month that a threshold was passed: in the log, and to the workspace's `alert_url`."""
+    if projection.allowance <= 0:
+        return
+    for percent in THRESHOLDS:
+        if projection.used * 100 < projection.allowance * percent or percent in mark.get("told", ()):
+            continue
+        _deliver(db, mark, projection, percent, now)
+        first = {"_id": mark["_id"], "told": {"$ne": percent}}
+        if db.usage_allowances.update_one(first, {"$push": {"told": percent}}).modified_count != 1:
+            continue
+        used, limit = _short(projection.used), _short(projection.allowance)
+        if percent >= 100:
+            text = f"Managed LLM fair-use exceeded for agent {mark['agent_id']}: {used}/{limit} tokens"
+            log.warning(text, tier=mark["tier"], month=mark["month"], percent=percent)
+        else:
+            text = f"Managed LLM fair-use at {percent} % for agent {mark['agent_id']}: {used}/{limit} tokens"
+            log.info(text, tier=mark["tier"], month=mark["month"], percent=percent)
+
+
+def _deliver(
+    db: Database[Document], mark: Mapping[str, Any], projection: Projection, percent: int, now: datetime
+) -> None:
+    workspace = db.workspaces.find_one({"_id": mark["workspace_id"]}, {"alert_url": 1}) or {}
+    if not workspace.get("alert_url"):
+        return
+    delivery = {
+        "_id": f"allowance-{mark['agent_id']}-{mark['tier']}-{mark['month']}-{percent}",
+        "workspace_id": mark["workspace_id"],
+        "job_id": None,
+        "event": "allowance.threshold",
+        "url": workspace["alert_url"],
+        "state": "due",
+        "created_at": now,
+        "next_at": now,
+        "tries": [],
+        "payload": {
+            "agent_id": mark["agent_id"],
+            "tier": mark["tier"],
+            "month": mark["month"],
+            "threshold_percent": percent,
+            "tokens_used": projection.used,
+            "tokens_allowed": projection.allowance,
+            "tokens_overage": projection.above,
+        },
+    }
+    try:
+        db.deliveries.insert_one(delivery)
+    except DuplicateKeyError:
+        log.debug("allowance.told_already", delivery=delivery["_id"])
+
+
+def _stored(cost: Any) -> Decimal128 | None:
+    return None if cost is None else Decimal128(cost)
+
+
+def _short(tokens: int) -> str:
+    """2100000 as 2.1M, 950 as 950."""
+    for unit, name in ((1_000_000_000, "B"), (1_000_000, "M"), (1_000, "k")):
+        if tokens >= unit:
+            return f"{tokens / unit:.1f}".removesuffix(".0") + name
+    return str(tokens)
