@@ -15,8 +15,9 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from core.ids import utcnow
-from core.metering import marks, overage, rollups
+from core.metering import marks, overage
 from core.metering.overage import Projection
+from core.metering.periods import dates_of
 
 Document = dict[str, Any]
 
@@ -56,20 +57,26 @@ def recompute(
     return projection
 
 
+def used(db: Database[Document], workspace_id: str, agent_id: str, tier: str, month: str) -> int:
+    """The tokens that an agent has used of a tier in a month, as of now."""
+    mark = {"workspace_id": workspace_id, "agent_id": agent_id, "tier": tier, "month": month}
+    return sum(_by_day(db, mark).values())
+
+
 def _project(db: Database[Document], mark: Mapping[str, Any], allowance: int) -> Projection:
     """Row by row only from the day on which the allowance ended; what was before is a sum by day."""
-    used = 0
+    so_far = 0
     by_day = _by_day(db, mark)
     for date in sorted(by_day):
-        if used + by_day[date] > allowance:
-            return overage.project(allowance, _rows(db, mark, from_date=date), used_before=used)
-        used += by_day[date]
-    return Projection(allowance, used, 0, [])
+        if so_far + by_day[date] > allowance:
+            return overage.project(allowance, _rows(db, mark, from_date=date), used_before=so_far)
+        so_far += by_day[date]
+    return Projection(allowance, so_far, 0, [])
 
 
 def _by_day(db: Database[Document], mark: Mapping[str, Any]) -> dict[str, int]:
     """Tokens by date: closed days from their roll-up, open ones from the ledger."""
-    dates = rollups.dates_of(mark["month"])
+    dates = dates_of(mark["month"])
     of_agent = {"agent_id": mark["agent_id"], "tier": mark["tier"], "key_kind": "managed"}
     waiting = {"open": True, "workspace_id": mark["workspace_id"], "month": mark["month"]}
     opened = {day["date"] for day in db.usage_days.find(waiting)}
@@ -84,7 +91,7 @@ def _by_day(db: Database[Document], mark: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _rows(db: Database[Document], mark: Mapping[str, Any], *, from_date: str) -> list[Document]:
-    dates = [date for date in rollups.dates_of(mark["month"]) if date >= from_date]
+    dates = [date for date in dates_of(mark["month"]) if date >= from_date]
     of_agent = {"agent_id": mark["agent_id"], "tier": mark["tier"], "key_kind": "managed"}
     return list(db.token_usage.find({**of_agent, "date": {"$in": dates}}, {"usage_raw": 0}))
 
@@ -100,12 +107,14 @@ def _tell(db: Database[Document], mark: Mapping[str, Any], projection: Projectio
         first = {"_id": mark["_id"], "told": {"$ne": percent}}
         if db.usage_allowances.update_one(first, {"$push": {"told": percent}}).modified_count != 1:
             continue
-        used, limit = _short(projection.used), _short(projection.allowance)
+        so_far, limit = _short(projection.used), _short(projection.allowance)
         if percent >= 100:
-            text = f"Managed LLM fair-use exceeded for agent {mark['agent_id']}: {used}/{limit} tokens"
+            text = f"Managed LLM fair-use exceeded for agent {mark['agent_id']}: {so_far}/{limit} tokens"
             log.warning(text, tier=mark["tier"], month=mark["month"], percent=percent)
         else:
-            text = f"Managed LLM fair-use at {percent} % for agent {mark['agent_id']}: {used}/{limit} tokens"
+            text = (
+                f"Managed LLM fair-use at {percent} % for agent {mark['agent_id']}: {so_far}/{limit} tokens"
+            )
             log.info(text, tier=mark["tier"], month=mark["month"], percent=percent)
 
 

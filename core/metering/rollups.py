@@ -16,6 +16,7 @@ from pymongo.database import Database
 
 from core.ids import utcnow
 from core.metering import marks, sums
+from core.metering.periods import dates_of
 
 Document = dict[str, Any]
 
@@ -66,11 +67,6 @@ def month(db: Database[Document], mark: Mapping[str, Any]) -> bool:
     documents = [_group(of_month, key, group) for key, group in groups.items()]
     marks.set_all(db.usage_monthly, of_month, documents, mark["rev"])
     return marks.close(db.usage_months, mark, {})
-
-
-def dates_of(month: str) -> list[str]:
-    """All dates that a month may have; those it has not are in no document."""
-    return [f"{month}-{n:02}" for n in range(1, 32)]
 
 
 def by_dimensions(match: Mapping[str, Any], **more: Any) -> list[Document]:

@@ -26,7 +26,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_workspace"),
         IndexModel([("agent_id", ASCENDING), ("date", ASCENDING)], name="by_agent"),
     ],
-    "usage_days": [IndexModel([("open", ASCENDING), ("workspace_id", ASCENDING)], name="open")],
+    "usage_days": [
+        IndexModel([("open", ASCENDING), ("workspace_id", ASCENDING)], name="open"),
+        IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_workspace"),
+    ],
     "usage_months": [IndexModel([("open", ASCENDING), ("workspace_id", ASCENDING)], name="open")],
     "usage_allowances": [
         IndexModel([("open", ASCENDING)], name="open"),
@@ -65,6 +68,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "audit_log": [
         IndexModel([("workspace_id", ASCENDING), ("created_at", DESCENDING)], name="listed"),
+        IndexModel([("expires_at", ASCENDING)], name="expiring", expireAfterSeconds=0),
     ],
 }
 

@@ -1,0 +1,157 @@
+"""Usage: what was used in a period, read from the roll-ups where days are closed, from the ledger where not.
+
+So the time it takes follows the number of days and groups, not the number of calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.database import Database
+
+from core.metering import rollups, sums
+from core.metering.periods import Period, dates_of
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """`groups`: sums by `sums.DIMENSIONS`, some of them more than once; `by_date`: sums by local date."""
+
+    groups: list[Document]
+    by_date: dict[str, Document]
+
+    def total(self) -> Document:
+        return sums.fold(self.groups, lambda _: None).get(None) or sums.nothing()
+
+    def by(self, *names: str) -> list[tuple[Document, Document]]:
+        """Each combination of the named dimensions with its sums, those with most tokens first."""
+        folded = sums.fold(self.groups, lambda group: tuple(group[name] for name in names))
+        listed = [(dict(zip(names, key, strict=True)), found) for key, found in folded.items()]
+        return sorted(listed, key=lambda one: (-one[1]["tokens_total"], str(one[0])))
+
+
+def of_workspace(db: Database[Document], workspace_id: str, period: Period) -> Usage:
+    """What a whole workspace used."""
+    return _Reading(db, workspace_id, None, period).read()
+
+
+def of_agent(db: Database[Document], workspace_id: str, agent_id: str, period: Period) -> Usage:
+    """What one agent used."""
+    return _Reading(db, workspace_id, agent_id, period).read()
+
+
+class _Reading:
+    """One question, answered from four collections."""
+
+    def __init__(
+        self, db: Database[Document], workspace_id: str, agent_id: str | None, period: Period
+    ) -> None:
+        self.db = db
+        self.workspace_id = workspace_id
+        self.agent_id = agent_id
+        self.period = period
+        self.scope = {"agent_id": agent_id} if agent_id else {"workspace_id": workspace_id}
+        self.groups: list[Document] = []
+        self.by_date = {date: sums.nothing() for date in period.dates()}
+
+    def read(self) -> Usage:
+        whole, edges = self.period.whole_utc_dates(), self.period.edges()
+        # First of all: a day that is closed after this line is read from the ledger, which is as good.
+        opened = self._opened()
+        closed = [date for date in whole if date not in opened]
+        self._from_ledger({"date": {"$in": [date for date in whole if date in opened]}})
+        for date, begins, ends in edges:
+            self._from_ledger({"date": date, "timestamp": {"$gte": begins, "$lt": ends}})
+        if self.agent_id or not self.period.is_utc:
+            self._from_days(closed, by_date=self.period.is_utc)
+        else:
+            self._from_days(self._from_months(closed))
+            self._from_totals(closed)
+        if not self.period.is_utc:
+            self._from_quarters(closed)
+        return Usage(self.groups, self.by_date)
+
+    def _opened(self) -> set[str]:
+        marked = self.db.usage_days.find({"open": True, "workspace_id": self.workspace_id}, {"date": 1})
+        return {mark["date"] for mark in marked}
+
+    def _from_ledger(self, when: Mapping[str, Any]) -> None:
+        if when["date"] == {"$in": []}:
+            return
+        more: Document = {"date": "$date"}
+        if not self.period.is_utc:
+            more["quarter"] = rollups.QUARTER
+        for found in self.db.token_usage.aggregate(rollups.by_dimensions({**self.scope, **when}, **more)):
+            key = found["_id"]
+            self.groups.append({**found, **key})
+            date = key["date"]
+            if "quarter" in key:
+                date = self.period.local_date(date, int(key["quarter"]))
+            self._add(date, found)
+
+    def _from_months(self, closed: list[str]) -> list[str]:
+        """Whole months from their roll-up; the dates that remain."""
+        done = self.db.usage_months.find({"open": False, "workspace_id": self.workspace_id}, {"month": 1})
+        there = set(closed)
+        asked = {date[:7] for date in closed}
+        months = [
+            mark["month"]
+            for mark in done
+            if mark["month"] in asked and there.issuperset(dates_of(mark["month"]))
+        ]
+        if months:
+            wanted = {"workspace_id": self.workspace_id, "month": {"$in": months}}
+            self.groups += self.db.usage_monthly.find(wanted)
+        return [date for date in closed if date[:7] not in months]
+
+    def _from_days(self, dates: list[str], *, by_date: bool = False) -> None:
+        if not dates:
+            return
+        for found in self.db.usage_daily.find({**self.scope, "date": {"$in": dates}}):
+            self.groups.append(found)
+            if by_date:
+                self._add(found["date"], found)
+
+    def _from_totals(self, dates: list[str]) -> None:
+        wanted = {"workspace_id": self.workspace_id, "date": {"$in": dates}}
+        for found in self.db.usage_days.find(wanted):
+            if "totals" in found:  # a day that was opened just now has none yet
+                self._add(found["date"], found["totals"])
+
+    def _from_quarters(self, dates: list[str]) -> None:
+        wanted = {
+            "workspace_id": self.workspace_id,
+            "date": {"$in": dates},
+            "agent_id": self.agent_id or rollups.EVERYBODY,
+        }
+        for found in self.db.usage_quarters.find(wanted):
+            for quarter, of_quarter in found["quarters"].items():
+                self._add(self.period.local_date(found["date"], int(quarter)), of_quarter)
+
+    def _add(self, date: str, found: Mapping[str, Any]) -> None:
+        sums.add(self.by_date[date], found)
+
+
+def shown(found: Mapping[str, Any], kinds: Iterable[str] = ()) -> Document:
+    """Sums as the API shows them. `kinds`: the kinds of key that were used, to tell free from unknown."""
+    cost, status = _cost(found, set(kinds))
+    return {
+        **{name: found[name] for name in sums.COUNTS if name != "unpriced"},
+        "requests_unpriced": found["unpriced"],
+        "cost": cost,
+        "cost_status": status,
+    }
+
+
+def _cost(found: Mapping[str, Any], kinds: set[str]) -> tuple[float | None, str]:
+    """The known costs' sum; `partial` where some are not known, `unknown` and None where none is."""
+    cost = float(sums.exact(found["cost"]))
+    if found["unpriced"] > 0:
+        return (None, "unknown") if found["unpriced"] >= found["requests"] else (cost, "partial")
+    if kinds and kinds <= {"custom", "sandbox"}:
+        return cost, "free"
+    return cost, "estimated" if found["estimated"] else "known"
