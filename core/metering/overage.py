@@ -80,7 +80,7 @@ def _overage(row: Mapping[str, Any], tokens: int, correction: Decimal | None) ->
         "provider": row["provider"],
         "model": row["model"],
         "month": row["month"],
-        "timestamp": row["timestamp"],
+        "created_at": row["timestamp"],
         "tokens_total": row["tokens_total"],
         "tokens_overage": tokens,
         "cost": cost,

@@ -52,7 +52,9 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "managed_overage": [
         IndexModel([("agent_id", ASCENDING), ("tier", ASCENDING), ("month", ASCENDING)], name="by_agent"),
-        IndexModel([("workspace_id", ASCENDING), ("month", ASCENDING)], name="by_workspace"),
+        IndexModel(
+            [("workspace_id", ASCENDING), ("month", ASCENDING), ("created_at", DESCENDING)], name="listed"
+        ),
     ],
     "workspace_prices": [IndexModel([("workspace_id", ASCENDING)], name="by_workspace")],
     "agents": [

@@ -1,0 +1,170 @@
+"""Reports: usage as the API shows it, for an agent, a workspace, its tiers, its overage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo.database import Database
+
+from core.jobs.views import rfc3339
+from core.metering import allowances, sums, usage
+from core.metering.periods import Period, month_ends, period
+from core.metering.usage import Usage, shown
+from core.store import pages
+
+Document = dict[str, Any]
+
+
+def agent(
+    db: Database[Document],
+    asked: Mapping[str, Any],
+    during: Period,
+    monthly_tokens: Mapping[str, int],
+    now: datetime,
+) -> Document:
+    """An agent's usage, with its tier's allowance if it is on one. `asked`: the agent's document."""
+    found = usage.of_agent(db, asked["workspace_id"], asked["_id"], during)
+    config = asked.get("llm_config") or {}
+    tier = config.get("tier") if config.get("managed") else None
+    limit = monthly_tokens.get(tier) if tier else None
+    return {
+        "agent_id": asked["_id"],
+        **_head(found, during),
+        "by_model": _by(found, "provider", "model"),
+        "by_date": _dates(found),
+        "allowance": allowance(db, asked, tier, limit, now) if tier and limit is not None else None,
+    }
+
+
+def allowance(
+    db: Database[Document], asked: Mapping[str, Any], tier: str, limit: int, now: datetime
+) -> Document:
+    """What a tier allows an agent this month, what is left, and when it will end at this pace."""
+    month = f"{now.astimezone(UTC):%Y-%m}"
+    used = allowances.used(db, asked["workspace_id"], asked["_id"], tier, month)
+    return {
+        "tier": tier,
+        "month": month,
+        "tokens_allowed": limit,
+        "tokens_used": used,
+        "tokens_left": max(0, limit - used),
+        "tokens_overage": max(0, used - limit),
+        "resets_at": rfc3339(month_ends(month)),
+        "exhausted_on": exhausted_on(used, limit, month, now),
+    }
+
+
+def exhausted_on(used: int, limit: int, month: str, now: datetime) -> str | None:
+    """The date on which an allowance ends if use goes on as so far this month; None: not before it resets."""
+    begins = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
+    if used >= limit:
+        return str(now.astimezone(UTC).date())
+    if used <= 0:
+        return None
+    seconds = (now - begins).total_seconds() * limit / used
+    ends = month_ends(month)
+    if seconds >= (ends - begins).total_seconds():
+        return None
+    return str((begins + timedelta(seconds=seconds)).date())
+
+
+def summary(db: Database[Document], workspace_id: str, during: Period) -> Document:
+    """A workspace's usage, cut in every direction."""
+    found = usage.of_workspace(db, workspace_id, during)
+    return {
+        "workspace_id": workspace_id,
+        **_head(found, during),
+        "by_agent": _by(found, "agent_id"),
+        "by_model": _by(found, "provider", "model"),
+        "by_provider": _by(found, "provider"),
+        "by_tier": _by(found, "tier"),
+        "by_date": _dates(found),
+    }
+
+
+def tiers(
+    db: Database[Document], workspace_id: str, table: Mapping[str, Mapping[str, Any]], now: datetime
+) -> Document:
+    """The table of tiers, each with this workspace's use of it this month."""
+    during = period(now, name="month")
+    month = during.dates()[0][:7]
+    found = {key["tier"]: sums_ for key, sums_ in usage.of_workspace(db, workspace_id, during).by("tier")}
+    marks = list(db.usage_allowances.find({"workspace_id": workspace_id, "month": month}))
+    items = []
+    for name, row in table.items():
+        mine = [mark for mark in marks if mark["tier"] == name]
+        used = {
+            "agents": len(mine),
+            "agents_over": sum(mark.get("overage", 0) > 0 for mark in mine),
+            "tokens_overage": sum(mark.get("overage", 0) for mark in mine),
+        }
+        items.append({"name": name, **row, "usage": {**shown(found.get(name) or sums.nothing()), **used}})
+    own = shown(found.get("byokey") or sums.nothing())
+    return {"month": month, "resets_at": rfc3339(month_ends(month)), "items": items, "own_keys": own}
+
+
+def overage(
+    db: Database[Document], workspace_id: str, month: str, *, limit: int, cursor: str | None
+) -> Document:
+    """A month's overage ledger: what it comes to by agent and tier, and a page of its rows, newest first."""
+    of_month = {"workspace_id": workspace_id, "month": month}
+    items, next_cursor = pages.page(db.managed_overage, of_month, limit=limit, cursor=cursor)
+    return {
+        "month": month,
+        "by_agent": [_overage_of(one) for one in _overages(db, of_month)],
+        "items": [_overage_row(row) for row in items],
+        "next_cursor": next_cursor,
+    }
+
+
+def _overages(db: Database[Document], of_month: Mapping[str, Any]) -> Iterator[Document]:
+    total: Document = {
+        "_id": {"agent_id": "$agent_id", "tier": "$tier"},
+        "calls": {"$sum": 1},
+        "tokens_overage": {"$sum": "$tokens_overage"},
+        "unpriced": {"$sum": {"$cond": [{"$eq": ["$cost", None]}, 1, 0]}},
+        "cost": {"$sum": {"$ifNull": ["$cost", 0]}},
+    }
+    yield from db.managed_overage.aggregate([{"$match": dict(of_month)}, {"$group": total}])
+
+
+def _overage_of(one: Mapping[str, Any]) -> Document:
+    counts = {name: one[name] for name in ("calls", "tokens_overage")}
+    return {**one["_id"], **counts, "calls_unpriced": one["unpriced"], "cost": float(sums.exact(one["cost"]))}
+
+
+def _overage_row(row: Mapping[str, Any]) -> Document:
+    names = ("agent_id", "tier", "job_id", "provider", "model", "tokens_total", "tokens_overage")
+    return {
+        "id": row["_id"],
+        **{name: row[name] for name in names},
+        "cost": None if row["cost"] is None else float(sums.exact(row["cost"])),
+        "cost_status": "unknown" if row["cost"] is None else "known",
+        "timestamp": rfc3339(row["created_at"]),
+    }
+
+
+def _head(found: Usage, during: Period) -> Document:
+    """What every report begins with: the period, and the totals."""
+    total = shown(found.total(), (group["key_kind"] for group in found.groups))
+    dates = during.dates()
+    return {
+        "period": {"from": dates[0], "to": dates[-1], "timezone": during.zone_name},
+        "requests": total.pop("requests"),
+        "cost": total.pop("cost"),
+        "cost_status": total.pop("cost_status"),
+        "totals": total,
+    }
+
+
+def _by(found: Usage, *names: str) -> list[Document]:
+    kinds: dict[tuple[Any, ...], set[str]] = {}
+    for group in found.groups:
+        kinds.setdefault(tuple(group[name] for name in names), set()).add(group["key_kind"])
+    return [{**key, **shown(sums_, kinds[tuple(key.values())])} for key, sums_ in found.by(*names)]
+
+
+def _dates(found: Usage) -> list[Document]:
+    return [{"date": date, **shown(sums_)} for date, sums_ in found.by_date.items()]
