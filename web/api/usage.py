@@ -1,0 +1,94 @@
+"""Usage: what was used, what it cost, what is above the allowance, and whether all of it is accounted for."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated, Literal
+
+from flask import Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from core import agents
+from core.ids import utcnow
+from core.metering import audit, export, reports, tiers
+from core.metering.periods import Period, period
+from core.store.pages import DEFAULT_LIMIT, MOST
+from web.access import access
+from web.answers import answer
+from web.context import db, services, workspace_id
+from web.resource import AgentPath, resource
+
+api = resource("usage", "Usage: every token counted once")
+
+
+class PeriodQuery(BaseModel):
+    """`day`: today; `week`: the last seven days; `month`: this month; or `from` to `to`, inclusive."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    period: Literal["day", "week", "month"] = "month"
+    first: date | None = Field(default=None, alias="from", description="the first date, as 2026-11-01")
+    last: date | None = Field(default=None, alias="to", description="the last date; today, if not given")
+    tz: str = Field(default="UTC", max_length=64, description="a time zone of the IANA table")
+
+    def chosen(self) -> Period:
+        """The days that are asked for."""
+        return period(utcnow(), name=self.period, first=self.first, last=self.last, zone_name=self.tz)
+
+
+class ExportQuery(PeriodQuery):
+    format: Literal["csv", "jsonl"] = "csv"
+
+
+class OverageQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    month: Annotated[str, StringConstraints(pattern=r"^20\d\d-(0[1-9]|1[0-2])$")] | None = None
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MOST)
+    cursor: str | None = Field(default=None, max_length=400)
+
+
+@api.get("/agents/<agent_id>/usage", responses={"200": {"description": "Totals, by model and by date"}})
+@access(agent=True)
+def agent_usage(path: AgentPath, query: PeriodQuery) -> Response:
+    """What an agent used, and what is left of its tier's allowance."""
+    agent = agents.get(db(), workspace_id(), path.agent_id)
+    return answer(reports.agent(db(), agent, query.chosen(), tiers.monthly_tokens(), utcnow()))
+
+
+@api.get(
+    "/usage/summary", responses={"200": {"description": "Totals, by agent, model, provider, tier, date"}}
+)
+def usage_summary(query: PeriodQuery) -> Response:
+    """What the workspace used."""
+    return answer(reports.summary(db(), workspace_id(), query.chosen()))
+
+
+@api.get("/usage/tiers", responses={"200": {"description": "Each tier, and this month's use of it"}})
+def usage_tiers() -> Response:
+    """The tiers, and this workspace's use of each."""
+    return answer(reports.tiers(db(), workspace_id(), tiers.TABLE, utcnow()))
+
+
+@api.get("/usage/overage", responses={"200": {"description": "By agent and tier, and a page of calls"}})
+def usage_overage(query: OverageQuery) -> Response:
+    """What went above the allowances in a month: one row a call, with its cost."""
+    month = query.month or f"{utcnow():%Y-%m}"
+    return answer(reports.overage(db(), workspace_id(), month, limit=query.limit, cursor=query.cursor))
+
+
+@api.get("/usage/audit", responses={"200": {"description": "Two numbers that must be equal"}})
+def usage_audit(query: PeriodQuery) -> Response:
+    """Provider calls that used tokens against the rows of the ledger, and what else may have been charged."""
+    kept_since = utcnow() - timedelta(days=services().settings.job_retention_days)
+    return answer(audit.audit(db(), workspace_id(), query.chosen(), kept_since=kept_since))
+
+
+@api.get("/usage/export", responses={"200": {"description": "The ledger's rows"}})
+def usage_export(query: ExportQuery) -> Response:
+    """The ledger's rows of a period, streamed: those that were not kept and corrections too."""
+    chosen = query.chosen()
+    write, content_type = export.FORMATS[query.format]
+    dates = chosen.dates()
+    name = f"usage-{workspace_id()}-{dates[0]}-{dates[-1]}.{query.format}"
+    body = write(export.rows(db(), workspace_id(), chosen))
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(body, headers=headers, content_type=content_type)
