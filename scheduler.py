@@ -7,43 +7,57 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from core import services as core_services
+from core import ticks as core_ticks
 from core.callbacks import Courier, Post, outbox
 from core.config import Settings
-from core.ids import new_id
+from core.ids import new_id, utcnow
 from core.jobs import signals
 from core.jobs.reconcile import Reconciler
 from core.leader import Leadership
 from core.llm.transport import Deadlines, Transport
 from core.log import configure as configure_logs
-from core.metering import ledger
+from core.metering import allowances, ledger, rollups, tiers
 from core.metering.prices import Prices
 from core.retention import Purge
 from core.services import Services, connect_redis
+from core.slots import Effect, Slots
+from core.ticks import Notes
 from workers.broker import WakefulBroker, make_broker, sender
+
+LOOK_S = 10.0
 
 log = structlog.get_logger("scheduler")
 
 
 @dataclass(frozen=True)
 class Tick:
-    """`run` returns what it did, by name; it is called every `every_s` seconds while this process leads."""
+    """`run` returns what it did, by name; it is called every `every_s` seconds while this process leads.
+
+    None: nothing was due. A tick with slots looks each `look_s` if one is due; `at_once` runs it between.
+    """
 
     name: str
     every_s: float
-    run: Callable[[], dict[str, Any]]
+    run: Callable[[], dict[str, Any] | None]
+    look_s: float | None = None
+    at_once: Callable[[], dict[str, Any]] | None = None
 
 
-def ticks(services: Services, broker: WakefulBroker) -> list[Tick]:
-    """The table."""
+def ticks(services: Services, broker: WakefulBroker, me: str) -> list[Tick]:
+    """The table. Those with slots catch up with what was missed while all were down."""
+    db = services.db
     reconciler = Reconciler(
         services.db,
         services.send,
@@ -56,10 +70,18 @@ def ticks(services: Services, broker: WakefulBroker) -> list[Tick]:
     services.cleanups.append(courier.close)
     return [
         Tick("reconcile", 2, reconciler.tick),
-        Tick("meter", 1, lambda: ledger.enter(services.db, prices, outbox=outbox)),
+        Tick("meter", 1, lambda: ledger.enter(db, prices, outbox=outbox)),
+        Tick("allowances", 10, lambda: allowances.tick(db, tiers.monthly_tokens())),
         Tick("callbacks", 1, courier.tick),
-        Tick("purge", 60, Purge(services.db, services.settings).tick),
+        _slotted(db, me, "rollups", 60, lambda _: rollups.tick(db)),
+        _slotted(db, me, "purge", 60, lambda _: Purge(db, services.settings).tick()),
     ]
+
+
+def _slotted(db: Database[dict[str, Any]], me: str, name: str, every_s: float, effect: Effect) -> Tick:
+    """A tick of a minute or longer: each of its times happens once, whoever leads."""
+    slots = Slots(db, name, timedelta(seconds=every_s), effect, me=me)
+    return Tick(name, every_s, slots.run, LOOK_S, lambda: effect(utcnow()))
 
 
 def _post(services: Services) -> Post:
@@ -81,16 +103,29 @@ def main() -> int:
     services = core_services.build(
         settings, send=sender(broker), patience_s=2, redis_client=connect_redis(settings)
     )
-    leadership = Leadership(services.db, new_id(), lease_s=settings.lease_s)
+    me = new_id()
+    leadership = Leadership(services.db, me, lease_s=settings.lease_s)
+    notes = Notes(services.db)
     scheduler = BackgroundScheduler(
         executors={"default": ThreadPoolExecutor(8)},
         job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
         timezone="UTC",
     )
     scheduler.add_job(_guarded("lead", leadership.hold), "interval", seconds=2, id="lead")
-    for tick in ticks(services, broker):
-        act = _guarded(tick.name, tick.run, may_act=leadership.held)
-        scheduler.add_job(act, "interval", seconds=tick.every_s, id=tick.name)
+    table = {tick.name: tick for tick in ticks(services, broker, me)}
+    for tick in table.values():
+        act = _guarded(tick.name, partial(_noted, tick, notes), may_act=leadership.held)
+        scheduler.add_job(act, "interval", seconds=tick.look_s or tick.every_s, id=tick.name)
+
+    def run_what_was_asked_for() -> None:
+        for name in core_ticks.asked(services.db):
+            if name in table and table[name].at_once:
+                _guarded(name, partial(_noted, replace(table[name], run=table[name].at_once), notes))()
+            elif name in table:
+                scheduler.modify_job(name, next_run_time=utcnow())
+
+    ask = _guarded("asked", run_what_was_asked_for, may_act=leadership.held)
+    scheduler.add_job(ask, "interval", seconds=2, id="asked")
 
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -102,6 +137,21 @@ def main() -> int:
     _guarded("release", leadership.release)()
     services.close()
     return 0
+
+
+def _noted(tick: Tick, notes: Notes) -> dict[str, Any] | None:
+    """Run a tick and write down how it went."""
+    started, done, error = time.monotonic(), None, None
+    try:
+        done = tick.run()
+    except Exception as problem:
+        error = type(problem).__name__
+        raise
+    finally:
+        if done is not None or error is not None:
+            ms = int((time.monotonic() - started) * 1000)
+            notes.note(tick.name, tick.every_s, ms=ms, result=done or {}, error=error)
+    return done
 
 
 def _guarded(

@@ -1,0 +1,74 @@
+"""Ticks: what each of the scheduler's ticks did last, when it is next, and asking for one to run now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from pymongo.database import Database
+
+from core.errors import NotFound
+from core.ids import utcnow
+from core.jobs.views import rfc3339
+
+Document = dict[str, Any]
+
+NOTED_EVERY_S = 10.0
+
+
+class Notes:
+    """Writes down each tick's runs: those that did or broke something, and a sign of life now and then."""
+
+    def __init__(self, db: Database[Document], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.db = db
+        self.monotonic = monotonic
+        self._noted: dict[str, float] = {}
+
+    def note(self, name: str, every_s: float, *, ms: int, result: Document, error: str | None = None) -> None:
+        """`result`: what it did, by name; `error`: the kind of exception it ended with."""
+        now = self.monotonic()
+        quiet = error is None and not any(result.values())
+        if quiet and now - self._noted.get(name, -NOTED_EVERY_S) < NOTED_EVERY_S:
+            return
+        self._noted[name] = now
+        ran: Document = {"every_s": every_s, "last_run": utcnow(), "duration_ms": ms, "error": error}
+        if not quiet:
+            ran |= {"result": result, "last_effect": ran["last_run"]}
+        self.db.ticks.update_one({"_id": name}, {"$set": ran}, upsert=True)
+
+
+def listed(db: Database[Document]) -> list[Document]:
+    """Every tick as the API shows it. `next_run` lies in the past when no scheduler runs."""
+    return [_public(tick) for tick in sorted(db.ticks.find(), key=lambda tick: str(tick["_id"]))]
+
+
+def ask(db: Database[Document], name: str) -> None:
+    """Ask the leader to run a tick now; it does so within a few seconds. Raises `NotFound`."""
+    if db.ticks.update_one({"_id": name}, {"$set": {"asked": True}}).matched_count != 1:
+        raise NotFound(f"no tick {name}")
+
+
+def asked(db: Database[Document]) -> list[str]:
+    """The ticks that somebody asked for since the last look."""
+    names = [tick["_id"] for tick in db.ticks.find({"asked": True})]
+    return [
+        name
+        for name in names
+        if db.ticks.update_one({"_id": name, "asked": True}, {"$unset": {"asked": ""}}).modified_count == 1
+    ]
+
+
+def _public(tick: Document) -> Document:
+    last, every_s = tick.get("last_run"), tick.get("every_s")
+    previous = tick.get("done_through") or last  # a slot's own time, where a tick has slots
+    shown = {name: tick.get(name) for name in ("every_s", "duration_ms", "error")}
+    return {
+        "name": tick["_id"],
+        **shown,
+        "result": tick.get("result") or {},
+        "last_run": rfc3339(last),
+        "last_effect": rfc3339(tick.get("last_effect")),
+        "next_run": rfc3339(previous + timedelta(seconds=every_s)) if previous and every_s else None,
+    }
