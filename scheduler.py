@@ -28,7 +28,7 @@ from core.jobs.reconcile import Reconciler
 from core.leader import Leadership
 from core.llm.transport import Deadlines, Transport
 from core.log import configure as configure_logs
-from core.metering import allowances, ledger, rollups, tiers
+from core.metering import allowances, budgets, ledger, rollups, tiers
 from core.metering.prices import Prices
 from core.retention import Purge
 from core.services import Services, connect_redis
@@ -74,6 +74,7 @@ def ticks(services: Services, broker: WakefulBroker, me: str) -> list[Tick]:
         Tick("allowances", 10, lambda: allowances.tick(db, tiers.monthly_tokens())),
         Tick("callbacks", 1, courier.tick),
         _slotted(db, me, "rollups", 60, lambda _: rollups.tick(db)),
+        _slotted(db, me, "budgets", 60, lambda _: budgets.tick(db)),
         _slotted(db, me, "purge", 60, lambda _: Purge(db, services.settings).tick()),
     ]
 

@@ -15,9 +15,11 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from core.ids import utcnow
+from core.jobs.views import rfc3339
 from core.metering import marks, overage
+from core.metering.budgets import OverLimit
 from core.metering.overage import Projection
-from core.metering.periods import dates_of
+from core.metering.periods import dates_of, month_ends
 
 Document = dict[str, Any]
 
@@ -55,6 +57,29 @@ def recompute(
     if mark["month"] == f"{now:%Y-%m}":
         _tell(db, mark, projection, now)
     return projection
+
+
+def check(
+    db: Database[Document],
+    workspace_id: str,
+    agent_id: str,
+    tier: str,
+    allowance: int,
+    now: datetime,
+) -> None:
+    """`limit_policy: block`: raises `OverLimit` once the allowance is used up; calls in flight overshoot."""
+    month = f"{now:%Y-%m}"
+    so_far = used(db, workspace_id, agent_id, tier, month)
+    if so_far >= allowance:
+        resets_at = month_ends(month)
+        raise OverLimit(
+            f"the {tier} tier allows an agent {_short(allowance)} tokens a month; {_short(so_far)} are used, "
+            f"it resets at {rfc3339(resets_at)}",
+            limit=allowance,
+            used=so_far,
+            unit="tokens",
+            resets_at=resets_at,
+        )
 
 
 def used(db: Database[Document], workspace_id: str, agent_id: str, tier: str, month: str) -> int:

@@ -17,7 +17,7 @@ from pymongo.errors import BulkWriteError
 
 from core.ids import utcnow
 from core.jobs.model import DONE
-from core.metering import marks
+from core.metering import budgets, marks
 from core.metering import prices as price_tables
 from core.metering.prices import NOTHING, Price, Prices, Table
 
@@ -61,6 +61,7 @@ def enter(db: Database[Document], prices: Prices, *, outbox: Outbox, limit: int 
             after.append(_mark(job, {"$set": {"meter": "stuck"}}))
     entered = insert(db, rows)
     marks.raise_for(db, rows)
+    budgets.settle(db, jobs, rows)
     outbox(db, [job for job in jobs if job["status"] in DONE])
     cleared = db.jobs.bulk_write(after, ordered=False).modified_count
     return {"rows": entered, "jobs": cleared}

@@ -56,6 +56,7 @@ INDEXES: dict[str, list[IndexModel]] = {
             [("workspace_id", ASCENDING), ("month", ASCENDING), ("created_at", DESCENDING)], name="listed"
         ),
     ],
+    "budgets": [IndexModel([("open", ASCENDING), ("key_id", ASCENDING)], name="open")],
     "slots": [IndexModel([("finished_at", ASCENDING)], name="kept", expireAfterSeconds=30 * 24 * 3600)],
     "workspace_prices": [IndexModel([("workspace_id", ASCENDING)], name="by_workspace")],
     "agents": [

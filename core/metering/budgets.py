@@ -1,0 +1,248 @@
+"""Budgets: a key's USD a day or month, held by one document for each key and period, by compare-and-set.
+
+An estimate is reserved under the job's id before the job is accepted; entering its calls into the ledger
+turns it into what was spent, once, since the reservation goes in the same write. What a crash left behind is
+released by looking at the job it names. What was spent is set from the ledger again every minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from bson.decimal128 import Decimal128
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from core.errors import BudgetExceeded, Conflict
+from core.ids import utcnow
+from core.jobs.model import DONE
+from core.jobs.views import rfc3339
+from core.metering.periods import DAY, dates_of, month_ends
+from core.metering.sums import exact
+
+Document = dict[str, Any]
+
+TRIES = 50
+ABSENT_AFTER = timedelta(seconds=60)
+"""A reservation is made just before its job is inserted; after this long the job will not come any more."""
+
+log = structlog.get_logger(__name__)
+
+
+class OverLimit(BudgetExceeded):
+    """402 that names the limit, what is used, and when it resets."""
+
+    def __init__(self, detail: str, *, limit: float, used: float, unit: str, resets_at: datetime) -> None:
+        super().__init__(detail)
+        self.limit, self.used, self.unit, self.resets_at = limit, used, unit, resets_at
+
+    def as_dict(self) -> Document:
+        more = {
+            "limit": self.limit,
+            "used": self.used,
+            "unit": self.unit,
+            "resets_at": rfc3339(self.resets_at),
+        }
+        return super().as_dict() | more
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a key may spend in a period. `_id` of its document: `key:2026-11-24` or `key:2026-11`."""
+
+    key_id: str
+    usd: Decimal
+    period: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.key_id}:{self.period}"
+
+    @property
+    def resets_at(self) -> datetime:
+        if len(self.period) == len("2026-11"):
+            return month_ends(self.period)
+        return datetime.strptime(self.period, "%Y-%m-%d").replace(tzinfo=UTC) + DAY
+
+    def dates(self) -> list[str]:
+        return dates_of(self.period) if len(self.period) == len("2026-11") else [self.period]
+
+
+def of_key(key: Mapping[str, Any], now: datetime) -> Budget | None:
+    """The budget of a key for the period that `now` lies in; None: it has none."""
+    if key.get("budget_usd") is None:
+        return None
+    form = "%Y-%m-%d" if key.get("budget_period") == "day" else "%Y-%m"
+    return Budget(key["_id"], exact(key["budget_usd"]), f"{now.astimezone(UTC):{form}}")
+
+
+def reserve(db: Database[Document], budget: Budget, job_id: str, estimate: Decimal) -> None:
+    """Hold `estimate` for a job that is about to be accepted. Again for the same job: nothing changes.
+
+    Raises `OverLimit`, after a look at what crashed jobs may still hold.
+    """
+    swept = False
+    for _ in range(TRIES):
+        state = _state(db, budget)
+        if job_id in state["holds"]:
+            return
+        used = _used(state)
+        if used + estimate > budget.usd or used >= budget.usd:
+            if not swept and release_stale(db, state):
+                swept = True
+                continue
+            raise _over(budget, used, estimate)
+        unchanged = {"_id": budget.name, "rev": state["rev"]}
+        hold = {"usd": Decimal128(estimate), "at": utcnow()}
+        update: Document = {"$set": {f"holds.{job_id}": hold, "open": True}, "$inc": {"rev": 1}}
+        if db.budgets.update_one(unchanged, update).matched_count == 1:
+            return
+    raise Conflict("this key's budget is asked for by many requests at once; try again")
+
+
+def release(db: Database[Document], budget: Budget, job_id: str) -> None:
+    """Give back what was reserved for a job that was not accepted after all."""
+    _settle_one(db, budget.name, job_id, Decimal(0))
+
+
+def settle(
+    db: Database[Document], jobs: Iterable[Mapping[str, Any]], rows: Iterable[Mapping[str, Any]]
+) -> int:
+    """Turn the reservations of jobs that are done into what their `rows` in the ledger cost; how many."""
+    done = {job["_id"]: job["created_by"] for job in jobs if job["status"] in DONE}
+    if not done:
+        return 0
+    spent: dict[str, Decimal] = {}
+    for row in rows:
+        if row["kept"]:
+            spent[row["job_id"]] = spent.get(row["job_id"], Decimal(0)) + exact(row["cost"])
+    settled = 0
+    for state in db.budgets.find({"open": True, "key_id": {"$in": sorted(set(done.values()))}}):
+        for job_id in state["holds"].keys() & done.keys():
+            settled += _settle_one(db, state["_id"], job_id, spent.get(job_id, Decimal(0)))
+    return settled
+
+
+def release_stale(db: Database[Document], state: Mapping[str, Any]) -> int:
+    """Settle the reservations whose job is done and entered, release those whose job never came; how many."""
+    released = 0
+    for job_id, hold in state["holds"].items():
+        job = db.jobs.find_one({"_id": job_id}, {"status": 1, "meter": 1, "calls": 1})
+        if job is None:
+            if utcnow() - hold["at"] > ABSENT_AFTER:
+                released += _settle_one(db, state["_id"], job_id, Decimal(0))
+        elif job["status"] in DONE and job.get("meter") != "due":
+            released += _settle_one(db, state["_id"], job_id, _entered(db, job))
+    return released
+
+
+def tick(db: Database[Document], now: datetime | None = None) -> Document:
+    """Release what crashed jobs hold, and set what was spent from the ledger; what was done, by name."""
+    today = f"{(now or utcnow()):%Y-%m-%d}"
+    released = corrected = 0
+    for state in list(db.budgets.find({"open": True})):
+        released += release_stale(db, state)
+        corrected += _true_up(db, state["_id"], over=state["period"] < today[: len(state["period"])])
+    return {"released": released, "corrected": corrected}
+
+
+def used(db: Database[Document], budget: Budget) -> Document:
+    """A budget as the API shows it: the limit, what was spent, what is held for jobs under way."""
+    state = _state(db, budget)
+    spent = exact(state["spent"])
+    return {
+        "limit_usd": float(budget.usd),
+        "spent_usd": float(spent),
+        "reserved_usd": float(_used(state) - spent),
+        "resets_at": rfc3339(budget.resets_at),
+    }
+
+
+def _state(db: Database[Document], budget: Budget) -> Document:
+    """The budget's document; made once, with what the ledger knows of the period so far."""
+    state = db.budgets.find_one({"_id": budget.name})
+    if state is not None:
+        return state
+    born = {
+        "_id": budget.name,
+        "key_id": budget.key_id,
+        "period": budget.period,
+        "spent": Decimal128(_in_ledger(db, budget.key_id, budget.dates())),
+        "holds": {},
+        "rev": 0,
+        "open": True,
+    }
+    try:
+        db.budgets.insert_one(born)
+    except DuplicateKeyError:  # another request made it: one of the two counts
+        log.debug("budget.made_twice", budget=budget.name)
+    return db.budgets.find_one({"_id": budget.name}) or born
+
+
+def _used(state: Mapping[str, Any]) -> Decimal:
+    return exact(state["spent"]) + sum((exact(hold["usd"]) for hold in state["holds"].values()), Decimal(0))
+
+
+def _settle_one(db: Database[Document], name: str, job_id: str, cost: Decimal) -> bool:
+    """In one write, so once: without the reservation nothing is added."""
+    held = {"_id": name, f"holds.{job_id}": {"$exists": True}}
+    update: Document = {"$unset": {f"holds.{job_id}": ""}, "$inc": {"spent": Decimal128(cost), "rev": 1}}
+    return db.budgets.update_one(held, update).modified_count == 1
+
+
+def _entered(db: Database[Document], job: Mapping[str, Any]) -> Decimal:
+    names = [f"{job['_id']}:{call['attempt']}:{call['n']}" for call in job["calls"]]
+    rows = (db.token_usage.find_one({"_id": name}, {"cost": 1}) for name in names)
+    return sum((exact(row["cost"]) for row in rows if row is not None), Decimal(0))
+
+
+def _true_up(db: Database[Document], name: str, *, over: bool) -> bool:
+    """Set what was spent from the ledger, without jobs that still hold something: they will be settled."""
+    state = db.budgets.find_one({"_id": name})
+    if state is None:
+        return False
+    budget = Budget(state["key_id"], Decimal(0), state["period"])
+    spent = _in_ledger(db, budget.key_id, budget.dates(), without=set(state["holds"]))
+    changes: Document = {"spent": Decimal128(spent), "open": bool(state["holds"]) or not over}
+    if spent == exact(state["spent"]) and changes["open"] == state["open"]:
+        return False
+    unchanged = {"_id": name, "rev": state["rev"]}
+    update = {"$set": changes, "$inc": {"rev": 1}}
+    return db.budgets.update_one(unchanged, update).modified_count == 1
+
+
+def _in_ledger(
+    db: Database[Document], key_id: str, dates: list[str], *, without: set[str] | None = None
+) -> Decimal:
+    """What a key spent on these dates: closed days from their roll-up, open ones from the ledger."""
+    key = db["keys"].find_one({"_id": key_id}, {"workspace_id": 1})
+    if key is None:
+        return Decimal(0)
+    scope = {"workspace_id": key["workspace_id"]}
+    marked = db.usage_days.find({"open": True, **scope}, {"date": 1})
+    opened = {mark["date"] for mark in marked} & set(dates)
+    closed = [date for date in dates if date not in opened]
+    spent = sum(
+        (exact(day["cost"]) for day in db.usage_keys.find({"key_id": key_id, "date": {"$in": closed}})),
+        Decimal(0),
+    )
+    wanted = {**scope, "date": {"$in": sorted(opened)}, "key_id": key_id, "kept": True}
+    by_job: list[Document] = [{"$match": wanted}, {"$group": {"_id": "$job_id", "cost": {"$sum": "$cost"}}}]
+    found = list(db.token_usage.aggregate(by_job)) if opened else []
+    return spent + sum((exact(row["cost"]) for row in found if row["_id"] not in (without or ())), Decimal(0))
+
+
+def _over(budget: Budget, used: Decimal, estimate: Decimal) -> OverLimit:
+    return OverLimit(
+        f"this key may spend {budget.usd} USD until {rfc3339(budget.resets_at)}; {used} USD are used or "
+        f"reserved, and this call may cost {estimate} USD",
+        limit=float(budget.usd),
+        used=float(used),
+        unit="usd",
+        resets_at=budget.resets_at,
+    )

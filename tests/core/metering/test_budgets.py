@@ -1,0 +1,185 @@
+"""Budgets: hard, exact, and never a 402 because of a crash."""
+
+import threading
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from bson.decimal128 import Decimal128
+
+from core.accounts import keys
+from core.errors import Invalid
+from core.ids import new_id, utcnow
+from core.jobs.claim import claim, finish
+from core.jobs.model import born
+from core.metering import allowances, budgets, rollups
+from core.metering.budgets import OverLimit
+from core.metering.estimate import largest_cost, tokens_asked
+from core.metering.sums import exact
+from tests.core.metering.rows import PRICES, at, call, enter, managed, put, row
+from tests.factory import draft
+
+CENT = Decimal("0.01")
+
+
+@pytest.fixture
+def key(db):
+    made, _ = keys.make(
+        db,
+        role="member",
+        workspace_id="w1",
+        limits={"budget_usd": 0.05, "budget_period": "month"},
+        created_by="t",
+    )
+    return db["keys"].find_one({"_id": made["_id"]})
+
+
+@pytest.fixture
+def budget(key):
+    return budgets.of_key(key, utcnow())
+
+
+def state(db, budget):
+    found = db.budgets.find_one({"_id": budget.name})
+    return exact(found["spent"]), set(found["holds"])
+
+
+def job_of(db, key, job_id):
+    db.jobs.insert_one(born(draft(created_by=key["_id"]), job_id, utcnow()))
+    return claim(db, job_id, "p1")
+
+
+def test_a_key_without_a_budget_has_none(key):
+    assert budgets.of_key({**key, "budget_usd": None}, utcnow()) is None
+
+
+def test_periods_of_budgets(key):
+    of_month = budgets.of_key(key, at("2026-11-24 12:00"))
+    of_day = budgets.of_key({**key, "budget_period": "day"}, at("2026-11-24 12:00"))
+    assert (of_month.period, of_month.resets_at) == ("2026-11", at("2026-12-01 00:00"))
+    assert (of_day.period, of_day.resets_at) == ("2026-11-24", at("2026-11-25 00:00"))
+
+
+def test_what_is_reserved_counts_and_the_402_says_how_much(db, key, budget):
+    for _ in range(5):
+        job_id = new_id()
+        job_of(db, key, job_id)
+        budgets.reserve(db, budget, job_id, CENT)
+        budgets.reserve(db, budget, job_id, CENT)
+    with pytest.raises(OverLimit) as refused:
+        budgets.reserve(db, budget, new_id(), CENT)
+    said = refused.value.as_dict()
+    assert (said["code"], said["limit"], said["used"], said["unit"]) == ("budget_exceeded", 0.05, 0.05, "usd")
+    assert said["resets_at"].endswith("-01T00:00:00.000Z")
+
+
+def test_many_at_once_do_not_overdraw(db, key, budget):
+    outcomes = []
+
+    def one():
+        job_id = new_id()
+        job_of(db, key, job_id)
+        try:
+            budgets.reserve(db, budget, job_id, CENT)
+            outcomes.append("in")
+        except OverLimit:
+            outcomes.append("out")
+
+    threads = [threading.Thread(target=one) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["in"] * 5 + ["out"] * 11
+
+
+def test_entering_the_calls_settles_at_what_they_cost(db, key, budget):
+    job = job_of(db, key, new_id())
+    budgets.reserve(db, budget, job["_id"], 5 * CENT)
+    finish(db, job, status="succeeded", calls=[call(tokens=(100_000, 0))], result={})
+    enter(db)
+    assert state(db, budget) == (Decimal("0.015"), set())
+    db.jobs.update_one({"_id": job["_id"]}, {"$set": {"meter": "due"}})
+    enter(db)
+    budgets.tick(db)
+    assert state(db, budget) == (Decimal("0.015"), set())
+    assert budgets.used(db, budget)["spent_usd"] == 0.015
+
+
+def test_a_job_that_was_cancelled_before_any_call_gives_everything_back(db, key, budget):
+    job = job_of(db, key, new_id())
+    budgets.reserve(db, budget, job["_id"], 5 * CENT)
+    finish(db, job, status="cancelled", calls=[])
+    budgets.reserve(db, budget, new_id(), 5 * CENT)
+    assert len(state(db, budget)[1]) == 1
+
+
+def test_a_reservation_whose_job_never_came_is_released(db, budget):
+    lost = new_id()
+    budgets.reserve(db, budget, lost, 5 * CENT)
+    with pytest.raises(OverLimit):  # it may still come
+        budgets.reserve(db, budget, new_id(), CENT)
+    db.budgets.update_one({}, {"$set": {f"holds.{lost}.at": utcnow() - timedelta(minutes=2)}})
+    budgets.reserve(db, budget, new_id(), CENT)
+
+
+def test_a_crash_between_ledger_and_settling_is_mended(db, key, budget):
+    job = job_of(db, key, new_id())
+    budgets.reserve(db, budget, job["_id"], 5 * CENT)
+    put(db, [{**row(utcnow(), key=key["_id"]), "_id": f"{job['_id']}:1:0", "job_id": job["_id"]}])
+    finish(db, job, status="succeeded", calls=[call()], result={})
+    db.jobs.update_one({"_id": job["_id"]}, {"$unset": {"meter": ""}})
+    assert budgets.tick(db)["released"] == 1
+    assert state(db, budget) == (Decimal("0.0000048"), set())
+
+
+def test_a_budget_that_is_set_later_knows_what_was_spent_before(db, key, budget):
+    put(
+        db,
+        [
+            row(utcnow(), key=key["_id"], tokens=(100_000, 0)),
+            row(utcnow(), key="another", tokens=(100_000, 0)),
+        ],
+    )
+    budgets.reserve(db, budget, new_id(), CENT)
+    assert state(db, budget)[0] == Decimal("0.015")
+
+
+def test_what_was_spent_is_the_ledgers_word_in_the_end(db, key, budget):
+    first = row(at(f"{budget.period}-01 00:30"), key=key["_id"], tokens=(100_000, 0))
+    put(db, [first])
+    budgets.reserve(db, budget, new_id(), CENT)
+    db.budgets.update_one({}, {"$set": {"spent": Decimal128("9")}})
+    rollups.tick(db, utcnow() + timedelta(days=40))
+    budgets.tick(db)
+    assert state(db, budget)[0] == Decimal("0.015")
+
+
+def test_a_period_that_is_over_is_left_alone(db, key, budget):
+    budgets.used(db, budget)
+    budgets.tick(db, budget.resets_at)
+    assert db.budgets.find_one({})["open"] is False
+
+
+def test_an_estimate_is_the_dearest_targets():
+    request = {"messages": [{"role": "user", "content": "x" * 3000}], "max_tokens": 1000}
+    cheap = {"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey"}
+    dear = {"provider": "openai", "model": "gpt-4o", "key_kind": "byokey"}
+    assert largest_cost([cheap, dear], request, PRICES) == largest_cost([dear], request, PRICES) > CENT
+    with pytest.raises(Invalid) as refused:
+        largest_cost([{**dear, "model": "of my own"}], request, PRICES)
+    assert refused.value.code == "price_unknown"
+
+
+def test_a_picture_is_not_counted_by_its_bytes():
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 1_000_000}}
+    assert tokens_asked({"messages": [{"role": "user", "content": [picture]}]}) < 2000
+
+
+def test_a_blocking_limit_names_itself(db):
+    now = utcnow()
+    put(db, [managed(now, (900, 100))])
+    allowances.check(db, "w1", "a1", "economy", 1001, now)
+    with pytest.raises(OverLimit) as refused:
+        allowances.check(db, "w1", "a1", "economy", 1000, now)
+    assert refused.value.as_dict()["unit"] == "tokens"
