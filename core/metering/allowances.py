@@ -101,24 +101,27 @@ def _project(db: Database[Document], mark: Mapping[str, Any], allowance: int) ->
 
 def _by_day(db: Database[Document], mark: Mapping[str, Any]) -> dict[str, int]:
     """Tokens by date: closed days from their roll-up, open ones from the ledger."""
-    dates = dates_of(mark["month"])
-    of_agent = {"agent_id": mark["agent_id"], "tier": mark["tier"], "key_kind": "managed"}
-    waiting = {"open": True, "workspace_id": mark["workspace_id"], "month": mark["month"]}
-    opened = {day["date"] for day in db.usage_days.find(waiting)}
-    found: dict[str, int] = {}
-    for day in db.usage_daily.find({**of_agent, "date": {"$in": [d for d in dates if d not in opened]}}):
-        found[day["date"]] = found.get(day["date"], 0) + day["tokens_total"]
+    waiting = {day["date"] for day in marks.opened(db.usage_days, mark["workspace_id"])}
+    opened = [date for date in dates_of(mark["month"]) if date in waiting]
+    closed = [date for date in dates_of(mark["month"]) if date not in waiting]
+    total: Document = {"$group": {"_id": "$date", "tokens": {"$sum": "$tokens_total"}}}
+    found = list(db.usage_daily.aggregate([*_of_agent(mark, closed), total]))
     if opened:
-        match = {"$match": {**of_agent, "date": {"$in": sorted(opened)}, "kept": True}}
-        total = {"$group": {"_id": "$date", "tokens": {"$sum": "$tokens_total"}}}
-        found |= {day["_id"]: day["tokens"] for day in db.token_usage.aggregate([match, total])}
-    return found
+        found += db.token_usage.aggregate([*_of_agent(mark, opened), {"$match": {"kept": True}}, total])
+    return {day["_id"]: day["tokens"] for day in found}
 
 
 def _rows(db: Database[Document], mark: Mapping[str, Any], *, from_date: str) -> list[Document]:
     dates = [date for date in dates_of(mark["month"]) if date >= from_date]
-    of_agent = {"agent_id": mark["agent_id"], "tier": mark["tier"], "key_kind": "managed"}
-    return list(db.token_usage.find({**of_agent, "date": {"$in": dates}}, {"usage_raw": 0}))
+    return list(db.token_usage.aggregate([*_of_agent(mark, dates), {"$project": {"usage_raw": 0}}]))
+
+
+def _of_agent(mark: Mapping[str, Any], dates: list[str]) -> list[Document]:
+    """The stages that select an agent's tier: first what an index answers, then the rest."""
+    return [
+        {"$match": {"agent_id": mark["agent_id"], "date": {"$in": dates}}},
+        {"$match": {"tier": mark["tier"], "key_kind": "managed"}},
+    ]
 
 
 def _tell(db: Database[Document], mark: Mapping[str, Any], projection: Projection, now: datetime) -> None:

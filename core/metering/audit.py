@@ -14,7 +14,7 @@ from pymongo.database import Database
 
 from core.jobs.model import DONE
 from core.jobs.views import rfc3339
-from core.metering.ledger import consumed
+from core.metering.calls import calls_of, consumed
 from core.metering.periods import DAY, Period
 
 Document = dict[str, Any]
@@ -22,7 +22,7 @@ Document = dict[str, Any]
 WAITING = timedelta(days=7)
 """A job's calls may be made this much later than it was accepted (paused queues), and are still found."""
 LISTED = 1000
-NEEDED = ("status", "meter", "calls", "unkept", "lost", "created_at")
+NEEDED = ("status", "attempt", "meter", "calls", "unkept", "lost", "created_at")
 
 
 @dataclass
@@ -80,7 +80,7 @@ def _read_rows(db: Database[Document], workspace_id: str, day: datetime, found: 
 def _read_jobs(db: Database[Document], workspace_id: str, day: datetime, found: Findings) -> None:
     wanted = {"workspace_id": workspace_id, "created_at": {"$gte": day, "$lt": day + DAY}}
     for job in db.jobs.find(wanted, dict.fromkeys(NEEDED, 1)):
-        for name, call in calls_of(job):
+        for name, call, _ in calls_of(job):
             if not found.within(call["started_at"]):
                 continue
             if consumed(call):
@@ -90,15 +90,6 @@ def _read_jobs(db: Database[Document], workspace_id: str, day: datetime, found: 
             elif call.get("possibly_charged"):
                 found.charged.append(_charged(name, call))
         found.charged += [lost for lost in _lost(job) if found.within(lost["at"])]
-
-
-def calls_of(job: Mapping[str, Any]) -> Iterator[tuple[str, Document]]:
-    """Every call that a job knows of, with its id."""
-    for call in job.get("calls", ()):
-        yield f"{job['_id']}:{call['attempt']}:{call['n']}", call
-    for lost in job.get("unkept", ()):
-        for call in lost["calls"]:
-            yield f"{job['_id']}:{lost['attempt']}:{call['n']}", call
 
 
 def _charged(name: str, call: Mapping[str, Any]) -> Document:
@@ -113,8 +104,7 @@ def _charged(name: str, call: Mapping[str, Any]) -> Document:
 
 def _lost(job: Mapping[str, Any]) -> Iterator[Document]:
     """Claims whose worker died before it could say which calls it had made."""
-    told = {lost["attempt"] for lost in job.get("unkept", ())}
-    told |= {call["attempt"] for call in job.get("calls", ())}
+    told = {call["attempt"] for _, call, _ in calls_of(job)}
     for lost in job.get("lost", ()):
         if lost["attempt"] not in told:
             yield {
@@ -133,8 +123,10 @@ def _look_up_rows(db: Database[Document], found: Findings) -> None:
         if job is None:
             found.beyond += 1
             del found.rows[name]
-        elif (call := dict(calls_of(job)).get(name)) is not None and consumed(call):
-            found.calls[name] = call["usage"]["tokens_total"]
+            continue
+        for its, call, _ in calls_of(job):
+            if its == name and consumed(call):
+                found.calls[name] = call["usage"]["tokens_total"]
     found.meet()
 
 

@@ -22,12 +22,15 @@ from core.errors import BudgetExceeded, Conflict
 from core.ids import utcnow
 from core.jobs.model import DONE
 from core.jobs.views import rfc3339
+from core.metering import marks
+from core.metering.calls import calls_of
 from core.metering.periods import DAY, dates_of, month_ends
 from core.metering.sums import exact
 
 Document = dict[str, Any]
 
 TRIES = 50
+NEEDED = ("status", "attempt", "meter", "calls")
 ABSENT_AFTER = timedelta(seconds=60)
 """A reservation is made just before its job is inserted; after this long the job will not come any more."""
 
@@ -132,7 +135,7 @@ def release_stale(db: Database[Document], state: Mapping[str, Any]) -> int:
     """Settle the reservations whose job is done and entered, release those whose job never came; how many."""
     released = 0
     for job_id, hold in state["holds"].items():
-        job = db.jobs.find_one({"_id": job_id}, {"status": 1, "meter": 1, "calls": 1})
+        job = db.jobs.find_one({"_id": job_id}, dict.fromkeys(NEEDED, 1))
         if job is None:
             if utcnow() - hold["at"] > ABSENT_AFTER:
                 released += _settle_one(db, state["_id"], job_id, Decimal(0))
@@ -196,7 +199,7 @@ def _settle_one(db: Database[Document], name: str, job_id: str, cost: Decimal) -
 
 
 def _entered(db: Database[Document], job: Mapping[str, Any]) -> Decimal:
-    names = [f"{job['_id']}:{call['attempt']}:{call['n']}" for call in job["calls"]]
+    names = [name for name, _, kept in calls_of(job) if kept]
     rows = (db.token_usage.find_one({"_id": name}, {"cost": 1}) for name in names)
     return sum((exact(row["cost"]) for row in rows if row is not None), Decimal(0))
 
@@ -223,16 +226,17 @@ def _in_ledger(
     key = db["keys"].find_one({"_id": key_id}, {"workspace_id": 1})
     if key is None:
         return Decimal(0)
-    scope = {"workspace_id": key["workspace_id"]}
-    marked = db.usage_days.find({"open": True, **scope}, {"date": 1})
-    opened = {mark["date"] for mark in marked} & set(dates)
+    opened = {mark["date"] for mark in marks.opened(db.usage_days, key["workspace_id"])} & set(dates)
     closed = [date for date in dates if date not in opened]
     spent = sum(
         (exact(day["cost"]) for day in db.usage_keys.find({"key_id": key_id, "date": {"$in": closed}})),
         Decimal(0),
     )
-    wanted = {**scope, "date": {"$in": sorted(opened)}, "key_id": key_id, "kept": True}
-    by_job: list[Document] = [{"$match": wanted}, {"$group": {"_id": "$job_id", "cost": {"$sum": "$cost"}}}]
+    by_job: list[Document] = [
+        {"$match": {"workspace_id": key["workspace_id"], "date": {"$in": sorted(opened)}}},
+        {"$match": {"key_id": key_id, "kept": True}},
+        {"$group": {"_id": "$job_id", "cost": {"$sum": "$cost"}}},
+    ]
     found = list(db.token_usage.aggregate(by_job)) if opened else []
     return spent + sum((exact(row["cost"]) for row in found if row["_id"] not in (without or ())), Decimal(0))
 

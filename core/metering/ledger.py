@@ -19,6 +19,7 @@ from core.ids import utcnow
 from core.jobs.model import DONE
 from core.metering import budgets, marks
 from core.metering import prices as price_tables
+from core.metering.calls import calls_of, consumed, row_id
 from core.metering.prices import NOTHING, Price, Prices, Table
 
 Document = dict[str, Any]
@@ -28,6 +29,7 @@ DUPLICATE = 11000
 OWN_KEY = "byokey"
 NEEDED = (
     "status",
+    "attempt",
     "kind",
     "workspace_id",
     "agent_id",
@@ -69,27 +71,16 @@ def enter(db: Database[Document], prices: Prices, *, outbox: Outbox, limit: int 
 
 def rows_of(job: Mapping[str, Any], prices: Prices, own: Table = NOTHING) -> Iterator[Document]:
     """The rows of a job's calls that used tokens. While it runs, only of those that will not be kept."""
-    if job["status"] in DONE:
-        for call in job["calls"]:
-            if consumed(call):
-                yield row(job, call, prices.of(call, own), kept=True)
-    for lost in job.get("unkept", ()):
-        for call in lost["calls"]:
-            if consumed(call):
-                yield row(job, {**call, "attempt": lost["attempt"]}, prices.of(call, own), kept=False)
-
-
-def consumed(call: Mapping[str, Any]) -> bool:
-    """Did this call use tokens, as far as anybody knows?"""
-    usage = call.get("usage")
-    return usage is not None and usage["tokens_total"] > 0
+    for _, call, kept in calls_of(job):
+        if consumed(call) and (job["status"] in DONE or not kept):
+            yield row(job, call, prices.of(call, own), kept=kept)
 
 
 def row(job: Mapping[str, Any], call: Mapping[str, Any], price: Price, *, kept: bool) -> Document:
     """One call as the ledger keeps it. `date` and `month` are those of `timestamp` in UTC."""
     usage, at = call["usage"], call["started_at"]
     return {
-        "_id": f"{job['_id']}:{call['attempt']}:{call['n']}",
+        "_id": row_id(job, call),
         "workspace_id": job["workspace_id"],
         "agent_id": job["agent_id"],
         "job_id": job["_id"],

@@ -42,6 +42,11 @@ def raise_for(db: Database[Document], rows: Iterable[Mapping[str, Any]]) -> None
     _open(db.usage_allowances, allowances)
 
 
+def opened(collection: Collection[Document], workspace_id: str) -> list[Document]:
+    """A workspace's open marks."""
+    return list(collection.find({"open": True, "workspace_id": workspace_id}))
+
+
 def close(collection: Collection[Document], mark: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     """Close a mark if nothing came in since it was read; False: it stays open and must be computed again."""
     unchanged = {"_id": mark["_id"], "rev": mark["rev"]}

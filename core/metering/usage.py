@@ -11,7 +11,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from core.metering import rollups, sums
+from core.metering import marks, rollups, sums
 from core.metering.periods import Period, dates_of
 
 Document = dict[str, Any]
@@ -65,7 +65,7 @@ class _Reading:
         closed = [date for date in whole if date not in opened]
         self._from_ledger({"date": {"$in": [date for date in whole if date in opened]}})
         for date, begins, ends in edges:
-            self._from_ledger({"date": date, "timestamp": {"$gte": begins, "$lt": ends}})
+            self._from_ledger({"date": date}, {"timestamp": {"$gte": begins, "$lt": ends}})
         if self.agent_id or not self.period.is_utc:
             self._from_days(closed, by_date=self.period.is_utc)
         else:
@@ -76,16 +76,16 @@ class _Reading:
         return Usage(self.groups, self.by_date)
 
     def _opened(self) -> set[str]:
-        marked = self.db.usage_days.find({"open": True, "workspace_id": self.workspace_id}, {"date": 1})
-        return {mark["date"] for mark in marked}
+        return {mark["date"] for mark in marks.opened(self.db.usage_days, self.workspace_id)}
 
-    def _from_ledger(self, when: Mapping[str, Any]) -> None:
+    def _from_ledger(self, when: Mapping[str, Any], among: Mapping[str, Any] | None = None) -> None:
         if when["date"] == {"$in": []}:
             return
         more: Document = {"date": "$date"}
         if not self.period.is_utc:
             more["quarter"] = rollups.QUARTER
-        for found in self.db.token_usage.aggregate(rollups.by_dimensions({**self.scope, **when}, **more)):
+        pipeline = rollups.by_dimensions({**self.scope, **when}, among, **more)
+        for found in self.db.token_usage.aggregate(pipeline):
             key = found["_id"]
             self.groups.append({**found, **key})
             date = key["date"]

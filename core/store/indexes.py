@@ -44,7 +44,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("agent_id", ASCENDING), ("month", ASCENDING)], name="by_agent"),
     ],
     "usage_quarters": [
-        IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING), ("agent_id", ASCENDING)], name="by_day")
+        IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_day"),
+        IndexModel(
+            [("workspace_id", ASCENDING), ("agent_id", ASCENDING), ("date", ASCENDING)], name="by_agent"
+        ),
     ],
     "usage_keys": [
         IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_day"),

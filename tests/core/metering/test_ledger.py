@@ -85,6 +85,13 @@ def test_a_handed_back_claims_calls_wait_for_the_end_and_count_once(db):
     assert [(row["attempt"], row["tokens_total"]) for row in rows(db)] == [(1, 7), (2, 17)]
 
 
+def test_a_call_that_does_not_say_its_claim_is_of_the_jobs_last(db):
+    unsaid = {name: value for name, value in call().items() if name != "attempt"}
+    job_id = finished(db, [unsaid])
+    enter(db)
+    assert [row["_id"] for row in rows(db)] == [f"{job_id}:1:0"]
+
+
 def test_calls_without_tokens_are_no_rows(db):
     finished(db, [call(usage=None, outcome="provider_busy"), call(1, tokens=(0, 0)), call(2)])
     enter(db)
