@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
 from core.jobs.views import rfc3339
+from core.metering import sums
 from core.metering.periods import DAY, Period
 
 Document = dict[str, Any]
@@ -71,9 +71,16 @@ def jsonl(found: Iterable[Document]) -> Iterator[bytes]:
 
 def comma_separated(found: Iterable[Document]) -> Iterator[bytes]:
     """CSV as of RFC 4180, with a header line."""
-    yield _line(COLUMNS)
+    yield line(COLUMNS)
     for row in found:
-        yield _line([_cell(row[name]) for name in COLUMNS])
+        yield line([row[name] for name in COLUMNS])
+
+
+def line(cells: Iterable[Any]) -> bytes:
+    """One line of CSV."""
+    text = io.StringIO()
+    csv.writer(text).writerow([_cell(value) for value in cells])
+    return text.getvalue().encode()
 
 
 FORMATS = {"csv": (comma_separated, "text/csv; charset=utf-8"), "jsonl": (jsonl, "application/jsonl")}
@@ -84,14 +91,10 @@ def _flat(row: Document) -> Document:
         **row,
         "id": row["_id"],
         "timestamp": rfc3339(row["timestamp"]),
-        "cost": _plain(row["cost"]),
+        "cost": None if row["cost"] is None else sums.plain(row["cost"]),
         **{f"price_{name}": value for name, value in row["price"].items()},
     }
     return {name: flat.get(name) for name in COLUMNS}
-
-
-def _plain(cost: Decimal128 | None) -> str | None:
-    return None if cost is None else f"{cost.to_decimal():f}"
 
 
 def _cell(value: Any) -> Any:
@@ -105,9 +108,3 @@ def _cell(value: Any) -> Any:
 
 def _is_number(text: str) -> bool:
     return text.lstrip("-").replace(".", "", 1).isdigit()
-
-
-def _line(cells: Iterable[Any]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerow(cells)
-    return text.getvalue().encode()

@@ -69,3 +69,9 @@ def exact(value: Any) -> Decimal:
     if value is None:
         return Decimal(0)
     return value.to_decimal() if isinstance(value, Decimal128) else Decimal(value)
+
+
+def plain(value: Any) -> str:
+    """A cost as text: all its decimals, no exponent, no zeros at its end."""
+    text = f"{exact(value):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
