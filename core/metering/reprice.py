@@ -1,0 +1,163 @@
+"""Reprice: what a period costs by today's price tables; a dry run with a diff, then correction rows.
+
+    python -m core.metering.reprice --from 2026-11-01 --to 2026-11-30 [--workspace ID] [--apply]
+
+Safe to repeat, also after a crash half way through: what was corrected already does not differ any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from core.accounts import workspaces
+from core.config import Settings
+from core.errors import Problem
+from core.ids import utcnow
+from core.metering import ledger, marks
+from core.metering import prices as price_tables
+from core.metering.corrections import correction, cost_now
+from core.metering.periods import DAY, Period, period
+from core.metering.prices import Prices, Table
+from core.metering.sums import exact, plain
+from core.services import connect_mongo
+
+Document = dict[str, Any]
+
+TOKENS = ("tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write")
+PATIENCE_S = 5.0
+
+
+def reprice(
+    db: Database[Document], workspace_id: str, during: Period, prices: Prices, *, apply: bool
+) -> Document:
+    """The difference by model; with `apply` it is entered. Costs are text with all their decimals."""
+    own = price_tables.of_workspace(db, workspace_id)
+    found: dict[tuple[str, str], Document] = {}
+    day = during.start.date()
+    while day <= during.end.date():
+        calls, corrections = _of_day(db, workspace_id, str(day), during)
+        new = list(_differences(calls, corrections, prices, own, found))
+        if apply:
+            ledger.insert(db, new)
+            # Those of earlier runs too: one may have been killed between the rows and their marks.
+            marks.raise_for(db, new + [one for ones in corrections.values() for one in ones])
+        day += DAY
+    models = [_shown(key, one) for key, one in sorted(found.items())]
+    return {"workspace_id": workspace_id, "applied": apply, "by_model": models}
+
+
+def _of_day(
+    db: Database[Document], workspace_id: str, day: str, during: Period
+) -> tuple[list[Document], dict[str, list[Document]]]:
+    """The calls of a day, and the corrections that each of them has."""
+    calls: list[Document] = []
+    corrections: dict[str, list[Document]] = {}
+    for row in db.token_usage.find({"workspace_id": workspace_id, "date": day}, {"usage_raw": 0}):
+        if not during.start <= row["timestamp"] < during.end:
+            continue
+        if row.get("corrects"):
+            corrections.setdefault(row["corrects"], []).append(row)
+        else:
+            calls.append(row)
+    return calls, corrections
+
+
+def _differences(
+    calls: list[Document],
+    corrections: Mapping[str, list[Document]],
+    prices: Prices,
+    own: Table,
+    found: dict[tuple[str, str], Document],
+) -> Iterator[Document]:
+    """The corrections that a day's calls need, summed up by model in `found` on the way."""
+    nothing = {"calls": 0, "priced_anew": 0, "no_longer_known": 0, "before": Decimal(0), "after": Decimal(0)}
+    for row in calls:
+        earlier = corrections.get(row["_id"], [])
+        before = cost_now(row, earlier)
+        price = prices.of(_call(row), own)
+        fix = correction(row, list(earlier), price, utcnow())
+        lost = price.cost is None and before is not None
+        if fix is None and not lost:
+            continue
+        one = found.setdefault((row["provider"], row["model"]), nothing.copy())
+        if fix is None:
+            one["no_longer_known"] += 1
+            continue
+        one["calls"] += 1
+        one["priced_anew"] += before is None
+        one["before"] += before or Decimal(0)
+        one["after"] += exact(price.cost)
+        yield fix
+
+
+def _call(row: Mapping[str, Any]) -> Document:
+    """A row as the call that a price is asked for."""
+    return {
+        **{name: row[name] for name in ("provider", "model", "key_kind", "usage_status")},
+        "usage": {name: row[name] for name in TOKENS},
+        "started_at": row["timestamp"],
+    }
+
+
+def _shown(key: tuple[str, str], one: Mapping[str, Any]) -> Document:
+    costs = {"before": one["before"], "after": one["after"], "difference": one["after"] - one["before"]}
+    counts = {name: one[name] for name in ("calls", "priced_anew", "no_longer_known")}
+    return {"provider": key[0], "model": key[1], **counts, **{name: plain(c) for name, c in costs.items()}}
+
+
+def main(arguments: Sequence[str] | None = None, say: Callable[[str], object] = print) -> int:
+    """The exit code: 0 done, 1 not, with one line that says why, 2 not understood."""
+    given = _parser().parse_args(arguments)
+    settings = Settings()
+    mongo = connect_mongo(settings, patience_s=PATIENCE_S)
+    try:
+        db = mongo[settings.mongodb_database]
+        workspaces.get(db, given.workspace)
+        during = period(utcnow(), first=given.first, last=given.last)
+        _say(reprice(db, given.workspace, during, Prices(), apply=given.apply), say)
+    except Problem as problem:
+        print(f"vutler: {problem.detail}", file=sys.stderr)
+        return 1
+    except PyMongoError as error:
+        print(f"vutler: MongoDB does not answer ({type(error).__name__}): see MONGODB_URI", file=sys.stderr)
+        return 1
+    finally:
+        mongo.close()
+    return 0
+
+
+def _say(report: Document, say: Callable[[str], object]) -> None:
+    for one in report["by_model"]:
+        unknown = f", {one['priced_anew']} were unknown" if one["priced_anew"] else ""
+        lost = f"; {one['no_longer_known']} have no price any more and stay" if one["no_longer_known"] else ""
+        say(
+            f"{one['provider']}/{one['model']}: {one['calls']} calls{unknown}, "
+            f"{one['before']} -> {one['after']} USD ({one['difference']}){lost}"
+        )
+    if not any(one["calls"] for one in report["by_model"]):
+        say("nothing to correct")
+    elif report["applied"]:
+        say("entered as corrections; roll-ups and overage follow within a minute")
+    else:
+        say("nothing was written: say --apply to enter the corrections")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m core.metering.reprice", description=__doc__)
+    parser.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="DATE")
+    parser.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="DATE")
+    parser.add_argument("--workspace", default=workspaces.DEFAULT, metavar="ID")
+    parser.add_argument("--apply", action="store_true", help="enter the corrections, not only show them")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
