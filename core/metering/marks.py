@@ -2,7 +2,8 @@
 
 Three collections of marks: `usage_days` (workspace, date), `usage_months` (workspace, month) and
 `usage_allowances` (agent, tier, month). A mark is open from the moment its rows are in the ledger until
-somebody has read them all, so what a closed mark stands for may be read from what was computed.
+somebody has read them all, so what a closed mark stands for may be read from what was computed. A month that
+is not `stated` has no statement yet, or one that what came in since is not in.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def raise_for(db: Database[Document], rows: Iterable[Mapping[str, Any]]) -> None
             continue
         workspace, date, month = row["workspace_id"], row["date"], row["month"]
         days[f"{workspace}:{date}"] = {"workspace_id": workspace, "date": date, "month": month}
-        months[f"{workspace}:{month}"] = {"workspace_id": workspace, "month": month}
+        months[f"{workspace}:{month}"] = {"workspace_id": workspace, "month": month, "stated": False}
         if row["key_kind"] == "managed":
             mark = {
                 "workspace_id": workspace,

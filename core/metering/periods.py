@@ -90,6 +90,12 @@ def period(
     return chosen
 
 
+def of_month(month: str) -> Period:
+    """A whole month (`2026-11`) in UTC."""
+    first = date.fromisoformat(f"{month}-01")
+    return Period(first, (month_ends(month) - DAY).date(), UTC, "UTC")
+
+
 def month_ends(month: str) -> datetime:
     """When a month (`2026-11`) ends: the first moment of the next one, in UTC."""
     begins = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)

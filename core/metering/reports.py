@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from pymongo.database import Database
 from core.jobs.views import rfc3339
 from core.metering import allowances, sums, usage
 from core.metering.periods import Period, month_ends, period
+from core.metering.statements import overages_of
 from core.metering.usage import Usage, shown
 from core.store import pages
 
@@ -113,26 +114,15 @@ def overage(
     items, next_cursor = pages.page(db.managed_overage, of_month, limit=limit, cursor=cursor)
     return {
         "month": month,
-        "by_agent": [_overage_of(one) for one in _overages(db, of_month)],
+        "by_agent": [_overage_of(one) for one in overages_of(db, of_month)],
         "items": [_overage_row(row) for row in items],
         "next_cursor": next_cursor,
     }
 
 
-def _overages(db: Database[Document], of_month: Mapping[str, Any]) -> Iterator[Document]:
-    total: Document = {
-        "_id": {"agent_id": "$agent_id", "tier": "$tier"},
-        "calls": {"$sum": 1},
-        "tokens_overage": {"$sum": "$tokens_overage"},
-        "unpriced": {"$sum": {"$cond": [{"$eq": ["$cost", None]}, 1, 0]}},
-        "cost": {"$sum": {"$ifNull": ["$cost", 0]}},
-    }
-    yield from db.managed_overage.aggregate([{"$match": dict(of_month)}, {"$group": total}])
-
-
 def _overage_of(one: Mapping[str, Any]) -> Document:
     counts = {name: one[name] for name in ("calls", "tokens_overage")}
-    return {**one["_id"], **counts, "calls_unpriced": one["unpriced"], "cost": float(sums.exact(one["cost"]))}
+    return {**one["_id"], **counts, "calls_unpriced": one["unpriced"], "cost": float(one["cost"])}
 
 
 def _overage_row(row: Mapping[str, Any]) -> Document:

@@ -14,6 +14,11 @@ TABLE: dict[str, dict[str, Any]] = {
 }
 
 
+def prices_usd() -> dict[str, Any]:
+    """USD a month, by tier."""
+    return {name: row["price_usd"] for name, row in TABLE.items()}
+
+
 def monthly_tokens() -> dict[str, int]:
     """Tokens a month, by tier."""
     return {name: row["monthly_tokens"] for name, row in TABLE.items()}

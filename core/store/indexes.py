@@ -30,7 +30,11 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("open", ASCENDING), ("workspace_id", ASCENDING)], name="open"),
         IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_workspace"),
     ],
-    "usage_months": [IndexModel([("open", ASCENDING), ("workspace_id", ASCENDING)], name="open")],
+    "usage_months": [
+        IndexModel([("open", ASCENDING), ("workspace_id", ASCENDING)], name="open"),
+        IndexModel([("stated", ASCENDING)], name="unstated", partialFilterExpression={"stated": False}),
+    ],
+    "statements": [IndexModel([("workspace_id", ASCENDING), ("month", ASCENDING)], name="by_month")],
     "usage_allowances": [
         IndexModel([("open", ASCENDING)], name="open"),
         IndexModel([("workspace_id", ASCENDING), ("month", ASCENDING)], name="by_workspace"),

@@ -7,7 +7,7 @@ import pytest
 from pymongo import MongoClient, monitoring
 
 from core.ids import new_id, utcnow
-from core.metering import allowances, audit, budgets, export, reports, rollups
+from core.metering import allowances, audit, budgets, export, reports, rollups, statements
 from core.metering.budgets import Budget
 from core.metering.periods import period
 from core.store.indexes import INDEXES
@@ -77,6 +77,8 @@ def a_year(db):
         ),
         lambda db, now: allowances.tick(db, {"economy": 600}, now),
         lambda db, now: rollups.tick(db, now + timedelta(days=40)),
+        lambda db, now: statements.tick(db, {"economy": 5}, now + timedelta(days=40)),
+        lambda db, now: statements.get(db, "w1", f"{now:%Y-%m}", {"economy": 5}),
     ],
     ids=[
         "summary",
@@ -90,6 +92,8 @@ def a_year(db):
         "budget",
         "allowances",
         "roll-ups",
+        "statements",
+        "a statement",
     ],
 )
 def test_it_reads_by_indexes_only(db, watched, asked, a_year, read):
