@@ -8,11 +8,19 @@ from datetime import timedelta
 import pytest
 
 from core.ids import utcnow
-from core.metering import allowances, rollups
+from core.metering import allowances, rollups, statements
 from tests.core.metering.rows import managed, put, row
 from web.api import usage
 
-ALL = ("/usage/summary", "/usage/tiers", "/usage/overage", "/usage/audit", "/usage/export")
+ALL = (
+    "/usage/summary",
+    "/usage/tiers",
+    "/usage/overage",
+    "/usage/audit",
+    "/usage/export",
+    "/usage/statements",
+    "/usage/statements/2026-01",
+)
 
 
 @pytest.fixture
@@ -138,3 +146,31 @@ def test_a_managed_agents_allowance(db, member, agent, used):
     assert (found["tier"], found["tokens_used"], found["tokens_left"]) == ("economy", 1_500_000, 500_000)
     assert found["tokens_overage"] == 0
     assert found["resets_at"].endswith("-01T00:00:00.000Z")
+
+
+def test_statements(db, member, client_for, agent):
+    month = f"{utcnow().replace(day=1) - timedelta(days=1):%Y-%m}"
+    then = utcnow().replace(day=1) - timedelta(days=3)
+    put(db, [managed(then, (2_000_000, 500_000), workspace="default", agent=agent)])
+    assert member.get(f"/usage/statements/{month}").json["revision"] is None
+    while any(rollups.tick(db).values()):
+        pass
+    allowances.tick(db, {"economy": 2_000_000})
+    statements.tick(db, {"economy": 5}, utcnow() + timedelta(hours=2))
+    (listed,) = member.get("/usage/statements").json["items"]
+    assert (listed["month"], listed["revision"]) == (month, 1)
+    found = member.get(f"/usage/statements/{month}").json
+    assert (found["revision"], found["sha256"]) == (1, listed["sha256"])
+    assert (found["tiers"][0]["tokens_overage"], found["total"]["tiers_usd"]) == (500_000, "5")
+    text = member.get(f"/usage/statements/{month}?format=csv")
+    assert text.content_type.startswith("text/csv")
+    lines = list(csv.DictReader(io.StringIO(text.text)))
+    assert [one["line"] for one in lines] == ["tier", "overage", "usage", "total"]
+    assert lines[-1]["amount_usd"] == found["total"]["due_usd"]
+    assert member.get(f"/usage/statements/{month}?revision=2").status_code == 404
+    assert client_for("member", workspace="other").get("/usage/statements").json["items"] == []
+
+
+@pytest.mark.parametrize("path", ["2026-13", "november", "2026-01?format=pdf", "2026-01?revision=0"])
+def test_a_statement_that_makes_no_sense_is_a_422(member, path):
+    assert member.get(f"/usage/statements/{path}").status_code == 422

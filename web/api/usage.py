@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core import agents
 from core.ids import utcnow
-from core.metering import audit, export, reports, tiers
+from core.metering import audit, export, reports, statement, statements, tiers
 from core.metering.periods import Period, period
 from core.store.pages import DEFAULT_LIMIT, MOST
 from web.access import access
@@ -39,11 +39,24 @@ class ExportQuery(PeriodQuery):
     format: Literal["csv", "jsonl"] = "csv"
 
 
+Month = Annotated[str, StringConstraints(pattern=r"^20\d\d-(0[1-9]|1[0-2])$")]
+
+
 class OverageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    month: Annotated[str, StringConstraints(pattern=r"^20\d\d-(0[1-9]|1[0-2])$")] | None = None
+    month: Month | None = None
     limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MOST)
     cursor: str | None = Field(default=None, max_length=400)
+
+
+class StatementPath(BaseModel):
+    month: Month
+
+
+class StatementQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    format: Literal["json", "csv"] = "json"
+    revision: int | None = Field(default=None, ge=1, description="the last one, if not given")
 
 
 @api.get("/agents/<agent_id>/usage", responses={"200": {"description": "Totals, by model and by date"}})
@@ -92,3 +105,21 @@ def usage_export(query: ExportQuery) -> Response:
     body = write(export.rows(db(), workspace_id(), chosen))
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(body, headers=headers, content_type=content_type)
+
+
+@api.get("/usage/statements", responses={"200": {"description": "All of them, the latest first"}})
+def usage_statements() -> Response:
+    """The statements that were issued: one a month, and a revision for whatever came in late."""
+    return answer({"items": statements.listed(db(), workspace_id()), "next_cursor": None})
+
+
+@api.get("/usage/statements/<month>", responses={"200": {"description": "The statement"}})
+def usage_statement(path: StatementPath, query: StatementQuery) -> Response:
+    """A month's statement: tiers, overage, total. Before the month's close: what it comes to so far."""
+    found = statements.get(db(), workspace_id(), path.month, tiers.prices_usd(), revision=query.revision)
+    if query.format == "json":
+        return answer(found)
+    name = f"statement-{workspace_id()}-{path.month}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    body = b"".join(statement.comma_separated(found))
+    return Response(body, headers=headers, content_type="text/csv; charset=utf-8")
