@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
@@ -106,6 +107,19 @@ def dates_of(month: str) -> list[str]:
     """All dates of a month."""
     last = (month_ends(month) - DAY).day
     return [f"{month}-{n:02}" for n in range(1, last + 1)]
+
+
+def stretches(dates: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The first and the last of each run of dates without a gap."""
+    first = last = None
+    for day in sorted(date.fromisoformat(text) for text in dates):
+        if first is None or last is None or day - last > DAY:
+            if first is not None:
+                yield str(first), str(last)
+            first = day
+        last = day
+    if first is not None:
+        yield str(first), str(last)
 
 
 def _zone(name: str) -> tzinfo:

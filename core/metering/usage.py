@@ -5,14 +5,15 @@ So the time it takes follows the number of days and groups, not the number of ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pymongo.collection import Collection
 from pymongo.database import Database
 
 from core.metering import marks, rollups, sums
-from core.metering.periods import Period, dates_of
+from core.metering.periods import Period, dates_of, stretches
 
 Document = dict[str, Any]
 
@@ -66,13 +67,11 @@ class _Reading:
         self._from_ledger({"date": {"$in": [date for date in whole if date in opened]}})
         for date, begins, ends in edges:
             self._from_ledger({"date": date}, {"timestamp": {"$gte": begins, "$lt": ends}})
-        if self.agent_id or not self.period.is_utc:
-            self._from_days(closed, by_date=self.period.is_utc)
+        if self.agent_id and self.period.is_utc:
+            self._from_days(closed, by_date=True)
         else:
             self._from_days(self._from_months(closed))
-            self._from_totals(closed)
-        if not self.period.is_utc:
-            self._from_quarters(closed)
+            self._from_totals(closed) if self.period.is_utc else self._from_quarters(closed)
         return Usage(self.groups, self.by_date)
 
     def _opened(self) -> set[str]:
@@ -104,33 +103,34 @@ class _Reading:
             if mark["month"] in asked and there.issuperset(dates_of(mark["month"]))
         ]
         if months:
-            wanted = {"workspace_id": self.workspace_id, "month": {"$in": months}}
-            self.groups += self.db.usage_monthly.find(wanted)
+            self.groups += self.db.usage_monthly.find({**self.scope, "month": {"$in": months}})
         return [date for date in closed if date[:7] not in months]
 
     def _from_days(self, dates: list[str], *, by_date: bool = False) -> None:
-        if not dates:
-            return
-        for found in self.db.usage_daily.find({**self.scope, "date": {"$in": dates}}):
+        for found in self._of_dates(self.db.usage_daily, self.scope, dates):
             self.groups.append(found)
             if by_date:
                 self._add(found["date"], found)
 
     def _from_totals(self, dates: list[str]) -> None:
-        wanted = {"workspace_id": self.workspace_id, "date": {"$in": dates}}
-        for found in self.db.usage_days.find(wanted):
+        for found in self._of_dates(self.db.usage_days, self.scope, dates):
             if "totals" in found:  # a day that was opened just now has none yet
                 self._add(found["date"], found["totals"])
 
     def _from_quarters(self, dates: list[str]) -> None:
-        wanted = {
-            "workspace_id": self.workspace_id,
-            "date": {"$in": dates},
-            "agent_id": self.agent_id or rollups.EVERYBODY,
-        }
-        for found in self.db.usage_quarters.find(wanted):
+        scope = {"workspace_id": self.workspace_id, "agent_id": self.agent_id or rollups.EVERYBODY}
+        for found in self._of_dates(self.db.usage_quarters, scope, dates):
             for quarter, of_quarter in found["quarters"].items():
                 self._add(self.period.local_date(found["date"], int(quarter)), of_quarter)
+
+    @staticmethod
+    def _of_dates(
+        collection: Collection[Document], scope: Mapping[str, Any], dates: list[str]
+    ) -> Iterator[Document]:
+        """The documents of these dates, by ranges: a year of `$in` takes the embedded server ten times as
+        long."""
+        for first, last in stretches(dates):
+            yield from collection.find({**scope, "date": {"$gte": first, "$lte": last}})
 
     def _add(self, date: str, found: Mapping[str, Any]) -> None:
         sums.add(self.by_date[date], found)

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import Invalid
 from core.metering import rollups, usage
-from core.metering.periods import period
+from core.metering.periods import period, stretches
 from tests.core.metering.rows import at, managed, put, row
 
 NOW = at("2026-11-24 12:00")
@@ -85,6 +85,14 @@ def test_periods():
     assert period(NOW, name="week").dates()[0] == "2026-11-18"
     assert period(NOW, name="month").dates()[0] == "2026-11-01"
     assert period(at("2026-11-24 23:30"), name="day", zone_name="Asia/Tokyo").dates() == ["2026-11-25"]
+
+
+def test_stretches_are_runs_without_a_gap():
+    assert list(stretches([])) == []
+    assert list(stretches(["2026-03-01", "2026-02-28", "2026-03-03"])) == [
+        ("2026-02-28", "2026-03-01"),
+        ("2026-03-03", "2026-03-03"),
+    ]
 
 
 @pytest.mark.parametrize(
