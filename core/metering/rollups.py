@@ -1,7 +1,8 @@
 """Roll-ups: a day's and a month's usage, computed again from the ledger and set, never incremented.
 
 `usage_daily` and `usage_monthly`: one document for each workspace, agent, provider, model, tier, key kind and
-date; `usage_quarters`: an agent's day in quarters of an hour, from which any time zone's days can be cut;
+date; `usage_quarters`: an agent's day in quarters of an hour, from which any time zone's days can be cut, and
+in parts of three hours, so that a reader needs the quarters only around a midnight;
 `usage_keys`: what a key spent on a day. Running it twice, late, or after a crash gives the same numbers.
 """
 
@@ -29,6 +30,8 @@ QUARTER: Document = {
     ]
 }
 """Every time zone's offset since 1972 (Liberia's was the last) is a multiple of 15 minutes (IANA tz)."""
+QUARTERS_A_PART = 12
+PARTS = 8
 
 
 def tick(db: Database[Document], now: datetime | None = None, *, limit: int = DAYS_A_TICK) -> Document:
@@ -96,20 +99,32 @@ def _group(scope: Mapping[str, Any], key: tuple[Any, ...], group: Document) -> D
 def _quarters(scope: Mapping[str, Any], found: list[Document]) -> list[Document]:
     """An agent's day by quarters, and the whole workspace's."""
     folded = sums.fold(found, lambda sums_: (sums_["_id"]["agent_id"], int(sums_["_id"]["quarter"])))
-    by_agent: dict[str, Document] = {}
+    by_agent: dict[str, dict[int, Document]] = {}
     for (agent, quarter), group in folded.items():
-        by_agent.setdefault(agent, {})[str(quarter)] = group
-        whole = by_agent.setdefault(EVERYBODY, {}).setdefault(str(quarter), sums.nothing())
+        by_agent.setdefault(agent, {})[quarter] = group
+        whole = by_agent.setdefault(EVERYBODY, {}).setdefault(quarter, sums.nothing())
         sums.add(whole, group)
     return [
         {
             "_id": f"{scope['workspace_id']}:{scope['date']}:{agent}",
             **scope,
             "agent_id": agent,
-            "quarters": {quarter: sums.kept(group) for quarter, group in quarters.items()},
+            "parts": _kept(_parts(quarters)),
+            "quarters": _kept(quarters),
         }
         for agent, quarters in by_agent.items()
     ]
+
+
+def _parts(quarters: Mapping[int, Document]) -> dict[int, Document]:
+    parts: dict[int, Document] = {}
+    for quarter, group in quarters.items():
+        sums.add(parts.setdefault(quarter // QUARTERS_A_PART, sums.nothing()), group)
+    return parts
+
+
+def _kept(numbered: Mapping[int, Document]) -> Document:
+    return {str(number): sums.kept(group) for number, group in numbered.items()}
 
 
 def _key(scope: Mapping[str, Any], key_id: str, spent: Document) -> Document:

@@ -118,19 +118,42 @@ class _Reading:
                 self._add(found["date"], found["totals"])
 
     def _from_quarters(self, dates: list[str]) -> None:
+        """Parts of three hours that lie in one local day; of those around a midnight the quarters."""
+        days = {date: self._local_dates_of_parts(date) for date in dates}
+        cut = {part for of_parts in days.values() for part, day in enumerate(of_parts) if day is None}
+        size = rollups.QUARTERS_A_PART
+        quarters = [n for part in cut for n in range(part * size, (part + 1) * size)]
+        shown = dict.fromkeys(["date", "parts", *(f"quarters.{n}" for n in quarters)], 1)
         scope = {"workspace_id": self.workspace_id, "agent_id": self.agent_id or rollups.EVERYBODY}
-        for found in self._of_dates(self.db.usage_quarters, scope, dates):
-            for quarter, of_quarter in found["quarters"].items():
-                self._add(self.period.local_date(found["date"], int(quarter)), of_quarter)
+        for found in self._of_dates(self.db.usage_quarters, scope, dates, shown):
+            of_parts = days[found["date"]]
+            for part, sums_ in found["parts"].items():
+                if (day := of_parts[int(part)]) is not None:
+                    self._add(day, sums_)
+            for quarter, sums_ in found.get("quarters", {}).items():
+                if of_parts[int(quarter) // size] is None:
+                    self._add(self.period.local_date(found["date"], int(quarter)), sums_)
+
+    def _local_dates_of_parts(self, date: str) -> list[str | None]:
+        """Each part's date in the asker's time zone; None for one with a midnight inside."""
+        size = rollups.QUARTERS_A_PART
+        ends = [
+            (self.period.local_date(date, part * size), self.period.local_date(date, part * size + size - 1))
+            for part in range(rollups.PARTS)
+        ]
+        return [first if first == last else None for first, last in ends]
 
     @staticmethod
     def _of_dates(
-        collection: Collection[Document], scope: Mapping[str, Any], dates: list[str]
+        collection: Collection[Document],
+        scope: Mapping[str, Any],
+        dates: list[str],
+        shown: Mapping[str, Any] | None = None,
     ) -> Iterator[Document]:
         """The documents of these dates, by ranges: a year of `$in` takes the embedded server ten times as
         long."""
         for first, last in stretches(dates):
-            yield from collection.find({**scope, "date": {"$gte": first, "$lte": last}})
+            yield from collection.find({**scope, "date": {"$gte": first, "$lte": last}}, shown)
 
     def _add(self, date: str, found: Mapping[str, Any]) -> None:
         sums.add(self.by_date[date], found)

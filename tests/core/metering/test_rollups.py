@@ -56,6 +56,8 @@ def test_quarters_keep_the_time_of_day(db):
     settle(db)
     day = {doc["agent_id"]: sorted(map(int, doc["quarters"])) for doc in db.usage_quarters.find()}
     assert day == {"a1": [0, 95], "a2": [1], "*": [0, 1, 95]}
+    whole = db.usage_quarters.find_one({"agent_id": "*"})
+    assert {part: sums["requests"] for part, sums in whole["parts"].items()} == {"0": 2, "7": 1}
 
 
 def test_today_and_this_month_are_left_open(db):

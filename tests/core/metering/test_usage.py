@@ -56,7 +56,10 @@ def expected(rows, zone, **match):
     return by_date
 
 
-@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kathmandu", "Pacific/Kiritimati"])
+@pytest.mark.parametrize(
+    "zone",
+    ["UTC", "America/New_York", "Asia/Tokyo", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Kiritimati"],
+)
 def test_it_is_what_the_ledger_says(db, rows, zone):
     asked = period(NOW, first=FIRST, last=LAST, zone_name=zone)
     for found, match in (
