@@ -4,7 +4,8 @@
     BENCH_MONGODB_URI=mongodb://… python -m bench.usage_reads 10000 50000 1000000
 
 Closed days come from roll-ups, only today from the ledger. The database `vutler_bench` is made and dropped.
-The exit code is 1 when a read takes more than 1.5 times as long with the most rows as with the fewest.
+The exit code is 1 when a year's summary, or an agent's year, takes more than 1.5 times as long with the most
+rows as with the fewest. In another time zone than UTC a read grows until each quarter of an hour was used.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ Document = dict[str, Any]
 
 AGENTS, MODELS = 5, ("gpt-4o-mini", "gpt-4o")
 MOST_RATIO = 1.5
+HELD = ("summary, 12 months", "agent, 12 months")
 TODAY = 50
 DAYS = 365
 TIMES = 7
@@ -62,10 +64,10 @@ def main(sizes: list[int]) -> int:
                 print(f"{'':>9} {name:<28} {ms:8.1f} ms")
         client.drop_database(db)
     ratios = {name: results[-1][name] / results[0][name] for name in results[0]}
-    print(f"ratio of the last to the first, at most {MOST_RATIO}:")
+    print(f"ratio of the last to the first; at most {MOST_RATIO} for {' and '.join(HELD)}:")
     for name, ratio in ratios.items():
         print(f"{'':>9} {name:<28} {ratio:8.2f}")
-    return int(max(ratios.values()) > MOST_RATIO)
+    return int(max(ratios[name] for name in HELD) > MOST_RATIO)
 
 
 def measure(db: Database[Document]) -> dict[str, float]:
