@@ -13,7 +13,7 @@ class Client:
         self.headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **headers}
 
     def __call__(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> Any:
-        whole = path.startswith(("/api", "/healthz", "/readyz", "/metrics", "/openapi", "/docs"))
+        whole = path.startswith(("/api", "/v1", "/healthz", "/readyz", "/metrics", "/openapi", "/docs"))
         url = path if whole else f"/api/v1{path}"
         client = self.app.test_client()
         return client.open(url, method=method, headers={**self.headers, **(headers or {})}, **more)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from flask_openapi import Info, OpenAPI
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 import core
+from core.audit import Trail
 from core.jobs.watch import Watcher
 from core.services import Services
-from web import auth, docs, problems, tracing
-from web.api import agents, chat, credentials, health, jobs, keys, workspaces
+from web import auditing, auth, docs, headers, limiting, metrics, problems, tracing
+from web.api import agents, chat, credentials, door, engine, events, health, jobs, keys, usage, workspaces
 from web.context import SERVICES, WATCHER
 from web.requests import Request
 from web.resource import Problem
@@ -17,9 +19,13 @@ RESOURCES = (
     agents.api,
     chat.api,
     jobs.api,
+    events.api,
+    door.api,
     credentials.api,
     keys.api,
     workspaces.api,
+    usage.api,
+    engine.api,
     health.api,
 )
 
@@ -35,6 +41,9 @@ class App(OpenAPI):
 
 def create_app(services: Services, watcher: Watcher) -> App:
     """The WSGI application, over clients that the caller made and will close."""
+    settings = services.settings
+    trail = Trail(services.db)
+    services.cleanups.append(trail.close)
     app = App(
         "vutler",
         info=Info(title="Vutler", version=core.VERSION, description=docs.ABOUT),
@@ -46,12 +55,19 @@ def create_app(services: Services, watcher: Watcher) -> App:
     )
     app.openapi_version = "3.1.1"
     app.extensions |= {SERVICES: services, WATCHER: watcher}
-    app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     app.url_map.strict_slashes = False
     tracing.register(app)
-    auth.register(app)
+    headers.register(app, settings)
+    auth.register(app, settings)
+    limiting.register(app)
+    auditing.register(app, trail)
     problems.register(app)
     for resource in RESOURCES:
         app.register_api(resource)
     docs.register(app)
+    metrics.register(app, services.db)
     return app

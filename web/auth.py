@@ -6,21 +6,23 @@ import pymongo
 from flask import Flask, current_app, g, request
 
 from core.accounts import keys, workspaces
+from core.config import Settings
 from core.errors import Forbidden, NotFound, Unauthorized
 from core.ids import utcnow
-from web import access
+from web import access, limiting
 from web.context import db
 
 LONGEST_KEY = 512
 STORE_ANSWERS_WITHIN_S = 0.7
 
 
-def register(app: Flask) -> None:
+def register(app: Flask, settings: Settings) -> None:
     """Check every request of this app, but those to views that are public."""
-    app.before_request(check)
+    failed = limiting.FailedLogins(settings.failed_logins_per_minute)
+    app.before_request(lambda: check(failed))
 
 
-def check() -> None:
+def check(failed: limiting.FailedLogins) -> None:
     """Raises `Unauthorized`, `Forbidden`, or `NotFound` for what belongs to others."""
     if request.endpoint is None:
         return  # no such route: 404 or 405 for anybody
@@ -28,10 +30,16 @@ def check() -> None:
     if allowed.public or request.method == "OPTIONS":
         return
     key = presented()
-    with pymongo.timeout(STORE_ANSWERS_WITHIN_S):  # a store that hangs is told from a slow one here
-        caller = keys.authenticate(db(), key, utcnow())
+    failed.check(request.remote_addr)
+    try:
+        with pymongo.timeout(STORE_ANSWERS_WITHIN_S):  # a store that hangs is told from a slow one here
+            caller = keys.authenticate(db(), key, utcnow())
+    except Unauthorized:
+        failed.note(request.remote_addr)
+        raise
     g.caller = caller
     g.workspace_id = _workspace(caller)
+    limiting.take_request()
     if not allowed.allows(caller.role, request.method):
         raise Forbidden(f"a key of the role {caller.role} may not do this")
     agent_id = (request.view_args or {}).get("agent_id")

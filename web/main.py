@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import time
 
@@ -16,6 +17,7 @@ from core.log import configure as configure_logs
 from core.services import Services, connect_redis
 from core.store import indexes
 from web.app import App, create_app
+from web.deadline import BodyDeadline
 from workers.broker import make_broker, sender
 
 START_PATIENCE_S = 60.0
@@ -39,8 +41,11 @@ def build() -> App:
     watcher = Watcher(services.db, services.redis, connect_redis(settings))
     watcher.start()
     services.cleanups.append(watcher.close)
+    app = create_app(services, watcher)
+    app.wsgi_app = BodyDeadline(app.wsgi_app, settings.body_timeout_s)  # type: ignore[method-assign]
+    atexit.register(services.close)
     log.info("web.ready")
-    return create_app(services, watcher)
+    return app
 
 
 def _prepare_store(services: Services) -> None:

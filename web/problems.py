@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,12 +37,15 @@ TYPE = "application/problem+json"
 
 def register(app: Flask) -> None:
     """Turn everything that may be raised in a request into a problem."""
-    app.register_error_handler(errors.Problem, of_problem)
-    app.register_error_handler(HTTPException, _of_http)
-    for away in AWAY:
-        app.register_error_handler(away, _of_outage)
-    app.register_error_handler(DocumentTooLarge, _of_size)
-    app.register_error_handler(Exception, _of_surprise)
+    app.register_error_handler(Exception, respond)
+
+
+def respond(error: Exception) -> Response:
+    """The problem that an error is told as."""
+    for kinds, handle in HANDLERS:
+        if isinstance(error, kinds):
+            return handle(error)
+    return _of_surprise(error)
 
 
 def of_problem(problem: errors.Problem) -> Response:
@@ -126,3 +129,11 @@ def _of_surprise(error: Exception) -> Response:
 def _answer(status: int, problem: dict[str, Any]) -> Response:
     g.problem = problem["code"]
     return answer({**problem, "status": status, "instance": g.get("request_id")}, status, as_type=TYPE)
+
+
+HANDLERS: list[tuple[Any, Callable[[Any], Response]]] = [
+    (errors.Problem, of_problem),
+    (HTTPException, _of_http),
+    (AWAY, _of_outage),
+    (DocumentTooLarge, _of_size),
+]

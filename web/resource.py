@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from core.store.pages import DEFAULT_LIMIT, MOST
+from core.store.pages import DEFAULT_LIMIT, MOST, OLDEST
 
 PREFIX = "/api/v1"
 SECURITY = [{"key": []}, {"header": []}]
@@ -53,6 +54,14 @@ class PageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MOST)
     cursor: str | None = Field(default=None, max_length=400)
+
+
+def since(at: datetime | None) -> datetime | None:
+    """The `since` of a query, in UTC unless it says otherwise, and not before anything that is kept."""
+    if at is None:
+        return None
+    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(aware, OLDEST)
 
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100)]

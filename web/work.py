@@ -8,14 +8,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 
 from core import chat, credentials
 from core.errors import Invalid
 from core.jobs.accept import accept
 from core.jobs.model import DONE, Draft, Idempotency
 from core.llm.guard import Guard
-from web import answers
+from web import answers, limiting
 from web.context import caller, db, request_id, services, watcher, workspace_id
 
 Document = dict[str, Any]
@@ -33,22 +33,34 @@ def draft(
     *,
     idempotency: Idempotency | None = None,
     retry_of: str | None = None,
+    fingerprint: str | None = None,
+    on_worker_loss: str | None = None,
 ) -> Draft:
-    """A job for an agent, with the agent's configuration as it is now."""
+    """A job for an agent, with the agent's configuration as it is now.
+
+    `on_worker_loss` takes the place of the agent's own.
+    """
     settings = services().settings
     if asked.get("callback_url"):
         Guard(settings.custom_endpoint_allow).check_url(asked["callback_url"], pointer="/callback_url")
+    plan = chat.plan(agent, settings=settings, find_credential=find_credential)
+    reserved = limiting.reserve_tokens(asked)
+    if reserved is not None:
+        plan["reserved"] = reserved
+    if on_worker_loss is not None:
+        plan["on_worker_loss"] = on_worker_loss
     return Draft(
         kind=kind,
         workspace_id=workspace_id(),
         agent_id=agent["_id"],
         request={name: value for name, value in asked.items() if name not in NOT_KEPT},
-        plan=chat.plan(agent, settings=settings, find_credential=find_credential),
+        plan=plan,
         created_by=caller().key_id,
         request_id=request_id(),
         idempotency=idempotency,
         callback_url=asked.get("callback_url"),
         retry_of=retry_of,
+        fingerprint=fingerprint,
         metadata=asked.get("metadata") or {},
     )
 
@@ -61,6 +73,7 @@ def start(work: Draft) -> Response:
 
 def started(job: Document) -> Response:
     """The answer to a request that made a job, or found the one that an earlier request made."""
+    g.made_job = job["_id"]
     wait_s = preferred_wait()
     if wait_s is None:
         return answers.accepted(job)

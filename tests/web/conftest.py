@@ -22,8 +22,12 @@ def sent():
 
 @pytest.fixture
 def services(settings, mongo, db, redis_client, sent):
-    own = settings.model_copy(update={"mongodb_database": db.name, "admin_api_key": None})
-    return Services(own, mongo, redis_client, Sealer.from_settings(own), sent)
+    own = settings.model_copy(
+        update={"mongodb_database": db.name, "admin_api_key": None, "job_timeout_s": 0.5}
+    )
+    services = Services(own, mongo, redis_client, Sealer.from_settings(own), sent)
+    yield services
+    services.close()
 
 
 @pytest.fixture

@@ -15,13 +15,19 @@ from core.ids import utcnow
 from tests.factory import queued
 from web import access
 
-PUBLIC = {"/healthz", "/readyz", "/openapi.json", "/docs", "/swagger/<path:name>"}
+PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/swagger/<path:name>"}
 FOR_AGENTS = {
     ("POST", "/api/v1/agents/<agent_id>/chat"),
     ("GET", "/api/v1/jobs/<job_id>"),
     ("POST", "/api/v1/jobs/<job_id>/cancel"),
+    ("GET", "/api/v1/jobs/<job_id>/events"),
+    ("GET", "/api/v1/jobs/<job_id>/ws"),
+    ("POST", "/v1/chat/completions"),
+    ("GET", "/v1/models"),
+    ("GET", "/api/v1/agents/<agent_id>/usage"),
 }
-ANY_WORKSPACE = {"workspace_id", "queue"}
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
+ANY_WORKSPACE = {"workspace_id", "queue", "month"}
 MAKES_WHAT_IS_NOT_THERE = {("PUT", "/api/v1/credentials/<name>")}
 
 
@@ -35,6 +41,7 @@ def objects(admin, member, agent, services):
         "name": member.put("/credentials/main", {"provider": "openai", "api_key": "sk-1"}).json["name"],
         "workspace_id": "default",
         "queue": "chat",
+        "month": "2026-01",
     }
 
 
@@ -67,6 +74,7 @@ def example(specification, method, rule):
 def answers(client, routes):
     for method, rule, path, body, says in routes:
         given = {"json": body} if body is not None else {}
+        given |= {"headers": UPGRADE} if rule.websocket else {}
         yield f"{method} {rule.rule}", client(method, path, **given), says
 
 
@@ -134,7 +142,7 @@ def test_every_write_refuses_a_viewer(client_for, routes):
 
 def test_a_viewer_may_read_what_is_not_for_admins(client_for, routes):
     viewer = client_for("viewer")
-    reads = [route for route in routes if route[0] == "GET"]
+    reads = [route for route in routes if route[0] == "GET" and not route[1].websocket]
     for route, answer, says in answers(viewer, reads):
         assert answer.status_code == (403 if says.admin else 200), route
 

@@ -10,7 +10,6 @@ import pytest
 from core.ids import utcnow
 from core.metering import allowances, rollups, statements
 from tests.core.metering.rows import managed, put, row
-from web.api import usage
 
 ALL = (
     "/usage/summary",
@@ -21,13 +20,6 @@ ALL = (
     "/usage/statements",
     "/usage/statements/2026-01",
 )
-
-
-@pytest.fixture
-def app(app):
-    if "usage" not in app.blueprints:
-        app.register_api(usage.api)
-    return app
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from flask import Response
@@ -12,12 +12,11 @@ from core import agents
 from core.errors import Conflict, NotFound
 from core.jobs import control, queries, views
 from core.jobs.model import Idempotency
-from core.store.pages import OLDEST
 from web import answers, work
 from web.access import access
 from web.api.chat import JOB
 from web.context import caller, db, services, workspace_id
-from web.resource import Id, PageQuery, resource
+from web.resource import Id, PageQuery, resource, since
 
 api = resource("jobs", "Work is a job")
 
@@ -48,7 +47,7 @@ def list_jobs(query: JobsQuery) -> Response:
     """The workspace's jobs."""
     filters = query.model_dump(exclude={"agent_id", "since"})
     items, cursor = queries.page(
-        db(), workspace_id(), **filters, agent_id=_agents(query.agent_id), since=_since(query.since)
+        db(), workspace_id(), **filters, agent_id=_agents(query.agent_id), since=since(query.since)
     )
     return answers.listed(map(views.public, items), cursor)
 
@@ -95,10 +94,3 @@ def _agents(named: str | None) -> Any:
     if allowed is None or named in allowed:
         return named
     return {"$in": [] if named else list(allowed)}
-
-
-def _since(at: datetime | None) -> datetime | None:
-    if at is None:
-        return None
-    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(aware, OLDEST)

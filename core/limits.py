@@ -1,0 +1,105 @@
+"""Limits of a key: requests and tokens a minute, counted in Redis. A Redis that is away limits nobody.
+
+Windows are whole minutes. A chat reserves an estimate of its tokens when it is accepted; `settle` corrects it
+by what was really used, when that is known within the same minute.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+import structlog
+
+from core.accounts.keys import Caller
+from core.errors import RateLimited
+
+Document = dict[str, Any]
+
+WINDOW_S = 60
+BYTES_PER_TOKEN = 4
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a key stands in this window. `name`: `requests` or `tokens`."""
+
+    name: str
+    limit: int
+    remaining: int
+    reset_s: int
+
+
+def take_request(client: redis.Redis, caller: Caller, now: float | None = None) -> Standing | None:
+    """Count a request; None for a key without a limit. Below zero: it was one too many."""
+    if caller.rpm is None:
+        return None
+    return _take(client, "requests", caller.key_id, 1, caller.rpm, now)
+
+
+def reserve_tokens(
+    client: redis.Redis, caller: Caller, tokens: int, now: float | None = None
+) -> Standing | None:
+    """Count a chat's estimated tokens; None for a key without a limit. Below zero: it does not fit."""
+    if caller.tpm is None:
+        return None
+    standing = _take(client, "tokens", caller.key_id, tokens, caller.tpm, now)
+    if standing is not None and standing.remaining < 0:
+        _add(client, "tokens", caller.key_id, -tokens, now)
+    return standing
+
+
+def estimate(body_bytes: int, max_tokens: int | None) -> int:
+    """Tokens that a chat may take: its text at four bytes a token, and the longest answer it asks for."""
+    return max(1, body_bytes // BYTES_PER_TOKEN) + (max_tokens or 0)
+
+
+def reservation(tokens: int, now: float | None = None) -> Document:
+    """What a job carries, so that `settle` finds the window."""
+    return {"tokens": tokens, "window": _window(now)}
+
+
+def settle(client: redis.Redis, job: Mapping[str, Any], used: int) -> None:
+    """Correct a job's reservation by the tokens it really used; harmless for a job without one."""
+    reserved = job["plan"].get("reserved")
+    if reserved is not None and reserved["window"] == _window(None):
+        _add(client, "tokens", job["created_by"], used - reserved["tokens"], None)
+
+
+def exceeded(standing: Standing) -> RateLimited:
+    """The error for a standing below zero."""
+    return RateLimited(
+        f"this key may use {standing.limit} {standing.name} a minute", retry_after=standing.reset_s
+    )
+
+
+def _take(
+    client: redis.Redis, name: str, key_id: str, n: int, limit: int, now: float | None
+) -> Standing | None:
+    total = _add(client, name, key_id, n, now)
+    if total is None:
+        return None
+    left = WINDOW_S - int((time.time() if now is None else now) % WINDOW_S)
+    return Standing(name, limit, limit - total, left)
+
+
+def _add(client: redis.Redis, name: str, key_id: str, n: int, now: float | None) -> int | None:
+    """Add to this window's count, in one round trip; None when Redis is away."""
+    counter = f"vutler:limit:{name}:{key_id}:{_window(now)}"
+    try:
+        with client.pipeline(transaction=False) as pipe:
+            pipe.incrby(counter, n)
+            pipe.expire(counter, 2 * WINDOW_S)
+            return int(pipe.execute()[0])
+    except redis.RedisError as error:
+        log.warning("limits.open", error=type(error).__name__)
+        return None
+
+
+def _window(now: float | None) -> int:
+    return int((time.time() if now is None else now) // WINDOW_S)

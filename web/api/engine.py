@@ -1,0 +1,64 @@
+"""The engine, for operators: queues, worker processes, and the audit log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import Response
+from pydantic import BaseModel
+
+from core import audit, fleet
+from core.jobs import queues
+from web.access import access
+from web.answers import answer, listed
+from web.context import db, services, workspace_id
+from web.resource import Id, PageQuery, resource, since
+
+api = resource("engine", "Queues, workers, and who did what")
+
+
+class QueuePath(BaseModel):
+    queue: Id
+
+
+class AuditQuery(PageQuery):
+    since: datetime | None = None
+
+
+@api.get("/queues", responses={"200": {"description": "Depth, oldest age and throughput of each"}})
+def list_queues() -> Response:
+    """The queues as they are now."""
+    return answer({"items": queues.overview(db())})
+
+
+@api.post("/queues/<queue>/pause", responses={"200": {"description": "The queues"}})
+@access(admin=True)
+def pause_queue(path: QueuePath) -> Response:
+    """Let workers take nothing more from a queue; its jobs stay."""
+    queues.set_paused(db(), services().redis, path.queue, True)
+    return list_queues()
+
+
+@api.post("/queues/<queue>/resume", responses={"200": {"description": "The queues"}})
+@access(admin=True)
+def resume_queue(path: QueuePath) -> Response:
+    """Let workers take from a queue again."""
+    queues.set_paused(db(), services().redis, path.queue, False)
+    return list_queues()
+
+
+@api.get("/workers", responses={"200": {"description": "Processes, and what each is doing"}})
+@access(admin=True)
+def list_workers() -> Response:
+    """The worker processes: host, heartbeat, version, current jobs."""
+    return answer({"items": fleet.workers(db())})
+
+
+@api.get("/audit-log", responses={"200": {"description": "A page of entries, newest first"}})
+@access(admin=True)
+def list_audit_log(query: AuditQuery) -> Response:
+    """Who did what, when, from where."""
+    items, cursor = audit.page(
+        db(), workspace_id(), limit=query.limit, cursor=query.cursor, since=since(query.since)
+    )
+    return listed(map(audit.public, items), cursor)

@@ -1,0 +1,89 @@
+"""A deadline around reading request bodies: gunicorn itself waits for a slow one without end."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import gevent
+
+from core.errors import Invalid
+
+SLOWEST_BYTES_PER_S = 32 * 1024
+PIECE = 64 * 1024
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class BodyDeadline:
+    """A WSGI middleware: a body has `seconds`, and more only as it comes at a sensible pace."""
+
+    def __init__(self, app: Wsgi, seconds: float) -> None:
+        self.app = app
+        self.seconds = seconds
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ["wsgi.input"] = TimedInput(
+            environ["wsgi.input"], self.seconds, environ.get("gunicorn.socket")
+        )
+        return self.app(environ, start_response)
+
+
+class TimedInput:
+    """A body that raises `Invalid` (408) when it comes too slowly. Waits in gevent's loop."""
+
+    def __init__(self, body: Any, seconds: float, connection: socket.socket | None) -> None:
+        self.body = body
+        self.seconds = seconds
+        self.connection = connection
+        self._got = 0
+        self._waited = 0.0
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and 0 <= size <= PIECE:
+            return self._timed(lambda: self.body.read(size))
+        pieces: list[bytes] = []
+        left = None if size is None or size < 0 else size
+        while left is None or left > 0:
+            piece = self._timed(partial(self.body.read, min(PIECE, left or PIECE)))
+            if not piece:
+                break
+            pieces.append(piece)
+            left = None if left is None else left - len(piece)
+        return b"".join(pieces)
+
+    def readline(self, size: int | None = None) -> bytes:
+        return self._timed(lambda: self.body.readline(size) if size is not None else self.body.readline())
+
+    def readlines(self, hint: int | None = None) -> list[bytes]:
+        return list(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def _timed(self, read: Callable[[], bytes]) -> bytes:
+        left = self.seconds + self._got / SLOWEST_BYTES_PER_S - self._waited
+        began = time.monotonic()
+        try:
+            with gevent.Timeout(max(left, 0.001), TooSlow):
+                data = read()
+        except TooSlow:
+            self._hang_up()
+            raise Invalid("the body came too slowly", code="body_too_slow") from None
+        self._waited += time.monotonic() - began
+        self._got += len(data)
+        return data
+
+    def _hang_up(self) -> None:
+        """Read nothing more: the server would wait for the rest before it looks for the next request."""
+        if self.connection is not None:
+            with contextlib.suppress(OSError):  # the client has hung up first
+                self.connection.shutdown(socket.SHUT_RD)
+
+
+class TooSlow(Exception):
+    """The body's time is over."""

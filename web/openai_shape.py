@@ -1,0 +1,129 @@
+"""OpenAI's wire format, outward: completions, chunks, errors. Pure.
+
+Source: https://platform.openai.com/docs/api-reference/chat, read 2026-11.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Document = dict[str, Any]
+
+PROVIDER_STATUSES = {
+    "provider_rate_limited": 429,
+    "provider_quota": 429,
+    "provider_key_refused": 401,
+    "provider_refused": 400,
+    "context_overflow": 400,
+    "content_refused": 400,
+    "endpoint_forbidden": 400,
+    "provider_busy": 502,
+    "provider_unreachable": 502,
+    "stream_broken": 502,
+    "provider_timeout": 504,
+    "deadline": 504,
+    "cancelled": 400,
+}
+CODES = {"provider_quota": "insufficient_quota", "context_overflow": "context_length_exceeded"}
+TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    404: "invalid_request_error",
+    409: "conflict_error",
+    413: "invalid_request_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+def error(problem: Document, status: int) -> Document:
+    """A problem as OpenAI says it."""
+    places = problem.get("errors") or [{}]
+    pointer = places[0].get("pointer", "").removeprefix("/").replace("/", ".")
+    code = problem.get("code", "")
+    detail = problem.get("detail", "")
+    if places[0].get("detail"):
+        detail = f"{detail}: {pointer}: {places[0]['detail']}"
+    return {
+        "error": {
+            "message": detail,
+            "type": TYPES.get(status, "server_error"),
+            "param": pointer or None,
+            "code": CODES.get(code, code),
+        }
+    }
+
+
+def failure(job: Document) -> tuple[Document, int]:
+    """(error body, HTTP status) of a job that did not succeed."""
+    problem = job["error"] or {"detail": "the job was cancelled", "code": "cancelled"}
+    status = PROVIDER_STATUSES.get(problem["code"], 500)
+    return error(problem, status), status
+
+
+def completion(job: Document, model: str) -> Document:
+    """A finished job as a chat completion."""
+    result = job["result"]
+    choice = {
+        "index": 0,
+        "message": message(result["message"]),
+        "logprobs": None,
+        "finish_reason": result["finish_reason"],
+    }
+    return {
+        **_head(job, model, "chat.completion"),
+        "choices": [choice],
+        "usage": usage(result["usage"]),
+    }
+
+
+def message(said: Document) -> Document:
+    """An assistant's message; absent tool calls are left out, as OpenAI does."""
+    kept = {k: v for k, v in said.items() if v is not None or k in ("role", "content")}
+    if "reasoning" in kept:
+        kept["reasoning_content"] = kept.pop("reasoning")
+    return {**kept, "refusal": kept.get("refusal")}
+
+
+def usage(tokens: Document) -> Document:
+    return {
+        "prompt_tokens": tokens["tokens_input"],
+        "completion_tokens": tokens["tokens_output"],
+        "total_tokens": tokens["tokens_total"],
+        "prompt_tokens_details": {"cached_tokens": tokens["tokens_cached"]},
+        "completion_tokens_details": {"reasoning_tokens": tokens["tokens_reasoning"]},
+    }
+
+
+def chunk(job: Document, model: str, delta: Document, finish_reason: str | None = None) -> Document:
+    """One event of a stream."""
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    return {**_head(job, model, "chat.completion.chunk"), "choices": [choice]}
+
+
+def usage_chunk(job: Document, model: str) -> Document:
+    """The last chunk of a stream that was asked for usage: it has no choices."""
+    return {
+        **_head(job, model, "chat.completion.chunk"),
+        "choices": [],
+        "usage": usage(job["result"]["usage"]),
+    }
+
+
+def delta(event: Document) -> Document:
+    """A delta of ours as a chunk's `delta`."""
+    kinds = {"content": "content", "reasoning": "reasoning_content"}
+    if event["type"] in kinds:
+        return {kinds[event["type"]]: event["content"]}
+    return {"tool_calls": [event["tool_call"]]}
+
+
+def _head(job: Document, model: str, kind: str) -> Document:
+    return {
+        "id": f"chatcmpl-{job['_id']}",
+        "object": kind,
+        "created": int(job["created_at"].timestamp()),
+        "model": model,
+    }
