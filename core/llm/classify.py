@@ -169,11 +169,10 @@ def _one_line(said: str) -> str:
 
 
 def _codes(body: Any) -> str:
+    """`details.error_code` is Anthropic's, `metadata.error_type` OpenRouter's."""
     error = mapping(mapping(body).get("error"))
-    details = mapping(error.get("details"))
-    return " ".join(
-        text(found) for found in (error.get("code"), error.get("type"), details.get("error_code"))
-    )
+    finer = mapping(error.get("details")).get("error_code"), mapping(error.get("metadata")).get("error_type")
+    return " ".join(text(found) for found in (error.get("code"), error.get("type"), *finer))
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
