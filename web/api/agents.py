@@ -8,6 +8,7 @@ from typing import Any
 from flask import Response
 
 from core import agent_config, agents
+from web.access import access
 from web.answers import answer, listed, nothing
 from web.api.models import AgentChanges, LlmConfig, NewAgent
 from web.context import caller, db, services, workspace_id
@@ -29,6 +30,7 @@ def create_agent(body: NewAgent) -> Response:
 
 
 @api.get("/agents", responses={"200": {"description": "A page of agents, newest first"}})
+@access(filtered=True)
 def list_agents(query: PageQuery) -> Response:
     """The workspace's agents."""
     items, cursor = agents.page(

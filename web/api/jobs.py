@@ -43,6 +43,7 @@ def get_job(path: JobPath) -> Response:
 
 
 @api.get("/jobs", responses={"200": {"description": "A page of jobs, newest first"}})
+@access(filtered=True)
 def list_jobs(query: JobsQuery) -> Response:
     """The workspace's jobs."""
     filters = query.model_dump(exclude={"agent_id", "since"})
