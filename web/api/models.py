@@ -24,6 +24,8 @@ Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^https?://[^\s]+$")]
 ProviderKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,4096}$")]
 Temperature = Annotated[float, Field(ge=0, le=2)]
+LimitPolicy = Literal["log", "block"]
+"""What becomes of calls once a tier's allowance is used up."""
 MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
@@ -59,6 +61,7 @@ class AgentFields(Model):
     metadata: Metadata = Field(default_factory=dict)
     on_worker_loss: Literal["retry", "fail"] = "retry"
     content_retention: Annotated[str, StringConstraints(pattern=r"^(none|done|\d{1,4})$")] | None = None
+    limit_policy: LimitPolicy | None = Field(None, description="null: the workspace's")
     llm_config: LlmConfig | None = None
 
 
