@@ -11,7 +11,20 @@ from core.jobs.watch import Watcher
 from core.metering.prices import Prices
 from core.services import Services
 from web import auditing, auth, docs, headers, limiting, metrics, problems, tracing
-from web.api import agents, chat, credentials, door, engine, events, health, jobs, keys, usage, workspaces
+from web.api import (
+    agents,
+    chat,
+    credentials,
+    door,
+    engine,
+    events,
+    health,
+    jobs,
+    keys,
+    scheduler,
+    usage,
+    workspaces,
+)
 from web.context import PRICES, SERVICES, WATCHER
 from web.requests import Request
 from web.resource import Problem
@@ -27,6 +40,7 @@ RESOURCES = (
     workspaces.api,
     usage.api,
     engine.api,
+    scheduler.api,
     health.api,
 )
 

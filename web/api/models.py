@@ -149,3 +149,15 @@ class Chat(Model):
         if text is not None:
             given["messages"] = [{"role": "user", "content": text}]
         return {name: value for name, value in given.items() if value is not None}
+
+
+class Supposed(Chat):
+    """A chat that is not made: what it would say may be left out."""
+
+    model_config = example(message="Hello!", max_tokens=500)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Supposed:
+        if self.message is not None and self.messages is not None:
+            raise ValueError("give either `message` or `messages`")
+        return self
