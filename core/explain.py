@@ -1,4 +1,4 @@
-"""Explain: the route that a call would take, whose keys it would use, the most it may cost. No call is made."""
+"""Explain: the route that a call would take, whose keys, and the most it may cost. No call is made."""
 
 from __future__ import annotations
 
