@@ -43,7 +43,7 @@ class Parser:
             return "[DONE]"
         try:
             return json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ProviderBusy(
                 "the provider's stream holds something that is not JSON", http_status=200
             ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from core.llm.plain import mappings
 from core.llm.types import ChatRequest, Document, Target
 from core.llm.wire import think
 from core.llm.wire.openai.vendors import Vendor, vendor
@@ -62,7 +63,8 @@ def _as_assistant(kept: Document, target: Target) -> None:
         kept["content"] = kept["content"] or refusal
     if target.key_kind != "custom" and "tool_calls" in kept:
         kept["tool_calls"] = [
-            {name: call[name] for name in CALL_FIELDS if name in call} for call in kept["tool_calls"]
+            {name: call[name] for name in CALL_FIELDS if name in call}
+            for call in mappings(kept["tool_calls"])
         ]
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from core.llm import classify
 from core.llm.failures import ProviderError, ProviderRefused
+from core.llm.sse import Parser
 from core.llm.types import ChatRequest
 from core.llm.wire import WIRES
 from tests.core.llm.wire.replay import CLAUDE, EXCHANGES, GPT, events, named
@@ -52,6 +53,22 @@ def spoiled(draw, originals):
             within = within[key]
         within[last] = copy.deepcopy(draw(ANY))
     return WIRES[EXCHANGES[name]["wire"]], changed["all"]
+
+
+def test_json_that_is_too_deep_to_read_is_no_answer():
+    for opened, closed in (("[", "]"), ('{"a":', "1}")):
+        deep = (opened * 100_000 + closed * 100_000).encode()
+        with pytest.raises(ProviderError):
+            list(Parser().feed(b"data: " + deep + b"\n\n"))
+
+
+def test_json_that_is_deep_is_cut():
+    deep = json.loads("[" * 500 + "]" * 500)
+    for wire in WIRES.values():
+        for place in ({"error": deep}, {"usage": {"x": deep}, "choices": [], "content": []}):
+            read(wire, place)
+            feed(wire, [place])
+    assert "[[" in classify.by_status(400, deep, {}).detail
 
 
 def check(answer):
@@ -138,6 +155,9 @@ def test_a_clients_odd_parts_are_mapped_or_refused(target, parts, other):
         },
         {"role": "assistant", "content": None, "tool_calls": [{"id": other, "function": parts}]},
         {"role": "assistant", "content": parts, "thinking_blocks": other, "reasoning": other},
+        {"role": "assistant", "content": other, "tool_calls": parts, "refusal": other, "name": parts},
+        {"role": "tool", "content": other, "tool_call_id": parts},
+        {"role": parts, "content": other},
     ]
     tools, choice = [{"type": "function", "function": parts}], other if isinstance(other, dict) else None
     for message in said:
