@@ -8,7 +8,7 @@ run: .venv/run.stamp
 	@exec .venv/bin/python -m core.embedded
 
 test: .venv/dev.stamp
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest $(or $(ARGS),-n 3 --dist loadfile)
 
 check: .venv/dev.stamp
 	.venv/bin/ruff format --check .

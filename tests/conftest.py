@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import subprocess
 from pathlib import Path
 
@@ -13,13 +12,9 @@ from core.config import Settings
 from core.embedded import stores
 from core.services import connect_mongo, connect_redis
 from core.store import indexes
+from tests.stack import free_ports
 
 numbers = itertools.count()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def started(command: list[str], port: int, folder: Path):
@@ -42,7 +37,7 @@ def ended(process: subprocess.Popen) -> None:
 @pytest.fixture(scope="session")
 def mongo_address(tmp_path_factory):
     """(host, port) of the MongoDB-compatible server."""
-    folder, port = tmp_path_factory.mktemp("mongodb"), free_port()
+    folder, port = tmp_path_factory.mktemp("mongodb"), free_ports(1)
     process = started(stores.mongodb(port, folder), port, folder)
     yield "127.0.0.1", port
     ended(process)
@@ -50,7 +45,7 @@ def mongo_address(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory):
-    folder, port = tmp_path_factory.mktemp("valkey"), free_port()
+    folder, port = tmp_path_factory.mktemp("valkey"), free_ports(1)
     process = started(stores.valkey(port, folder), port, folder)
     yield f"redis://127.0.0.1:{port}/0"
     ended(process)

@@ -128,9 +128,14 @@ class Stack:
 
 
 def free_ports(n: int = 4) -> int:
-    """The first of `n` free ports in a row."""
+    """The first of `n` free ports in a row, below those that outgoing connections take.
+
+    Each worker of pytest-xdist looks in a range of its own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    lowest = 12_000 + 2_000 * worker
     for _ in range(200):
-        first = random.randint(20000, 29990)
+        first = random.randint(lowest, lowest + 1_999 - n)
         with contextlib.suppress(OSError), contextlib.ExitStack() as held:
             for port in range(first, first + n):
                 held.enter_context(socket.create_server(("127.0.0.1", port)))

@@ -8,16 +8,21 @@ from typing import Any, TypeVar
 
 View = TypeVar("View", bound=Callable[..., Any])
 
+NAMES_AN_AGENT = frozenset({"agent_id", "job_id"})
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True)
 class Access:
-    """`public`: no key needed. `admin`: admins alone. `agent`: also keys that are bound to one agent."""
+    """`public`: no key needed. `admin`: admins alone. `agent`: also keys that are bound to one agent.
+
+    `filtered`: the view itself shows a key that is bound to some agents no more than theirs.
+    """
 
     public: bool = False
     admin: bool = False
     agent: bool = False
+    filtered: bool = False
 
     def allows(self, role: str, method: str) -> bool:
         """May this role call this view? Roles: admin, member, viewer, agent."""
@@ -29,15 +34,21 @@ class Access:
             return self.agent
         return role == "member" or (role == "viewer" and method in READS)
 
+    def shows_only_its_own(self, names: set[str]) -> bool:
+        """May a key that is bound to some agents come in? `names`: the parameters of the route."""
+        return self.filtered or self.agent or bool(names & NAMES_AN_AGENT)
+
 
 DEFAULT = Access()
 
 
-def access(*, public: bool = False, admin: bool = False, agent: bool = False) -> Callable[[View], View]:
+def access(
+    *, public: bool = False, admin: bool = False, agent: bool = False, filtered: bool = False
+) -> Callable[[View], View]:
     """Write on a view who may call it; stands below the route's decorator."""
 
     def mark(view: View) -> View:
-        view.access = Access(public=public, admin=admin, agent=agent)  # type: ignore[attr-defined]
+        view.access = Access(public, admin, agent, filtered)  # type: ignore[attr-defined]
         return view
 
     return mark

@@ -42,7 +42,10 @@ def check(failed: limiting.FailedLogins) -> None:
     limiting.take_request()
     if not allowed.allows(caller.role, request.method):
         raise Forbidden(f"a key of the role {caller.role} may not do this")
-    agent_id = (request.view_args or {}).get("agent_id")
+    named = request.view_args or {}
+    if caller.agents is not None and not allowed.shows_only_its_own(set(named)):
+        raise Forbidden("this key is bound to some agents; this is about the whole workspace")
+    agent_id = named.get("agent_id")
     if agent_id is not None and not caller.may_touch(agent_id):
         raise NotFound("no such agent")
 

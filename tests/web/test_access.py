@@ -168,6 +168,14 @@ def test_to_a_key_of_another_agent_nothing_is_there(client_for, routes):
             assert answer.status_code == 404 or (answer.status_code == 403 and not says.agent), route
 
 
+def test_a_key_for_some_agents_sees_nothing_of_the_whole_workspace(client_for, agent, routes):
+    bound = client_for("member", agents=[agent])
+    whole = [r for r in routes if not {"agent_id", "job_id"} & r[1].arguments and not r[4].agent]
+    for route, answer, says in answers(bound, whole):
+        assert (answer.status_code == 403) != says.filtered, f"{route}: {answer.text}"
+    assert {r[1].rule for r in routes if r[4].filtered} == {"/api/v1/agents", "/api/v1/jobs"}
+
+
 def test_a_key_for_some_agents_lists_their_jobs_alone(client_for, agent, services):
     mine = queued(services.db, workspace_id="default", agent_id=agent)["_id"]
     queued(services.db, workspace_id="default", agent_id="another")

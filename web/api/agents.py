@@ -12,6 +12,7 @@ from core.ids import utcnow
 from core.llm import tiers
 from core.metering import admission
 from core.metering import prices as price_tables
+from web.access import access
 from web.answers import answer, listed, nothing
 from web.api.models import AgentChanges, LlmConfig, NewAgent, Supposed
 from web.context import caller, db, prices, services, workspace_id
@@ -33,6 +34,7 @@ def create_agent(body: NewAgent) -> Response:
 
 
 @api.get("/agents", responses={"200": {"description": "A page of agents, newest first"}})
+@access(filtered=True)
 def list_agents(query: PageQuery) -> Response:
     """The workspace's agents."""
     items, cursor = agents.page(
