@@ -73,7 +73,8 @@ def draft(
 def accepted(asked: Draft, agent: Document) -> tuple[Document, bool]:
     """The job of a request, admitted and then accepted, and whether it was made by this request.
 
-    One that repeats an earlier request gets its job. Raises `OverLimit` (402): a hard cap or a budget is used up, which is no reason to refuse a repetition.
+    One that repeats an earlier request gets its job. Raises `OverLimit` (402) when a hard cap or a budget is
+    used up, which is no reason to refuse a repetition.
     """
     job_id, now = new_id(), utcnow()
     try:
