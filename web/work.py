@@ -70,10 +70,11 @@ def draft(
     )
 
 
-def accepted(asked: Draft, agent: Document) -> Document:
-    """The job of a request: admitted, then accepted; a request that repeats an earlier one gets its job.
+def accepted(asked: Draft, agent: Document) -> tuple[Document, bool]:
+    """The job of a request, admitted and then accepted, and whether it was made by this request.
 
-    Raises `OverLimit` (402): a hard cap or a budget is used up, which is no reason to refuse a repetition.
+    One that repeats an earlier request gets its job. Raises `OverLimit` (402) when a hard cap or a budget is
+    used up, which is no reason to refuse a repetition.
     """
     job_id, now = new_id(), utcnow()
     try:
@@ -92,11 +93,11 @@ def accepted(asked: Draft, agent: Document) -> Document:
         job = earlier(db(), asked)
         if job is None:
             raise
-        return job
+        return job, False
     return _accepted(replace(asked, plan=plan), job_id, budget)
 
 
-def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> Document:
+def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> tuple[Document, bool]:
     """A store that fails here may have kept the job: its reservation stays until that is known."""
     try:
         job, made = accept(db(), services().send, asked, job_id=job_id)
@@ -105,7 +106,7 @@ def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> Document:
         raise
     if not made:
         _release(budget, job_id)
-    return job
+    return job, made
 
 
 def _release(budget: Budget | None, job_id: str) -> None:

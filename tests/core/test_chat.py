@@ -11,7 +11,6 @@ import pytest
 from pydantic import SecretStr
 
 from core import agent_config, chat, limits
-from core.config import Settings
 from core.crypto import Sealer
 from core.jobs.run import Runner
 from core.llm.transport import Transport
@@ -78,18 +77,15 @@ def provider():
 
 
 @pytest.fixture
-def settings(mongo_address, redis_url, provider):
-    host = provider.url.split("/")[2]
-    return Settings(
-        custom_endpoint_allow=host,
-        managed_llm_keys={name: SecretStr(f"sk-ours-{name}") for name in ("openai", "minimax")},
-        managed_llm_urls={"openai": provider.url, "minimax": provider.url},
+def services(db, mongo, settings, redis_client, provider):
+    own = settings.model_copy(
+        update={
+            "mongodb_database": db.name,
+            "custom_endpoint_allow": provider.url.split("/")[2],
+            "managed_llm_keys": {name: SecretStr(f"sk-ours-{name}") for name in ("openai", "minimax")},
+            "managed_llm_urls": {"openai": provider.url, "minimax": provider.url},
+        }
     )
-
-
-@pytest.fixture
-def services(db, mongo, settings, redis_client):
-    own = settings.model_copy(update={"mongodb_database": db.name})
     return Services(own, mongo, redis_client, Sealer(b"k" * 32), Sent())
 
 

@@ -27,7 +27,7 @@ def chat(path: AgentPath, body: Chat) -> Response:
     agent = agents.ready(db(), workspace_id(), path.agent_id)
     mark = work.idempotency(f"chat/{path.agent_id}")
     draft = work.draft("chat", agent, body.asked(), idempotency=mark)
-    return work.started(work.accepted(draft, agent))
+    return work.started(work.accepted(draft, agent)[0])
 
 
 @api.post("/agents/<agent_id>/llm-test", responses=JOB)
@@ -36,4 +36,4 @@ def llm_test(path: AgentPath) -> Response:
     agent = agents.ready(db(), workspace_id(), path.agent_id)
     mark = work.idempotency(f"llm-test/{path.agent_id}")
     draft = work.draft("llm_test", agent, TEST, idempotency=mark)
-    return work.started(work.accepted(draft, agent))
+    return work.started(work.accepted(draft, agent)[0])

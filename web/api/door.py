@@ -140,7 +140,7 @@ def _accepted(body: Completion) -> Document:
         fingerprint=_fingerprint(),
         on_worker_loss=LOST if body.stream and agent["on_worker_loss"] == "retry" else None,
     )
-    return work.accepted(draft, agent)
+    return work.accepted(draft, agent)[0]
 
 
 def _agent(model: str) -> Document:
