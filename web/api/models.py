@@ -84,7 +84,11 @@ class Message(Model):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     refusal: str | None = None
-    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = Field(None, description="`reasoning`, as the OpenAI door spells it")
+    thinking_blocks: list[dict[str, Any]] | None = Field(
+        None, description="Anthropic's, as an answer carried them: send them back unchanged after a tool call"
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Message:

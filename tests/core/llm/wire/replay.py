@@ -19,6 +19,13 @@ def named(*words: str) -> list[str]:
     return [name for name, exchange in EXCHANGES.items() if any(word in exchange for word in words)]
 
 
+ANSWERS = {
+    name: exchange
+    for name, exchange in EXCHANGES.items()
+    if "body" in exchange and "failure" not in exchange["means"]
+}
+
+
 def target(provider="openai", model="gpt-4o-mini", *, base_url="https://api.openai.com/v1", **more):
     wire = "anthropic" if provider == "anthropic" else "openai"
     given = {"api_key": "sk-test", "key_kind": "byokey", **more}

@@ -12,11 +12,10 @@ from core.llm import classify
 from core.llm.failures import ProviderError
 from core.llm.types import Usage
 from core.llm.wire import WIRES
-from tests.core.llm.wire.replay import EXCHANGES, events, named
+from tests.core.llm.wire.replay import ANSWERS, EXCHANGES, events, named
 
 LABELS = ("Recorded", "Written from the vendor's", "Written from an empty completion")
 WHOLE = [name for name in named("body") if EXCHANGES[name]["status"] == 200]
-ANSWERS = [name for name in WHOLE if "failure" not in EXCHANGES[name]["means"]]
 REFUSED = [name for name in named("body") if EXCHANGES[name]["status"] != 200]
 STREAMS = named("stream")
 
