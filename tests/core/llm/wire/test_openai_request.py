@@ -91,6 +91,11 @@ def test_openai_never_sees_the_fields_that_are_ours():
     assert wire([*ASKED, said])["messages"][1] == {"role": "assistant", "content": "Hi"}
 
 
+def test_what_else_a_message_brings_goes_to_the_provider_as_it_is():
+    said = [{"role": "user", "content": "Hello", "cache_control": {"type": "ephemeral"}}]
+    assert openai.to_wire(ChatRequest(messages=said), GPT)["messages"] == said
+
+
 def test_a_refusal_goes_back_to_openai_and_is_what_was_said_elsewhere():
     said = [*ASKED, {"role": "assistant", "content": None, "refusal": "No."}]
     assert wire(said)["messages"][1] == {"role": "assistant", "content": None, "refusal": "No."}

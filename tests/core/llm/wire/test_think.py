@@ -44,5 +44,11 @@ def test_words_are_passed_on_as_soon_as_they_cannot_be_a_tag():
     assert splitter.feed(" <think>") == (" <think>", "")
 
 
+def test_white_space_without_an_end_is_not_held_back():
+    splitter = think.Splitter()
+    said = [splitter.feed(" ")[0] for _ in range(1000)]
+    assert len("".join(said)) == 1000
+
+
 def test_what_is_joined_splits_again():
     assert think.split(think.join("Hi!", "Be brief.")) == ("Hi!", "Be brief.")
