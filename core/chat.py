@@ -11,6 +11,8 @@ from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
 from core.llm import plan as routes
 from core.llm import router
+from core.llm.breaker import Breaker
+from core.llm.exchange import Emit
 from core.llm.failures import StreamBroken
 from core.llm.transport import Transport
 from core.llm.types import ChatAnswer, ChatRequest
@@ -48,21 +50,21 @@ def plan(
     }
 
 
-def handlers(transport: Transport) -> dict[str, Handler]:
+def handlers(transport: Transport, breaker: Breaker | None = None) -> dict[str, Handler]:
     """What a worker does for each kind of job that calls a provider."""
     return {
-        "chat": lambda run: chat(run, transport),
+        "chat": lambda run: chat(run, transport, breaker),
         "llm_test": lambda run: test(run, transport),
     }
 
 
-def chat(run: Run, transport: Transport) -> Document:
+def chat(run: Run, transport: Transport, breaker: Breaker | None = None) -> Document:
     """Ask the agent's providers; the result as the API shows it."""
     request = _request(run.job)
     emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
     emit = (lambda delta: _publish(run, emitter, delta)) if request.stream else None
     try:
-        answer, latency_ms = _ask(run, request, transport, emit)
+        answer, latency_ms = _ask(run, request, transport, emit, breaker)
     except StreamBroken as broken:
         run.partial = {"message": broken.partial, "partial": True}
         raise
@@ -95,12 +97,24 @@ def test(run: Run, transport: Transport) -> Document:
 
 
 def _ask(
-    run: Run, request: ChatRequest, transport: Transport, emit: router.Emit | None = None
+    run: Run,
+    request: ChatRequest,
+    transport: Transport,
+    emit: Emit | None = None,
+    breaker: Breaker | None = None,
 ) -> tuple[ChatAnswer, int]:
     services = run.services
     targets = routes.open_targets(run.job, sealer=services.sealer, settings=services.settings)
     started = time.monotonic()
-    answer = router.run(request, targets, transport=transport, calls=run.calls, emit=emit)
+    answer = router.run(
+        request,
+        targets,
+        transport=transport,
+        calls=run.calls,
+        emit=emit,
+        breaker=breaker,
+        content_fallback=run.job["plan"].get("content_fallback", False),
+    )
     return answer, int((time.monotonic() - started) * 1000)
 
 

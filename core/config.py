@@ -54,8 +54,9 @@ class Settings(BaseSettings):
     )
     provider_proxy: str | None = Field(default=None, description="the only proxy that is ever used")
     connect_timeout_s: float = Field(default=5, gt=0)
-    first_token_timeout_s: float = Field(default=120, gt=0)
-    between_tokens_timeout_s: float = Field(default=60, gt=0)
+    first_token_timeout_s: float = Field(default=120, gt=0, description="of a streamed answer")
+    between_tokens_timeout_s: float = Field(default=120, gt=0)
+    answer_timeout_s: float = Field(default=240, gt=0, description="an answer not streamed is there by then")
     provider_answer_bytes: int = Field(default=20_000_000, gt=0, description="a longer answer is cut off")
     job_timeout_s: float = Field(default=600, gt=0, description="a job that takes longer has failed")
 
