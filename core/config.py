@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.llm.openings import openings
 
 
 class Settings(BaseSettings):
@@ -59,6 +61,12 @@ class Settings(BaseSettings):
     answer_timeout_s: float = Field(default=240, gt=0, description="an answer not streamed is there by then")
     provider_answer_bytes: int = Field(default=20_000_000, gt=0, description="a longer answer is cut off")
     job_timeout_s: float = Field(default=600, gt=0, description="a job that takes longer has failed")
+
+    @field_validator("custom_endpoint_allow")
+    @classmethod
+    def _can_be_read(cls, allow: str) -> str:
+        openings(allow)
+        return allow
 
     @property
     def production(self) -> bool:
