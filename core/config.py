@@ -59,7 +59,9 @@ class Settings(BaseSettings):
     first_token_timeout_s: float = Field(default=120, gt=0, description="of a streamed answer")
     between_tokens_timeout_s: float = Field(default=120, gt=0)
     answer_timeout_s: float = Field(default=240, gt=0, description="an answer not streamed is there by then")
-    provider_answer_bytes: int = Field(default=20_000_000, gt=0, description="a longer answer is cut off")
+    provider_answer_bytes: int = Field(
+        default=4_000_000, gt=0, description="a longer answer is cut off; with its request it is one document"
+    )
     job_timeout_s: float = Field(default=600, gt=0, description="a job that takes longer has failed")
 
     @field_validator("custom_endpoint_allow")

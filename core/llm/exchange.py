@@ -100,14 +100,16 @@ class Exchange:
 
     def _streamed(self, wire: ModuleType, answer: Answer, target: Target, record: Document) -> ChatAnswer:
         """Emits deltas as they come. After the first one nothing is tried again: what was said is kept."""
-        stream, said = wire.Stream(), False
+        stream, said = wire.Stream(), 0
         try:
             for event in _events(answer, stream):
                 for delta in stream.feed(event):
-                    said = True
+                    said += len(delta.get("content") or str(delta))
                     answer.progress()
                     if self.emit is not None:
                         self.emit(delta)
+                if said > self.transport.most_bytes:
+                    raise ProviderBusy("the answer is larger than allowed", http_status=200)
             if not stream.complete:
                 raise ProviderBusy("the stream ended before the answer did", http_status=200)
         except ProviderError as error:
