@@ -51,6 +51,7 @@ class LlmConfig(Model):
     fallback: list[Fallback] | None = Field(default=None, max_length=10)
     keys: dict[Short, ProviderKey | None] | None = None
     allow_managed_fallback: bool = False
+    content_fallback: bool = Field(False, description="what one provider's policy refuses, ask the next")
 
 
 class AgentFields(Model):
