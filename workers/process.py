@@ -23,6 +23,8 @@ from core.jobs.run import Runner
 from core.llm.breaker import Breaker
 from core.llm.transport import Transport
 from core.log import configure as configure_logs
+from core.metering.prices import Prices
+from core.metering.quotes import Quotes
 from core.services import Services, connect_redis
 from workers.broker import ACTOR, WakefulBroker, make_broker, sender
 from workers.greenlets import GreenletWork
@@ -48,9 +50,9 @@ def serve(role: Role) -> int:
     transport = Transport(settings)
     breaker_redis = connect_redis(settings, timeout_s=BREAKER_REDIS_S)
     services.cleanups += [transport.close, breaker_redis.close]
+    handlers = chat.handlers(transport, Quotes(services.db, Prices()), Breaker(breaker_redis))
     stopping = Event()
     heartbeat = Heartbeat(settings, process_id, on_lost=_from_a_thread(stopping))
-    handlers = chat.handlers(transport, Breaker(breaker_redis))
     runner = Runner(services, process_id, handlers, start=GreenletWork, lost=lambda: heartbeat.lost)
     worker = _consume(broker, role, runner)
     heartbeat.start()

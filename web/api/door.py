@@ -17,7 +17,6 @@ from core import agents
 from core.errors import Conflict, Invalid, NotFound, Unavailable
 from core.ids import utcnow
 from core.jobs import control
-from core.jobs.accept import accept
 from core.jobs.model import DONE, FAILED, SUCCEEDED
 from core.jobs.watch import Watcher
 from core.services import Services
@@ -141,7 +140,7 @@ def _accepted(body: Completion) -> Document:
         fingerprint=_fingerprint(),
         on_worker_loss=LOST if body.stream and agent["on_worker_loss"] == "retry" else None,
     )
-    return accept(db(), services().send, draft)[0]
+    return work.accepted(draft, agent)[0]
 
 
 def _agent(model: str) -> Document:
