@@ -181,7 +181,7 @@ def guarded_transport(allow, address):
 
 def test_a_name_that_leads_to_a_private_address_is_not_connected_to():
     with provider(FINE) as inside:
-        port = int(inside.url.rpartition(":")[2].removesuffix("/v1"))
+        port = inside.port
         transport = guarded_transport("", "127.0.0.1")
         for scheme in ("http", "https"):
             with pytest.raises(EndpointForbidden):
@@ -193,7 +193,7 @@ def test_a_name_that_leads_to_a_private_address_is_not_connected_to():
 def test_the_address_that_was_checked_is_the_one_connected_to():
     """The name exists for our resolver alone: the system's own is not asked a second time."""
     with provider(FINE) as inside:
-        port = int(inside.url.rpartition(":")[2].removesuffix("/v1"))
+        port = inside.port
         transport = guarded_transport("127.0.0.1", "127.0.0.1")
         assert post(transport, f"http://only-here.example.com:{port}/v1", guarded=True)[0] == 200
         assert inside.received[0].headers["host"] == f"only-here.example.com:{port}"
