@@ -76,7 +76,11 @@ def get(db: Database[Document], workspace_id: str, agent_id: str) -> Document:
 
 def ready(db: Database[Document], workspace_id: str, agent_id: str) -> Document:
     """An agent that can be asked. Raises `Invalid` for one that has no provider yet."""
-    agent = get(db, workspace_id, agent_id)
+    return checked(get(db, workspace_id, agent_id))
+
+
+def checked(agent: Document) -> Document:
+    """The agent, if it can be asked. Raises `Invalid`."""
     if agent["llm_config"] is None:
         raise Invalid("this agent has no provider yet: PUT its llm-config first", code="llm_config_required")
     return agent

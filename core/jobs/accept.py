@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import redis
@@ -18,18 +17,15 @@ from core.store.repeat import insert_once
 
 Document = dict[str, Any]
 
-REMEMBERED = timedelta(hours=24)
-FOREVER = frozenset({"retry"})
-
 log = structlog.get_logger(__name__)
 
 
 def accept(db: Database[Document], send: Send, draft: Draft) -> tuple[Document, bool]:
     """Keep the job and send its id; the job, and whether it was made by this call.
 
-    The same idempotency key and body within 24 hours gives the same job. Raises `IdempotencyMismatch` for
-    another body, `PyMongoError` when the store is away. Redis being away changes nothing but the speed: the
-    document is the outbox.
+    The same idempotency key and body gives the same job, for as long as the key is kept. Raises
+    `IdempotencyMismatch` for another body, `PyMongoError` when the store is away. Redis being away changes
+    nothing but the speed: the document is the outbox.
     """
     job = born(draft, new_id(), utcnow())
     for _ in range(3):
@@ -68,7 +64,7 @@ def _earlier(db: Database[Document], draft: Draft) -> Document | None:
     job = db.jobs.find_one(held)
     if job is None:
         return None
-    if mark.route not in FOREVER and job["created_at"] < utcnow() - REMEMBERED:
+    if not mark.held_by(job, utcnow()):
         db.jobs.update_one({"_id": job["_id"]}, {"$unset": {"idempotency": ""}})
         return None
     _same_body(job, mark)
@@ -77,4 +73,4 @@ def _earlier(db: Database[Document], draft: Draft) -> Document | None:
 
 def _same_body(job: Document, mark: Idempotency) -> None:
     if job["idempotency"]["hash"] != mark.hash:
-        raise IdempotencyMismatch("this Idempotency-Key was used with another body less than 24 hours ago")
+        raise IdempotencyMismatch("this Idempotency-Key was used with another body")

@@ -24,6 +24,7 @@ FOR_AGENTS = {
     ("GET", "/api/v1/jobs/<job_id>/ws"),
     ("POST", "/v1/chat/completions"),
     ("GET", "/v1/models"),
+    ("GET", "/v1/models/<path:model>"),
     ("GET", "/api/v1/agents/<agent_id>/usage"),
 }
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
@@ -42,6 +43,7 @@ def objects(admin, member, agent, services):
         "workspace_id": "default",
         "queue": "chat",
         "month": "2026-01",
+        "model": "agent:scout",
     }
 
 
