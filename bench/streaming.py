@@ -40,10 +40,11 @@ def first_word(session: requests.Session, url: str, model: str, mark: str) -> fl
     started = time.perf_counter()
     with session.post(url, json=body, stream=True, timeout=30) as answer:
         answer.raise_for_status()
-        for line in answer.iter_lines(chunk_size=None):
+        lines = answer.iter_lines(chunk_size=None)
+        for line in lines:
             if line.startswith(b"data: {") and json.loads(line[6:])["choices"][0]["delta"].get("content"):
                 took = (time.perf_counter() - started) * 1000
-                list(answer.iter_lines())  # the rest, so that the connection is used again
+                list(lines)  # the rest, so that the connection is used again
                 return took
     raise AssertionError("no word came")
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import redis
 import structlog
 from pymongo.database import Database
 
 from core.config import Settings
 from core.ids import utcnow
+from core.jobs.events import forget
 from core.jobs.model import DONE
 
 Document = dict[str, Any]
@@ -27,8 +29,9 @@ log = structlog.get_logger(__name__)
 class Purge:
     """One tick after another; each does a bounded amount."""
 
-    def __init__(self, db: Database[Document], settings: Settings) -> None:
+    def __init__(self, db: Database[Document], client: redis.Redis, settings: Settings) -> None:
         self.db = db
+        self.client = client
         self.settings = settings
 
     def tick(self) -> Document:
@@ -44,7 +47,7 @@ class Purge:
         }
 
     def _erase_contents(self, now: datetime) -> int:
-        """Prompts and outputs go when their agent says, and no earlier than a callback that needs them."""
+        """Prompts, outputs and events go when their agent says, unless a callback still needs them."""
         erased = 0
         for job in self._finished(now, {"content_erased_at": None}):
             keep = content_kept_for(job, self.settings)
@@ -53,6 +56,7 @@ class Purge:
             if self.db.deliveries.find_one({"_id": f"{job['_id']}-{job['status']}", "state": "due"}):
                 continue
             erase(self.db, job)
+            forget(self.client, job["_id"])
             erased += 1
             if erased >= ERASED_A_TICK:
                 break

@@ -11,7 +11,7 @@ from core.errors import Conflict, NotFound
 from core.ids import utcnow
 from core.jobs import signals
 from core.jobs.accept import accept
-from core.jobs.events import stream_key
+from core.jobs.events import forget
 from core.jobs.model import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Draft, ending
 from core.retention import erase
 from core.services import Send
@@ -65,7 +65,7 @@ def erase_content(db: Database[Document], client: redis.Redis, job: Document) ->
     if job["status"] not in DONE:
         raise Conflict(f"the job is {job['status']}; cancel it first")
     erase(db, job)
-    client.delete(stream_key(job["_id"]))
+    forget(client, job["_id"])
 
 
 def _again(db: Database[Document], job_id: str) -> Document:

@@ -177,6 +177,7 @@ def _streamed(job: Document, body: Completion, listener: Listener) -> Response:
         return _failed(data)
     usage = body.stream_options is not None and body.stream_options.include_usage
     chunks = openai_stream.Chunks(job, body.model, include_usage=usage).of(first, events)
+    leaving.hang_up_when_stuck(request.environ)
     headers = {**_headers(job), "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(chunks, content_type="text/event-stream", headers=headers)
 
