@@ -24,7 +24,16 @@ Document = dict[str, Any]
 Configure = Callable[[str, Document | None], Document]
 """From an agent's id and its stored llm_config to the new one: `agent_config.configured`, its rest bound."""
 
-PLAIN = ("name", "email", "description", "system_prompt", "tools", "metadata", "content_retention")
+PLAIN = (
+    "name",
+    "email",
+    "description",
+    "system_prompt",
+    "tools",
+    "metadata",
+    "content_retention",
+    "limit_policy",
+)
 TRIES = 20
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from core import limits
 from core.config import Settings
 from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
@@ -14,6 +16,8 @@ from core.llm import router
 from core.llm.failures import StreamBroken
 from core.llm.transport import Transport
 from core.llm.types import ChatAnswer, ChatRequest
+from core.metering.calls import consumed
+from core.metering.quotes import Quotes
 
 Document = dict[str, Any]
 
@@ -28,7 +32,7 @@ ASKED = (
     "seed",
     "stream",
 )
-TEST_MESSAGES = [{"role": "user", "content": "Answer with the one word OK."}]
+TEST: Document = {"messages": [{"role": "user", "content": "Answer with the one word OK."}], "max_tokens": 16}
 
 
 def plan(
@@ -48,15 +52,15 @@ def plan(
     }
 
 
-def handlers(transport: Transport) -> dict[str, Handler]:
+def handlers(transport: Transport, quotes: Quotes) -> dict[str, Handler]:
     """What a worker does for each kind of job that calls a provider."""
     return {
-        "chat": lambda run: chat(run, transport),
-        "llm_test": lambda run: test(run, transport),
+        "chat": _settled(partial(chat, transport=transport, quotes=quotes)),
+        "llm_test": _settled(partial(test, transport=transport, quotes=quotes)),
     }
 
 
-def chat(run: Run, transport: Transport) -> Document:
+def chat(run: Run, transport: Transport, quotes: Quotes) -> Document:
     """Ask the agent's providers; the result as the API shows it."""
     request = _request(run.job)
     emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
@@ -64,18 +68,17 @@ def chat(run: Run, transport: Transport) -> Document:
     try:
         answer, latency_ms = _ask(run, request, transport, emit)
     except StreamBroken as broken:
-        run.partial = {"message": broken.partial, "partial": True}
+        run.partial = {"message": broken.partial, "partial": True, **_cost(run, quotes), **_calls(run)}
         raise
     return {
         "message": answer.message,
         "finish_reason": answer.finish_reason,
         "provider": answer.provider,
         "model": answer.model,
-        "usage": answer.usage.public() if answer.usage else None,
-        "cost": None,
-        "cost_status": "unknown",
+        "usage": answer.usage.public(),
+        **_cost(run, quotes),
         "latency_ms": latency_ms,
-        "calls": [_public_call(call) for call in run.calls],
+        **_calls(run),
     }
 
 
@@ -88,10 +91,11 @@ def _publish(run: Run, emitter: Emitter, delta: Document) -> None:
         run.job["streamed"] = True
 
 
-def test(run: Run, transport: Transport) -> Document:
+def test(run: Run, transport: Transport, quotes: Quotes) -> Document:
     """One tiny call: does this configuration work?"""
-    answer, latency_ms = _ask(run, ChatRequest(messages=TEST_MESSAGES, max_tokens=16), transport)
-    return {"ok": True, "provider": answer.provider, "model": answer.model, "latency_ms": latency_ms}
+    answer, latency_ms = _ask(run, ChatRequest(**TEST), transport)
+    asked = {"provider": answer.provider, "model": answer.model, "latency_ms": latency_ms}
+    return {"ok": True, **asked, **_cost(run, quotes)}
 
 
 def _ask(
@@ -116,5 +120,25 @@ def _given(asked: Document) -> Document:
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def _public_call(call: Document) -> Document:
-    return {name: call.get(name) for name in ("provider", "model", "outcome", "http_status", "latency_ms")}
+def _cost(run: Run, quotes: Quotes) -> Document:
+    """Of all that this job called, by this claim and by those that handed it back."""
+    return quotes.cost(run.job["workspace_id"], [*run.job["calls"], *run.calls])
+
+
+def _calls(run: Run) -> Document:
+    shown = ("provider", "model", "outcome", "http_status", "latency_ms")
+    return {"calls": [{name: call.get(name) for name in shown} for call in run.calls]}
+
+
+def _settled(handler: Handler) -> Handler:
+    """The tokens that were reserved for a job are corrected at its end, unless it is not the end."""
+
+    def carry_out(run: Run) -> Document:
+        try:
+            return handler(run)
+        finally:
+            if run.stopped != "handed_back":
+                used = sum(call["usage"]["tokens_total"] for call in run.calls if consumed(call))
+                limits.settle(run.services.redis, run.job, used)
+
+    return carry_out

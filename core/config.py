@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import from_json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -15,7 +16,9 @@ class Settings(BaseSettings):
     Durations are seconds, sizes bytes, unless the name says otherwise.
     """
 
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(
+        extra="ignore", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+    )
 
     app_env: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"
@@ -27,6 +30,15 @@ class Settings(BaseSettings):
     llm_encryption_key: SecretStr | None = None
     llm_encryption_keys_old: SecretStr | None = Field(
         default=None, description="earlier keys, separated by commas: they open, they no longer seal"
+    )
+
+    managed_llm_key: SecretStr | None = Field(default=None, description="the key of MANAGED_LLM_PROVIDER")
+    managed_llm_provider: str | None = None
+    managed_llm_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default={}, description='a managed key for each of several providers: {"openai": "sk-…"}'
+    )
+    managed_llm_urls: Annotated[dict[str, str], NoDecode] = Field(
+        default={}, description='managed calls go here, not to the vendor: {"minimax": "https://…/v1"}'
     )
 
     max_body_bytes: int = Field(default=10 * 2**20, gt=0, description="the largest JSON body")
@@ -58,6 +70,17 @@ class Settings(BaseSettings):
     between_tokens_timeout_s: float = Field(default=60, gt=0)
     provider_answer_bytes: int = Field(default=20_000_000, gt=0, description="a longer answer is cut off")
     job_timeout_s: float = Field(default=600, gt=0, description="a job that takes longer has failed")
+
+    @field_validator("managed_llm_keys", "managed_llm_urls", mode="before")
+    @classmethod
+    def _by_provider(cls, given: Any) -> Any:
+        """Read here, not by the library: its error would quote what it cannot read."""
+        if not isinstance(given, str):
+            return given
+        try:
+            return from_json(given)
+        except ValueError:
+            raise ValueError("must be a JSON object, from provider to text") from None
 
     @property
     def production(self) -> bool:

@@ -22,6 +22,8 @@ from core.jobs.queues import paused
 from core.jobs.run import Runner
 from core.llm.transport import Transport
 from core.log import configure as configure_logs
+from core.metering.prices import Prices
+from core.metering.quotes import Quotes
 from core.services import Services, connect_redis
 from workers.broker import ACTOR, WakefulBroker, make_broker, sender
 from workers.greenlets import GreenletWork
@@ -43,12 +45,10 @@ def serve(role: Role) -> int:
         settings, send=sender(broker), patience_s=2, redis_client=connect_redis(settings)
     )
     process_id = _register(services, role)
-    transport = Transport(settings)
+    handlers = chat.handlers(Transport(settings), Quotes(services.db, Prices()))
     stopping = Event()
     heartbeat = Heartbeat(settings, process_id, on_lost=_from_a_thread(stopping))
-    runner = Runner(
-        services, process_id, chat.handlers(transport), start=GreenletWork, lost=lambda: heartbeat.lost
-    )
+    runner = Runner(services, process_id, handlers, start=GreenletWork, lost=lambda: heartbeat.lost)
     worker = _consume(broker, role, runner)
     heartbeat.start()
     for number in (signal.SIGTERM, signal.SIGINT):

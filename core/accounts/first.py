@@ -41,7 +41,7 @@ def ensure(db: Database[Document], settings: Settings) -> None:
 def ensure_admin(db: Database[Document], settings: Settings) -> None:
     """Enter the admin key of the environment, or else the one that is kept beside the data.
 
-    An admin key that the environment gave earlier and gives no longer ends here.
+    A new one in the environment ends the one that it gave before.
     """
     if settings.admin_api_key is not None:
         text = settings.admin_api_key.get_secret_value()

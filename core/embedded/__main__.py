@@ -23,6 +23,9 @@ from core.embedded import stores
 from core.embedded.stores import StartFailed
 from core.embedded.supervise import ROOT, Program, configuration, from_procfile
 from core.embedded.terminal import Tail
+from core.llm import managed
+from core.llm.managed import BadManagedKeys
+from core.llm.tiers import BadTiers
 
 READY_WITHIN_S = 90.0
 LOCAL_MODELS = "127.0.0.1:11434,127.0.0.1:1234,localhost:11434,localhost:1234"
@@ -45,10 +48,11 @@ def _settings() -> Settings:
         settings = Settings()
         _check_folder(settings.data_dir)
         Sealer.from_settings(settings)
+        managed.check(settings)
     except ValidationError as error:
         first = error.errors()[0]
         raise StartFailed(f"{str(first['loc'][0]).upper()}: {first['msg']}") from None
-    except BadEncryptionKey as error:
+    except (BadEncryptionKey, BadTiers, BadManagedKeys) as error:
         raise StartFailed(str(error)) from None
     return settings
 

@@ -1,11 +1,13 @@
 """From a provider's error status and body to the class of failure. Pure.
 
-Sources, read 2026-11: platform.openai.com/docs/guides/error-codes, docs.anthropic.com/en/api/errors,
-platform.minimax.io/docs/api-reference/errorcode, console.groq.com/docs/errors.
+Sources, read 2026-11: platform.openai.com/docs/guides/error-codes, platform.claude.com/docs/en/api/errors and
+/rate-limits, platform.minimax.io/docs/api-reference/errorcode, console.groq.com/docs/errors,
+openrouter.ai/docs/api/reference/errors-and-debugging, github.com/lmstudio-ai/lmstudio-bug-tracker.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -22,24 +24,34 @@ from core.llm.failures import (
     QuotaUsedUp,
     RateLimited,
 )
+from core.llm.plain import mapping, storable, text
 
 BUSY = frozenset({408, 498, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+UNKNOWN = 0
+"""The status of an error inside a 200 that names none."""
+
 QUOTA_WORDS = (
     "insufficient_quota",
     "billing_hard_limit",
     "billing_not_active",
+    "exceeded your current quota",
+    "spend_limit",  # OpenAI: project_spend_limit_exceeded; Anthropic: enforced_spend_limit_reached
+    "usage_limit_exceeded",
+    "spend limit",
+    "api usage limits",  # Anthropic: 400 for one's own limit, 429 for the tier's
+    "credit balance is too low",  # Anthropic, as a 400
     "insufficient balance",
     "insufficient_balance",
-    "credit balance is too low",
-    "exceeded your current quota",
-    "spend limit",
-    "usage limits",
+    "insufficient credits",  # OpenRouter
+    "usage limit exceeded",  # MiniMax 2056, as a 429
 )
 OVERFLOW_WORDS = (
     "context_length_exceeded",
     "maximum context length",
     "prompt is too long",
     "context window",
+    "context length",  # LM Studio
+    "context size",  # LM Studio and llama.cpp
     "too many tokens",
     "input length and `max_tokens` exceed",
 )
@@ -48,112 +60,137 @@ CONTENT_WORDS = (
     "content_filter",
     "content management policy",
     "content policy",
-    "sensitive",
+    "content filtering policy",  # Anthropic
+    "moderation_blocked",
+    "was flagged",  # OpenRouter, as a 403
+    "new_sensitive",  # MiniMax
 )
+MISTAKE_WORDS = ("unexpected endpoint or method",)  # LM Studio, inside a 200
 
-MINIMAX_AGAIN = frozenset({1000, 1001, 1002, 1024, 1033})
 MINIMAX: dict[int, type[ProviderError]] = {
+    1000: ProviderBusy,
+    1001: ProviderBusy,
     1002: RateLimited,
     1004: KeyRefused,
-    2049: KeyRefused,
     1008: QuotaUsedUp,
+    1024: ProviderBusy,
     1026: ContentRefused,
     1027: ContentRefused,
+    1033: ProviderBusy,
     1039: ContextOverflow,
+    2049: KeyRefused,
+    2056: QuotaUsedUp,
 }
+STATUS_OF_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "api_error": 500,
+    "server_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""Anthropic's names of errors, which come inside a stream without a status; OpenAI's are among them."""
 
 
 def by_status(status: int, body: Any, headers: Mapping[str, str]) -> ProviderError:
     """The failure that an HTTP answer of 400 and more stands for."""
-    said = message(body)
-    kind = _kind(status, f"{said} {_codes(body)}".lower())
-    return kind(
-        said, http_status=status, retry_after=retry_after(headers) if status in (429, 503, 529) else None
-    )
+    wait = retry_after(headers) if status in (429, 503, 529) else None
+    failure = by_base_resp(body) or _kind(status, body)(message(body))
+    failure.http_status, failure.retry_after = status, wait
+    return failure
 
 
 def by_base_resp(body: Any) -> ProviderError | None:
     """MiniMax's habit: an error inside a 200, as `base_resp.status_code`."""
-    base = body.get("base_resp") if isinstance(body, dict) else None
-    code = base.get("status_code") if isinstance(base, dict) else None
-    if not isinstance(code, int) or code == 0:
+    base = mapping(mapping(body).get("base_resp"))
+    code = _number(base.get("status_code"))
+    if not code:
         return None
-    said = f"MiniMax {code}: {base.get('status_msg')}" if isinstance(base, dict) else f"MiniMax {code}"
-    kind = MINIMAX.get(code, ProviderBusy if code in MINIMAX_AGAIN else ProviderRefused)
-    return kind(said, http_status=200)
+    said = text(base.get("status_msg")) or "no reason given"
+    return MINIMAX.get(code, ProviderRefused)(f"MiniMax {code}: {said}", http_status=200)
 
 
 def by_error_inside(body: Any) -> ProviderError | None:
     """An `error` inside a 200 (OpenRouter, LM Studio), or inside a stream's event."""
-    error = body.get("error") if isinstance(body, dict) else None
+    error = mapping(body).get("error")
     if not error:
         return None
-    code = error.get("code") if isinstance(error, dict) else None
-    status = code if isinstance(code, int) and 400 <= code < 600 else _status_of_type(error)
-    kind = _kind(status, f"{message(body)} {_codes(body)}".lower())
-    return kind(message(body), http_status=200)
+    code = _number(mapping(error).get("code"))
+    status = code if code is not None and 400 <= code < 600 else _status_of_type(mapping(error))
+    return _kind(status, body)(message(body), http_status=200)
 
 
-def _status_of_type(error: Any) -> int:
-    """Anthropic's names of errors, as they come inside a stream."""
-    kind = error.get("type") if isinstance(error, dict) else None
-    return {
-        "invalid_request_error": 400,
-        "authentication_error": 401,
-        "permission_error": 403,
-        "not_found_error": 404,
-        "request_too_large": 413,
-        "rate_limit_error": 429,
-        "overloaded_error": 529,
-    }.get(str(kind), 500)
+def _status_of_type(error: dict[str, Any]) -> int:
+    found = (STATUS_OF_TYPE.get(text(error.get(name))) for name in ("type", "code"))
+    return next((status for status in found if status), UNKNOWN)
 
 
-def _kind(status: int, said: str) -> type[ProviderError]:
-    if status == 402 or any(word in said for word in QUOTA_WORDS):
-        return QuotaUsedUp
-    if status in (401, 403):
-        return KeyRefused
-    if status == 429:
-        return RateLimited
-    if status in BUSY or status >= 500:
+def _number(value: Any) -> int | None:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _kind(status: int, body: Any) -> type[ProviderError]:
+    """What is said tells more than the status, where a status stands for several things."""
+    said = f"{message(body)} {_codes(body)}".lower()
+    for applies, words, kind in (
+        (True, QUOTA_WORDS, QuotaUsedUp),
+        (status in (UNKNOWN, 400, 403, 422), CONTENT_WORDS, ContentRefused),
+        (status not in (401, 402, 403, 429), OVERFLOW_WORDS, ContextOverflow),
+        (status == UNKNOWN, MISTAKE_WORDS, ProviderRefused),
+    ):
+        if applies and any(word in said for word in words):
+            return kind
+    if status in BUSY or status >= 500 or status == UNKNOWN:
         return ProviderBusy
-    if any(word in said for word in OVERFLOW_WORDS):
-        return ContextOverflow
-    if any(word in said for word in CONTENT_WORDS):
-        return ContentRefused
-    return ProviderRefused
+    return {401: KeyRefused, 402: QuotaUsedUp, 403: KeyRefused, 429: RateLimited}.get(status, ProviderRefused)
 
 
 def message(body: Any) -> str:
     """The provider's own words, wherever they are."""
-    if isinstance(body, dict):
-        for found in (body.get("error"), body):
-            if isinstance(found, str):
-                return found
-            if isinstance(found, dict):
-                for name in ("message", "detail", "status_msg"):
-                    if isinstance(found.get(name), str):
-                        return str(found[name])
-    return re.sub(r"\s+", " ", str(body))[:500] if body else "no reason given"
+    for found in (mapping(body).get("error"), body):
+        if isinstance(found, str) and found:
+            return _one_line(found)
+        for name in ("message", "detail", "status_msg"):
+            if said := text(mapping(found).get(name)):
+                return said
+    return _one_line(str(storable(body))) if body else "no reason given"
+
+
+def _one_line(said: str) -> str:
+    return re.sub(r"\s+", " ", text(said))[:500]
 
 
 def _codes(body: Any) -> str:
-    error = body.get("error") if isinstance(body, dict) else None
-    return f"{error.get('code')} {error.get('type')}" if isinstance(error, dict) else ""
+    error = mapping(mapping(body).get("error"))
+    details = mapping(error.get("details"))
+    return " ".join(
+        text(found) for found in (error.get("code"), error.get("type"), details.get("error_code"))
+    )
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Seconds to wait, from `retry-after-ms`, or `Retry-After` as seconds or as an HTTP date."""
+    millis, given = headers.get("retry-after-ms"), headers.get("Retry-After")
     try:
-        if (millis := headers.get("retry-after-ms")) is not None:
-            return max(0.0, float(millis) / 1000)
-        given = headers.get("Retry-After")
-        if given is None:
-            return None
-        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", given):
-            return float(given)
-        at = parsedate_to_datetime(given)
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
-    except (ValueError, TypeError):
+        seconds = float(millis) / 1000 if millis is not None else _seconds(given, now)
+    except (ValueError, TypeError, OverflowError):
         return None
+    return max(0.0, seconds) if seconds is not None and math.isfinite(seconds) else None
+
+
+def _seconds(given: str | None, now: datetime | None) -> float | None:
+    if given is None:
+        return None
+    if re.fullmatch(r"\s*\d+(\.\d+)?\s*", given):
+        return float(given)
+    at = parsedate_to_datetime(given)
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return (at - (now or datetime.now(UTC))).total_seconds()

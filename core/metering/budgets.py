@@ -18,6 +18,7 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from core.accounts.keys import Caller
 from core.errors import BudgetExceeded, Conflict
 from core.ids import utcnow
 from core.jobs.model import DONE
@@ -76,12 +77,12 @@ class Budget:
         return dates_of(self.period) if len(self.period) == len("2026-11") else [self.period]
 
 
-def of_key(key: Mapping[str, Any], now: datetime) -> Budget | None:
+def of_key(key: Caller, now: datetime) -> Budget | None:
     """The budget of a key for the period that `now` lies in; None: it has none."""
-    if key.get("budget_usd") is None:
+    if key.budget_usd is None:
         return None
-    form = "%Y-%m-%d" if key.get("budget_period") == "day" else "%Y-%m"
-    return Budget(key["_id"], exact(key["budget_usd"]), f"{now.astimezone(UTC):{form}}")
+    form = "%Y-%m-%d" if key.budget_period == "day" else "%Y-%m"
+    return Budget(key.key_id, exact(key.budget_usd), f"{now.astimezone(UTC):{form}}")
 
 
 def reserve(db: Database[Document], budget: Budget, job_id: str, estimate: Decimal) -> None:

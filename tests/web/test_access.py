@@ -28,7 +28,7 @@ FOR_AGENTS = {
     ("GET", "/api/v1/agents/<agent_id>/usage"),
 }
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
-ANY_WORKSPACE = {"workspace_id", "queue", "month"}
+ANY_WORKSPACE = {"workspace_id", "queue", "month", "tick"}
 MAKES_WHAT_IS_NOT_THERE = {("PUT", "/api/v1/credentials/<name>")}
 
 
@@ -42,6 +42,7 @@ def objects(admin, member, agent, services):
         "name": member.put("/credentials/main", {"provider": "openai", "api_key": "sk-1"}).json["name"],
         "workspace_id": "default",
         "queue": "chat",
+        "tick": "meter",
         "month": "2026-01",
         "model": "agent:scout",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from core import agents
+from core.chat import TEST
 from web import work
 from web.access import access
 from web.api.models import Chat
@@ -25,7 +26,8 @@ def chat(path: AgentPath, body: Chat) -> Response:
     """Ask an agent. The answer is a job; `Prefer: wait=N` waits for its end."""
     agent = agents.ready(db(), workspace_id(), path.agent_id)
     mark = work.idempotency(f"chat/{path.agent_id}")
-    return work.start(work.draft("chat", agent, body.asked(), idempotency=mark))
+    draft = work.draft("chat", agent, body.asked(), idempotency=mark)
+    return work.started(work.accepted(draft, agent)[0])
 
 
 @api.post("/agents/<agent_id>/llm-test", responses=JOB)
@@ -33,4 +35,5 @@ def llm_test(path: AgentPath) -> Response:
     """One tiny call: does this agent's provider answer?"""
     agent = agents.ready(db(), workspace_id(), path.agent_id)
     mark = work.idempotency(f"llm-test/{path.agent_id}")
-    return work.start(work.draft("llm_test", agent, {}, idempotency=mark))
+    draft = work.draft("llm_test", agent, TEST, idempotency=mark)
+    return work.started(work.accepted(draft, agent)[0])

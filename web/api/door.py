@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core import agents
 from core.errors import Conflict, Invalid, NotFound, Unavailable
-from core.jobs.accept import accept
 from core.jobs.model import DONE, SUCCEEDED
 from web import leaving, openai_shape, openai_stream, problems, second_tries, work
 from web.access import access
@@ -142,7 +141,7 @@ def _accepted(body: Completion) -> tuple[Document, bool]:
         idempotency=work.idempotency("door") or second_tries.mark(),
         on_worker_loss=LOST if body.stream and agent["on_worker_loss"] == "retry" else None,
     )
-    return accept(db(), services().send, draft)
+    return work.accepted(draft, agent)
 
 
 def _agent(model: str) -> Document:

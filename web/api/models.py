@@ -24,6 +24,8 @@ Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^https?://[^\s]+$")]
 ProviderKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,4096}$")]
 Temperature = Annotated[float, Field(ge=0, le=2)]
+LimitPolicy = Literal["log", "block"]
+"""What becomes of calls once a tier's allowance is used up."""
 MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
@@ -59,6 +61,7 @@ class AgentFields(Model):
     metadata: Metadata = Field(default_factory=dict)
     on_worker_loss: Literal["retry", "fail"] = "retry"
     content_retention: Annotated[str, StringConstraints(pattern=r"^(none|done|\d{1,4})$")] | None = None
+    limit_policy: LimitPolicy | None = Field(None, description="null: the workspace's")
     llm_config: LlmConfig | None = None
 
 
@@ -146,3 +149,15 @@ class Chat(Model):
         if text is not None:
             given["messages"] = [{"role": "user", "content": text}]
         return {name: value for name, value in given.items() if value is not None}
+
+
+class Supposed(Chat):
+    """A chat that is not made: what it would say may be left out."""
+
+    model_config = example(message="Hello!", max_tokens=500)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Supposed:
+        if self.message is not None and self.messages is not None:
+            raise ValueError("give either `message` or `messages`")
+        return self

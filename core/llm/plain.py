@@ -1,0 +1,60 @@
+"""Reads JSON that may be anything: what is asked for, or its empty value. Pure.
+
+What comes out can be stored and sent on: no lone surrogates, no numbers that a database cannot hold.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from core.llm.types import Document
+
+MOST_TOKENS = 10**12
+DEEPEST = 16
+LONGEST_INT = 2**63
+
+
+def mapping(value: Any) -> Document:
+    return value if isinstance(value, dict) else {}
+
+
+def mappings(value: Any) -> list[Document]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        return ""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
+
+
+def count(value: Any) -> int | None:
+    """A number of tokens: whole, not negative, not absurd."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOKENS:
+        return None
+    return value
+
+
+def storable(value: Any, depth: int = 0) -> Any:
+    """The same JSON, without what a document cannot hold."""
+    if isinstance(value, dict | list) and depth >= DEEPEST:
+        return None
+    if isinstance(value, dict):
+        kept = {text(key).replace("\0", ""): storable(item, depth + 1) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if not key.startswith("$")}
+    if isinstance(value, list):
+        return [storable(item, depth + 1) for item in value]
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, int) and not -LONGEST_INT <= value < LONGEST_INT:
+        return None
+    return value

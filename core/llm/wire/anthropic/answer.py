@@ -1,0 +1,89 @@
+"""From Anthropic's answer to a message, its tokens, or the failure within. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from core.llm import classify
+from core.llm.failures import ProviderBusy, ProviderError
+from core.llm.plain import count, mapping, mappings, storable, text
+from core.llm.types import Document, Usage
+from core.llm.wire.anthropic.thinking import signed, thoughts
+
+# https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons, read 2026-11
+FINISHES = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",  # only with tools that Anthropic runs itself, which are never asked for
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+def failure_inside(body: Any) -> ProviderError | None:
+    return classify.by_error_inside(body)
+
+
+def from_wire(body: Any) -> tuple[Document, str | None, Usage | None, Document | None]:
+    """(message, finish_reason, usage, raw usage) of a whole answer. Raises `ProviderBusy` for no answer."""
+    body = mapping(body)
+    if not isinstance(body.get("content"), list):
+        raise ProviderBusy("the provider's answer is not a message", http_status=200)
+    raw = body.get("usage")
+    return (
+        message(mappings(body["content"]), body.get("stop_details")),
+        finish(body.get("stop_reason")),
+        usage(raw),
+        storable(raw) if isinstance(raw, dict) else None,
+    )
+
+
+def usage(raw: Any) -> Usage | None:
+    """Input is what is read anew, written to the cache and read from it, together."""
+    raw = mapping(raw)
+    fresh, said = count(raw.get("input_tokens")), count(raw.get("output_tokens"))
+    if fresh is None or said is None:
+        return None
+    written = count(raw.get("cache_creation_input_tokens")) or 0
+    cached = count(raw.get("cache_read_input_tokens")) or 0
+    thought = count(mapping(raw.get("output_tokens_details")).get("thinking_tokens")) or 0
+    return Usage(
+        tokens_input=fresh + written + cached,
+        tokens_output=said,
+        tokens_cached=cached,
+        tokens_cache_write=written,
+        tokens_reasoning=min(thought, said),
+    )
+
+
+def finish(stop_reason: Any) -> str | None:
+    return FINISHES.get(stop_reason, "stop") if isinstance(stop_reason, str) else None
+
+
+def message(blocks: list[Document], stop_details: Any = None) -> Document:
+    """An assistant's message as we keep it. `thinking_blocks` go back as they are in the next turn."""
+    content = "".join(text(block.get("text")) for block in blocks if block.get("type") == "text")
+    calls = [_tool_call(block) for block in blocks if block.get("type") == "tool_use"]
+    said: Document = {
+        "role": "assistant",
+        "content": content or (None if calls else ""),
+        "tool_calls": calls or None,
+    }
+    if reasoning := thoughts(blocks):
+        said["reasoning"] = reasoning
+    if kept := signed(blocks):
+        said["thinking_blocks"] = kept
+    if refusal := text(mapping(stop_details).get("explanation")):
+        said["refusal"] = refusal
+    return said
+
+
+def _tool_call(block: Document) -> Document:
+    """`input` is an object, or in a stream the text that it was sent as."""
+    given = block.get("input")
+    arguments = text(given) if isinstance(given, str) else json.dumps(storable(mapping(given)))
+    function = {"name": text(block.get("name")), "arguments": arguments or "{}"}
+    return {"id": text(block.get("id")), "type": "function", "function": function}

@@ -1,0 +1,108 @@
+"""From OpenAI's messages to Anthropic's turns: one user's, one assistant's, in turn. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from core.llm.failures import ProviderRefused
+from core.llm.plain import mapping, mappings, text
+from core.llm.types import Document
+from core.llm.wire.anthropic.parts import blocks
+from core.llm.wire.anthropic.thinking import signed
+
+SYSTEM = ("system", "developer")
+NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def system(said: list[Document]) -> str:
+    """All that the operator says, in front: Anthropic keeps it apart from the turns."""
+    found = [
+        blocks(message.get("content"), f"messages[{n}]", text_only=True)
+        for n, message in enumerate(said)
+        if message.get("role") in SYSTEM
+    ]
+    return "\n\n".join(block["text"] for of_one in found for block in of_one)
+
+
+def messages(said: list[Document]) -> list[Document]:
+    """The turns. Raises `ProviderRefused`, with the place, for what Anthropic does not take."""
+    turns: list[Document] = []
+    for n, message in enumerate(said):
+        if message.get("role") in SYSTEM:
+            continue
+        role, said_in = _turn(message, f"messages[{n}]")
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += said_in
+        elif said_in:
+            turns.append({"role": role, "content": said_in})
+    if not turns:
+        raise ProviderRefused("Anthropic needs at least one message that is not the system's")
+    return turns
+
+
+def _turn(message: Document, place: str) -> tuple[str, list[Document]]:
+    role = message.get("role")
+    if not isinstance(role, str) or role not in ROLES:
+        raise ProviderRefused(f"Anthropic has no role like that of {place}")
+    name, of_role = ROLES[role]
+    return name, of_role(message, place)
+
+
+def _user(message: Document, place: str) -> list[Document]:
+    return blocks(message.get("content"), place)
+
+
+def _assistant(message: Document, place: str) -> list[Document]:
+    """Thinking first, as it came: Anthropic refuses a tool's result whose call has lost its thoughts."""
+    said = blocks(message.get("content") or message.get("refusal"), place, text_only=True)
+    calls = mappings(message.get("tool_calls"))
+    return [
+        *signed(message.get("thinking_blocks")),
+        *said,
+        *(_tool_use(call, f"{place}.tool_calls[{n}]") for n, call in enumerate(calls)),
+    ]
+
+
+def _tool_use(call: Document, place: str) -> Document:
+    function = mapping(call.get("function"))
+    if not isinstance(function.get("name"), str):
+        raise ProviderRefused(f"Anthropic takes calls of functions only: see {place}")
+    return {
+        "type": "tool_use",
+        "id": _id(call.get("id")),
+        "name": function["name"],
+        "input": _input(function.get("arguments"), place),
+    }
+
+
+def _input(arguments: Any, place: str) -> Document:
+    if not arguments:
+        return {}
+    try:
+        found = json.loads(arguments)
+    except (ValueError, TypeError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ProviderRefused(f"Anthropic takes a JSON object as arguments, and {place} has none")
+    return found
+
+
+def _tool_result(message: Document, place: str) -> list[Document]:
+    result: Document = {"type": "tool_result", "tool_use_id": _id(message.get("tool_call_id"))}
+    content = blocks(message.get("content"), place)
+    return [result | ({"content": content} if content else {})]
+
+
+def _id(given: Any) -> str:
+    """Other vendors' ids hold characters that Anthropic's may not (`functions.weather:0`)."""
+    return NOT_IN_AN_ID.sub("_", text(given))
+
+
+ROLES: dict[str, tuple[str, Callable[[Document, str], list[Document]]]] = {
+    "user": ("user", _user),
+    "assistant": ("assistant", _assistant),
+    "tool": ("user", _tool_result),
+}
