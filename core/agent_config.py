@@ -24,11 +24,13 @@ PLAIN = (
     "max_tokens",
     "fallback",
     "allow_managed_fallback",
+    "content_fallback",
 )
 EMPTY: Document = {
     **dict.fromkeys(PLAIN),
     "managed": False,
     "allow_managed_fallback": False,
+    "content_fallback": False,
     "sealed_key": None,
     "key_hint": None,
     "keys": {},

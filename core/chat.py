@@ -13,6 +13,8 @@ from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
 from core.llm import plan as routes
 from core.llm import router
+from core.llm.breaker import Breaker
+from core.llm.exchange import Emit
 from core.llm.failures import StreamBroken
 from core.llm.transport import Transport
 from core.llm.types import ChatAnswer, ChatRequest
@@ -49,24 +51,25 @@ def plan(
         },
         "on_worker_loss": agent.get("on_worker_loss", "retry"),
         "content_retention": agent.get("content_retention"),
+        "content_fallback": config.get("content_fallback", False),
     }
 
 
-def handlers(transport: Transport, quotes: Quotes) -> dict[str, Handler]:
+def handlers(transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> dict[str, Handler]:
     """What a worker does for each kind of job that calls a provider."""
     return {
-        "chat": _settled(partial(chat, transport=transport, quotes=quotes)),
+        "chat": _settled(partial(chat, transport=transport, quotes=quotes, breaker=breaker)),
         "llm_test": _settled(partial(test, transport=transport, quotes=quotes)),
     }
 
 
-def chat(run: Run, transport: Transport, quotes: Quotes) -> Document:
+def chat(run: Run, transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> Document:
     """Ask the agent's providers; the result as the API shows it."""
     request = _request(run.job)
     emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
     emit = (lambda delta: _publish(run, emitter, delta)) if request.stream else None
     try:
-        answer, latency_ms = _ask(run, request, transport, emit)
+        answer, latency_ms = _ask(run, request, transport, emit, breaker)
     except StreamBroken as broken:
         run.partial = {"message": broken.partial, "partial": True, **_cost(run, quotes), **_calls(run)}
         raise
@@ -99,12 +102,24 @@ def test(run: Run, transport: Transport, quotes: Quotes) -> Document:
 
 
 def _ask(
-    run: Run, request: ChatRequest, transport: Transport, emit: router.Emit | None = None
+    run: Run,
+    request: ChatRequest,
+    transport: Transport,
+    emit: Emit | None = None,
+    breaker: Breaker | None = None,
 ) -> tuple[ChatAnswer, int]:
     services = run.services
     targets = routes.open_targets(run.job, sealer=services.sealer, settings=services.settings)
     started = time.monotonic()
-    answer = router.run(request, targets, transport=transport, calls=run.calls, emit=emit)
+    answer = router.run(
+        request,
+        targets,
+        transport=transport,
+        calls=run.calls,
+        emit=emit,
+        breaker=breaker,
+        content_fallback=run.job["plan"].get("content_fallback", False),
+    )
     return answer, int((time.monotonic() - started) * 1000)
 
 

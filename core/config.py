@@ -9,6 +9,8 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from core.llm.openings import openings
+
 
 class Settings(BaseSettings):
     """What an operator may set, each by an environment variable of the same name in capitals.
@@ -66,10 +68,19 @@ class Settings(BaseSettings):
     )
     provider_proxy: str | None = Field(default=None, description="the only proxy that is ever used")
     connect_timeout_s: float = Field(default=5, gt=0)
-    first_token_timeout_s: float = Field(default=120, gt=0)
-    between_tokens_timeout_s: float = Field(default=60, gt=0)
-    provider_answer_bytes: int = Field(default=20_000_000, gt=0, description="a longer answer is cut off")
+    first_token_timeout_s: float = Field(default=120, gt=0, description="of a streamed answer")
+    between_tokens_timeout_s: float = Field(default=120, gt=0)
+    answer_timeout_s: float = Field(default=240, gt=0, description="an answer not streamed is there by then")
+    provider_answer_bytes: int = Field(
+        default=4_000_000, gt=0, description="a longer answer is cut off; with its request it is one document"
+    )
     job_timeout_s: float = Field(default=600, gt=0, description="a job that takes longer has failed")
+
+    @field_validator("custom_endpoint_allow")
+    @classmethod
+    def _can_be_read(cls, allow: str) -> str:
+        openings(allow)
+        return allow
 
     @field_validator("managed_llm_keys", "managed_llm_urls", mode="before")
     @classmethod

@@ -87,20 +87,20 @@ def redis_client(settings):
 
 
 @pytest.fixture(scope="session")
-def scripted(tmp_path_factory):
-    """The address of a provider that does as it is told (`tests/providers/scripted.py`)."""
-    folder, port = tmp_path_factory.mktemp("scripted"), free_ports(1)
-    process = started([sys.executable, str(ROOT / "tests/providers/scripted.py"), str(port)], port, folder)
+def obedient(tmp_path_factory):
+    """The address of a provider that does as it is told (`tests/providers/obedient.py`)."""
+    folder, port = tmp_path_factory.mktemp("obedient"), free_ports(1)
+    process = started([sys.executable, str(ROOT / "tests/providers/obedient.py"), str(port)], port, folder)
     yield f"http://127.0.0.1:{port}"
     ended(process)
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory, scripted):
+def stack(tmp_path_factory, obedient):
     """The whole of Vutler as processes, with leases short enough to kill workers."""
     stack = Stack(
         tmp_path_factory.mktemp("stack") / "data",
-        CUSTOM_ENDPOINT_ALLOW=scripted.removeprefix("http://"),
+        CUSTOM_ENDPOINT_ALLOW=obedient.removeprefix("http://"),
         LEASE_S="6",
         BEAT_S="1",
     )

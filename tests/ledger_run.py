@@ -39,7 +39,10 @@ QUIET_FROM = 0.95
 
 @dataclass(frozen=True)
 class Plan:
-    """`workers`: chat workers beside the stack's own; one of all of them is killed every `kill_every_s`."""
+    """`workers`: chat workers beside the stack's own; one of all of them is killed every `kill_every_s`.
+
+    One more is frozen past its lease: it learns its answers when its jobs are others' already.
+    """
 
     jobs: int
     clients: int
@@ -50,36 +53,60 @@ class Plan:
 
 
 class Workers:
-    """Chat workers of the stack's, started again whenever they are gone."""
+    """Chat workers of the stack's, started again whenever they are gone. The first is frozen once."""
 
     def __init__(self, stack: Stack, n: int) -> None:
         self.stack = stack
         self.kills = 0
-        self._own: list[subprocess.Popen[bytes] | None] = [None] * n
-        self.revive()
+        self.frozen: subprocess.Popen[bytes] | None = None
+        self._own = [self._started() for _ in range(n)]
 
     def revive(self) -> None:
-        for i, process in enumerate(self._own):
-            if process is None or process.poll() is not None:
-                self._own[i] = subprocess.Popen(
-                    [sys.executable, "-m", "workers.main", "chat"],
-                    cwd=ROOT,
-                    env=self.stack.environment,
-                    stdout=self.stack.log,
-                    stderr=subprocess.STDOUT,
-                )
+        """Start again what was killed."""
+        self._own = [self._started() if one.poll() is not None else one for one in self._own]
 
     def kill_one(self) -> None:
-        own = [process.pid for process in self._own if process is not None]
+        pids = [one.pid for one in self._own] + self.stack.pids("workers.main", "chat")
         with contextlib.suppress(ProcessLookupError):
-            os.kill(random.choice(own + self.stack.pids("workers.main", "chat")), signal.SIGKILL)
+            os.kill(random.choice(pids), signal.SIGKILL)
             self.kills += 1
 
+    def freeze_one_at_work(self, db: Any) -> None:
+        """Stop a worker that has calls under way, so that it loses its jobs and knows their answers later."""
+        worker = self._own.pop(0)
+        self._own.append(self._started())
+        me: dict[str, Any] = {}
+
+        def holds_jobs() -> bool:
+            os.kill(worker.pid, signal.SIGCONT)
+            time.sleep(0.1)
+            os.kill(worker.pid, signal.SIGSTOP)
+            me.update(db.processes.find_one({"pid": worker.pid}) or {})
+            mine = {"status": "running", "owner": me.get("_id")}
+            return bool(me) and db.jobs.find_one(mine) is not None
+
+        self.stack.until(holds_jobs, 60, "a worker is frozen at work", every=0.05)
+        self.frozen = worker
+
+    def thaw(self) -> None:
+        """Let the frozen one go on; it finds that it was declared dead, and ends itself."""
+        if self.frozen is not None:
+            self.frozen.send_signal(signal.SIGCONT)
+            self.frozen.wait(30)
+
     def close(self) -> None:
-        for process in self._own:
-            if process is not None:
-                process.terminate()
-                process.wait()
+        for process in [*self._own, *([self.frozen] if self.frozen else [])]:
+            process.kill()
+            process.wait()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "workers.main", "chat"],
+            cwd=ROOT,
+            env=self.stack.environment,
+            stdout=self.stack.log,
+            stderr=subprocess.STDOUT,
+        )
 
 
 @contextlib.contextmanager
@@ -109,6 +136,7 @@ def run(folder: Path, plan: Plan) -> dict[str, Any]:
             folder / "data",
             LEASE_S="6",
             BEAT_S="1",
+            WORKER_GRACE_S="2",
             MANAGED_LLM_KEYS=json.dumps({"openai": "sk-managed-0123456789"}),
             MANAGED_LLM_URLS=json.dumps({"openai": f"{address}/v1"}),
         )
@@ -123,6 +151,8 @@ def run(folder: Path, plan: Plan) -> dict[str, Any]:
 
 
 def _carry_out(stack: Stack, workers: Workers, db: Any, address: str, plan: Plan) -> dict[str, Any]:
+    ready = {"role": "chat", "dead": False}
+    stack.until(lambda: db.processes.count_documents(ready) > plan.workers, 60, "all workers are ready")
     agent = _posted(stack, "agents", {"name": "a", "llm_config": {"managed": True, "tier": "standard"}})["id"]
     budget = {"role": "member", "budget_usd": 100, "budget_period": "month"}
     keys = [_posted(stack, "keys", budget)["key"] for _ in range(plan.clients)]
@@ -137,6 +167,7 @@ def _carry_out(stack: Stack, workers: Workers, db: Any, address: str, plan: Plan
         finally:
             stop.set()
         killing.result()
+    workers.thaw()
     stack.until(lambda: db.jobs.count_documents({"meter": "due"}) == 0, 60, "all are in the ledger")
     stack.until(lambda: not any(one["holds"] for one in db.budgets.find()), 150, "budgets are settled")
     month = "usage/audit?period=month"
@@ -162,7 +193,7 @@ def _posted(stack: Stack, what: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _client(stack: Stack, agent: str, key: str, plan: Plan, n: int) -> None:
-    """Every `clients`th job, each until it is accepted: the same key for the same job."""
+    """Every `clients`th job, one after another: the same idempotency key until it is accepted."""
     with requests.Session() as http:
         http.trust_env = False
         http.headers["Authorization"] = f"Bearer {key}"
@@ -175,8 +206,9 @@ def _accepted(http: requests.Session, url: str, body: dict[str, Any], mark: str,
     deadline = time.monotonic() + seconds
     while True:
         with contextlib.suppress(requests.ConnectionError, requests.Timeout):
-            answer = http.post(url, json=body, headers={"Idempotency-Key": mark}, timeout=20)
-            if answer.status_code == 202:
+            headers = {"Idempotency-Key": mark, "Prefer": "wait=30"}
+            answer = http.post(url, json=body, headers=headers, timeout=40)
+            if answer.status_code in (200, 202):
                 return
             assert answer.status_code == 503, answer.text
         assert time.monotonic() < deadline
@@ -184,6 +216,7 @@ def _accepted(http: requests.Session, url: str, body: dict[str, Any], mark: str,
 
 
 def _kill(stack: Stack, workers: Workers, db: Any, plan: Plan, stop: threading.Event) -> None:
+    workers.freeze_one_at_work(db)
     restarts = 0
     while not stop.wait(plan.kill_every_s):
         ended = _ended(db) / plan.jobs

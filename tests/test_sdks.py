@@ -23,8 +23,8 @@ WEATHER = {
 
 
 @pytest.fixture(scope="module")
-def agent(stack, scripted):
-    return stack.agent("asked", f"{scripted}/v1")
+def agent(stack, obedient):
+    return stack.agent("asked", f"{obedient}/v1")
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +48,13 @@ def user(text):
     return [{"role": "user", "content": text}]
 
 
-def log(scripted):
-    return requests.get(f"{scripted}/log", timeout=5).json()
+def log(obedient):
+    return requests.get(f"{obedient}/log", timeout=5).json()
 
 
-def asked(scripted, text):
+def asked(obedient, text):
     """The bodies of the requests whose last message said this."""
-    bodies = [request["body"] for request in log(scripted)["requests"]]
+    bodies = [request["body"] for request in log(obedient)["requests"]]
     return [body for body in bodies if body["messages"][-1]["content"] == text]
 
 
@@ -97,7 +97,7 @@ def test_the_last_chunk_holds_the_usage_when_it_was_asked_for(sdk, agent):
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 
-def test_it_calls_tools_and_takes_their_results(sdk, agent, scripted):
+def test_it_calls_tools_and_takes_their_results(sdk, agent, obedient):
     messages = user("use the tool, please")
     said = sdk.chat.completions.create(model=agent, messages=messages, tools=[WEATHER]).choices[0]
     assert said.finish_reason == "tool_calls"
@@ -106,7 +106,7 @@ def test_it_calls_tools_and_takes_their_results(sdk, agent, scripted):
     messages += [said.message, {"role": "tool", "tool_call_id": call.id, "content": "rain 7 C"}]
     after = sdk.chat.completions.create(model=agent, messages=messages, tools=[WEATHER]).choices[0]
     assert after.message.content == "the tool said rain 7 C"
-    (body,) = asked(scripted, "rain 7 C")
+    (body,) = asked(obedient, "rain 7 C")
     assert body["messages"][-2]["tool_calls"][0]["id"] == body["messages"][-1]["tool_call_id"] == call.id
 
 
@@ -120,19 +120,19 @@ def test_it_streams_tool_calls(sdk, agent):
     assert final.choices[0].finish_reason == "tool_calls"
 
 
-def test_the_agents_system_prompt_comes_first_unless_the_request_brings_one(sdk, stack, scripted):
-    agent = stack.agent("prompted", f"{scripted}/v1")
+def test_the_agents_system_prompt_comes_first_unless_the_request_brings_one(sdk, stack, obedient):
+    agent = stack.agent("prompted", f"{obedient}/v1")
     stack.http.patch(f"{stack.url}/agents/{agent}", json={"system_prompt": "You are Scout."}, timeout=5)
     sdk.chat.completions.create(model=agent, messages=user("with the agent's prompt"))
     own = {"role": "system", "content": "You are mine."}
     sdk.chat.completions.create(model=agent, messages=[own, *user("with my own prompt")])
-    (one,), (two,) = asked(scripted, "with the agent's prompt"), asked(scripted, "with my own prompt")
+    (one,), (two,) = asked(obedient, "with the agent's prompt"), asked(obedient, "with my own prompt")
     assert one["messages"][0] == {"role": "system", "content": "You are Scout."}
     assert two["messages"][0] == own
     assert len(two["messages"]) == 2
 
 
-def test_what_it_does_not_know_it_ignores(sdk, agent, scripted):
+def test_what_it_does_not_know_it_ignores(sdk, agent, obedient):
     said = sdk.chat.completions.create(
         model=agent,
         messages=user("with fields of tomorrow"),
@@ -140,7 +140,7 @@ def test_what_it_does_not_know_it_ignores(sdk, agent, scripted):
         extra_body={"a_field_of_tomorrow": {"deep": [1]}},
     )
     assert said.choices[0].message.content
-    (body,) = asked(scripted, "with fields of tomorrow")
+    (body,) = asked(obedient, "with fields of tomorrow")
     assert "a_field_of_tomorrow" not in body
 
 
@@ -210,16 +210,16 @@ def test_it_tries_again_by_itself_after_a_busy_provider(sdk, agent, jobs):
     assert len(tried) == 2
 
 
-def test_a_crash_of_the_web_process_goes_unnoticed(sdk, agent, stack, jobs, scripted):
+def test_a_crash_of_the_web_process_goes_unnoticed(sdk, agent, stack, jobs, obedient):
     """kill -9 in the midst of a request: the SDK's silent second try joins the job."""
     text = "delay=4 words=1 while the web process dies"
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(
             sdk.with_options(max_retries=8).chat.completions.create, model=agent, messages=user(text)
         )
-        stack.until(lambda: asked(scripted, text), 20, "the provider was asked")
+        stack.until(lambda: asked(obedient, text), 20, "the provider was asked")
         gunicorn = stack.pids("gunicorn", "web.main")
         stack.kill_one(gunicorn[-1])
         assert asking.result(60).choices[0].message.content == "word0 "
-    assert len(asked(scripted, text)) == 1
+    assert len(asked(obedient, text)) == 1
     assert len([j for j in jobs.find({"agent_id": agent}) if j["request"]["messages"] == user(text)]) == 1

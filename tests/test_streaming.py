@@ -18,8 +18,8 @@ from tests.watching import Sse
 
 
 @pytest.fixture(scope="module")
-def agent(stack, scripted):
-    return stack.agent("watched", f"{scripted}/v1")
+def agent(stack, obedient):
+    return stack.agent("watched", f"{obedient}/v1")
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def words(events):
     return "".join(event.data["content"] for event in events if event.kind == "delta")
 
 
-def log(scripted):
-    return requests.get(f"{scripted}/log", timeout=5).json()
+def log(obedient):
+    return requests.get(f"{obedient}/log", timeout=5).json()
 
 
 def is_now(stack, job_id, status, seconds=30):
@@ -141,19 +141,19 @@ def test_a_watcher_that_leaves_does_not_stop_the_job(stack, agent):
     is_now(stack, job_id, "succeeded")
 
 
-def test_cancelling_a_stream_ends_it_and_closes_the_providers_connection(stack, agent, scripted):
-    closed = log(scripted)["closed_early"]
+def test_cancelling_a_stream_ends_it_and_closes_the_providers_connection(stack, agent, obedient):
+    closed = log(obedient)["closed_early"]
     job_id = chat(stack, agent, "words=2000 pause=0.05")
     stream = Sse(stack, job_id)
     next(event for event in stream if event.kind == "delta")
     stack.http.post(f"{stack.url}/jobs/{job_id}/cancel", timeout=10)
     assert list(stream)[-1].data["status"] == "cancelled"
-    stack.until(lambda: log(scripted)["closed_early"] == closed + 1, 10, "the provider saw it")
+    stack.until(lambda: log(obedient)["closed_early"] == closed + 1, 10, "the provider saw it")
 
 
 @pytest.mark.parametrize("text", ["words=2000 pause=0.05", "delay=60 watch"])
-def test_a_client_that_leaves_the_door_cancels_its_job(stack, agent, door, scripted, text):
-    closed = log(scripted)["closed_early"]
+def test_a_client_that_leaves_the_door_cancels_its_job(stack, agent, door, obedient, text):
+    closed = log(obedient)["closed_early"]
     body = {"model": agent, "stream": True, "messages": [{"role": "user", "content": text}]}
     if "watch" in text:
         with pytest.raises(requests.ReadTimeout):
@@ -163,7 +163,7 @@ def test_a_client_that_leaves_the_door_cancels_its_job(stack, agent, door, scrip
             first_word(answer)
     newest = stack.http.get(f"{stack.url}/jobs?limit=1", timeout=10).json()["items"][0]
     is_now(stack, newest["id"], "cancelled", 10)
-    stack.until(lambda: log(scripted)["closed_early"] == closed + 1, 10, "the provider saw it")
+    stack.until(lambda: log(obedient)["closed_early"] == closed + 1, 10, "the provider saw it")
 
 
 def test_it_cancels_too_while_it_waits_for_a_whole_answer(stack, agent, door):

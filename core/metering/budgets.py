@@ -1,8 +1,9 @@
-"""Budgets: a key's USD a day or month, held by one document for each key and period, by compare-and-set.
+"""Budgets: a key's USD a day or month, held by one document for each key and period.
 
-An estimate is reserved under the job's id before the job is accepted; entering its calls into the ledger
-turns it into what was spent, once, since the reservation goes in the same write. What a crash left behind is
-released by looking at the job it names. What was spent is set from the ledger again every minute.
+`used` is what was spent and what is held, so that one conditional write says whether a call still fits. An
+estimate is held under the job's id before the job is accepted; entering its calls into the ledger turns it
+into what was spent, once, since the hold goes in the same write. What a crash left behind is released by
+looking at the job it names. What was spent is set from the ledger again every minute.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from core.metering.sums import exact
 
 Document = dict[str, Any]
 
-TRIES = 50
+TRIES = 5
+SWEPT = 50
+"""How many reservations a request that does not fit looks at, the oldest first; the tick looks at all."""
 NEEDED = ("status", "attempt", "meter", "calls")
 ABSENT_AFTER = timedelta(seconds=60)
 """A reservation is made just before its job is inserted; after this long the job will not come any more."""
@@ -88,30 +91,41 @@ def of_key(key: Caller, now: datetime) -> Budget | None:
 def reserve(db: Database[Document], budget: Budget, job_id: str, estimate: Decimal) -> None:
     """Hold `estimate` for a job that is about to be accepted. Again for the same job: nothing changes.
 
-    Raises `OverLimit`, after a look at what crashed jobs may still hold.
+    One write that fits or does not, so that many requests at once do not get in each other's way. Raises
+    `OverLimit`, after a look at what crashed jobs may still hold.
     """
     swept = False
     for _ in range(TRIES):
+        if _hold(db, budget, job_id, estimate):
+            return
         state = _state(db, budget)
         if job_id in state["holds"]:
             return
-        used = _used(state)
+        used = exact(state["used"])
         if used + estimate > budget.usd or used >= budget.usd:
-            if not swept and release_stale(db, state):
+            if not swept and release_stale(db, state, most=SWEPT):
                 swept = True
                 continue
             raise _over(budget, used, estimate)
-        unchanged = {"_id": budget.name, "rev": state["rev"]}
-        hold = {"usd": Decimal128(estimate), "at": utcnow()}
-        update: Document = {"$set": {f"holds.{job_id}": hold, "open": True}, "$inc": {"rev": 1}}
-        if db.budgets.update_one(unchanged, update).matched_count == 1:
-            return
     raise Conflict("this key's budget is asked for by many requests at once; try again")
+
+
+def _hold(db: Database[Document], budget: Budget, job_id: str, estimate: Decimal) -> bool:
+    fits: Document = {"$lte": Decimal128(budget.usd - estimate), "$lt": Decimal128(budget.usd)}
+    room = {"_id": budget.name, "used": fits, f"holds.{job_id}": {"$exists": False}}
+    hold = {"usd": Decimal128(estimate), "at": utcnow()}
+    update: Document = {
+        "$set": {f"holds.{job_id}": hold, "open": True},
+        "$inc": {"used": Decimal128(estimate), "rev": 1},
+    }
+    return db.budgets.update_one(room, update).matched_count == 1
 
 
 def release(db: Database[Document], budget: Budget, job_id: str) -> None:
     """Give back what was reserved for a job that was not accepted after all."""
-    _settle_one(db, budget.name, job_id, Decimal(0))
+    state = _state(db, budget)
+    if job_id in state["holds"]:
+        _settle_one(db, state, job_id, Decimal(0))
 
 
 def settle(
@@ -128,20 +142,20 @@ def settle(
     settled = 0
     for state in db.budgets.find({"open": True, "key_id": {"$in": sorted(set(done.values()))}}):
         for job_id in state["holds"].keys() & done.keys():
-            settled += _settle_one(db, state["_id"], job_id, spent.get(job_id, Decimal(0)))
+            settled += _settle_one(db, state, job_id, spent.get(job_id, Decimal(0)))
     return settled
 
 
-def release_stale(db: Database[Document], state: Mapping[str, Any]) -> int:
+def release_stale(db: Database[Document], state: Mapping[str, Any], *, most: int | None = None) -> int:
     """Settle the reservations whose job is done and entered, release those whose job never came; how many."""
     released = 0
-    for job_id, hold in state["holds"].items():
+    for job_id, hold in list(state["holds"].items())[:most]:
         job = db.jobs.find_one({"_id": job_id}, dict.fromkeys(NEEDED, 1))
         if job is None:
             if utcnow() - hold["at"] > ABSENT_AFTER:
-                released += _settle_one(db, state["_id"], job_id, Decimal(0))
+                released += _settle_one(db, state, job_id, Decimal(0))
         elif job["status"] in DONE and job.get("meter") != "due":
-            released += _settle_one(db, state["_id"], job_id, _entered(db, job))
+            released += _settle_one(db, state, job_id, _entered(db, job))
     return released
 
 
@@ -162,7 +176,7 @@ def used(db: Database[Document], budget: Budget) -> Document:
     return {
         "limit_usd": float(budget.usd),
         "spent_usd": float(spent),
-        "reserved_usd": float(_used(state) - spent),
+        "reserved_usd": float(exact(state["used"]) - spent),
         "resets_at": rfc3339(budget.resets_at),
     }
 
@@ -172,11 +186,13 @@ def _state(db: Database[Document], budget: Budget) -> Document:
     state = db.budgets.find_one({"_id": budget.name})
     if state is not None:
         return state
+    spent = Decimal128(_in_ledger(db, budget.key_id, budget.dates()))
     born = {
         "_id": budget.name,
         "key_id": budget.key_id,
         "period": budget.period,
-        "spent": Decimal128(_in_ledger(db, budget.key_id, budget.dates())),
+        "spent": spent,
+        "used": spent,
         "holds": {},
         "rev": 0,
         "open": True,
@@ -188,15 +204,13 @@ def _state(db: Database[Document], budget: Budget) -> Document:
     return db.budgets.find_one({"_id": budget.name}) or born
 
 
-def _used(state: Mapping[str, Any]) -> Decimal:
-    return exact(state["spent"]) + sum((exact(hold["usd"]) for hold in state["holds"].values()), Decimal(0))
-
-
-def _settle_one(db: Database[Document], name: str, job_id: str, cost: Decimal) -> bool:
+def _settle_one(db: Database[Document], state: Mapping[str, Any], job_id: str, cost: Decimal) -> bool:
     """In one write, so once: without the reservation nothing is added."""
-    held = {"_id": name, f"holds.{job_id}": {"$exists": True}}
-    update: Document = {"$unset": {f"holds.{job_id}": ""}, "$inc": {"spent": Decimal128(cost), "rev": 1}}
-    return db.budgets.update_one(held, update).modified_count == 1
+    held = state["holds"][job_id]["usd"]
+    there = {"_id": state["_id"], f"holds.{job_id}.usd": held}
+    changes = {"spent": Decimal128(cost), "used": Decimal128(cost - exact(held)), "rev": 1}
+    update: Document = {"$unset": {f"holds.{job_id}": ""}, "$inc": changes}
+    return db.budgets.update_one(there, update).modified_count == 1
 
 
 def _entered(db: Database[Document], job: Mapping[str, Any]) -> Decimal:
@@ -212,12 +226,21 @@ def _true_up(db: Database[Document], name: str, *, over: bool) -> bool:
         return False
     budget = Budget(state["key_id"], Decimal(0), state["period"])
     spent = _in_ledger(db, budget.key_id, budget.dates(), without=set(state["holds"]))
-    changes: Document = {"spent": Decimal128(spent), "open": bool(state["holds"]) or not over}
-    if spent == exact(state["spent"]) and changes["open"] == state["open"]:
+    held = sum((exact(hold["usd"]) for hold in state["holds"].values()), Decimal(0))
+    changes: Document = {
+        "spent": Decimal128(spent),
+        "used": Decimal128(spent + held),
+        "open": bool(state["holds"]) or not over,
+    }
+    if (spent, spent + held) == _amounts(state) and changes["open"] == state["open"]:
         return False
     unchanged = {"_id": name, "rev": state["rev"]}
     update = {"$set": changes, "$inc": {"rev": 1}}
     return db.budgets.update_one(unchanged, update).modified_count == 1
+
+
+def _amounts(state: Mapping[str, Any]) -> tuple[Decimal, Decimal]:
+    return exact(state["spent"]), exact(state["used"])
 
 
 def _in_ledger(

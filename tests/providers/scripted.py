@@ -1,159 +1,146 @@
-"""A provider that does as the last user's message says: `python tests/providers/scripted.py PORT`.
+"""A provider over a bare TCP socket, in threads of the test: it remembers what it received, says anything.
 
-OpenAI-compatible. The text may hold: `status=429` (an error of this status), `delay=0.5` (seconds before the
-answer), `words=20 pause=0.05` (of a stream), `cut=3` (the connection breaks off after so many words), `tool`
-(calls the first tool that was given; a tool's result is told back), `chars=1000` (the length of each word).
-`GET /log` gives the requests that came, and how many connections were closed before the answer's end.
+An answer is a function of the connection's `write` and of the request; when it returns False, or the client
+has gone, the connection is closed.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import sys
+import socketserver
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-import gevent
-from gevent import pywsgi
-
-LOG = {"requests": [], "closed_early": 0, "streams_ended": 0}
-ARGUMENTS = ['{"city": ', '"Bern"}']
-
-
-class CutOff(Exception):
-    """Ends a connection in the midst of an answer."""
+COOKIE = ("Set-Cookie", "session=of-another-call; Path=/")
 
 
-def application(environ, start_response):
-    if environ["PATH_INFO"] == "/log":
-        return whole(start_response, LOG)
-    asked = json.loads(environ["wsgi.input"].read())
-    LOG["requests"].append({"body": asked, "authorization": environ.get("HTTP_AUTHORIZATION")})
-    script = next((text(m) for m in reversed(asked["messages"]) if m["role"] == "user"), "")
-    status = int(found(script, "status", "200"))
-    if status != 200:
-        error = {"error": {"message": f"you asked for {status}", "type": "test", "code": None}}
-        return whole(start_response, error, f"{status} As Asked")
-    closing = watch_for_closing(environ) if "watch" in script else None
-    gevent.sleep(float(found(script, "delay", "0")))
-    if closing is not None:
-        closing.kill()
-    last = asked["messages"][-1]
-    if last["role"] == "tool":
-        said = [f"the tool said {text(last)}"]
-    elif "tool" in script and asked.get("tools"):
-        return tool_call(start_response, asked)
-    else:
-        size = int(found(script, "chars", "0"))
-        said = [f"word{n} " + "x" * size for n in range(int(found(script, "words", "3")))]
-    if asked.get("stream"):
-        return stream(start_response, asked, said, script)
-    message = {"role": "assistant", "content": "".join(said)}
-    return whole(start_response, completion(asked, message, "stop"))
+@dataclass
+class Received:
+    """One request, as it arrived. `connection`: which one it came on, counted from 0."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict
+    connection: int
+
+    @property
+    def raw(self) -> str:
+        return json.dumps([self.path, self.headers, self.body])
 
 
-def text(message) -> str:
-    content = message.get("content")
-    if isinstance(content, list):
-        return " ".join(part.get("text", "") for part in content)
-    return str(content)
+class Provider:
+    """`answers`: one a request, the last for all that follow."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.received: list[Received] = []
+        self.connections = 0
+        provider = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                number, provider.connections = provider.connections, provider.connections + 1
+                try:
+                    while provider.serve(self.rfile, self.wfile.write, number):
+                        pass
+                except OSError:
+                    return  # the client went away
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def says(self, *answers):
+        """From now on; what was received before is forgotten."""
+        self.answers, self.received = list(answers), []
+        return self
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def serve(self, file, write, number):
+        start = file.readline()
+        if not start:
+            return False
+        headers = {}
+        while (line := file.readline().decode().strip()) != "":
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        body = json.loads(file.read(int(headers.get("content-length", 0))))
+        self.received.append(Received(start.decode().split()[1], headers, body, number))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return answer(write) is not False
 
 
-def found(script: str, name: str, otherwise: str) -> str:
-    match = re.search(rf"\b{name}=(\S+)", script)
-    return match[1] if match else otherwise
-
-
-def watch_for_closing(environ):
-    """Counts when the client closes its connection while it waits for the answer."""
-    sock = environ["socket"]
-
-    def look():
-        if sock.recv(1) == b"":
-            LOG["closed_early"] += 1
-
-    return gevent.spawn(look)
-
-
-def tool_call(start_response, asked):
-    function = {"name": asked["tools"][0]["function"]["name"], "arguments": "".join(ARGUMENTS)}
-    call = {"id": "call_1", "type": "function", "function": function}
-    if not asked.get("stream"):
-        message = {"role": "assistant", "content": None, "tool_calls": [call]}
-        return whole(start_response, completion(asked, message, "tool_calls"))
-    begun = {**call, "index": 0, "function": {**function, "arguments": ""}}
-    parts = [begun, *({"index": 0, "function": {"arguments": part}} for part in ARGUMENTS)]
-    start_response("200 OK", [("Content-Type", "text/event-stream")])
-    return [
-        *(chunk(asked, {"tool_calls": [part]}) for part in parts),
-        chunk(asked, {}, "tool_calls"),
-        *last(asked, 5),
-    ]
-
-
-def stream(start_response, asked, said, script):
-    start_response("200 OK", [("Content-Type", "text/event-stream")])
-    pause, cut = float(found(script, "pause", "0.005")), int(found(script, "cut", "0"))
-    complete = False
+@contextmanager
+def provider(*answers):
+    started = Provider(*answers)
     try:
-        for n, word in enumerate(said, 1):
-            yield chunk(asked, {"content": word})
-            gevent.sleep(pause)
-            if n == cut:
-                raise CutOff
-        yield chunk(asked, {}, "stop")
-        yield from last(asked, len(said))
-        complete = True
+        yield started
     finally:
-        LOG["streams_ended" if complete else "closed_early"] += 1
+        started.close()
 
 
-def last(asked, words: int):
-    if (asked.get("stream_options") or {}).get("include_usage"):
-        yield event(asked, choices=[], usage=usage(words))
-    yield b"data: [DONE]\n\n"
+def head(status=200, kind="application/json", *headers) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", f"Content-Type: {kind}", ": ".join(COOKIE)]
+    return "\r\n".join([*lines, *(f"{name}: {value}" for name, value in headers), "", ""]).encode()
 
 
-def chunk(asked, delta, finish_reason=None) -> bytes:
-    return event(asked, choices=[{"index": 0, "delta": delta, "finish_reason": finish_reason}])
+def answering(body, status=200, *headers):
+    """A whole answer: JSON, or bytes as they are."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    def answer(write):
+        write(head(status, "application/json", ("Content-Length", len(data)), *headers) + data)
+
+    return answer
 
 
-def event(asked, **more) -> bytes:
-    body = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": asked["model"], **more}
-    return b"data: " + json.dumps(body).encode() + b"\n\n"
+def streaming(*events, then=b"", pause=0.0):
+    """A stream that is cut off after `events` and `then`, without a length: its end is the connection's."""
+
+    def answer(write):
+        write(head(200, "text/event-stream", ("Connection", "close")))
+        for event in events:
+            write(event if isinstance(event, bytes) else sse(event))
+            time.sleep(pause)
+        write(then)
+        return False
+
+    return answer
 
 
-def completion(asked, message, finish_reason):
-    return {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": asked["model"],
-        "choices": [{"index": 0, "message": message, "finish_reason": finish_reason}],
-        "usage": usage(5),
-    }
+def sse(event, name=None) -> bytes:
+    data = event if isinstance(event, str) else json.dumps(event)
+    return (f"event: {name}\n" if name else "").encode() + f"data: {data}\n\n".encode()
 
 
-def usage(words: int):
-    return {"prompt_tokens": 12, "completion_tokens": words, "total_tokens": 12 + words}
+def silent(write):
+    """Says nothing until the client has gone."""
+    time.sleep(5)
+    return False
 
 
-def whole(start_response, body, status="200 OK"):
-    start_response(status, [("Content-Type", "application/json")])
-    return [json.dumps(body).encode()]
+def dying(write):
+    """Closes the connection without an answer."""
+    return False
 
 
-class Handler(pywsgi.WSGIHandler):
-    """Says nothing about connections that end in the midst, which is what some tests are about."""
+def trickling(prefix: bytes, drop: bytes = b"x", every=0.05, most=400):
+    """Bytes that keep coming, too slowly to be of use."""
 
-    def get_environ(self):
-        return {**super().get_environ(), "socket": self.socket}
+    def answer(write):
+        write(prefix)
+        for _ in range(most):
+            write(drop)
+            time.sleep(every)
+        return False
 
-    def handle_error(self, *error) -> None:
-        self.close_connection = True
-
-
-if __name__ == "__main__":
-    server = pywsgi.WSGIServer(
-        ("127.0.0.1", int(sys.argv[1])), application, log=None, handler_class=Handler, backlog=2048
-    )
-    server.serve_forever()
+    return answer

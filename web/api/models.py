@@ -51,6 +51,7 @@ class LlmConfig(Model):
     fallback: list[Fallback] | None = Field(default=None, max_length=10)
     keys: dict[Short, ProviderKey | None] | None = None
     allow_managed_fallback: bool = False
+    content_fallback: bool = Field(False, description="what one provider's policy refuses, ask the next")
 
 
 class AgentFields(Model):
@@ -84,7 +85,11 @@ class Message(Model):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     refusal: str | None = None
-    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = Field(None, description="`reasoning`, as the OpenAI door spells it")
+    thinking_blocks: list[dict[str, Any]] | None = Field(
+        None, description="Anthropic's, as an answer carried them: send them back unchanged after a tool call"
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Message:
