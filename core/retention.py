@@ -11,8 +11,9 @@ import structlog
 from pymongo.database import Database
 
 from core.config import Settings
+from core.errors import Invalid
 from core.ids import utcnow
-from core.jobs.events import forget
+from core.jobs.erasing import erase, leave_conversation
 from core.jobs.model import DONE
 
 Document = dict[str, Any]
@@ -55,8 +56,7 @@ class Purge:
                 continue
             if self.db.deliveries.find_one({"_id": f"{job['_id']}-{job['status']}", "state": "due"}):
                 continue
-            erase(self.db, job)
-            forget(self.client, job["_id"])
+            erase(self.db, self.client, job)
             erased += 1
             if erased >= ERASED_A_TICK:
                 break
@@ -72,6 +72,7 @@ class Purge:
         return deleted
 
     def _delete(self, job: Document) -> int:
+        leave_conversation(self.db, job)
         return self.db.jobs.delete_one(
             {"_id": job["_id"], "status": {"$in": sorted(DONE)}, "meter": {"$exists": False}}
         ).deleted_count
@@ -87,15 +88,14 @@ class Purge:
         return self.db.processes.delete_many(gone).deleted_count
 
 
+def check_remembers(agent: Document, settings: Settings) -> None:
+    """Raises `Invalid` for an agent whose conversations would be erased before they could be continued."""
+    if (agent.get("content_retention") or settings.content_retention) == "none":
+        detail = "this agent keeps no content, so it cannot continue a conversation"
+        raise Invalid(detail, errors=[{"pointer": "/conversation_id", "detail": detail}])
+
+
 def content_kept_for(job: Document, settings: Settings) -> timedelta:
     """How long the content of a finished job is kept: by its agent's rule, or the setting's."""
     rule = job["plan"].get("content_retention") or settings.content_retention
     return SOON[rule] if rule in SOON else timedelta(days=int(rule))
-
-
-def erase(db: Database[Document], job: Document) -> None:
-    """Take prompt and output out of a finished job; ids, times, calls and tokens stay. Safe to repeat."""
-    changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow()}
-    if job["result"]:
-        changes["result"] = {**job["result"], "message": None}
-    db.jobs.update_one({"_id": job["_id"], "status": job["status"]}, {"$set": changes})

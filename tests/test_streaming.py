@@ -265,3 +265,15 @@ def test_a_redis_that_was_away_leaves_a_gap_and_the_whole_answer(stack, agent):
     assert "gap" in [event.kind for event in events]
     whole = events[-1].data["result"]["message"]["content"]
     assert whole == "".join(f"word{n} " for n in range(100))
+
+
+def test_a_conversation_is_remembered(stack, agent, obedient):
+    for text in ("first of all", "and then"):
+        body = {"message": text, "conversation_id": "remembered"}
+        url = f"{stack.url}/agents/{agent}/chat"
+        job = stack.http.post(url, json=body, headers={"Prefer": "wait=30"}, timeout=40).json()
+        assert job["result"]["dropped_turns"] == 0
+    sent = [request["body"]["messages"] for request in log(obedient)["requests"]]
+    (told,) = [messages for messages in sent if messages[-1]["content"] == "and then"]
+    assert [message["role"] for message in told] == ["user", "assistant", "user"]
+    assert told[0]["content"] == "first of all"
