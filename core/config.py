@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     provider_answer_bytes: int = Field(
         default=4_000_000, gt=0, description="a longer answer is cut off; with its request it is one document"
     )
+    unknown_window_tokens: int = Field(
+        default=16_384, gt=0, description="the context window of a model that no public table knows"
+    )
     job_timeout_s: float = Field(default=600, gt=0, description="a job that takes longer has failed")
 
     @field_validator("custom_endpoint_allow")

@@ -99,6 +99,9 @@ class Stack:
                 os.kill(pid, how)
         return killed
 
+    def kill_one(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+
     def agent(self, name: str, endpoint: str, api_key: str = "sk-test-0123456789", **config: Any) -> str:
         """An agent that talks to an OpenAI-compatible `endpoint`; its id."""
         made = self.http.post(
