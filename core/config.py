@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=3001, ge=1, le=65532)
     data_dir: Path = Path(".data")
+    start_within_s: float = Field(default=90, gt=0, description="`make run` gives up when not all answers")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     admin_api_key: SecretStr | None = None
