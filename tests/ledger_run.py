@@ -169,6 +169,7 @@ def _carry_out(stack: Stack, workers: Workers, db: Any, address: str, plan: Plan
         killing.result()
     workers.thaw()
     stack.until(lambda: db.jobs.count_documents({"meter": "due"}) == 0, 60, "all are in the ledger")
+    assert stack.http.post(f"{stack.url}/scheduler/budgets/run", timeout=10).status_code == 202
     stack.until(lambda: not any(one["holds"] for one in db.budgets.find()), 150, "budgets are settled")
     month = "usage/audit?period=month"
     books = {
