@@ -15,6 +15,7 @@ from core.jobs.accept import accept
 from core.jobs.claim import claim, finish, note_unkept
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, queued_again
 from core.metering import allowances, audit, budgets, ledger, rollups
+from core.metering.budget import of_key
 from core.metering.periods import period
 from core.metering.sums import exact
 from tests.core.metering.rows import PRICES, call, enter
@@ -57,7 +58,7 @@ class World:
     def ask(self, pick, tokens):
         job_id = new_id()
         try:
-            budgets.reserve(self.db, budgets.of_key(CALLER, utcnow()), job_id, ESTIMATE)
+            budgets.reserve(self.db, of_key(CALLER, utcnow()), job_id, ESTIMATE)
         except BudgetExceeded:
             return
         if tokens % 5:  # otherwise the web process died here: no job will come

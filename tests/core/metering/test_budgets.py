@@ -13,7 +13,8 @@ from core.ids import new_id, utcnow
 from core.jobs.claim import claim, finish
 from core.jobs.model import born
 from core.metering import allowances, budgets, rollups
-from core.metering.budgets import OverLimit
+from core.metering.budget import OverLimit
+from core.metering.budget import of_key as of_caller
 from core.metering.estimate import largest_cost, tokens_asked
 from core.metering.sums import exact
 from tests.core.metering.rows import PRICES, at, call, enter, managed, put, row
@@ -41,7 +42,7 @@ def budget(key):
 
 def of_key(key, now):
     limits = {"budget_usd": key["budget_usd"], "budget_period": key["budget_period"]}
-    return budgets.of_key(Caller(key["_id"], key["role"], key["workspace_id"], **limits), now)
+    return of_caller(Caller(key["_id"], key["role"], key["workspace_id"], **limits), now)
 
 
 def state(db, budget):

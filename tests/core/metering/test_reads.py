@@ -8,7 +8,7 @@ from pymongo import MongoClient, monitoring
 
 from core.ids import new_id, utcnow
 from core.metering import allowances, audit, budgets, export, reports, rollups, statements
-from core.metering.budgets import Budget
+from core.metering.budget import Budget
 from core.metering.periods import period
 from core.store.indexes import INDEXES
 from tests.core.metering.rows import managed, put, row
