@@ -35,11 +35,15 @@ class OverLimit(BudgetExceeded):
 
 @dataclass(frozen=True)
 class Budget:
-    """What a key may spend in a period. `_id` of its document: `key:2026-11-24` or `key:2026-11`."""
+    """What a key may spend in a period. `_id` of its document: `key:2026-11-24` or `key:2026-11`.
+
+    `workspace_id`: the only one it can spend in; None: an admin's, which may act in all.
+    """
 
     key_id: str
     usd: Decimal
     period: str
+    workspace_id: str | None = None
 
     @property
     def name(self) -> str:
@@ -60,4 +64,5 @@ def of_key(key: Caller, now: datetime) -> Budget | None:
     if key.budget_usd is None:
         return None
     form = "%Y-%m-%d" if key.budget_period == "day" else "%Y-%m"
-    return Budget(key.key_id, exact(key.budget_usd), f"{now.astimezone(UTC):{form}}")
+    workspace_id = None if key.role == "admin" else key.workspace_id
+    return Budget(key.key_id, exact(key.budget_usd), f"{now.astimezone(UTC):{form}}", workspace_id)
