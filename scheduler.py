@@ -78,7 +78,7 @@ def ticks(services: Services, broker: WakefulBroker, me: str) -> list[Tick]:
         _slotted(db, me, "budgets", 60, lambda _: budgets.tick(db)),
         _slotted(db, me, "true_up", 3600, lambda _: true_up.tick(db)),
         _slotted(db, me, "statements", 3600, lambda _: statements.tick(db, tiers.table().prices_usd())),
-        _slotted(db, me, "purge", 60, lambda _: Purge(db, services.settings).tick()),
+        _slotted(db, me, "purge", 60, lambda _: Purge(db, services.redis, services.settings).tick()),
     ]
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from core import limits
+from core import conversations, limits
 from core.config import Settings
+from core.jobs.erasing import in_conversation
 from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
 from core.llm import plan as routes
-from core.llm import router
+from core.llm import router, windows
 from core.llm.breaker import Breaker
 from core.llm.exchange import Emit
 from core.llm.failures import StreamBroken
@@ -20,6 +21,7 @@ from core.llm.transport import Transport
 from core.llm.types import ChatAnswer, ChatRequest
 from core.metering.calls import consumed
 from core.metering.quotes import Quotes
+from core.store.repeat import through_outages
 
 Document = dict[str, Any]
 
@@ -65,7 +67,7 @@ def handlers(transport: Transport, quotes: Quotes, breaker: Breaker | None = Non
 
 def chat(run: Run, transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> Document:
     """Ask the agent's providers; the result as the API shows it."""
-    request = _request(run.job)
+    request, remembered = _remembering(run, _request(run.job))
     emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
     emit = (lambda delta: _publish(run, emitter, delta)) if request.stream else None
     try:
@@ -82,7 +84,23 @@ def chat(run: Run, transport: Transport, quotes: Quotes, breaker: Breaker | None
         **_cost(run, quotes),
         "latency_ms": latency_ms,
         **_calls(run),
+        **remembered,
     }
+
+
+def _remembering(run: Run, request: ChatRequest) -> tuple[ChatRequest, Document]:
+    """The request with the history of its conversation, if it is part of one; what the result says of it."""
+    if in_conversation(run.job) is None:
+        return request, {}
+    services = run.services
+    first = routes.open_targets(run.job, sealer=services.sealer, settings=services.settings)[0]
+    window = windows.window(first) or services.settings.unknown_window_tokens
+    told, dropped = through_outages(
+        lambda: conversations.recall(services.db, run.job, request, window),
+        what="recall",
+        give_up=lambda: run.stopped is not None,
+    )
+    return told, {"dropped_turns": dropped}
 
 
 def _publish(run: Run, emitter: Emitter, delta: Document) -> None:

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import redis
 import structlog
 from pymongo.database import Database
 
 from core.config import Settings
+from core.errors import Invalid
 from core.ids import utcnow
+from core.jobs.erasing import erase, leave_conversation
 from core.jobs.model import DONE
 
 Document = dict[str, Any]
@@ -27,8 +30,9 @@ log = structlog.get_logger(__name__)
 class Purge:
     """One tick after another; each does a bounded amount."""
 
-    def __init__(self, db: Database[Document], settings: Settings) -> None:
+    def __init__(self, db: Database[Document], client: redis.Redis, settings: Settings) -> None:
         self.db = db
+        self.client = client
         self.settings = settings
 
     def tick(self) -> Document:
@@ -44,7 +48,7 @@ class Purge:
         }
 
     def _erase_contents(self, now: datetime) -> int:
-        """Prompts and outputs go when their agent says, and no earlier than a callback that needs them."""
+        """Prompts, outputs and events go when their agent says, unless a callback still needs them."""
         erased = 0
         for job in self._finished(now, {"content_erased_at": None}):
             keep = content_kept_for(job, self.settings)
@@ -52,7 +56,7 @@ class Purge:
                 continue
             if self.db.deliveries.find_one({"_id": f"{job['_id']}-{job['status']}", "state": "due"}):
                 continue
-            erase(self.db, job)
+            erase(self.db, self.client, job)
             erased += 1
             if erased >= ERASED_A_TICK:
                 break
@@ -68,6 +72,7 @@ class Purge:
         return deleted
 
     def _delete(self, job: Document) -> int:
+        leave_conversation(self.db, job)
         return self.db.jobs.delete_one(
             {"_id": job["_id"], "status": {"$in": sorted(DONE)}, "meter": {"$exists": False}}
         ).deleted_count
@@ -83,15 +88,14 @@ class Purge:
         return self.db.processes.delete_many(gone).deleted_count
 
 
+def check_remembers(agent: Document, settings: Settings) -> None:
+    """Raises `Invalid` for an agent whose conversations would be erased before they could be continued."""
+    if (agent.get("content_retention") or settings.content_retention) == "none":
+        detail = "this agent keeps no content, so it cannot continue a conversation"
+        raise Invalid(detail, errors=[{"pointer": "/conversation_id", "detail": detail}])
+
+
 def content_kept_for(job: Document, settings: Settings) -> timedelta:
     """How long the content of a finished job is kept: by its agent's rule, or the setting's."""
     rule = job["plan"].get("content_retention") or settings.content_retention
     return SOON[rule] if rule in SOON else timedelta(days=int(rule))
-
-
-def erase(db: Database[Document], job: Document) -> None:
-    """Take prompt and output out of a finished job; ids, times, calls and tokens stay. Safe to repeat."""
-    changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow()}
-    if job["result"]:
-        changes["result"] = {**job["result"], "message": None}
-    db.jobs.update_one({"_id": job["_id"], "status": job["status"]}, {"$set": changes})

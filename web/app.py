@@ -14,6 +14,7 @@ from web import auditing, auth, docs, headers, limiting, metrics, problems, trac
 from web.api import (
     agents,
     chat,
+    conversations,
     credentials,
     door,
     engine,
@@ -32,6 +33,7 @@ from web.resource import Problem
 RESOURCES = (
     agents.api,
     chat.api,
+    conversations.api,
     jobs.api,
     events.api,
     door.api,

@@ -38,7 +38,6 @@ def draft(
     *,
     idempotency: Idempotency | None = None,
     retry_of: str | None = None,
-    fingerprint: str | None = None,
     on_worker_loss: str | None = None,
 ) -> Draft:
     """A job for an agent, with the agent's configuration as it is now.
@@ -65,7 +64,6 @@ def draft(
         idempotency=idempotency,
         callback_url=asked.get("callback_url"),
         retry_of=retry_of,
-        fingerprint=fingerprint,
         metadata=asked.get("metadata") or {},
     )
 

@@ -6,14 +6,15 @@ import pytest
 
 from core.ids import utcnow
 from core.jobs.claim import claim, finish
+from core.jobs.events import Emitter, stream_key
 from core.retention import Purge
 from tests.factory import CALL, queued
 
 
 @pytest.fixture
-def purge(db, settings):
+def purge(db, settings, redis_client):
     db.workspaces.insert_one({"_id": "w1"})
-    return Purge(db, settings)
+    return Purge(db, redis_client, settings)
 
 
 def ended(db, days_ago, rule=None, metered=True, **changes):
@@ -28,6 +29,15 @@ def ended(db, days_ago, rule=None, metered=True, **changes):
         update["$unset"] = {"meter": ""}
     db.jobs.update_one({"_id": job["_id"]}, update)
     return lambda: db.jobs.find_one({"_id": job["_id"]})
+
+
+def test_the_events_go_with_the_content(db, purge, redis_client):
+    old, new = ended(db, 8), ended(db, 6)
+    for job in (old(), new()):
+        Emitter(redis_client, job["_id"], 1).emit("delta", {"type": "content", "content": "hi"})
+    purge.tick()
+    assert not redis_client.exists(stream_key(old()["_id"]))
+    assert redis_client.exists(stream_key(new()["_id"]))
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Response
 
-from core import agents
+from core import agents, retention
 from core.chat import TEST
 from web import work
 from web.access import access
 from web.api.models import Chat
-from web.context import db, workspace_id
+from web.context import db, services, workspace_id
 from web.resource import AgentPath, resource
 
 api = resource("chat", "Asking an agent")
@@ -25,6 +25,8 @@ JOB = {
 def chat(path: AgentPath, body: Chat) -> Response:
     """Ask an agent. The answer is a job; `Prefer: wait=N` waits for its end."""
     agent = agents.ready(db(), workspace_id(), path.agent_id)
+    if body.conversation_id is not None:
+        retention.check_remembers(agent, services().settings)
     mark = work.idempotency(f"chat/{path.agent_id}")
     draft = work.draft("chat", agent, body.asked(), idempotency=mark)
     return work.started(work.accepted(draft, agent)[0])

@@ -26,6 +26,7 @@ ProviderKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,4096}$")
 Temperature = Annotated[float, Field(ge=0, le=2)]
 LimitPolicy = Literal["log", "block"]
 """What becomes of calls once a tier's allowance is used up."""
+ConversationId = Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]*$")]
 MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
@@ -129,7 +130,7 @@ class Chat(Model):
 
     message: Annotated[str, StringConstraints(min_length=1)] | None = None
     messages: Annotated[list[Message], Field(min_length=1)] | None = None
-    conversation_id: Short | None = None
+    conversation_id: ConversationId | None = None
     tools: Annotated[list[dict[str, Any]], Field(max_length=200)] | None = None
     tool_choice: Short | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
