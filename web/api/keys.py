@@ -13,6 +13,7 @@ from core.accounts import keys
 from core.errors import Invalid
 from core.ids import utcnow
 from core.metering import budgets
+from core.metering.budget import of_key
 from web.access import access
 from web.answers import answer, listed, nothing
 from web.context import caller, db, workspace_id
@@ -78,7 +79,7 @@ def list_keys(query: PageQuery) -> Response:
 def get_key(path: KeyPath) -> Response:
     """One key; with a budget also what is spent and reserved of it, and when it resets."""
     key = keys.get(db(), workspace_id(), path.key_id)
-    budget = budgets.of_key(keys.caller_of(key), utcnow())
+    budget = of_key(keys.caller_of(key), utcnow())
     standing = None if budget is None else budgets.used(db(), budget)
     return answer({**keys.public(key), "budget": standing})
 
