@@ -42,7 +42,8 @@ def settings() -> Settings:
         managed.check(given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise StartFailed(f"{str(first['loc'][0]).upper()}: {first['msg']}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise StartFailed(f"{str(first['loc'][0]).upper()}: {said}") from None
     except (BadEncryptionKey, BadAdminKey, BadTiers, BadManagedKeys) as error:
         raise StartFailed(str(error)) from None
     _addresses(given)

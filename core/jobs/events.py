@@ -22,7 +22,8 @@ KEPT_S = 3600
 RENEWED_S = KEPT_S / 4
 AWAY_S = 5.0
 """So long nothing is told after a failure: a Redis that hangs must not slow the work down at every word."""
-BATCH = 500
+BATCH = 64
+"""So many are read at a time: what a slow watcher does not take waits in Redis, not in its web process."""
 
 log = structlog.get_logger(__name__)
 

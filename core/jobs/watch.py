@@ -127,12 +127,19 @@ class Watcher:
                 due = waiter.due()
                 if due:
                     job = self._read(job_id) or job
+                away = False
                 if due or rung:
-                    for event in self._new_events(job_id, position):
-                        position = events.parse_position(event.id)
-                        shown_at = time.monotonic()
-                        yield event
+                    try:
+                        for event in self._new_events(job_id, position):
+                            position = events.parse_position(event.id)
+                            shown_at = time.monotonic()
+                            yield event
+                    except redis.RedisError as error:
+                        away = True
+                        log.warning("watch.events_away", job_id=job_id, error=type(error).__name__)
                 if job and job["status"] in DONE:
+                    if away:
+                        yield Event("gap", {"attempt": job["attempt"]}, _id(position))
                     yield Event("done", public(job), _id(position))
                     return
                 if job and job["status"] != status:
@@ -146,22 +153,19 @@ class Watcher:
 
     def _new_events(self, job_id: str, position: tuple[int, int]) -> Iterator[Event]:
         claim, n = position
-        try:
-            while True:
-                batch = list(events.read(self.client, job_id, (claim, n)))
-                for (its_claim, its_n), kind, data in batch:
-                    if its_claim != claim:
-                        if claim:
-                            yield Event("restart", {"attempt": its_claim}, _id((claim, n)))
-                        n = 0
-                    if its_n != n + 1:
-                        yield Event("gap", {"attempt": its_claim}, _id((claim, n)))
-                    claim, n = its_claim, its_n
-                    yield Event(kind, {**data, "attempt": claim}, _id((claim, n)))
-                if len(batch) < events.BATCH:
-                    return
-        except redis.RedisError as error:
-            log.warning("watch.events_away", job_id=job_id, error=type(error).__name__)
+        while True:
+            batch = list(events.read(self.client, job_id, (claim, n)))
+            for (its_claim, its_n), kind, data in batch:
+                if its_claim != claim:
+                    if claim:
+                        yield Event("restart", {"attempt": its_claim}, _id((claim, n)))
+                    n = 0
+                if its_n != n + 1:
+                    yield Event("gap", {"attempt": its_claim}, _id((claim, n)))
+                claim, n = its_claim, its_n
+                yield Event(kind, {**data, "attempt": claim}, _id((claim, n)))
+            if len(batch) < events.BATCH:
+                return
 
     def _read(self, job_id: str) -> Document | None:
         """The job; None while the store is away."""

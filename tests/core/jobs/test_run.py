@@ -195,3 +195,19 @@ def test_replies_that_get_lost_neither_strand_a_job_nor_double_its_calls(
     kept = db.jobs.find_one({"_id": job["_id"]})
     assert (kept["status"], kept["attempt"], len(kept["calls"])) == ("succeeded", 1, 1)
     assert "unkept" not in kept
+
+
+@pytest.mark.parametrize(
+    "answer", ["y" * 17_000_000, "\ud83d", 2**70], ids=["too large", "no text", "no number"]
+)
+def test_an_answer_that_cannot_be_stored_fails_its_job_and_is_still_accounted_for(db, services, answer):
+    job = queued(db)
+
+    def calling(run):
+        run.calls.append({**CALL, "usage_raw": {"x": answer}})
+        return {"answer": answer}
+
+    runner(services, calling).run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["error"]["code"], kept["meter"]) == ("failed", "not_storable", "due")
+    assert kept["calls"] == [{**CALL, "attempt": 1, "usage_raw": None, "detail": None}]

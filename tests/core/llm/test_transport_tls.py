@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import socket
+import socketserver
 import ssl
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 
 import pytest
@@ -108,3 +111,49 @@ def test_it_does_under_gevent_too(certificate, tls, begin):
         script = [sys.executable, "-m", "tests.providers.ask_under_gevent", one.url, str(certificate)]
         done = subprocess.run(script, cwd=ROOT, capture_output=True, timeout=A_HANG_S, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == ["provider_timeout", "provider_timeout"]
+
+
+class Tunnel(socketserver.StreamRequestHandler):
+    """A proxy that joins whoever asks to the one server that it knows."""
+
+    def handle(self):
+        asked = self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        self.server.asked.append(asked)
+        self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", self.server.leads_to)) as other:
+            ways = [(self.connection, other), (other, self.connection)]
+            threads = [threading.Thread(target=self.carry, args=way, daemon=True) for way in ways]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(A_HANG_S)
+
+    def carry(self, one, other):
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+
+def test_a_vendor_is_reached_through_the_configured_proxy_and_its_name_is_verified(certificate, tls):
+    with (
+        provider(answering({"ok": True}), tls=tls) as vendor,
+        socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel) as proxy,
+    ):
+        proxy.asked, proxy.leads_to, proxy.daemon_threads = [], vendor.port, True
+        threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True).start()
+        address = f"http://127.0.0.1:{proxy.server_address[1]}"
+        transport = Transport(
+            Settings(provider_ca_bundle=certificate, provider_proxy=address), Deadlines(5, 5, 5, 20)
+        )
+        for _ in range(2):
+            with transport.post(
+                f"https://{NAME}/v1", {"Authorization": "Bearer k"}, b"{}", guarded=False
+            ) as answer:
+                assert answer.body() == b'{"ok": true}'
+        transport.close()
+        assert [asked.split()[:2] for asked in proxy.asked] == [[b"CONNECT", f"{NAME}:443".encode()]]
+        assert [request.headers["authorization"] for request in vendor.received] == ["Bearer k"] * 2
+        proxy.shutdown()
