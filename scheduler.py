@@ -29,7 +29,7 @@ from core.leader import Leadership
 from core.llm import tiers
 from core.llm.transport import Deadlines, Transport
 from core.log import configure as configure_logs
-from core.metering import allowances, budgets, ledger, rollups, statements
+from core.metering import allowances, budgets, ledger, rollups, statements, true_up
 from core.metering.prices import Prices
 from core.retention import Purge
 from core.services import Services, connect_redis
@@ -76,6 +76,7 @@ def ticks(services: Services, broker: WakefulBroker, me: str) -> list[Tick]:
         Tick("callbacks", 1, courier.tick),
         _slotted(db, me, "rollups", 60, lambda _: rollups.tick(db)),
         _slotted(db, me, "budgets", 60, lambda _: budgets.tick(db)),
+        _slotted(db, me, "true_up", 3600, lambda _: true_up.tick(db)),
         _slotted(db, me, "statements", 3600, lambda _: statements.tick(db, tiers.table().prices_usd())),
         _slotted(db, me, "purge", 60, lambda _: Purge(db, services.redis, services.settings).tick()),
     ]

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=3001, ge=1, le=65532)
     data_dir: Path = Path(".data")
+    start_within_s: float = Field(default=90, gt=0, description="`make run` gives up when not all answers")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     admin_api_key: SecretStr | None = None
@@ -67,6 +68,9 @@ class Settings(BaseSettings):
         description="addresses beside the public ones that users may name: 127.0.0.1:11434,10.0.0.0/8",
     )
     provider_proxy: str | None = Field(default=None, description="the only proxy that is ever used")
+    provider_ca_bundle: Path | None = Field(
+        default=None, description="certificates to trust instead of the public ones, as a PEM file"
+    )
     connect_timeout_s: float = Field(default=5, gt=0)
     first_token_timeout_s: float = Field(default=120, gt=0, description="of a streamed answer")
     between_tokens_timeout_s: float = Field(default=120, gt=0)

@@ -23,6 +23,7 @@ class Stack:
     """`python -m core.embedded` with a data directory and ports of its own."""
 
     def __init__(self, data_dir: Path, **environment: str) -> None:
+        self.host = "127.0.0.1"
         self.port = free_ports()
         self.url = f"http://127.0.0.1:{self.port}/api/v1"
         self.data_dir = data_dir
@@ -41,6 +42,11 @@ class Stack:
         self.http.headers["Authorization"] = f"Bearer {ADMIN_KEY}"
 
     def start(self) -> None:
+        self.launch()
+        self.until(self.ready, 90, "the stack is ready")
+
+    def launch(self) -> None:
+        """Start the launcher, without waiting for what it starts."""
         self.launcher = subprocess.Popen(
             [sys.executable, "-m", "core.embedded"],
             cwd=ROOT,
@@ -48,11 +54,11 @@ class Stack:
             stdout=self.log,
             stderr=subprocess.STDOUT,
         )
-        self.until(self.ready, 90, "the stack is ready")
 
     def stop(self) -> None:
+        """As an operator would; nothing more to do for one that has ended."""
         self.http.close()
-        self.launcher.send_signal(signal.SIGTERM)
+        self.launcher.send_signal(signal.SIGTERM)  # Popen sends nothing to what has ended
         try:
             self.launcher.wait(60)
         finally:
@@ -62,7 +68,7 @@ class Stack:
         if self.launcher.poll() is not None:
             raise AssertionError(f"the launcher ended with {self.launcher.returncode}:\n{self.said()}")
         with contextlib.suppress(requests.RequestException):
-            return self.http.get(f"http://127.0.0.1:{self.port}/readyz", timeout=2).status_code == 200
+            return self.http.get(f"http://{self.host}:{self.port}/readyz", timeout=2).status_code == 200
         return False
 
     def said(self) -> str:

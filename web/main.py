@@ -1,4 +1,4 @@
-"""The web process: `gunicorn --worker-class gevent "web.main:build()"`."""
+"""The web process: `gunicorn --worker-class web.worker.Worker "web.main:build()"`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from core.jobs.model import DONE, Draft, Idempotency
 from core.llm import tiers
 from core.llm.guard import Guard
 from core.metering import admission, budgets
-from core.metering.budgets import Budget
+from core.metering.budget import Budget
 from web import answers, limiting
 from web.context import caller, db, prices, request_id, services, watcher, workspace_id
 

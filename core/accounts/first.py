@@ -44,15 +44,20 @@ def ensure_admin(db: Database[Document], settings: Settings) -> None:
     A new one in the environment ends the one that it gave before.
     """
     if settings.admin_api_key is not None:
-        text = settings.admin_api_key.get_secret_value()
-        if settings.production and len(text) < SHORTEST_KEY:
-            raise BadAdminKey(f"ADMIN_API_KEY needs {SHORTEST_KEY} characters (openssl rand -hex 32)")
-        _enter(db, text, "environment")
+        check_admin_key(settings)
+        _enter(db, settings.admin_api_key.get_secret_value(), "environment")
     elif (settings.data_dir / KEY_FILE).exists() or not _has_admin(db):
         text, made = local_key(settings.data_dir)
         if made:
             announce(text, settings.data_dir / KEY_FILE)
         _enter(db, text, "file")
+
+
+def check_admin_key(settings: Settings) -> None:
+    """Raises `BadAdminKey` for one that could be guessed, in production."""
+    key = settings.admin_api_key
+    if key is not None and settings.production and len(key.get_secret_value()) < SHORTEST_KEY:
+        raise BadAdminKey(f"ADMIN_API_KEY needs {SHORTEST_KEY} characters (openssl rand -hex 32)")
 
 
 def local_key(data_dir: Path) -> tuple[str, bool]:

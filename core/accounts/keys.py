@@ -48,6 +48,11 @@ def authenticate(db: Database[Document], text: str, now: datetime) -> Caller:
     key = db["keys"].find_one({"_id": _id(text)})
     if key is None or not secrets.compare_digest(key["hash"], _hash(text)) or not alive(key, now):
         raise Unauthorized("this API key is not valid")
+    return caller_of(key)
+
+
+def caller_of(key: Document) -> Caller:
+    """Whoever comes with this key, and what it allows."""
     agents = key.get("agents")
     return Caller(
         key_id=key["_id"],

@@ -2,32 +2,71 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
+import time
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 
 
-def die_with_parent(how: int = signal.SIGTERM) -> None:
+def die_with_parent(parent: int, how: int = signal.SIGTERM) -> None:
     """Ask the kernel for a signal when the parent dies; it survives exec. Does nothing but on Linux.
 
+    `parent`: the process that means to be ours; it may have died before we could ask.
     Source: prctl(2), PR_SET_PDEATHSIG.
     """
-    if not sys.platform.startswith("linux"):
+    if not _prctl(PR_SET_PDEATHSIG, how):
         return
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, how, 0, 0, 0)
-    if os.getppid() != parent:  # it died while we asked
+    if os.getppid() != parent:
         sys.exit(0)
 
 
-def main(command: list[str]) -> None:
-    """Become `command`, ending with the parent: `python -m core.embedded.parent valkey-server …`."""
-    die_with_parent()
+def adopt_orphans() -> None:
+    """Become the parent of whatever a supervisor of ours leaves behind when it is killed.
+
+    Source: prctl(2), PR_SET_CHILD_SUBREAPER. Does nothing but on Linux.
+    """
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_orphans(deadline: float) -> None:
+    """Wait for adopted processes, which were told to end by their parent's death; kill them at `deadline`."""
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            if time.monotonic() > deadline:
+                _kill_children()
+            time.sleep(0.05)
+
+
+def _kill_children() -> None:
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # not a process, or one that has just ended
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid():
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+    return True
+
+
+def main(parent: str, *command: str) -> None:
+    """Become `command`, ending with the parent: `python -m core.embedded.parent $PPID valkey-server …`."""
+    die_with_parent(int(parent))
     os.execvp(command[0], command)  # noqa: S606 - there is no shell to go through
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -62,16 +62,6 @@ def _fits(folder: str) -> bool:
     return platform.system().lower() in name and machine in name
 
 
-def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
 def wait_for_port(port: int, *, what: str, seconds: float, alive: Callable[[], bool]) -> None:
     """Until something listens on 127.0.0.1:port. Raises `StartFailed` when it does not come up."""
     deadline = time.monotonic() + seconds

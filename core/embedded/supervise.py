@@ -51,7 +51,7 @@ def configuration(stores: list[Program], app: list[Program], folder: Path) -> st
 
 def _section(program: Program, folder: Path) -> list[str]:
     # Whatever is started ends with the supervisor, even when that is killed.
-    whole = f"exec {shlex.quote(sys.executable)} -m core.embedded.parent {program.command}"
+    whole = f"exec {shlex.quote(sys.executable)} -m core.embedded.parent $PPID {program.command}"
     return [
         f"[program:{program.name}]",
         f"command=/bin/sh -c {_value(shlex.quote(whole))}",

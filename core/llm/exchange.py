@@ -116,18 +116,25 @@ class Exchange:
             if not said:
                 raise
             raise self._broken(error, target, stream, record) from None
+        except BaseException:  # ended from outside, as a cancellation does: what was said is billed anyway
+            if said:
+                self._partial(target, stream, record)
+            raise
         return self._answer(target, *stream.answer())
 
     def _broken(self, error: ProviderError, target: Target, stream: Any, record: Document) -> StreamBroken:
-        """A stream that broke off after something was said: kept, and counted with what is known."""
+        broken = StreamBroken(error.detail, http_status=error.http_status)
+        broken.partial = self._partial(target, stream, record).message
+        return broken
+
+    def _partial(self, target: Target, stream: Any, record: Document) -> ChatAnswer:
+        """What was said before a stream broke off: kept, and counted with what is known."""
         partial = self._answer(target, *stream.answer())
         guess = estimate(self.request, partial.message)
         said = max(partial.usage.tokens_output, guess.tokens_output)  # the provider's count comes at the end
         usage = replace(partial.usage, tokens_output=said)
         record |= {"usage": usage.public(), "usage_raw": partial.usage_raw, "usage_status": "estimated"}
-        broken = StreamBroken(error.detail, http_status=error.http_status)
-        broken.partial = partial.message
-        return broken
+        return partial
 
     def _answer(
         self,

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -140,8 +141,9 @@ class Transport:
         self.most_bytes = settings.provider_answer_bytes
         self.whole = deadlines or Deadlines.whole(settings)
         self.streamed = deadlines or Deadlines.streamed(settings)
-        self._vendors = _session(adapter(None), settings.provider_proxy)
-        self._guarded = _session(adapter(guard or Guard(settings.custom_endpoint_allow)), None)
+        guarded = adapter(guard or Guard(settings.custom_endpoint_allow))
+        self._vendors = _session(adapter(None), settings.provider_ca_bundle, settings.provider_proxy)
+        self._guarded = _session(guarded, settings.provider_ca_bundle, None)
 
     def close(self) -> None:
         self._vendors.close()
@@ -205,9 +207,10 @@ def _not_answered(error: requests.ConnectionError) -> ProviderError:
     return broken
 
 
-def _session(https: HTTPAdapter, proxy: str | None) -> Session:
+def _session(https: HTTPAdapter, ca_bundle: Path | None, proxy: str | None) -> Session:
     session = Session()
     session.trust_env = False
+    session.verify = str(ca_bundle) if ca_bundle else True
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers = requests.structures.CaseInsensitiveDict(
         {"User-Agent": "vutler", "Accept": "*/*", "Accept-Encoding": "identity"}

@@ -18,7 +18,7 @@ from core.llm import tiers
 from core.llm.managed import MANAGED
 from core.metering import allowances, budgets
 from core.metering import prices as price_tables
-from core.metering.budgets import Budget, OverLimit
+from core.metering.budget import Budget, OverLimit, of_key
 from core.metering.estimate import costs_of
 from core.metering.prices import Prices
 
@@ -67,7 +67,7 @@ def reserve(
     The job must get this id, or `budgets.release` be called. Raises `OverLimit` (402), and `Invalid` for a
     model without a known price: a hard budget cannot be kept for it.
     """
-    budget = budgets.of_key(caller, now.astimezone(UTC))
+    budget = of_key(caller, now.astimezone(UTC))
     if budget is None:
         return None
     costs = costs_of(plan, request, prices, price_tables.of_workspace(db, workspace_id))

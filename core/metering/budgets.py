@@ -3,14 +3,13 @@
 `used` is what was spent and what is held, so that one conditional write says whether a call still fits. An
 estimate is held under the job's id before the job is accepted; entering its calls into the ledger turns it
 into what was spent, once, since the hold goes in the same write. What a crash left behind is released by
-looking at the job it names. What was spent is set from the ledger again every minute.
+looking at the job it names. Now and then what was spent is set from the ledger (`core.metering.true_up`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,14 +18,13 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from core.accounts.keys import Caller
-from core.errors import BudgetExceeded, Conflict
+from core.errors import Conflict
 from core.ids import utcnow
 from core.jobs.model import DONE
 from core.jobs.views import rfc3339
-from core.metering import marks
+from core.metering import true_up
+from core.metering.budget import Budget, OverLimit
 from core.metering.calls import calls_of
-from core.metering.periods import DAY, dates_of, month_ends
 from core.metering.sums import exact
 
 Document = dict[str, Any]
@@ -39,53 +37,6 @@ ABSENT_AFTER = timedelta(seconds=60)
 """A reservation is made just before its job is inserted; after this long the job will not come any more."""
 
 log = structlog.get_logger(__name__)
-
-
-class OverLimit(BudgetExceeded):
-    """402 that names the limit, what is used, and when it resets."""
-
-    def __init__(self, detail: str, *, limit: float, used: float, unit: str, resets_at: datetime) -> None:
-        super().__init__(detail)
-        self.limit, self.used, self.unit, self.resets_at = limit, used, unit, resets_at
-
-    def as_dict(self) -> Document:
-        more = {
-            "limit": self.limit,
-            "used": self.used,
-            "unit": self.unit,
-            "resets_at": rfc3339(self.resets_at),
-        }
-        return super().as_dict() | more
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a key may spend in a period. `_id` of its document: `key:2026-11-24` or `key:2026-11`."""
-
-    key_id: str
-    usd: Decimal
-    period: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.key_id}:{self.period}"
-
-    @property
-    def resets_at(self) -> datetime:
-        if len(self.period) == len("2026-11"):
-            return month_ends(self.period)
-        return datetime.strptime(self.period, "%Y-%m-%d").replace(tzinfo=UTC) + DAY
-
-    def dates(self) -> list[str]:
-        return dates_of(self.period) if len(self.period) == len("2026-11") else [self.period]
-
-
-def of_key(key: Caller, now: datetime) -> Budget | None:
-    """The budget of a key for the period that `now` lies in; None: it has none."""
-    if key.budget_usd is None:
-        return None
-    form = "%Y-%m-%d" if key.budget_period == "day" else "%Y-%m"
-    return Budget(key.key_id, exact(key.budget_usd), f"{now.astimezone(UTC):{form}}")
 
 
 def reserve(db: Database[Document], budget: Budget, job_id: str, estimate: Decimal) -> None:
@@ -159,14 +110,9 @@ def release_stale(db: Database[Document], state: Mapping[str, Any], *, most: int
     return released
 
 
-def tick(db: Database[Document], now: datetime | None = None) -> Document:
-    """Release what crashed jobs hold, and set what was spent from the ledger; what was done, by name."""
-    today = f"{(now or utcnow()):%Y-%m-%d}"
-    released = corrected = 0
-    for state in list(db.budgets.find({"open": True})):
-        released += release_stale(db, state)
-        corrected += _true_up(db, state["_id"], over=state["period"] < today[: len(state["period"])])
-    return {"released": released, "corrected": corrected}
+def tick(db: Database[Document]) -> Document:
+    """Release what crashed jobs hold; what was done, by name."""
+    return {"released": sum(release_stale(db, state) for state in list(db.budgets.find({"open": True})))}
 
 
 def used(db: Database[Document], budget: Budget) -> Document:
@@ -186,10 +132,11 @@ def _state(db: Database[Document], budget: Budget) -> Document:
     state = db.budgets.find_one({"_id": budget.name})
     if state is not None:
         return state
-    spent = Decimal128(_in_ledger(db, budget.key_id, budget.dates()))
-    born = {
+    spent = Decimal128(true_up.spent_of(db, budget))
+    born: Document = {
         "_id": budget.name,
         "key_id": budget.key_id,
+        "workspace_id": budget.workspace_id,
         "period": budget.period,
         "spent": spent,
         "used": spent,
@@ -217,52 +164,6 @@ def _entered(db: Database[Document], job: Mapping[str, Any]) -> Decimal:
     names = [name for name, _, kept in calls_of(job) if kept]
     rows = (db.token_usage.find_one({"_id": name}, {"cost": 1}) for name in names)
     return sum((exact(row["cost"]) for row in rows if row is not None), Decimal(0))
-
-
-def _true_up(db: Database[Document], name: str, *, over: bool) -> bool:
-    """Set what was spent from the ledger, without jobs that still hold something: they will be settled."""
-    state = db.budgets.find_one({"_id": name})
-    if state is None:
-        return False
-    budget = Budget(state["key_id"], Decimal(0), state["period"])
-    spent = _in_ledger(db, budget.key_id, budget.dates(), without=set(state["holds"]))
-    held = sum((exact(hold["usd"]) for hold in state["holds"].values()), Decimal(0))
-    changes: Document = {
-        "spent": Decimal128(spent),
-        "used": Decimal128(spent + held),
-        "open": bool(state["holds"]) or not over,
-    }
-    if (spent, spent + held) == _amounts(state) and changes["open"] == state["open"]:
-        return False
-    unchanged = {"_id": name, "rev": state["rev"]}
-    update = {"$set": changes, "$inc": {"rev": 1}}
-    return db.budgets.update_one(unchanged, update).modified_count == 1
-
-
-def _amounts(state: Mapping[str, Any]) -> tuple[Decimal, Decimal]:
-    return exact(state["spent"]), exact(state["used"])
-
-
-def _in_ledger(
-    db: Database[Document], key_id: str, dates: list[str], *, without: set[str] | None = None
-) -> Decimal:
-    """What a key spent on these dates: closed days from their roll-up, open ones from the ledger."""
-    key = db["keys"].find_one({"_id": key_id}, {"workspace_id": 1})
-    if key is None:
-        return Decimal(0)
-    opened = {mark["date"] for mark in marks.opened(db.usage_days, key["workspace_id"])} & set(dates)
-    closed = [date for date in dates if date not in opened]
-    spent = sum(
-        (exact(day["cost"]) for day in db.usage_keys.find({"key_id": key_id, "date": {"$in": closed}})),
-        Decimal(0),
-    )
-    by_job: list[Document] = [
-        {"$match": {"workspace_id": key["workspace_id"], "date": {"$in": sorted(opened)}}},
-        {"$match": {"key_id": key_id, "kept": True}},
-        {"$group": {"_id": "$job_id", "cost": {"$sum": "$cost"}}},
-    ]
-    found = list(db.token_usage.aggregate(by_job)) if opened else []
-    return spent + sum((exact(row["cost"]) for row in found if row["_id"] not in (without or ())), Decimal(0))
 
 
 def _over(budget: Budget, used: Decimal, estimate: Decimal) -> OverLimit:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import closing
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from gevent import GreenletExit
 from pydantic import SecretStr
 
 from core import agent_config, chat, limits
 from core.crypto import Sealer
 from core.jobs.run import Runner
+from core.llm import router
 from core.llm.transport import Transport
+from core.llm.types import ChatRequest, Target
 from core.metering import prices
 from core.metering.quotes import Quotes
 from core.services import Services
 from tests.core.jobs.test_run import Inline
-from tests.core.metering.rows import PRICES, enter
+from tests.core.metering.rows import PRICES, enter, finished
 from tests.factory import Sent, queued
 
 USAGE = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
@@ -187,6 +191,31 @@ def test_a_stream_that_broke_off_is_kept_billed_and_marked(db, provider, carry_o
     assert (row["outcome"], row["usage_status"]) == (job["calls"][0]["outcome"], "estimated")
     assert row["outcome"] != "ok"
     assert row["cost_status"] == "estimated"
+
+
+def test_a_stream_that_is_ended_from_outside_is_counted_for_what_was_said(db, services, provider):
+    delta = {"choices": [{"index": 0, "delta": {"content": "Once upon"}, "finish_reason": None}]}
+    provider.answers["sk-ours-openai"] = [delta] * 3
+    target = Target("openai", "gpt-4o-mini", "openai", provider.url, "sk-ours-openai", "managed", "standard")
+    heard, calls = [], []
+
+    def emit(delta):
+        heard.append(delta)
+        if len(heard) == 2:
+            raise GreenletExit  # as a cancelled job's greenlet does, at whatever it waits for
+
+    request = ChatRequest(messages=[{"role": "user", "content": "hello"}], stream=True)
+    with closing(Transport(services.settings)) as transport, pytest.raises(GreenletExit):
+        router.run(request, [target], transport=transport, calls=calls, emit=emit)
+    finished(db, [{**call, "attempt": 1, "outcome": "cancelled"} for call in calls], status="cancelled")
+    enter(db)
+    row = db.token_usage.find_one({})
+    assert (row["outcome"], row["usage_status"], row["cost_status"]) == (
+        "cancelled",
+        "estimated",
+        "estimated",
+    )
+    assert row["tokens_output"] >= 4
 
 
 def test_a_refused_call_used_nothing_and_is_not_in_the_ledger(db, provider, carry_out):

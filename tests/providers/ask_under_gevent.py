@@ -1,4 +1,7 @@
-"""Asks one provider as a chat worker does, in a greenlet: prints the outcomes of its calls as JSON."""
+"""Asks one provider as a chat worker does, under gevent: prints the outcomes of its calls as JSON.
+
+`python -m tests.providers.ask_under_gevent URL [CA_BUNDLE]`
+"""
 
 from gevent import monkey
 
@@ -15,7 +18,9 @@ from core.llm.types import ChatRequest, Target  # noqa: E402
 
 if __name__ == "__main__":
     calls = []
-    transport = Transport(Settings(), Deadlines(connect=2, first_byte=0.4, between=0.4, total=1.2))
+    bundle = sys.argv[2] if len(sys.argv) > 2 else None
+    settings = Settings(provider_ca_bundle=bundle)
+    transport = Transport(settings, Deadlines(connect=2, first_byte=0.4, between=0.4, total=1.2))
     target = Target("openai", "m", "openai", sys.argv[1], "k", "byokey")
     try:
         router.run(

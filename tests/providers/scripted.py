@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socketserver
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -31,15 +32,24 @@ class Received:
 
 
 class Provider:
-    """`answers`: one a request, the last for all that follow."""
+    """`answers`: one a request, the last for all that follow. `tls`: an `ssl.SSLContext` to speak it with."""
 
-    def __init__(self, *answers):
+    def __init__(self, *answers, tls=None):
         self.answers = list(answers)
         self.received: list[Received] = []
         self.connections = 0
         provider = self
 
         class Handler(socketserver.StreamRequestHandler):
+            def setup(self):
+                if tls is not None:
+                    self.request = tls.wrap_socket(self.request, server_side=True)
+                super().setup()
+
+            def finish(self):
+                super().finish()
+                self.request.close()
+
             def handle(self):
                 number, provider.connections = provider.connections, provider.connections + 1
                 try:
@@ -52,8 +62,14 @@ class Provider:
             daemon_threads = True
             allow_reuse_address = True
 
+            def handle_error(self, request, client_address):
+                """A client that breaks off a handshake is no error of the test's."""
+                if not isinstance(sys.exception(), OSError):
+                    super().handle_error(request, client_address)
+
         self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+        self.port = self.server.server_address[1]
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}/v1"
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def says(self, *answers):
@@ -80,8 +96,8 @@ class Provider:
 
 
 @contextmanager
-def provider(*answers):
-    started = Provider(*answers)
+def provider(*answers, tls=None):
+    started = Provider(*answers, tls=tls)
     try:
         yield started
     finally:

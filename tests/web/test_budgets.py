@@ -169,3 +169,16 @@ def test_the_workspaces_policy_holds_where_the_agent_says_nothing(admin, member,
     assert member.post(f"/agents/{on_a_tier}/llm-config/explain").status_code == 402
     member.patch(f"/agents/{on_a_tier}", {"limit_policy": "log"})
     assert chat(member, on_a_tier).status_code == 202
+
+
+def test_an_admin_sees_how_a_budget_stands(admin, client_for, agent, services):
+    spender = limited(client_for, 0.5, "month")
+    (key,) = [key["id"] for key in admin.get("/keys").json["items"] if key["budget_usd"] == 0.5]
+    end(services, chat(spender, agent).json["id"], tokens=(100_000, 0))
+    chat(spender, agent)
+    stands = admin.get(f"/keys/{key}").json["budget"]
+    assert (stands["limit_usd"], stands["spent_usd"]) == (0.5, 0.015)
+    assert 0.0006 < stands["reserved_usd"] < 0.0007
+    assert stands["resets_at"].endswith("-01T00:00:00.000Z")
+    (other,) = [key["id"] for key in admin.get("/keys").json["items"] if key["role"] == "admin"]
+    assert admin.get(f"/keys/{other}").json["budget"] is None

@@ -23,7 +23,8 @@ from tests.providers.vendors import BEGINNING, END, MORE, PING, WHOLE, good
 from tests.stack import ROOT
 
 MOST = 1_000_000
-DEADLINES = Deadlines(connect=2, first_byte=0.4, between=0.4, total=1.2)
+HASTY = Deadlines(connect=2, first_byte=0.4, between=0.4, total=1.2)
+PATIENT = Deadlines(connect=10, first_byte=15, between=15, total=15)
 A_HANG_S = 20
 WIRES = ("openai", "anthropic")
 STREAM = head(200, "text/event-stream", ("Connection", "close"))
@@ -53,13 +54,17 @@ def endless(piece, begin=b""):
 
 @dataclass(frozen=True)
 class Habit:
-    """`outcome` of the first call; `said`: what is kept of a broken stream; `streams`: when it shows."""
+    """`outcome` of the first call; `said`: what is kept of a broken stream; `streams`: when it shows.
+
+    `timed`: only a deadline ends it. All others must not need one.
+    """
 
     name: str
     answer: object
     outcome: str
     said: str | None = None
     streams: tuple[bool, ...] = (False, True)
+    timed: bool = False
 
 
 def begins(then, **more):
@@ -70,15 +75,35 @@ def begins(then, **more):
 S, W = (True,), (False,)
 HABITS = [
     Habit("closes without a word", lambda _: dying, BUSY),
-    Habit("says nothing", lambda _: silent, TIMEOUT),
-    Habit("says nothing after the head", lambda _: trickling(STREAM, b"", every=5, most=1), TIMEOUT),
-    Habit("a byte of the head at a time", lambda _: trickling(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"), TIMEOUT),
-    Habit("a header line at a time", lambda _: trickling(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), TIMEOUT),
-    Habit("continue, for ever", lambda _: trickling(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), TIMEOUT),
-    Habit("a byte of the body at a time", lambda _: trickling(STREAM, b"x"), TIMEOUT),
-    Habit("a space at a time", lambda _: trickling(STREAM, b" "), TIMEOUT),
-    Habit("comments and pings, no token", lambda wire: trickling(STREAM, PING[wire]), TIMEOUT, streams=S),
-    Habit("a chunk's size, digit by digit", lambda _: trickling(CHUNKED, b"0"), TIMEOUT),
+    Habit("says nothing", lambda _: silent, TIMEOUT, timed=True),
+    Habit(
+        "says nothing after the head", lambda _: trickling(STREAM, b"", every=5, most=1), TIMEOUT, timed=True
+    ),
+    Habit(
+        "a byte of the head at a time",
+        lambda _: trickling(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
+        TIMEOUT,
+        timed=True,
+    ),
+    Habit(
+        "a header line at a time",
+        lambda _: trickling(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        TIMEOUT,
+        timed=True,
+    ),
+    Habit(
+        "continue, for ever", lambda _: trickling(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), TIMEOUT, timed=True
+    ),
+    Habit("a byte of the body at a time", lambda _: trickling(STREAM, b"x"), TIMEOUT, timed=True),
+    Habit("a space at a time", lambda _: trickling(STREAM, b" "), TIMEOUT, timed=True),
+    Habit(
+        "comments and pings, no token",
+        lambda wire: trickling(STREAM, PING[wire]),
+        TIMEOUT,
+        streams=S,
+        timed=True,
+    ),
+    Habit("a chunk's size, digit by digit", lambda _: trickling(CHUNKED, b"0"), TIMEOUT, timed=True),
     Habit("a huge header", lambda _: endless(b"x" * 65536, b"HTTP/1.1 200 OK\r\nX: "), BUSY),
     Habit("a thousand headers", lambda _: endless(b"X-More: y\r\n", b"HTTP/1.1 200 OK\r\n"), BUSY),
     Habit("no HTTP", lambda _: trickling(b"SSH-2.0-OpenSSH_9.9\r\n", b"", every=0.01, most=1), BUSY),
@@ -107,7 +132,7 @@ HABITS = [
         lambda _: endless(b"x" * 65536, head(302, "a/b", ("Location", "/elsewhere"))),
         REFUSED,
     ),
-    Habit("an error, a byte at a time", lambda _: trickling(head(400), b"x"), REFUSED),
+    Habit("an error, a byte at a time", lambda _: trickling(head(400), b"x"), REFUSED, timed=True),
     Habit("an error, endless", lambda _: endless(b"x" * 65536, head(400)), REFUSED),
     Habit("dies in mid-stream", begins(b""), BROKEN, "Hel", S),
     Habit("half a character", begins('data: {"a": "é'.encode()[:-1]), BROKEN, "Hel", S),
@@ -118,9 +143,15 @@ HABITS = [
         BROKEN,
         "Hel",
         S,
+        timed=True,
     ),
     Habit(
-        "pings in mid-stream", lambda wire: trickling(STREAM + BEGINNING[wire], PING[wire]), BROKEN, "Hel", S
+        "pings in mid-stream",
+        lambda wire: trickling(STREAM + BEGINNING[wire], PING[wire]),
+        BROKEN,
+        "Hel",
+        S,
+        timed=True,
     ),
     Habit(
         "a byte at a time in mid-stream",
@@ -128,6 +159,7 @@ HABITS = [
         BROKEN,
         "Hel",
         S,
+        timed=True,
     ),
     Habit(
         "endless line in mid-stream",
@@ -149,6 +181,7 @@ HABITS = [
         BROKEN,
         "Hello",
         S,
+        timed=True,
     ),
 ]
 CASES = [(habit, wire, stream) for habit in HABITS for wire in WIRES for stream in habit.streams]
@@ -168,7 +201,14 @@ def servers(peak_before):
 
 @pytest.fixture
 def transport():
-    made = Transport(Settings(provider_answer_bytes=MOST), DEADLINES)
+    made = Transport(Settings(provider_answer_bytes=MOST), PATIENT)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def hasty_transport():
+    made = Transport(Settings(provider_answer_bytes=MOST), HASTY)
     yield made
     made.close()
 
@@ -189,10 +229,13 @@ def ask(transport, wire, stream, *urls):
 
 
 @pytest.mark.parametrize(("habit", "wire", "stream"), CASES, ids=IDS)
-def test_it_ends_in_the_right_state_within_its_deadline(habit, wire, stream, servers, transport):
+def test_it_ends_in_the_right_state_within_its_deadline(
+    habit, wire, stream, servers, transport, hasty_transport
+):
     bad, next_one = servers[0].says(habit.answer(wire)), servers[1].says(good(wire, stream))
     started = time.monotonic()
-    answer, error, calls = ask(transport, wire, stream, bad.url, next_one.url)
+    used = hasty_transport if habit.timed else transport
+    answer, error, calls = ask(used, wire, stream, bad.url, next_one.url)
     assert time.monotonic() - started < A_HANG_S
     assert calls[0]["outcome"] == habit.outcome
     assert all(call["outcome"] != "in_flight" and call["latency_ms"] is not None for call in calls)

@@ -9,7 +9,7 @@ from core.accounts.keys import Caller
 from core.errors import Invalid
 from core.ids import new_id, utcnow
 from core.metering import admission, budgets
-from core.metering.budgets import OverLimit
+from core.metering.budget import OverLimit, of_key
 from core.metering.sums import exact
 from tests.core.metering.rows import PRICES, managed, put
 from tests.factory import TARGET
@@ -103,7 +103,7 @@ def test_the_request_may_ask_for_less_than_the_agent(db, caller):
 
 def test_what_does_not_fit_is_refused_and_what_is_released_fits_again(db, caller):
     job_id = new_id()
-    budget = budgets.of_key(caller, utcnow())
+    budget = of_key(caller, utcnow())
     budgets.reserve(db, budget, job_id, Decimal("0.0099"))
     with pytest.raises(OverLimit):
         hold(db, caller, max_tokens=1000)

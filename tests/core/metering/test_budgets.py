@@ -12,8 +12,9 @@ from core.accounts.keys import Caller
 from core.ids import new_id, utcnow
 from core.jobs.claim import claim, finish
 from core.jobs.model import born
-from core.metering import allowances, budgets, rollups
-from core.metering.budgets import OverLimit
+from core.metering import allowances, budgets, rollups, true_up
+from core.metering.budget import OverLimit
+from core.metering.budget import of_key as of_caller
 from core.metering.estimate import largest_cost, tokens_asked
 from core.metering.sums import exact
 from tests.core.metering.rows import PRICES, at, call, enter, managed, put, row
@@ -41,7 +42,7 @@ def budget(key):
 
 def of_key(key, now):
     limits = {"budget_usd": key["budget_usd"], "budget_period": key["budget_period"]}
-    return budgets.of_key(Caller(key["_id"], key["role"], key["workspace_id"], **limits), now)
+    return of_caller(Caller(key["_id"], key["role"], key["workspace_id"], **limits), now)
 
 
 def state(db, budget):
@@ -107,6 +108,7 @@ def test_entering_the_calls_settles_at_what_they_cost(db, key, budget):
     db.jobs.update_one({"_id": job["_id"]}, {"$set": {"meter": "due"}})
     enter(db)
     budgets.tick(db)
+    true_up.tick(db)
     assert state(db, budget) == (Decimal("0.015"), set())
     assert budgets.used(db, budget)["spent_usd"] == 0.015
 
@@ -156,13 +158,33 @@ def test_what_was_spent_is_the_ledgers_word_in_the_end(db, key, budget):
     budgets.reserve(db, budget, new_id(), CENT)
     db.budgets.update_one({}, {"$set": {"spent": Decimal128("9")}})
     rollups.tick(db, utcnow() + timedelta(days=40))
-    budgets.tick(db)
+    true_up.tick(db)
+    assert state(db, budget)[0] == Decimal("0.015")
+
+
+def test_what_an_admins_key_spends_in_other_workspaces_counts(db):
+    admin = Caller("k1", "admin", "w1", budget_usd=Decimal128("1"), budget_period="month")
+    budget = of_caller(admin, utcnow())
+    spent = [row(utcnow(), workspace=name, tokens=(100_000, 0)) for name in ("w1", "w2")]
+    put(db, spent)
+    budgets.reserve(db, budget, new_id(), CENT)
+    true_up.tick(db)
+    assert state(db, budget)[0] == Decimal("0.03")
+
+
+def test_a_budget_that_changes_meanwhile_is_left_for_the_next_time(db, key, budget):
+    budgets.used(db, budget)
+    put(db, [row(utcnow(), key=key["_id"], tokens=(100_000, 0))])
+    seen = db.budgets.find_one({})
+    budgets.reserve(db, budget, new_id(), CENT)
+    assert not true_up._set(db, seen, Decimal("0.015"), over=False)
+    true_up.tick(db)
     assert state(db, budget)[0] == Decimal("0.015")
 
 
 def test_a_period_that_is_over_is_left_alone(db, key, budget):
     budgets.used(db, budget)
-    budgets.tick(db, budget.resets_at)
+    true_up.tick(db, budget.resets_at)
     assert db.budgets.find_one({})["open"] is False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core.llm.failures import ProviderBusy
 from core.llm.types import ChatRequest, Usage
 from core.llm.wire import WIRES, anthropic, openai
 from tests.core.llm.wire import sdk
@@ -129,3 +130,10 @@ def test_a_model_that_used_its_tokens_to_think_has_answered():
     assert not stream.complete
     stream.feed({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 64}})
     assert stream.complete
+
+
+def test_an_answer_that_ends_in_error_is_a_failure_though_it_names_none():
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Hal"}, "finish_reason": "error"}
+    assert openai.failure_inside({"choices": [choice]}).code == "provider_busy"
+    with pytest.raises(ProviderBusy):
+        openai.Stream().feed({"choices": [{"delta": {"content": ""}, "finish_reason": "error"}]})

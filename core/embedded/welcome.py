@@ -1,0 +1,46 @@
+"""What a newcomer reads once everything answers: the address, the admin key's place, a line to paste."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from core.accounts.first import KEY_FILE
+from core.config import Settings
+
+
+def text(settings: Settings) -> str:
+    """Paths are absolute: the line is pasted into another terminal, in whatever folder that is."""
+    host = reachable(settings.host)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    key, where = _admin_key(settings)
+    lines = [
+        "",
+        f"Vutler is ready:  {address}   (docs: {address}/docs)",
+        f"The admin key:    {where}",
+    ]
+    if "CUSTOM_ENDPOINT_ALLOW" not in os.environ:
+        lines.append("Local models:     custom endpoints may use ports 11434 (Ollama), 1234 (LM Studio)")
+    lines += [
+        "Try it (the sandbox answers, no provider key is needed):",
+        "",
+        f'curl -s {address}/api/v1/agents/demo/chat -H "Authorization: Bearer {key}"'
+        " -H 'Content-Type: application/json' -H 'Prefer: wait=30' -d '{\"message\": \"Hello\"}'",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def reachable(host: str) -> str:
+    """Where to call what listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+
+
+def _admin_key(settings: Settings) -> tuple[str, str]:
+    """How a shell gets at it, and what to tell."""
+    file = settings.data_dir.resolve() / KEY_FILE
+    if settings.admin_api_key is not None:
+        return "$ADMIN_API_KEY", "the ADMIN_API_KEY that you set"
+    if not file.exists():
+        return "$ADMIN_API_KEY", "the one that this database was first started with (ADMIN_API_KEY)"
+    return f"$(cat {shlex.quote(str(file))})", str(file)

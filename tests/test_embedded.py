@@ -1,0 +1,268 @@
+"""`make run` as a newcomer meets it, and what is left of it afterwards: real processes, really killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from core.embedded import checks
+from core.embedded.stores import StartFailed
+from tests.stack import ADMIN_KEY, ROOT, Stack, all_processes, free_ports
+
+PROGRAMS = {
+    "valkey": ("valkey-server",),
+    "mongodb": ("secantusd", "--storage-path"),
+    "web": ("gunicorn",),
+    "chat": ("workers.main", "chat"),
+    "isolation": ("workers.main", "isolation"),
+    "scheduler": ("scheduler.py",),
+    "sandbox": ("core.sandbox",),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A data directory with a blank in its name, that several starts share."""
+    return tmp_path_factory.mktemp("embedded") / "my data"
+
+
+@pytest.fixture(scope="module")
+def stack(folder):
+    """Started without any setting that a newcomer would not have."""
+    stack = Stack(folder, ADMIN_API_KEY="")
+    stack.start()
+    stack.http.headers["Authorization"] = f"Bearer {(folder / 'admin.key').read_text().strip()}"
+    yield stack
+    stack.stop()
+
+
+def living(folder):
+    """Processes that run for this data directory, whoever their parent is."""
+    found, mark = [], f"DATA_DIR={folder}".encode()
+    for pid, _ in all_processes():
+        with contextlib.suppress(OSError):
+            if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.append(pid)
+    return found
+
+
+def refusal(**environment):
+    """What the launcher says when it does not start; it must be one line."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "core.embedded"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("vutler: ")
+    assert ended.stderr.count("\n") == 1
+    return ended.stderr
+
+
+def pasted(stack):
+    """Runs the line that was printed, in another folder and with nothing of our environment."""
+    terminal = Path(stack.log.name)
+    stack.until(lambda: "\ncurl " in terminal.read_text(), 10, "the line is printed")
+    (line,) = [line for line in terminal.read_text().splitlines() if line.startswith("curl ")]
+    ran = subprocess.run(
+        ["sh", "-c", line],
+        cwd="/",
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return json.loads(ran.stdout)
+
+
+def test_the_printed_line_works_when_pasted(stack):
+    job = pasted(stack)
+    assert job["status"] == "succeeded"
+    assert "sandbox" in json.dumps(job["result"]).lower()
+
+
+def test_secrets_are_readable_by_their_owner_alone(stack, folder):
+    for name in ("secret.key", "admin.key"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+
+
+def test_logs_are_on_the_terminal_and_in_a_file_each(stack, folder):
+    for name in PROGRAMS:
+        assert (folder / "log" / f"{name}.log").exists()
+    assert "scheduler.ready" in (folder / "log" / "scheduler.log").read_text()
+    stack.until(lambda: "scheduler.ready" in Path(stack.log.name).read_text(), 10, "it is on the terminal")
+
+
+def test_everything_is_on_loopback(stack):
+    for port in range(stack.port, stack.port + 4):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.2", port)):
+            continue
+        raise AssertionError(f"port {port} listens on more than 127.0.0.1")
+
+
+def test_a_second_start_in_the_same_folder_is_refused(stack, folder):
+    assert "runs in" in refusal(DATA_DIR=str(folder), PORT=str(free_ports()))
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2, 3])
+def test_a_port_that_is_taken_is_named(tmp_path, offset):
+    port = free_ports()
+    with socket.create_server(("127.0.0.1", port + offset)):
+        said = refusal(DATA_DIR=str(tmp_path / "other"), PORT=str(port))
+    assert f"port {port + offset} is taken" in said
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    said = refusal(DATA_DIR=str(tmp_path / "file" / "data"))
+    assert "DATA_DIR" in said
+    assert "cannot be written" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("PORT", "abc"),
+        ("PORT", "65535"),
+        ("LEASE_S", "-1"),
+        ("CONTENT_RETENTION", "sometimes"),
+        ("HOST", "203.0.113.1"),
+        ("HOST", "no such host"),
+        ("MONGODB_URI", "postgres://somewhere"),
+        ("REDIS_URL", "somewhere"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(tmp_path, setting, value):
+    given = {"PORT": str(free_ports()), "DATA_DIR": str(tmp_path / "data"), setting: value}
+    assert setting in refusal(**given)
+
+
+def test_production_does_not_start_with_secrets_that_could_be_guessed(tmp_path):
+    given = {"APP_ENV": "production", "DATA_DIR": str(tmp_path), "PORT": str(free_ports())}
+    assert "LLM_ENCRYPTION_KEY" in refusal(**given)
+    strong = {**given, "LLM_ENCRYPTION_KEY": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}
+    assert "ADMIN_API_KEY" in refusal(**strong, ADMIN_API_KEY="short")
+    assert "short" not in refusal(**strong, ADMIN_API_KEY="short")
+
+
+def test_a_server_that_does_not_come_up_is_named_and_nothing_stays(tmp_path):
+    port, folder = free_ports(5), tmp_path / "data"
+    said = refusal(
+        DATA_DIR=str(folder),
+        PORT=str(port),
+        MONGODB_URI=f"mongodb://127.0.0.1:{port + 4}/",
+        START_WITHIN_S="3",
+    )
+    assert "no answer from mongodb within 3 s" in said
+    assert living(folder) == []
+
+
+@pytest.mark.parametrize("version", [(3, 10, 14), (3, 14, 0)])
+def test_another_python_is_refused(version):
+    with pytest.raises(StartFailed, match=r"Python 3.11, 3.12 or 3.13 is needed, this is 3\.1"):
+        checks.python(version)
+
+
+@pytest.mark.parametrize("version", [(3, 11, 0), (3, 13, 9)])
+def test_these_pythons_do(version):
+    checks.python(version)
+
+
+def test_make_says_so_when_there_is_no_python_for_it(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    made = subprocess.run(
+        ["make", "run", "PYTHON="], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert made.returncode != 0
+    assert "vutler: Python 3.11, 3.12 or 3.13 is needed, and none was found" in made.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_an_idle_connection_does_not_hold_up_the_end_of_web(stack):
+    """A browser or an SDK keeps its connection; gunicorn's own worker waits 30 s for it."""
+    assert stack.http.get(f"{stack.url}/agents", timeout=10).status_code == 200
+    before = stack.kill("gunicorn", how=signal.SIGTERM)
+    stack.until(lambda: not set(stack.pids("gunicorn")) & set(before), 45, "it has ended")
+    assert "graceful timeout" not in (stack.data_dir / "log" / "web.log").read_text()
+    stack.until(stack.ready, 30, "it is started again")
+
+
+def test_whatever_is_killed_is_started_again(stack):
+    for words in PROGRAMS.values():
+        before = stack.pids(*words)
+        assert before, words
+        os.kill(before[0], signal.SIGKILL)
+        stack.until(
+            lambda words=words, before=before: set(stack.pids(*words)) - set(before),
+            30,
+            f"{words} is started again",
+        )
+    stack.until(stack.ready, 30, "all of it answers")
+    assert pasted(stack)["status"] == "succeeded"
+
+
+def test_a_killed_supervisor_leaves_nothing_behind(stack, folder):
+    os.kill(stack.pids("supervisord", "-c")[0], signal.SIGKILL)
+    assert stack.launcher.wait(60) == 1
+    assert living(folder) == []
+    assert "vutler: the supervisor ended" in stack.said()
+
+
+def test_a_second_start_finds_its_data_again_and_ctrl_c_leaves_nothing_behind(stack, folder):
+    stack.start()
+    kept = stack.http.get(f"{stack.url}/jobs", timeout=10).json()["items"]
+    assert len(kept) == 2
+    assert {job["status"] for job in kept} == {"succeeded"}
+    stack.launcher.send_signal(signal.SIGINT)
+    assert stack.launcher.wait(60) == 0
+    assert living(folder) == []
+
+
+def test_a_launcher_that_is_killed_while_it_starts_leaves_nothing_behind(stack, folder):
+    stack.launch()
+    stack.until(lambda: stack.pids("valkey-server"), 30, "the first server runs", every=0.01)
+    stack.launcher.kill()
+    stack.launcher.wait()
+    stack.until(lambda: not living(folder), 60, "all have ended")
+
+
+def test_with_stores_of_its_own_nothing_embedded_starts(tmp_path, settings):
+    stack = Stack(
+        tmp_path / "data",
+        MONGODB_URI=settings.mongodb_uri,
+        MONGODB_DATABASE="test_embedded",
+        REDIS_URL=settings.redis_url,
+        HOST="127.0.0.2",
+    )
+    stack.host = "127.0.0.2"
+    stack.start()
+    try:
+        assert stack.pids("valkey-server") == []
+        assert stack.pids("secantusd") == []
+        address = f"http://127.0.0.2:{stack.port}/api/v1/agents"
+        with pytest.raises(requests.ConnectionError):
+            requests.get(address.replace("127.0.0.2", "127.0.0.1"), timeout=5)
+        key = {"Authorization": f"Bearer {ADMIN_KEY}"}
+        assert requests.get(address, headers=key, timeout=5).status_code == 200
+        assert not (tmp_path / "data" / "admin.key").exists()
+        assert ADMIN_KEY not in stack.said()
+    finally:
+        stack.stop()
+    assert living(tmp_path / "data") == []
