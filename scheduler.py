@@ -75,7 +75,7 @@ def ticks(services: Services, broker: WakefulBroker, me: str) -> list[Tick]:
         Tick("callbacks", 1, courier.tick),
         _slotted(db, me, "rollups", 60, lambda _: rollups.tick(db)),
         _slotted(db, me, "budgets", 60, lambda _: budgets.tick(db)),
-        _slotted(db, me, "purge", 60, lambda _: Purge(db, services.settings).tick()),
+        _slotted(db, me, "purge", 60, lambda _: Purge(db, services.redis, services.settings).tick()),
     ]
 
 

@@ -6,20 +6,27 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import redis
 import structlog
 from pymongo.database import Database
 
 from core.config import Settings
+from core.deliveries import delivery_id
 from core.ids import utcnow
+from core.jobs.events import stream_key
 from core.jobs.model import DONE
+from core.store import sizes
 
 Document = dict[str, Any]
 
 SOON = {"none": timedelta(0), "done": timedelta(hours=1)}
 DELETED_A_TICK = 2000
 ERASED_A_TICK = 2000
+TRIMMED_TO = 19_000
+"""Finding the oldest reads all finished jobs of the embedded store: not for each job that is one too many."""
 PROCESSES_KEPT = timedelta(days=1)
 DELIVERIES_KEPT = timedelta(days=40)
+DELIVERIES_ENDED = ("delivered", "failed")
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +34,9 @@ log = structlog.get_logger(__name__)
 class Purge:
     """One tick after another; each does a bounded amount."""
 
-    def __init__(self, db: Database[Document], settings: Settings) -> None:
+    def __init__(self, db: Database[Document], client: redis.Redis, settings: Settings) -> None:
         self.db = db
+        self.client = client
         self.settings = settings
 
     def tick(self) -> Document:
@@ -37,10 +45,9 @@ class Purge:
         return {
             "contents_erased": self._erase_contents(now),
             "jobs_deleted": self._delete_jobs(now),
+            "jobs_trimmed": self._keep_the_embedded_store_small() if self.settings.embedded_store else 0,
             "processes_deleted": self._delete_processes(now),
-            "deliveries_deleted": self.db.deliveries.delete_many(
-                {"state": {"$ne": "due"}, "created_at": {"$lt": now - DELIVERIES_KEPT}}
-            ).deleted_count,
+            "deliveries_deleted": self._delete_deliveries(now),
         }
 
     def _erase_contents(self, now: datetime) -> int:
@@ -50,9 +57,13 @@ class Purge:
             keep = content_kept_for(job, self.settings)
             if now - job["finished_at"] < keep or job.get("meter") == "due":
                 continue
-            if self.db.deliveries.find_one({"_id": f"{job['_id']}-{job['status']}", "state": "due"}):
+            if self.db.deliveries.find_one({"_id": delivery_id(job), "state": "due"}):
                 continue
-            erase(self.db, job)
+            try:
+                erase(self.db, self.client, job)
+            except redis.RedisError as error:
+                log.warning("retention.redis_away", error=type(error).__name__)
+                break  # the next tick comes back to it
             erased += 1
             if erased >= ERASED_A_TICK:
                 break
@@ -65,6 +76,18 @@ class Purge:
             deleted += self._delete(job)
             if deleted >= DELETED_A_TICK:
                 return deleted
+        return deleted
+
+    def _keep_the_embedded_store_small(self) -> int:
+        """The oldest finished jobs go once there are more than it can bear."""
+        finished = sizes.finished_jobs(self.db)
+        deleted = 0
+        if finished > sizes.MOST_FINISHED_JOBS:
+            metered = {"status": {"$in": sorted(DONE)}, "meter": {"$exists": False}}
+            oldest = self.db.jobs.find(metered, {"status": 1}).sort("created_at", 1)
+            for job in oldest.limit(min(finished - TRIMMED_TO, DELETED_A_TICK)):
+                deleted += self._delete(job)
+        sizes.note(self.db, finished - deleted)
         return deleted
 
     def _delete(self, job: Document) -> int:
@@ -82,6 +105,14 @@ class Purge:
         gone = {"dead": True, "renewed_at": {"$lt": now - PROCESSES_KEPT}}
         return self.db.processes.delete_many(gone).deleted_count
 
+    def _delete_deliveries(self, now: datetime) -> int:
+        """`next_at` stays at the last try: state and it are what the index is of."""
+        tried = {"next_at": {"$lt": now - DELIVERIES_KEPT}}
+        return sum(
+            self.db.deliveries.delete_many({"state": state, **tried}).deleted_count
+            for state in DELIVERIES_ENDED
+        )
+
 
 def content_kept_for(job: Document, settings: Settings) -> timedelta:
     """How long the content of a finished job is kept: by its agent's rule, or the setting's."""
@@ -89,8 +120,12 @@ def content_kept_for(job: Document, settings: Settings) -> timedelta:
     return SOON[rule] if rule in SOON else timedelta(days=int(rule))
 
 
-def erase(db: Database[Document], job: Document) -> None:
-    """Take prompt and output out of a finished job; ids, times, calls and tokens stay. Safe to repeat."""
+def erase(db: Database[Document], client: redis.Redis, job: Document) -> None:
+    """Take prompt, output and events out of a finished job; ids, times, calls and tokens stay.
+
+    Safe to repeat. Raises `redis.RedisError` while its events cannot be erased; nothing is then.
+    """
+    client.delete(stream_key(job["_id"]))
     changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow()}
     if job["result"]:
         changes["result"] = {**job["result"], "message": None}

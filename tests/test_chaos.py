@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import requests
-from pymongo import MongoClient
 
 from tests.stack import ROOT, Stack, free_ports
 
@@ -87,10 +86,8 @@ def submit(stack, agent, n, text):
 
 def all_end(stack, ids, seconds=90):
     """Waits until every job has ended and is in the ledger; the jobs as the store keeps them."""
-    with MongoClient(
-        f"mongodb://127.0.0.1:{stack.port + 2}/?directConnection=true&retryWrites=false"
-    ) as mongo:
-        jobs = mongo.vutler.jobs
+    with stack.database() as db:
+        jobs = db.jobs
         stack.until(
             lambda: jobs.count_documents({"status": {"$in": ["queued", "running"]}}) == 0, seconds, "all end"
         )
@@ -176,6 +173,44 @@ def test_an_outage_of_the_store_repeats_no_call_and_new_requests_get_503(stack, 
     jobs = all_end(stack, ids)
     assert_finished_once(jobs, provider)
     assert not any(job.get("lost") for job in jobs)
+
+
+def test_a_job_that_kills_its_worker_is_quarantined_while_its_neighbours_succeed(stack, agent, provider):
+    """Whichever worker runs it is killed, each time it runs; 200 others run beside it meanwhile."""
+    poison = stack.chat(agent, "delay=600 id=poison").json()["id"]
+    killed = {}
+    with stack.database() as db, ThreadPoolExecutor(1) as pool:
+        neighbours = pool.submit(submit, stack, agent, 200, "delay=0.2 id=neighbour-{i}")
+
+        def has_ended():
+            job = db.jobs.find_one({"_id": poison})
+            if job["status"] == "running" and job["owner"] not in killed:
+                worker = db.processes.find_one({"_id": job["owner"]})
+                killed[job["owner"]] = worker["role"]
+                os.kill(worker["pid"], signal.SIGKILL)
+            return job["status"] == "failed"
+
+        stack.until(has_ended, 120, "it has ended", every=0.1)
+        jobs = all_end(stack, neighbours.result(), 180)
+    assert list(killed.values()) == ["chat", "chat", "isolation"]
+    ended = stack.job(poison)
+    assert ended["error"]["code"] == "quarantined"
+    assert ended["attempt"] == 3
+    assert_finished_once(jobs, provider)
+
+
+def test_the_same_key_posted_fifty_times_at_once_makes_one_job(stack, agent, provider):
+    def post(_):
+        return stack.chat(agent, "id=fifty delay=0.02", **{"Idempotency-Key": "fifty"})
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(post, range(50)))
+    assert {answer.status_code for answer in answers} == {202}
+    (job_id,) = {answer.json()["id"] for answer in answers}
+    assert_finished_once(all_end(stack, [job_id]), provider)
+    with stack.database() as db:
+        assert db.jobs.count_documents({"idempotency.key": "fifty"}) == 1
+    assert requests.get(f"{provider}/log", timeout=5).json()["calls"]["fifty"] == 1
 
 
 def test_cancelling_a_running_chat_ends_its_call(stack, agent, provider):

@@ -11,7 +11,6 @@ from core.errors import Conflict, NotFound
 from core.ids import utcnow
 from core.jobs import signals
 from core.jobs.accept import accept
-from core.jobs.events import stream_key
 from core.jobs.model import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Draft, ending
 from core.retention import erase
 from core.services import Send
@@ -64,8 +63,7 @@ def erase_content(db: Database[Document], client: redis.Redis, job: Document) ->
     """Erase prompt, output and events of a job that is done; its accounting stays. Safe to repeat."""
     if job["status"] not in DONE:
         raise Conflict(f"the job is {job['status']}; cancel it first")
-    erase(db, job)
-    client.delete(stream_key(job["_id"]))
+    erase(db, client, job)
 
 
 def _again(db: Database[Document], job_id: str) -> Document:

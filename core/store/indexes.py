@@ -22,6 +22,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         # A filter on `$exists` is not used by the embedded server: 150 ms a look at 20,000 jobs, against 5.
         IndexModel([("meter", ASCENDING)], name="due", partialFilterExpression={"meter": "due"}),
     ],
+    "deliveries": [IndexModel([("state", ASCENDING), ("next_at", ASCENDING)], name="due")],
     "token_usage": [
         IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_workspace"),
         IndexModel([("agent_id", ASCENDING), ("date", ASCENDING)], name="by_agent"),
