@@ -14,14 +14,14 @@ from core.config import Settings
 from core.deliveries import delivery_id
 from core.ids import utcnow
 from core.jobs.events import stream_key
-from core.jobs.model import DONE
+from core.jobs.model import DONE, content_kept
 from core.store import sizes
 
 Document = dict[str, Any]
 
-SOON = {"none": timedelta(0), "done": timedelta(hours=1)}
 DELETED_A_TICK = 2000
 ERASED_A_TICK = 2000
+LOOKED_AGAIN = timedelta(minutes=10)
 TRIMMED_TO = 19_000
 """Finding the oldest reads all finished jobs of the embedded store: not for each job that is one too many."""
 PROCESSES_KEPT = timedelta(days=1)
@@ -53,21 +53,33 @@ class Purge:
     def _erase_contents(self, now: datetime) -> int:
         """Prompts and outputs go when their agent says, and no earlier than a callback that needs them."""
         erased = 0
-        for job in self._finished(now, {"content_erased_at": None}):
-            keep = content_kept_for(job, self.settings)
-            if now - job["finished_at"] < keep or job.get("meter") == "due":
-                continue
-            if self.db.deliveries.find_one({"_id": delivery_id(job), "state": "due"}):
-                continue
-            try:
-                erase(self.db, self.client, job)
-            except redis.RedisError as error:
-                log.warning("retention.redis_away", error=type(error).__name__)
-                break  # the next tick comes back to it
-            erased += 1
-            if erased >= ERASED_A_TICK:
-                break
+        for status in sorted(DONE):
+            due = self.db.jobs.find({"status": status, "send_after": {"$lte": now}}).limit(ERASED_A_TICK)
+            for job in due:
+                later = self._not_before(job, now)
+                if later is not None:
+                    self.db.jobs.update_one(
+                        {"_id": job["_id"], "status": status}, {"$set": {"send_after": later}}
+                    )
+                    continue
+                try:
+                    erase(self.db, self.client, job)
+                except redis.RedisError as error:
+                    log.warning("retention.redis_away", error=type(error).__name__)
+                    return erased  # the next tick comes back to it
+                erased += 1
         return erased
+
+    def _not_before(self, job: Document, now: datetime) -> datetime | None:
+        """When to look at this job's content again; None: it goes now."""
+        rule = job["plan"].get("content_retention") or self.settings.content_retention
+        over: datetime = job["finished_at"] + content_kept(rule)
+        if job.get("content_erased_at") is None and over > now:
+            return over
+        needed = job.get("meter") == "due" or self.db.deliveries.find_one(
+            {"_id": delivery_id(job), "state": "due"}, {"_id": 1}
+        )
+        return now + LOOKED_AGAIN if needed else None
 
     def _delete_jobs(self, now: datetime) -> int:
         oldest = now - timedelta(days=self.settings.job_retention_days)
@@ -114,19 +126,13 @@ class Purge:
         )
 
 
-def content_kept_for(job: Document, settings: Settings) -> timedelta:
-    """How long the content of a finished job is kept: by its agent's rule, or the setting's."""
-    rule = job["plan"].get("content_retention") or settings.content_retention
-    return SOON[rule] if rule in SOON else timedelta(days=int(rule))
-
-
 def erase(db: Database[Document], client: redis.Redis, job: Document) -> None:
     """Take prompt, output and events out of a finished job; ids, times, calls and tokens stay.
 
     Safe to repeat. Raises `redis.RedisError` while its events cannot be erased; nothing is then.
     """
     client.delete(stream_key(job["_id"]))
-    changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow()}
+    changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow(), "send_after": None}
     if job["result"]:
         changes["result"] = {**job["result"], "message": None}
     db.jobs.update_one({"_id": job["_id"], "status": job["status"]}, {"$set": changes})

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from core.callbacks import outbox
+from core.ids import utcnow
 from core.jobs.run import Runner
 from core.jobs.watch import Watcher
 from core.metering import ledger
@@ -47,7 +48,7 @@ def test_a_finish_whose_reply_is_lost_is_finished_once_and_watched_to_its_end(db
 
     def answer(run):
         asked.append(run.job["attempt"])
-        run.calls.append(dict(CALL))
+        run.calls.append({**CALL, "started_at": utcnow()})
         proxy.lose_reply_to(b"\x02update\x00")  # the next update is the finish
         return {"answer": 42}
 
