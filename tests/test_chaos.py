@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import requests
+from standardwebhooks import Webhook
 
+from tests.receiver import Receiver
 from tests.stack import ROOT, Stack, free_ports
 
 JOBS = 60
@@ -45,11 +47,17 @@ def provider(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory, provider):
+def receiver():
+    """Of webhooks; not started yet."""
+    return Receiver(free_ports(1))
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, provider, receiver):
     address = provider.removeprefix("http://")
     stack = Stack(
         tmp_path_factory.mktemp("stack") / "data",
-        CUSTOM_ENDPOINT_ALLOW=address,
+        CUSTOM_ENDPOINT_ALLOW=f"{address},127.0.0.1:{receiver.port}",
         LEASE_S="6",
         BEAT_S="1",
         LLM_ENCRYPTION_KEY="a text key of earlier days",
@@ -211,6 +219,52 @@ def test_the_same_key_posted_fifty_times_at_once_makes_one_job(stack, agent, pro
     with stack.database() as db:
         assert db.jobs.count_documents({"idempotency.key": "fifty"}) == 1
     assert requests.get(f"{provider}/log", timeout=5).json()["calls"]["fifty"] == 1
+
+
+def test_a_receiver_that_is_down_slow_redirects_or_fails_gets_each_event_once_it_is_up(
+    stack, agent, receiver
+):
+    def deliveries(job_id):
+        return stack.http.get(f"{stack.url}/jobs/{job_id}/deliveries", timeout=10).json()["items"]
+
+    def tried(name):
+        return any(delivery["tries"] for delivery in deliveries(jobs[name]))
+
+    jobs = {"down": called_back(stack, agent, receiver, "down")}
+    stack.until(lambda: tried("down"), 30, "it was tried in vain")
+    receiver.start()
+    try:
+        for name in ("500", "redirect", "slow"):
+            jobs[name] = called_back(stack, agent, receiver, name)
+        stack.until(
+            lambda: all(d["state"] == "delivered" for job_id in jobs.values() for d in deliveries(job_id)),
+            90,
+            "all are delivered",
+        )
+    finally:
+        receiver.stop()
+    secret = stack.http.get(f"{stack.url}/workspaces/default/webhook-secret", timeout=10).json()
+    for name, job_id in jobs.items():
+        (delivery,) = deliveries(job_id)
+        assert len(delivery["tries"]) == 2, delivery
+        for headers, body in receiver.received[name]:
+            event = Webhook(secret["secret"]).verify(body, headers)
+            assert (event["type"], event["data"]["id"]) == ("job.succeeded", job_id)
+            assert headers["webhook-id"] == delivery["id"]
+    assert set(receiver.received) == set(jobs)  # nobody was redirected
+
+
+def called_back(stack, agent, receiver, name):
+    """A job that has ended, and whose end is to be told at `/name`."""
+    asked = {
+        "message": f"id=callback-{name} delay=0.02",
+        "callback_url": f"http://127.0.0.1:{receiver.port}/{name}?token=hidden",
+    }
+    done = stack.http.post(
+        f"{stack.url}/agents/{agent}/chat", json=asked, headers={"Prefer": "wait=30"}, timeout=40
+    )
+    assert done.json()["status"] == "succeeded", done.text
+    return done.json()["id"]
 
 
 def test_cancelling_a_running_chat_ends_its_call(stack, agent, provider):
