@@ -26,9 +26,10 @@ from core.ids import new_id, utcnow
 from core.jobs import signals
 from core.jobs.reconcile import Reconciler
 from core.leader import Leadership
+from core.llm import tiers
 from core.llm.transport import Deadlines, Transport
 from core.log import configure as configure_logs
-from core.metering import allowances, budgets, ledger, rollups, tiers
+from core.metering import allowances, budgets, ledger, rollups, statements, true_up
 from core.metering.prices import Prices
 from core.retention import Purge
 from core.services import Services, connect_redis
@@ -71,10 +72,12 @@ def ticks(services: Services, broker: WakefulBroker, me: str) -> list[Tick]:
     return [
         Tick("reconcile", 2, reconciler.tick),
         Tick("meter", 1, lambda: ledger.enter(db, prices, outbox=outbox)),
-        Tick("allowances", 10, lambda: allowances.tick(db, tiers.monthly_tokens())),
+        Tick("allowances", 10, lambda: allowances.tick(db, tiers.table().monthly_tokens())),
         Tick("callbacks", 1, courier.tick),
         _slotted(db, me, "rollups", 60, lambda _: rollups.tick(db)),
         _slotted(db, me, "budgets", 60, lambda _: budgets.tick(db)),
+        _slotted(db, me, "true_up", 3600, lambda _: true_up.tick(db)),
+        _slotted(db, me, "statements", 3600, lambda _: statements.tick(db, tiers.table().prices_usd())),
         _slotted(db, me, "purge", 60, lambda _: Purge(db, services.redis, services.settings).tick()),
     ]
 

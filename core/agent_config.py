@@ -8,7 +8,7 @@ from typing import Any
 from core.config import Settings
 from core.crypto import Sealer, origin, provider_key_context
 from core.errors import Invalid, KeyRequired
-from core.llm import plan, providers
+from core.llm import plan, providers, tiers
 
 Document = dict[str, Any]
 FindCredential = Callable[[str], Document | None]
@@ -24,11 +24,13 @@ PLAIN = (
     "max_tokens",
     "fallback",
     "allow_managed_fallback",
+    "content_fallback",
 )
 EMPTY: Document = {
     **dict.fromkeys(PLAIN),
     "managed": False,
     "allow_managed_fallback": False,
+    "content_fallback": False,
     "sealed_key": None,
     "key_hint": None,
     "keys": {},
@@ -62,6 +64,8 @@ def configured(
     _check_credential(new, own_key is not None, find_credential)
     has_key = {"sealed_key": keeps or own_key is not None, "keys": {**kept_keys, **given_keys}}
     plan.check({**new, **has_key}, settings)
+    if new["managed"]:
+        new |= {"provider": None, "model": None}
     if keeps:
         _same_address(old, new, settings)
         new |= {"sealed_key": old["sealed_key"], "key_hint": old["key_hint"]}
@@ -93,7 +97,16 @@ def public(config: Mapping[str, Any] | None) -> Document | None:
         return None
     others = {provider: {"hasKey": True, "key_hint": key["hint"]} for provider, key in config["keys"].items()}
     own = {"hasKey": config["sealed_key"] is not None, "key_hint": config["key_hint"]}
-    return {**{name: config.get(name) for name in PLAIN}, **own, "keys": others}
+    return {**{name: config.get(name) for name in PLAIN}, **_of_tier(config), **own, "keys": others}
+
+
+def _of_tier(config: Mapping[str, Any]) -> Document:
+    """Provider and model of a managed tier, which are not kept: they are the table's of today."""
+    tier = tiers.table().tiers.get(config["tier"]) if config["managed"] else None
+    if tier is None:
+        return {}
+    provider, model = tier.chat()
+    return {"provider": provider, "model": model}
 
 
 def hint(key: str) -> str:

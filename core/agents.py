@@ -10,7 +10,7 @@ import redis
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from core import agent_config
+from core import agent_config, conversations
 from core.accounts import keys
 from core.errors import Conflict, Invalid, NotFound
 from core.ids import new_id, utcnow
@@ -24,7 +24,16 @@ Document = dict[str, Any]
 Configure = Callable[[str, Document | None], Document]
 """From an agent's id and its stored llm_config to the new one: `agent_config.configured`, its rest bound."""
 
-PLAIN = ("name", "email", "description", "system_prompt", "tools", "metadata", "content_retention")
+PLAIN = (
+    "name",
+    "email",
+    "description",
+    "system_prompt",
+    "tools",
+    "metadata",
+    "content_retention",
+    "limit_policy",
+)
 TRIES = 20
 
 
@@ -76,7 +85,11 @@ def get(db: Database[Document], workspace_id: str, agent_id: str) -> Document:
 
 def ready(db: Database[Document], workspace_id: str, agent_id: str) -> Document:
     """An agent that can be asked. Raises `Invalid` for one that has no provider yet."""
-    agent = get(db, workspace_id, agent_id)
+    return checked(get(db, workspace_id, agent_id))
+
+
+def checked(agent: Document) -> Document:
+    """The agent, if it can be asked. Raises `Invalid`."""
     if agent["llm_config"] is None:
         raise Invalid("this agent has no provider yet: PUT its llm-config first", code="llm_config_required")
     return agent
@@ -125,10 +138,14 @@ def swap(db: Database[Document], agent: Document, new: Mapping[str, Any]) -> boo
 
 
 def delete(db: Database[Document], client: redis.Redis, agent: Document) -> None:
-    """Remove an agent: its keys end, its queued jobs are cancelled, its other jobs and its ledger stay."""
+    """Remove an agent: its keys end, its queued jobs are cancelled, its conversations are erased.
+
+    Its other jobs and its ledger stay.
+    """
     for key in keys.of_agent(db, agent["workspace_id"], agent["_id"]):
         keys.revoke(db, key)
     db.agents.delete_one({"_id": agent["_id"]})
+    conversations.delete_all(db, client, agent["_id"])
     waiting = {"status": QUEUED, "workspace_id": agent["workspace_id"], "agent_id": agent["_id"]}
     for job in list(db.jobs.find(waiting)):
         with contextlib.suppress(Conflict):  # it ended meanwhile, which is what was wanted

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from core import conversations, limits
 from core.config import Settings
+from core.jobs.erasing import in_conversation
 from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
 from core.llm import plan as routes
-from core.llm import router
+from core.llm import router, windows
+from core.llm.breaker import Breaker
+from core.llm.exchange import Emit
 from core.llm.failures import StreamBroken
 from core.llm.transport import Transport
 from core.llm.types import ChatAnswer, ChatRequest
+from core.metering.calls import consumed
+from core.metering.quotes import Quotes
+from core.store.repeat import through_outages
 
 Document = dict[str, Any]
 
@@ -28,7 +36,7 @@ ASKED = (
     "seed",
     "stream",
 )
-TEST_MESSAGES = [{"role": "user", "content": "Answer with the one word OK."}]
+TEST: Document = {"messages": [{"role": "user", "content": "Answer with the one word OK."}], "max_tokens": 16}
 
 
 def plan(
@@ -45,38 +53,54 @@ def plan(
         },
         "on_worker_loss": agent.get("on_worker_loss", "retry"),
         "content_retention": agent.get("content_retention") or settings.content_retention,
+        "content_fallback": config.get("content_fallback", False),
     }
 
 
-def handlers(transport: Transport) -> dict[str, Handler]:
+def handlers(transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> dict[str, Handler]:
     """What a worker does for each kind of job that calls a provider."""
     return {
-        "chat": lambda run: chat(run, transport),
-        "llm_test": lambda run: test(run, transport),
+        "chat": _settled(partial(chat, transport=transport, quotes=quotes, breaker=breaker)),
+        "llm_test": _settled(partial(test, transport=transport, quotes=quotes)),
     }
 
 
-def chat(run: Run, transport: Transport) -> Document:
+def chat(run: Run, transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> Document:
     """Ask the agent's providers; the result as the API shows it."""
-    request = _request(run.job)
+    request, remembered = _remembering(run, _request(run.job))
     emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
     emit = (lambda delta: _publish(run, emitter, delta)) if request.stream else None
     try:
-        answer, latency_ms = _ask(run, request, transport, emit)
+        answer, latency_ms = _ask(run, request, transport, emit, breaker)
     except StreamBroken as broken:
-        run.partial = {"message": broken.partial, "partial": True}
+        run.partial = {"message": broken.partial, "partial": True, **_cost(run, quotes), **_calls(run)}
         raise
     return {
         "message": answer.message,
         "finish_reason": answer.finish_reason,
         "provider": answer.provider,
         "model": answer.model,
-        "usage": answer.usage.public() if answer.usage else None,
-        "cost": None,
-        "cost_status": "unknown",
+        "usage": answer.usage.public(),
+        **_cost(run, quotes),
         "latency_ms": latency_ms,
-        "calls": [_public_call(call) for call in run.calls],
+        **_calls(run),
+        **remembered,
     }
+
+
+def _remembering(run: Run, request: ChatRequest) -> tuple[ChatRequest, Document]:
+    """The request with the history of its conversation, if it is part of one; what the result says of it."""
+    if in_conversation(run.job) is None:
+        return request, {}
+    services = run.services
+    first = routes.open_targets(run.job, sealer=services.sealer, settings=services.settings)[0]
+    window = windows.window(first) or services.settings.unknown_window_tokens
+    told, dropped = through_outages(
+        lambda: conversations.recall(services.db, run.job, request, window),
+        what="recall",
+        give_up=lambda: run.stopped is not None,
+    )
+    return told, {"dropped_turns": dropped}
 
 
 def _publish(run: Run, emitter: Emitter, delta: Document) -> None:
@@ -88,19 +112,32 @@ def _publish(run: Run, emitter: Emitter, delta: Document) -> None:
         run.job["streamed"] = True
 
 
-def test(run: Run, transport: Transport) -> Document:
+def test(run: Run, transport: Transport, quotes: Quotes) -> Document:
     """One tiny call: does this configuration work?"""
-    answer, latency_ms = _ask(run, ChatRequest(messages=TEST_MESSAGES, max_tokens=16), transport)
-    return {"ok": True, "provider": answer.provider, "model": answer.model, "latency_ms": latency_ms}
+    answer, latency_ms = _ask(run, ChatRequest(**TEST), transport)
+    asked = {"provider": answer.provider, "model": answer.model, "latency_ms": latency_ms}
+    return {"ok": True, **asked, **_cost(run, quotes)}
 
 
 def _ask(
-    run: Run, request: ChatRequest, transport: Transport, emit: router.Emit | None = None
+    run: Run,
+    request: ChatRequest,
+    transport: Transport,
+    emit: Emit | None = None,
+    breaker: Breaker | None = None,
 ) -> tuple[ChatAnswer, int]:
     services = run.services
     targets = routes.open_targets(run.job, sealer=services.sealer, settings=services.settings)
     started = time.monotonic()
-    answer = router.run(request, targets, transport=transport, calls=run.calls, emit=emit)
+    answer = router.run(
+        request,
+        targets,
+        transport=transport,
+        calls=run.calls,
+        emit=emit,
+        breaker=breaker,
+        content_fallback=run.job["plan"].get("content_fallback", False),
+    )
     return answer, int((time.monotonic() - started) * 1000)
 
 
@@ -116,5 +153,25 @@ def _given(asked: Document) -> Document:
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def _public_call(call: Document) -> Document:
-    return {name: call.get(name) for name in ("provider", "model", "outcome", "http_status", "latency_ms")}
+def _cost(run: Run, quotes: Quotes) -> Document:
+    """Of all that this job called, by this claim and by those that handed it back."""
+    return quotes.cost(run.job["workspace_id"], [*run.job["calls"], *run.calls])
+
+
+def _calls(run: Run) -> Document:
+    shown = ("provider", "model", "outcome", "http_status", "latency_ms")
+    return {"calls": [{name: call.get(name) for name in shown} for call in run.calls]}
+
+
+def _settled(handler: Handler) -> Handler:
+    """The tokens that were reserved for a job are corrected at its end, unless it is not the end."""
+
+    def carry_out(run: Run) -> Document:
+        try:
+            return handler(run)
+        finally:
+            if run.stopped != "handed_back":
+                used = sum(call["usage"]["tokens_total"] for call in run.calls if consumed(call))
+                limits.settle(run.services.redis, run.job, used)
+
+    return carry_out

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import from_json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from core.llm.openings import openings
 
 
 class Settings(BaseSettings):
@@ -15,7 +18,9 @@ class Settings(BaseSettings):
     Durations are seconds, sizes bytes, unless the name says otherwise.
     """
 
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(
+        extra="ignore", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+    )
 
     app_env: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"
@@ -28,6 +33,15 @@ class Settings(BaseSettings):
     llm_encryption_key: SecretStr | None = None
     llm_encryption_keys_old: SecretStr | None = Field(
         default=None, description="earlier keys, separated by commas: they open, they no longer seal"
+    )
+
+    managed_llm_key: SecretStr | None = Field(default=None, description="the key of MANAGED_LLM_PROVIDER")
+    managed_llm_provider: str | None = None
+    managed_llm_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default={}, description='a managed key for each of several providers: {"openai": "sk-…"}'
+    )
+    managed_llm_urls: Annotated[dict[str, str], NoDecode] = Field(
+        default={}, description='managed calls go here, not to the vendor: {"minimax": "https://…/v1"}'
     )
 
     max_body_bytes: int = Field(default=10 * 2**20, gt=0, description="the largest JSON body")
@@ -54,11 +68,37 @@ class Settings(BaseSettings):
         description="addresses beside the public ones that users may name: 127.0.0.1:11434,10.0.0.0/8",
     )
     provider_proxy: str | None = Field(default=None, description="the only proxy that is ever used")
+    provider_ca_bundle: Path | None = Field(
+        default=None, description="certificates to trust instead of the public ones, as a PEM file"
+    )
     connect_timeout_s: float = Field(default=5, gt=0)
-    first_token_timeout_s: float = Field(default=120, gt=0)
-    between_tokens_timeout_s: float = Field(default=60, gt=0)
-    provider_answer_bytes: int = Field(default=20_000_000, gt=0, description="a longer answer is cut off")
+    first_token_timeout_s: float = Field(default=120, gt=0, description="of a streamed answer")
+    between_tokens_timeout_s: float = Field(default=120, gt=0)
+    answer_timeout_s: float = Field(default=240, gt=0, description="an answer not streamed is there by then")
+    provider_answer_bytes: int = Field(
+        default=4_000_000, gt=0, description="a longer answer is cut off; with its request it is one document"
+    )
+    unknown_window_tokens: int = Field(
+        default=16_384, gt=0, description="the context window of a model that no public table knows"
+    )
     job_timeout_s: float = Field(default=600, gt=0, description="a job that takes longer has failed")
+
+    @field_validator("custom_endpoint_allow")
+    @classmethod
+    def _can_be_read(cls, allow: str) -> str:
+        openings(allow)
+        return allow
+
+    @field_validator("managed_llm_keys", "managed_llm_urls", mode="before")
+    @classmethod
+    def _by_provider(cls, given: Any) -> Any:
+        """Read here, not by the library: its error would quote what it cannot read."""
+        if not isinstance(given, str):
+            return given
+        try:
+            return from_json(given)
+        except ValueError:
+            raise ValueError("must be a JSON object, from provider to text") from None
 
     @property
     def production(self) -> bool:

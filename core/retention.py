@@ -12,8 +12,9 @@ from pymongo.database import Database
 
 from core.config import Settings
 from core.deliveries import delivery_id
+from core.errors import Invalid
 from core.ids import utcnow
-from core.jobs.events import stream_key
+from core.jobs.erasing import erase, leave_conversation
 from core.jobs.model import DONE, content_kept
 from core.store import sizes
 
@@ -51,7 +52,7 @@ class Purge:
         }
 
     def _erase_contents(self, now: datetime) -> int:
-        """Prompts and outputs go when their agent says, and no earlier than a callback that needs them."""
+        """Prompts, outputs and events go when their agent says, unless a callback still needs them."""
         erased = 0
         for status in sorted(DONE):
             due = self.db.jobs.find({"status": status, "send_after": {"$lte": now}}).limit(ERASED_A_TICK)
@@ -62,11 +63,7 @@ class Purge:
                         {"_id": job["_id"], "status": status}, {"$set": {"send_after": later}}
                     )
                     continue
-                try:
-                    erase(self.db, self.client, job)
-                except redis.RedisError as error:
-                    log.warning("retention.redis_away", error=type(error).__name__)
-                    return erased  # the next tick comes back to it
+                erase(self.db, self.client, job)
                 erased += 1
         return erased
 
@@ -96,13 +93,14 @@ class Purge:
         deleted = 0
         if finished > sizes.MOST_FINISHED_JOBS:
             metered = {"status": {"$in": sorted(DONE)}, "meter": {"$exists": False}}
-            oldest = self.db.jobs.find(metered, {"status": 1}).sort("created_at", 1)
+            oldest = self.db.jobs.find(metered).sort("created_at", 1)
             for job in oldest.limit(min(finished - TRIMMED_TO, DELETED_A_TICK)):
                 deleted += self._delete(job)
         sizes.note(self.db, finished - deleted)
         return deleted
 
     def _delete(self, job: Document) -> int:
+        leave_conversation(self.db, job)
         return self.db.jobs.delete_one(
             {"_id": job["_id"], "status": {"$in": sorted(DONE)}, "meter": {"$exists": False}}
         ).deleted_count
@@ -126,13 +124,8 @@ class Purge:
         )
 
 
-def erase(db: Database[Document], client: redis.Redis, job: Document) -> None:
-    """Take prompt, output and events out of a finished job; ids, times, calls and tokens stay.
-
-    Safe to repeat. Raises `redis.RedisError` while its events cannot be erased; nothing is then.
-    """
-    client.delete(stream_key(job["_id"]))
-    changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow(), "send_after": None}
-    if job["result"]:
-        changes["result"] = {**job["result"], "message": None}
-    db.jobs.update_one({"_id": job["_id"], "status": job["status"]}, {"$set": changes})
+def check_remembers(agent: Document, settings: Settings) -> None:
+    """Raises `Invalid` for an agent whose conversations would be erased before they could be continued."""
+    if (agent.get("content_retention") or settings.content_retention) == "none":
+        detail = "this agent keeps no content, so it cannot continue a conversation"
+        raise Invalid(detail, errors=[{"pointer": "/conversation_id", "detail": detail}])

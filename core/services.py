@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from core.config import Settings
 from core.crypto import Sealer
+from core.llm import managed
 
 Document = dict[str, Any]
 Send = Callable[[str, str], None]
@@ -43,8 +44,10 @@ class Services:
 def build(settings: Settings, *, send: Send, patience_s: float, redis_client: redis.Redis) -> Services:
     """Make a process's clients. Connects lazily: nothing has to be up yet.
 
+    Raises `BadTiers`, `BadManagedKeys` or `BadEncryptionKey` for settings that can never work.
     `patience_s`: how long one operation waits for MongoDB to be reachable (0.5 in web, more in workers).
     """
+    managed.check(settings)
     mongo = connect_mongo(settings, patience_s=patience_s)
     services = Services(settings, mongo, redis_client, Sealer.from_settings(settings), send)
     services.cleanups += [mongo.close, redis_client.close]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from core.config import Settings
 from core.embedded import stores
 from core.services import connect_mongo, connect_redis
 from core.store import indexes
-from tests.stack import free_ports
+from tests.stack import ROOT, Stack, free_ports
 
 numbers = itertools.count()
 
@@ -83,3 +84,26 @@ def redis_client(settings):
     client.flushall()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def obedient(tmp_path_factory):
+    """The address of a provider that does as it is told (`tests/providers/obedient.py`)."""
+    folder, port = tmp_path_factory.mktemp("obedient"), free_ports(1)
+    process = started([sys.executable, str(ROOT / "tests/providers/obedient.py"), str(port)], port, folder)
+    yield f"http://127.0.0.1:{port}"
+    ended(process)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    """The whole of Vutler as processes, with leases short enough to kill workers."""
+    stack = Stack(
+        tmp_path_factory.mktemp("stack") / "data",
+        CUSTOM_ENDPOINT_ALLOW="127.0.0.1",
+        LEASE_S="6",
+        BEAT_S="1",
+    )
+    stack.start()
+    yield stack
+    stack.stop()

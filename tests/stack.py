@@ -110,6 +110,9 @@ class Stack:
                 os.kill(pid, how)
         return killed
 
+    def kill_one(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+
     @contextlib.contextmanager
     def database(self) -> Iterator[Database[dict[str, Any]]]:
         """The embedded store, looked into from outside."""

@@ -8,16 +8,32 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import core
 from core.audit import Trail
 from core.jobs.watch import Watcher
+from core.metering.prices import Prices
 from core.services import Services
 from web import auditing, auth, docs, headers, limiting, metrics, problems, tracing
-from web.api import agents, chat, credentials, door, engine, events, health, jobs, keys, usage, workspaces
-from web.context import SERVICES, WATCHER
+from web.api import (
+    agents,
+    chat,
+    conversations,
+    credentials,
+    door,
+    engine,
+    events,
+    health,
+    jobs,
+    keys,
+    scheduler,
+    usage,
+    workspaces,
+)
+from web.context import PRICES, SERVICES, WATCHER
 from web.requests import Request
 from web.resource import Problem
 
 RESOURCES = (
     agents.api,
     chat.api,
+    conversations.api,
     jobs.api,
     events.api,
     door.api,
@@ -26,6 +42,7 @@ RESOURCES = (
     workspaces.api,
     usage.api,
     engine.api,
+    scheduler.api,
     health.api,
 )
 
@@ -54,7 +71,7 @@ def create_app(services: Services, watcher: Watcher) -> App:
         static_folder=None,
     )
     app.openapi_version = "3.1.1"
-    app.extensions |= {SERVICES: services, WATCHER: watcher}
+    app.extensions |= {SERVICES: services, WATCHER: watcher, PRICES: Prices()}
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

@@ -9,11 +9,12 @@ from pymongo.database import Database
 
 from core.accounts.keys import Caller
 from core.jobs.watch import Watcher
+from core.metering.prices import Prices
 from core.services import Services
 
 Document = dict[str, Any]
 
-SERVICES, WATCHER = "vutler.services", "vutler.watcher"
+SERVICES, WATCHER, PRICES = "vutler.services", "vutler.watcher", "vutler.prices"
 
 
 def services() -> Services:
@@ -26,6 +27,10 @@ def db() -> Database[Document]:
 
 def watcher() -> Watcher:
     return current_app.extensions[WATCHER]
+
+
+def prices() -> Prices:
+    return current_app.extensions[PRICES]
 
 
 def caller() -> Caller:

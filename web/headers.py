@@ -18,7 +18,7 @@ SENT = (
 )
 SHOWN = (
     "Location, Retry-After, ETag, X-Request-Id, Preference-Applied, RateLimit, RateLimit-Policy, "
-    "Content-Disposition, Content-Range, Accept-Ranges"
+    "Content-Disposition, Content-Range, Accept-Ranges, X-Job-Id"
 )
 PREFLIGHT_S = "600"
 

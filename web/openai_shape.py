@@ -120,6 +120,17 @@ def delta(event: Document) -> Document:
     return {"tool_calls": [event["tool_call"]]}
 
 
+def model(agent: Document) -> Document:
+    """An agent as a model."""
+    return {
+        "id": agent["_id"],
+        "object": "model",
+        "created": int(agent["created_at"].timestamp()),
+        "owned_by": "vutler",
+        "name": f"agent:{agent['name']}",
+    }
+
+
 def _head(job: Document, model: str, kind: str) -> Document:
     return {
         "id": f"chatcmpl-{job['_id']}",

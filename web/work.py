@@ -6,17 +6,22 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, g, request
 
 from core import chat, credentials
-from core.errors import Invalid
-from core.jobs.accept import accept
+from core.errors import Invalid, Problem
+from core.ids import new_id, utcnow
+from core.jobs.accept import accept, earlier
 from core.jobs.model import DONE, Draft, Idempotency
+from core.llm import tiers
 from core.llm.guard import Guard
+from core.metering import admission, budgets
+from core.metering.budget import Budget
 from web import answers, limiting
-from web.context import caller, db, request_id, services, watcher, workspace_id
+from web.context import caller, db, prices, request_id, services, watcher, workspace_id
 
 Document = dict[str, Any]
 
@@ -33,7 +38,6 @@ def draft(
     *,
     idempotency: Idempotency | None = None,
     retry_of: str | None = None,
-    fingerprint: str | None = None,
     on_worker_loss: str | None = None,
 ) -> Draft:
     """A job for an agent, with the agent's configuration as it is now.
@@ -60,15 +64,52 @@ def draft(
         idempotency=idempotency,
         callback_url=asked.get("callback_url"),
         retry_of=retry_of,
-        fingerprint=fingerprint,
         metadata=asked.get("metadata") or {},
     )
 
 
-def start(work: Draft) -> Response:
-    """Accept the job; the answer is 202, or 200 when the client wanted to wait and it ended in time."""
-    job, _ = accept(db(), services().send, work)
-    return started(job)
+def accepted(asked: Draft, agent: Document) -> tuple[Document, bool]:
+    """The job of a request, admitted and then accepted, and whether it was made by this request.
+
+    One that repeats an earlier request gets its job. Raises `OverLimit` (402) when a hard cap or a budget is
+    used up, which is no reason to refuse a repetition.
+    """
+    job_id, now = new_id(), utcnow()
+    try:
+        plan = admission.within_cap(db(), agent, asked.plan, tiers.table().monthly_tokens(), now)
+        budget = admission.reserve(
+            db(),
+            prices(),
+            job_id=job_id,
+            caller=caller(),
+            workspace_id=asked.workspace_id,
+            plan=plan,
+            request=asked.request,
+            now=now,
+        )
+    except Problem:
+        job = earlier(db(), asked)
+        if job is None:
+            raise
+        return job, False
+    return _accepted(replace(asked, plan=plan), job_id, budget)
+
+
+def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> tuple[Document, bool]:
+    """A store that fails here may have kept the job: its reservation stays until that is known."""
+    try:
+        job, made = accept(db(), services().send, asked, job_id=job_id)
+    except Problem:
+        _release(budget, job_id)
+        raise
+    if not made:
+        _release(budget, job_id)
+    return job, made
+
+
+def _release(budget: Budget | None, job_id: str) -> None:
+    if budget is not None:
+        budgets.release(db(), budget, job_id)
 
 
 def started(job: Document) -> Response:

@@ -20,8 +20,11 @@ from core.jobs import lease, signals
 from core.jobs.model import RUNNING
 from core.jobs.queues import paused
 from core.jobs.run import Runner
+from core.llm.breaker import Breaker
 from core.llm.transport import Transport
 from core.log import configure as configure_logs
+from core.metering.prices import Prices
+from core.metering.quotes import Quotes
 from core.services import Services, connect_redis
 from workers.broker import ACTOR, WakefulBroker, make_broker, sender
 from workers.greenlets import GreenletWork
@@ -30,6 +33,7 @@ from workers.roles import Role
 
 STORE_PATIENCE_S = 60.0
 LOST_GRACE_S = 2.0
+BREAKER_REDIS_S = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -44,11 +48,12 @@ def serve(role: Role) -> int:
     )
     process_id = _register(services, role)
     transport = Transport(settings)
+    breaker_redis = connect_redis(settings, timeout_s=BREAKER_REDIS_S)
+    services.cleanups += [transport.close, breaker_redis.close]
+    handlers = chat.handlers(transport, Quotes(services.db, Prices()), Breaker(breaker_redis))
     stopping = Event()
     heartbeat = Heartbeat(settings, process_id, on_lost=_from_a_thread(stopping))
-    runner = Runner(
-        services, process_id, chat.handlers(transport), start=GreenletWork, lost=lambda: heartbeat.lost
-    )
+    runner = Runner(services, process_id, handlers, start=GreenletWork, lost=lambda: heartbeat.lost)
     worker = _consume(broker, role, runner)
     heartbeat.start()
     for number in (signal.SIGTERM, signal.SIGINT):

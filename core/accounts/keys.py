@@ -36,6 +36,8 @@ class Caller:
     agents: tuple[str, ...] | None = None
     rpm: int | None = None
     tpm: int | None = None
+    budget_usd: Decimal128 | None = None
+    budget_period: str | None = None
 
     def may_touch(self, agent_id: str | None) -> bool:
         return self.agents is None or agent_id in self.agents
@@ -46,6 +48,11 @@ def authenticate(db: Database[Document], text: str, now: datetime) -> Caller:
     key = db["keys"].find_one({"_id": _id(text)})
     if key is None or not secrets.compare_digest(key["hash"], _hash(text)) or not alive(key, now):
         raise Unauthorized("this API key is not valid")
+    return caller_of(key)
+
+
+def caller_of(key: Document) -> Caller:
+    """Whoever comes with this key, and what it allows."""
     agents = key.get("agents")
     return Caller(
         key_id=key["_id"],
@@ -54,6 +61,8 @@ def authenticate(db: Database[Document], text: str, now: datetime) -> Caller:
         agents=tuple(agents) if agents is not None else None,
         rpm=key.get("rpm"),
         tpm=key.get("tpm"),
+        budget_usd=key.get("budget_usd"),
+        budget_period=key.get("budget_period"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pymongo.database import Database
@@ -37,6 +38,13 @@ def get(db: Database[Document], workspace_id: str) -> Document:
     return workspace
 
 
+def change(db: Database[Document], workspace: Document, changes: Mapping[str, Any]) -> Document:
+    """Set some of `name`, `alert_url`, `limit_policy`."""
+    if changes:
+        db.workspaces.update_one({"_id": workspace["_id"]}, {"$set": dict(changes)})
+    return get(db, workspace["_id"])
+
+
 def page(db: Database[Document], *, limit: int, cursor: str | None) -> tuple[list[Document], str | None]:
     """All workspaces, newest first."""
     return pages.page(db.workspaces, EVERYWHERE, limit=limit, cursor=cursor)
@@ -44,4 +52,10 @@ def page(db: Database[Document], *, limit: int, cursor: str | None) -> tuple[lis
 
 def public(workspace: Document) -> Document:
     """A workspace as the API shows it."""
-    return {"id": workspace["_id"], "name": workspace["name"], "created_at": rfc3339(workspace["created_at"])}
+    return {
+        "id": workspace["_id"],
+        "name": workspace["name"],
+        "alert_url": workspace.get("alert_url"),
+        "limit_policy": workspace.get("limit_policy") or "log",
+        "created_at": rfc3339(workspace["created_at"]),
+    }

@@ -17,6 +17,9 @@ from core.accounts.first import BadAdminKey, check_admin_key
 from core.config import Settings
 from core.crypto import BadEncryptionKey, Sealer
 from core.embedded.stores import StartFailed
+from core.llm import managed
+from core.llm.managed import BadManagedKeys
+from core.llm.tiers import BadTiers
 from core.services import connect_mongo, connect_redis
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
@@ -36,10 +39,12 @@ def settings() -> Settings:
         _folder(given.data_dir)
         Sealer.from_settings(given)
         check_admin_key(given)
+        managed.check(given)
     except ValidationError as error:
         first = error.errors()[0]
-        raise StartFailed(f"{str(first['loc'][0]).upper()}: {first['msg']}") from None
-    except (BadEncryptionKey, BadAdminKey) as error:
+        said = first["msg"].removeprefix("Value error, ")
+        raise StartFailed(f"{str(first['loc'][0]).upper()}: {said}") from None
+    except (BadEncryptionKey, BadAdminKey, BadTiers, BadManagedKeys) as error:
         raise StartFailed(str(error)) from None
     _addresses(given)
     return given

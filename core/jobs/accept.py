@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import redis
@@ -18,27 +17,27 @@ from core.store.repeat import insert_once
 
 Document = dict[str, Any]
 
-REMEMBERED = timedelta(hours=24)
-FOREVER = frozenset({"retry"})
-
 log = structlog.get_logger(__name__)
 
 
-def accept(db: Database[Document], send: Send, draft: Draft) -> tuple[Document, bool]:
+def accept(
+    db: Database[Document], send: Send, draft: Draft, *, job_id: str | None = None
+) -> tuple[Document, bool]:
     """Keep the job and send its id; the job, and whether it was made by this call.
 
-    The same idempotency key and body within 24 hours gives the same job. Raises `IdempotencyMismatch` for
-    another body, `PyMongoError` when the store is away. Redis being away changes nothing but the speed: the
-    document is the outbox.
+    `job_id`: the id it gets, where something was kept under it before.
+    The same idempotency key and body gives the same job, for as long as the key is kept. Raises
+    `IdempotencyMismatch` for another body, `PyMongoError` when the store is away. Redis being away changes
+    nothing but the speed: the document is the outbox.
     """
-    job = born(draft, new_id(), utcnow())
+    job = born(draft, job_id or new_id(), utcnow())
     for _ in range(3):
         try:
             insert_once(db.jobs, job)
         except DuplicateKeyError:
-            earlier = _earlier(db, draft)
-            if earlier is not None:
-                return earlier, False
+            found = earlier(db, draft)
+            if found is not None:
+                return found, False
         else:
             enqueue(send, job)
             return job, True
@@ -55,8 +54,11 @@ def enqueue(send: Send, job: Document) -> bool:
     return True
 
 
-def _earlier(db: Database[Document], draft: Draft) -> Document | None:
-    """The job that holds this idempotency key; None when it is free (again)."""
+def earlier(db: Database[Document], draft: Draft) -> Document | None:
+    """The job that holds this draft's idempotency key; None when it has none, or it is free (again).
+
+    Raises `IdempotencyMismatch` for another body.
+    """
     mark = draft.idempotency
     if mark is None:
         return None
@@ -68,7 +70,7 @@ def _earlier(db: Database[Document], draft: Draft) -> Document | None:
     job = db.jobs.find_one(held)
     if job is None:
         return None
-    if mark.route not in FOREVER and job["created_at"] < utcnow() - REMEMBERED:
+    if not mark.held_by(job, utcnow()):
         db.jobs.update_one({"_id": job["_id"]}, {"$unset": {"idempotency": ""}})
         return None
     _same_body(job, mark)
@@ -77,4 +79,4 @@ def _earlier(db: Database[Document], draft: Draft) -> Document | None:
 
 def _same_body(job: Document, mark: Idempotency) -> None:
     if job["idempotency"]["hash"] != mark.hash:
-        raise IdempotencyMismatch("this Idempotency-Key was used with another body less than 24 hours ago")
+        raise IdempotencyMismatch("this Idempotency-Key was used with another body")

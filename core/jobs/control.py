@@ -1,4 +1,4 @@
-"""What a user may do to a job: cancel it, run it again, erase what was said in it."""
+"""What a user may do to a job: cancel it, run it again (if that is allowed), erase what was said in it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from pymongo.database import Database
 from core.errors import Conflict, NotFound
 from core.ids import utcnow
 from core.jobs import signals
-from core.jobs.accept import accept
-from core.jobs.model import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Draft, ending
-from core.retention import erase
-from core.services import Send
+from core.jobs.erasing import erase
+from core.jobs.model import CANCELLED, DONE, FAILED, QUEUED, RUNNING, ending
 
 Document = dict[str, Any]
 
@@ -40,15 +38,6 @@ def cancel(db: Database[Document], client: redis.Redis, job: Document) -> Docume
             signals.publish(client, channel, job["_id"])
             return job
     raise Conflict("the job changes hands just now; try again")
-
-
-def retry(db: Database[Document], send: Send, job: Document, draft: Draft) -> tuple[Document, bool]:
-    """Run a failed or cancelled job again as a new one, made of `draft` (today's configuration).
-
-    A second retry gives the first one's job. Raises `Conflict` when there is nothing to run again.
-    """
-    check_retry(job)
-    return accept(db, send, draft)
 
 
 def check_retry(job: Document) -> None:

@@ -6,6 +6,7 @@ The ids are set here, so that Redis itself refuses what a dead claim writes late
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,11 @@ Document = dict[str, Any]
 
 KEPT = 10_000
 KEPT_S = 3600
-BATCH = 500
+RENEWED_S = KEPT_S / 4
+AWAY_S = 5.0
+"""So long nothing is told after a failure: a Redis that hangs must not slow the work down at every word."""
+BATCH = 64
+"""So many are read at a time: what a slow watcher does not take waits in Redis, not in its web process."""
 
 log = structlog.get_logger(__name__)
 
@@ -35,24 +40,28 @@ class Emitter:
         self.job_id = job_id
         self.claim = claim
         self.n = 0
-        self.lost = 0
+        self._renewed_at = self._failed_at = float("-inf")
 
     def emit(self, kind: str, data: Document) -> None:
         """Append an event and wake the watchers, in one round trip. A gap in `n` shows what was lost."""
         self.n += 1
-        key = stream_key(self.job_id)
+        if time.monotonic() - self._failed_at < AWAY_S:
+            return
+        key, now = stream_key(self.job_id), time.monotonic()
         fields: Any = {"kind": kind, "data": json.dumps(data)}
         try:
             with self.client.pipeline(transaction=False) as pipe:
                 pipe.xadd(key, fields, id=f"{self.claim}-{self.n}", maxlen=KEPT, approximate=True)
-                if self.n == 1:
+                if now - self._renewed_at >= RENEWED_S:
                     pipe.expire(key, KEPT_S)
                 pipe.publish(signals.CHANGED, signals.delta(self.job_id))
                 pipe.execute()
         except redis.RedisError as error:
-            self.lost += 1
-            if self.lost == 1:
-                log.warning("events.lost", job_id=self.job_id, error=type(error).__name__)
+            log.warning("events.lost", job_id=self.job_id, error=type(error).__name__)
+            self._failed_at = time.monotonic()
+            return
+        if now - self._renewed_at >= RENEWED_S:
+            self._renewed_at = now
 
 
 def read(
@@ -64,6 +73,14 @@ def read(
     for raw_id, fields in rows:
         claim, n = raw_id.decode().split("-")
         yield (int(claim), int(n)), fields[b"kind"].decode(), json.loads(fields[b"data"])
+
+
+def forget(client: redis.Redis, job_id: str) -> None:
+    """Erase a job's events. A Redis that is away is only noted: they expire within the hour."""
+    try:
+        client.delete(stream_key(job_id))
+    except redis.RedisError as error:
+        log.warning("events.not_forgotten", job_id=job_id, error=type(error).__name__)
 
 
 def parse_position(text: str | None) -> tuple[int, int]:

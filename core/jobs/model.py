@@ -24,19 +24,28 @@ CONTENT_SOON = {"none": timedelta(0), "done": timedelta(hours=1)}
 
 @dataclass(frozen=True)
 class Idempotency:
-    """A client's key on a route, and the SHA-256 of the body it came with."""
+    """A client's key on a route, and the SHA-256 of the body it came with.
+
+    `kept`: how long the key stands for its job; None: for good. `frees_failures`: a job that ended badly, or
+    is to be cancelled, holds it no longer.
+    """
 
     route: str
     key: str
     hash: str
+    kept: timedelta | None = timedelta(hours=24)
+    frees_failures: bool = False
+
+    def held_by(self, job: Mapping[str, Any], now: datetime) -> bool:
+        """Does this key still stand for this job?"""
+        if self.frees_failures and (job["status"] in (FAILED, CANCELLED) or job["cancel_requested"]):
+            return False
+        return self.kept is None or job["created_at"] >= now - self.kept
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A job about to be accepted. `request` is the validated body, `plan` all that a worker will need.
-
-    `fingerprint`: key and body of a request whose client repeats it without an idempotency key.
-    """
+    """A job about to be accepted. `request` is the validated body, `plan` all that a worker will need."""
 
     kind: str
     workspace_id: str
@@ -49,7 +58,6 @@ class Draft:
     idempotency: Idempotency | None = None
     callback_url: str | None = None
     retry_of: str | None = None
-    fingerprint: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -82,13 +90,12 @@ def born(draft: Draft, job_id: str, now: datetime) -> Document:
         "meter_rev": 0,
     }
     if draft.idempotency:
-        job["idempotency"] = vars(draft.idempotency).copy()
+        mark = draft.idempotency
+        job["idempotency"] = {"route": mark.route, "key": mark.key, "hash": mark.hash}
     if draft.callback_url:
         job["callback_url"] = draft.callback_url
     if draft.retry_of:
         job["retry_of"] = draft.retry_of
-    if draft.fingerprint:
-        job["fingerprint"] = draft.fingerprint
     return job
 
 

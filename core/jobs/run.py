@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
-from pymongo.errors import AutoReconnect, PyMongoError
+from bson.errors import InvalidDocument
+from pymongo.database import Database
+from pymongo.errors import AutoReconnect, DocumentTooLarge, PyMongoError, WriteError
 
 from core.errors import JobFailed, Problem
 from core.jobs import signals
@@ -21,6 +23,7 @@ from core.store.repeat import through_outages
 Document = dict[str, Any]
 
 ENDING_S = 10.0
+NOT_STORABLE = (DocumentTooLarge, WriteError, InvalidDocument, OverflowError, UnicodeEncodeError)
 
 log = structlog.get_logger(__name__)
 
@@ -123,6 +126,7 @@ class Runner:
     def _carry_out(self, run: Run) -> None:
         log.info("job.started", kind=run.job["kind"], attempt=run.job["attempt"])
         run.work = self.start(lambda: self._handle(run))
+        signals.publish(self.services.redis, signals.CHANGED, run.job["_id"])  # whoever watches: it runs
         if run.stopped:  # asked for between the claim and this line
             run.work.kill()
         if not run.work.join(self.services.settings.job_timeout_s):
@@ -154,15 +158,9 @@ class Runner:
         else:
             status, error = _verdict(run)
             outcome = status
+            result = run.result or run.partial
             kept = self._write(
-                lambda: finish(
-                    self.services.db,
-                    job,
-                    status=status,
-                    calls=ended,
-                    result=run.result or run.partial,
-                    error=error,
-                ),
+                lambda: _finish(self.services.db, job, status, calls=ended, result=result, error=error),
                 "finish",
             )
         if kept:
@@ -178,6 +176,25 @@ class Runner:
         except PyMongoError as error:
             log.error("job.not_written", what=what, error=type(error).__name__)
             return False
+
+
+def _finish(
+    db: Database[Document],
+    job: Document,
+    status: str,
+    *,
+    calls: list[Document],
+    result: Document | None,
+    error: Document | None,
+) -> bool:
+    """Finish, whatever a provider sent: an end that cannot be stored would leave the job running for ever."""
+    try:
+        return finish(db, job, status=status, calls=calls, result=result, error=error)
+    except NOT_STORABLE as problem:
+        log.error("job.not_storable", job_id=job["_id"], error=type(problem).__name__)
+        lean = [{**call, "usage_raw": None, "detail": None} for call in calls]
+        failure = JobFailed("the answer cannot be stored: it is too large, or no JSON", code="not_storable")
+        return finish(db, job, status=FAILED, calls=lean, error=failure.as_dict())
 
 
 def _verdict(run: Run) -> tuple[str, Document | None]:

@@ -47,10 +47,19 @@ class Waiter:
     def __init__(self) -> None:
         self.bell = threading.Event()
         self.changed = True
+        self.read_at = float("-inf")
 
     def ring(self, *, changed: bool) -> None:
         self.changed = self.changed or changed
         self.bell.set()
+
+    def due(self) -> bool:
+        """Is the document to be read now? It changed, or a signal may have been lost meanwhile."""
+        now = time.monotonic()
+        if not self.changed and now - self.read_at < REREAD_S:
+            return False
+        self.changed, self.read_at = False, now
+        return True
 
 
 class Watcher:
@@ -83,13 +92,12 @@ class Watcher:
         An outage of the store is waited out. Raises `NotFound`, or `Unavailable` when the store did not
         answer once.
         """
-        deadline, read_at = time.monotonic() + timeout_s, 0.0
+        deadline = time.monotonic() + timeout_s
         job: Document | None = None
         with self._waiter(job_id) as waiter:
             while True:
                 waiter.bell.clear()
-                if waiter.changed or time.monotonic() - read_at >= REREAD_S:
-                    waiter.changed, read_at = False, time.monotonic()
+                if waiter.due():
                     job = self._read(job_id) or job
                 left = deadline - time.monotonic()
                 if (job and job["status"] in DONE) or left <= 0 or self._closed.is_set():
@@ -110,47 +118,54 @@ class Watcher:
         the whole job and is the last. Raises `NotFound`.
         """
         position = events.parse_position(last_event_id)
-        status, read_at, shown_at = None, 0.0, time.monotonic()
+        status, shown_at = None, time.monotonic()
         job: Document | None = None
         with self._waiter(job_id) as waiter:
             while not self._closed.is_set():
+                rung = waiter.bell.is_set()
                 waiter.bell.clear()
-                if waiter.changed or time.monotonic() - read_at >= REREAD_S:
-                    waiter.changed, read_at = False, time.monotonic()
+                due = waiter.due()
+                if due:
                     job = self._read(job_id) or job
-                for event in self._new_events(job_id, position):
-                    position = events.parse_position(event.id)
-                    shown_at = time.monotonic()
-                    yield event
+                away = False
+                if due or rung:
+                    try:
+                        for event in self._new_events(job_id, position):
+                            position = events.parse_position(event.id)
+                            shown_at = time.monotonic()
+                            yield event
+                    except redis.RedisError as error:
+                        away = True
+                        log.warning("watch.events_away", job_id=job_id, error=type(error).__name__)
                 if job and job["status"] in DONE:
+                    if away:
+                        yield Event("gap", {"attempt": job["attempt"]}, _id(position))
                     yield Event("done", public(job), _id(position))
                     return
                 if job and job["status"] != status:
                     status, shown_at = job["status"], time.monotonic()
                     yield Event("status", {"status": status, "attempt": job["attempt"]}, _id(position))
-                if time.monotonic() - shown_at >= heartbeat_s:
-                    shown_at = time.monotonic()
+                quiet = time.monotonic() - shown_at
+                if quiet >= heartbeat_s:
+                    quiet, shown_at = 0.0, time.monotonic()
                     yield None
-                waiter.bell.wait(min(REREAD_S, heartbeat_s))
+                waiter.bell.wait(min(REREAD_S, heartbeat_s - quiet))
 
     def _new_events(self, job_id: str, position: tuple[int, int]) -> Iterator[Event]:
         claim, n = position
-        try:
-            while True:
-                batch = list(events.read(self.client, job_id, (claim, n)))
-                for (its_claim, its_n), kind, data in batch:
-                    if its_claim != claim:
-                        if claim:
-                            yield Event("restart", {"attempt": its_claim}, _id((claim, n)))
-                        n = 0
-                    if its_n != n + 1:
-                        yield Event("gap", {"attempt": its_claim}, _id((claim, n)))
-                    claim, n = its_claim, its_n
-                    yield Event(kind, {**data, "attempt": claim}, _id((claim, n)))
-                if len(batch) < events.BATCH:
-                    return
-        except redis.RedisError as error:
-            log.warning("watch.events_away", job_id=job_id, error=type(error).__name__)
+        while True:
+            batch = list(events.read(self.client, job_id, (claim, n)))
+            for (its_claim, its_n), kind, data in batch:
+                if its_claim != claim:
+                    if claim:
+                        yield Event("restart", {"attempt": its_claim}, _id((claim, n)))
+                    n = 0
+                if its_n != n + 1:
+                    yield Event("gap", {"attempt": its_claim}, _id((claim, n)))
+                claim, n = its_claim, its_n
+                yield Event(kind, {**data, "attempt": claim}, _id((claim, n)))
+            if len(batch) < events.BATCH:
+                return
 
     def _read(self, job_id: str) -> Document | None:
         """The job; None while the store is away."""

@@ -16,18 +16,33 @@ ProviderError           a core.errors.Problem; its detail is the provider's own 
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 from core.errors import Problem
 
 
+class Elsewhere(Enum):
+    """Which of the targets that follow may be asked after a failure."""
+
+    NONE = "none"
+    ALL = "all"
+    OTHER_KEYS = "other keys"
+    LARGER_WINDOWS = "larger windows"
+    IF_OPTED_IN = "all, if the agent opted in"
+
+
 class ProviderError(Problem):
-    """`again`: how many more tries with the same target at most; `fall_back`: may the next one be asked?"""
+    """`again`: how many more tries with the same target at most; `elsewhere`: who may be asked then.
+
+    `unwell`: it speaks against the provider's health, whoever asked (see `core.llm.breaker`).
+    """
 
     code = "provider_error"
     title = "The provider did not answer"
     again = 0
-    fall_back = False
+    elsewhere = Elsewhere.NONE
+    unwell = False
     possibly_charged = False
 
     def __init__(
@@ -47,45 +62,47 @@ class Unreachable(ProviderError):
     code = "provider_unreachable"
     title = "The provider cannot be reached"
     again = 2
-    fall_back = True
+    elsewhere = Elsewhere.ALL
+    unwell = True
 
 
 class ProviderBusy(ProviderError):
     code = "provider_busy"
     title = "The provider is busy or broken"
     again = 2
-    fall_back = True
+    elsewhere = Elsewhere.ALL
+    unwell = True
 
 
 class RateLimited(ProviderError):
     code = "provider_rate_limited"
     title = "The provider limits the rate of this key"
     again = 2
-    fall_back = True
+    elsewhere = Elsewhere.ALL
 
 
 class KeyRefused(ProviderError):
     code = "provider_key_refused"
     title = "The provider refuses this key"
-    fall_back = True
+    elsewhere = Elsewhere.OTHER_KEYS
 
 
 class QuotaUsedUp(ProviderError):
     code = "provider_quota"
     title = "The provider's quota or balance of this key is used up"
-    fall_back = True
+    elsewhere = Elsewhere.OTHER_KEYS
 
 
 class ContextOverflow(ProviderError):
-    """Asked elsewhere only where the window is larger."""
-
     code = "context_overflow"
     title = "The messages are longer than the model's context window"
+    elsewhere = Elsewhere.LARGER_WINDOWS
 
 
 class ContentRefused(ProviderError):
     code = "content_refused"
     title = "The provider's content policy refuses this"
+    elsewhere = Elsewhere.IF_OPTED_IN
 
 
 class ProviderRefused(ProviderError):
@@ -97,7 +114,8 @@ class ReadTimeout(ProviderError):
     code = "provider_timeout"
     title = "The provider did not answer in time"
     again = 1
-    fall_back = True
+    elsewhere = Elsewhere.ALL
+    unwell = True
     possibly_charged = True
 
 
@@ -108,5 +126,7 @@ class StreamBroken(ProviderError):
 
 
 class EndpointForbidden(ProviderError):
+    """Asked nowhere else: who named an address of their own did not mean another one to get the prompt."""
+
     code = "endpoint_forbidden"
     title = "This endpoint is not allowed"

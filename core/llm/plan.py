@@ -1,7 +1,8 @@
 """The plan: from an agent's llm_config to the ordered targets of a chat, and from a job's plan to open keys.
 
 A user's key goes to its own provider and address only; a provider without a key of its own is skipped; a
-managed call stays on managed keys; the sandbox is asked by name only.
+managed call stays on managed keys; the sandbox is asked by name only. Managed keys come last where a user's
+own come first, if the agent says `allow_managed_fallback`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from core.config import Settings
 from core.crypto import Sealer, provider_key_context
 from core.errors import Invalid, KeyRequired
-from core.llm import providers
+from core.llm import managed, providers, tiers
 from core.llm.guard import Guard
 from core.llm.types import Target
 
@@ -20,12 +21,16 @@ Document = dict[str, Any]
 FindCredential = Callable[[str], Document | None]
 
 SANDBOX = "sandbox"
+NOT_WITH_MANAGED = ("sealed_key", "credential", "custom_endpoint", "fallback")
 
 
 def check(config: Mapping[str, Any], settings: Settings) -> None:
     """Raises `Invalid` or `KeyRequired` for a configuration that can never work."""
+    if config["managed"] or config["allow_managed_fallback"] or config["tier"] is not None:
+        managed.check_tier(config["tier"], settings)
     if config["managed"]:
-        raise Invalid("managed tiers are not configured here", errors=[_at("/managed", "not configured")])
+        _check_managed(config)
+        return
     providers.row(config["provider"])
     if config["custom_endpoint"]:
         if config["provider"] == SANDBOX:
@@ -50,6 +55,8 @@ def check(config: Mapping[str, Any], settings: Settings) -> None:
 def make(agent: Mapping[str, Any], *, settings: Settings, find_credential: FindCredential) -> list[Document]:
     """The targets in the order in which they are asked, keys still sealed, as a job's plan keeps them."""
     config, holder = agent["llm_config"], f"agent:{agent['_id']}"
+    if config["managed"]:
+        return _of_tier(config["tier"], settings)
     targets = [_own(config, holder, settings, find_credential)]
     if config["provider"] == SANDBOX:
         return targets
@@ -59,15 +66,52 @@ def make(agent: Mapping[str, Any], *, settings: Settings, find_credential: FindC
             targets.append(
                 _target(entry["provider"], entry.get("model"), None, key["sealed"], holder, settings)
             )
+    if config["allow_managed_fallback"]:
+        targets += managed.targets(config["tier"], settings)
     return targets
 
 
 def open_targets(job: Mapping[str, Any], *, sealer: Sealer, settings: Settings) -> list[Target]:
     """The targets of a job with their keys opened, for the address that the key will be sent to.
 
-    Raises `core.crypto.CannotOpen` when a sealed key belongs to another workspace, holder or address.
+    Raises `core.crypto.CannotOpen` when a sealed key belongs to another workspace, holder or address, and
+    `KeyRequired` when nobody is left to be asked: a managed key that is gone since is left out.
     """
-    return [_opened(target, job["workspace_id"], sealer) for target in job["plan"]["targets"]]
+    found = []
+    for target in job["plan"]["targets"]:
+        if target["key_kind"] == managed.MANAGED:
+            key = managed.key_for(target, settings)
+            if key is None:
+                continue
+        else:
+            key = _opened(target, job["workspace_id"], sealer)
+        found.append(_with_key(target, key))
+    if not found:
+        raise KeyRequired("the managed key that this call was accepted for is no longer configured")
+    return found
+
+
+def _check_managed(config: Mapping[str, Any]) -> None:
+    """Raises `Invalid` for what a managed tier brings itself."""
+    provider, model = tiers.table().tiers[config["tier"]].chat()
+    for field, own in (("provider", provider), ("model", model)):
+        if config[field] not in (None, own):
+            raise Invalid(
+                f"a managed tier brings its own {field}",
+                errors=[_at(f"/{field}", f"leave it out: the tier's is {own}")],
+            )
+    for field in NOT_WITH_MANAGED:
+        if config[field]:
+            name = "api_key" if field == "sealed_key" else field
+            raise Invalid(f"a managed tier takes no `{name}`", errors=[_at(f"/{name}", "not with `managed`")])
+
+
+def _of_tier(tier: str, settings: Settings) -> list[Document]:
+    """Raises `Invalid` for a tier that was to be had when it was chosen, and is not any more."""
+    found = managed.targets(tier, settings)
+    if not found:
+        managed.check_tier(tier, settings)
+    return found
 
 
 def _own(
@@ -87,7 +131,7 @@ def _fallbacks(config: Mapping[str, Any]) -> list[Document]:
     """The agent's own list, or the default chain after its provider."""
     if config["fallback"] is not None:
         return list(config["fallback"])
-    chain = providers.CHAINS[config["provider"]]
+    chain = tiers.table().fallback_chains[config["provider"]]
     return [{"provider": name, "model": None} for name in chain if name != config["provider"]]
 
 
@@ -99,12 +143,11 @@ def _target(
     holder: str,
     settings: Settings,
 ) -> Document:
-    row = providers.row(provider)
     kind = "custom" if endpoint else SANDBOX if provider == SANDBOX else "byokey"
     return {
         "provider": provider,
-        "model": model or row.default_model,
-        "wire": row.wire,
+        "model": model or tiers.table().default_models.get(provider, provider),
+        "wire": providers.row(provider).wire,
         "base_url": providers.address(provider, endpoint, settings),
         "key_kind": kind,
         "tier": None,
@@ -113,16 +156,19 @@ def _target(
     }
 
 
-def _opened(target: Mapping[str, Any], workspace_id: str, sealer: Sealer) -> Target:
-    key = None
-    if target["sealed"] is not None:
-        context = provider_key_context(
-            workspace_id=workspace_id,
-            holder=target["holder"],
-            provider=target["provider"],
-            base_url=target["base_url"],
-        )
-        key = sealer.open(target["sealed"], context)
+def _opened(target: Mapping[str, Any], workspace_id: str, sealer: Sealer) -> str | None:
+    if target["sealed"] is None:
+        return None
+    context = provider_key_context(
+        workspace_id=workspace_id,
+        holder=target["holder"],
+        provider=target["provider"],
+        base_url=target["base_url"],
+    )
+    return sealer.open(target["sealed"], context)
+
+
+def _with_key(target: Mapping[str, Any], key: str | None) -> Target:
     return Target(
         provider=target["provider"],
         model=target["model"],

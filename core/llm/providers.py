@@ -1,5 +1,7 @@
 """The providers: one row each. A vendor that speaks OpenAI's format is a row, not a file.
 
+Their default models and fallback chains are in `llm-tiers.json`: see `core.llm.tiers`.
+
 Groq, Ollama, LM Studio, OpenRouter and the like are custom endpoints of `openai`.
 """
 
@@ -18,29 +20,20 @@ class Provider:
     name: str
     wire: str
     base_url: str | None
-    default_model: str
 
 
 PROVIDERS = {
     provider.name: provider
     for provider in (
         # https://platform.openai.com/docs/api-reference, read 2026-11
-        Provider("openai", "openai", "https://api.openai.com/v1", "gpt-4o-mini"),
+        Provider("openai", "openai", "https://api.openai.com/v1"),
         # https://docs.anthropic.com/en/api/messages, read 2026-11
-        Provider("anthropic", "anthropic", "https://api.anthropic.com/v1", "claude-sonnet-4-5"),
+        Provider("anthropic", "anthropic", "https://api.anthropic.com/v1"),
         # https://platform.minimax.io/docs/api-reference/text-openai-api, read 2026-11
-        Provider("minimax", "openai", "https://api.minimax.io/v1", "MiniMax-M2.5"),
-        Provider("sandbox", "openai", None, "sandbox"),
+        Provider("minimax", "openai", "https://api.minimax.io/v1"),
+        Provider("sandbox", "openai", None),
     )
 }
-
-CHAINS: dict[str, tuple[str, ...]] = {
-    "openai": ("openai", "minimax"),
-    "anthropic": ("anthropic", "openai", "minimax"),
-    "minimax": ("minimax", "openai"),
-    "sandbox": ("sandbox",),
-}
-"""Who is asked, in order, when an agent names no fallback of its own."""
 
 
 def row(name: str) -> Provider:

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
-from core.ids import utcnow
-from core.llm import classify
-from core.llm.failures import ProviderBusy, ProviderError, StreamBroken
-from core.llm.redact import redact
-from core.llm.sse import Parser
-from core.llm.transport import Answer, Transport
-from core.llm.types import ChatAnswer, ChatRequest, Document, Target, Usage
-from core.llm.wire import WIRES
+from core.llm import windows
+from core.llm.breaker import Breaker
+from core.llm.exchange import Emit, Exchange
+from core.llm.failures import Elsewhere, ProviderError, StreamBroken
+from core.llm.transport import Transport
+from core.llm.types import ChatAnswer, ChatRequest, Document, Target
 
-Emit = Callable[[Document], None]
-
-GUARDED = "custom"
-REQUEST_ID_HEADERS = ("x-request-id", "request-id")
+MANAGED = "managed"
 
 log = structlog.get_logger(__name__)
 
@@ -44,35 +37,63 @@ def run(
     transport: Transport,
     calls: list[Document],
     emit: Emit | None = None,
+    breaker: Breaker | None = None,
+    content_fallback: bool = False,
     policy: Policy | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ChatAnswer:
     """The first answer that a target gives.
 
-    `calls` is the caller's: a record is added when a call starts and completed in place, so that a call which
-    is cut off from outside can be seen. `emit` gets the deltas of a streamed answer. Raises the
-    `ProviderError` of the first target when none answered: that is the one the user configured.
+    `calls`: each call is noted there (see `Exchange`). `emit` gets the deltas of a streamed answer.
+    `content_fallback`: what one provider's content policy refuses may be asked of the next. Raises the
+    `ProviderError` of the first target when none answered, that is the one the user configured; and
+    `StreamBroken` at once, whoever's stream it was.
     """
-    policy = policy or Policy()
-    first: ProviderError | None = None
-    for target in targets:
-        try:
-            return _ask(request, target, transport, calls, emit, policy, sleep)
-        except ProviderError as error:
-            first = first or error
-            if not error.fall_back:
-                break
-    if first is None:
+    if not targets:
         raise ProviderError("no provider is configured for this agent")
-    raise first
+    targets = _of_one_purse(targets)
+    secrets = [target.api_key for target in targets if target.api_key]
+    exchange = Exchange(request, transport, calls, emit, secrets)
+    left = breaker.order(targets) if breaker else list(targets)
+    failed: list[tuple[Target, ProviderError]] = []
+    while left:
+        target = left.pop(0)
+        try:
+            return _ask(exchange, target, breaker, policy or Policy(), sleep)
+        except StreamBroken:
+            raise
+        except ProviderError as error:
+            failed.append((target, error))
+            left = [other for other in left if _may_follow(error, target, other, content_fallback)]
+    raise _verdict(targets, failed)
+
+
+def _of_one_purse(targets: Sequence[Target]) -> list[Target]:
+    """A managed call stays on managed keys: a user's own never pays for it, whatever the plan says."""
+    if targets[0].key_kind != MANAGED:
+        return list(targets)
+    return [target for target in targets if target.key_kind == MANAGED]
+
+
+def _may_follow(error: ProviderError, failed: Target, other: Target, content_fallback: bool) -> bool:
+    """May this one be asked after that failure? What a failure rules out stays ruled out."""
+    if error.elsewhere is Elsewhere.OTHER_KEYS:
+        # Ours may be asked again for another model: a 403 can be about the model alone.
+        return other.key_kind == MANAGED or (other.base_url, other.api_key) != (
+            failed.base_url,
+            failed.api_key,
+        )
+    if error.elsewhere is Elsewhere.LARGER_WINDOWS:
+        return windows.larger(other, failed)
+    if error.elsewhere is Elsewhere.IF_OPTED_IN:
+        return content_fallback
+    return error.elsewhere is Elsewhere.ALL
 
 
 def _ask(
-    request: ChatRequest,
+    exchange: Exchange,
     target: Target,
-    transport: Transport,
-    calls: list[Document],
-    emit: Emit | None,
+    breaker: Breaker | None,
     policy: Policy,
     sleep: Callable[[float], None],
 ) -> ChatAnswer:
@@ -80,168 +101,36 @@ def _ask(
     tries = 0
     while True:
         try:
-            return _call(request, target, transport, calls, emit)
+            answer = exchange.call(target)
         except ProviderError as error:
             tries += 1
             pause = _pause(error, tries, policy)
+            if breaker is not None:
+                breaker.failed(target, error)
             if tries > error.again or pause is None:
                 raise
             log.info("provider.again", provider=target.provider, failure=error.code, pause_s=round(pause, 2))
             sleep(pause)
+        else:
+            if breaker is not None:
+                breaker.succeeded(target)
+            return answer
 
 
 def _pause(error: ProviderError, tries: int, policy: Policy) -> float | None:
-    if error.retry_after is not None:
-        return error.retry_after if error.retry_after <= policy.retry_after_cap else None
+    """Back-off with jitter, and no less than the provider asked for; None: too long to wait."""
+    if error.retry_after is not None and error.retry_after > policy.retry_after_cap:
+        return None
     longest = min(policy.first_pause * 2 ** (tries - 1), policy.longest_pause)
-    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter is no secret
+    jittered = random.uniform(longest / 2, longest)  # noqa: S311 - jitter is no secret
+    return max(jittered, error.retry_after or 0.0)
 
 
-def _call(
-    request: ChatRequest, target: Target, transport: Transport, calls: list[Document], emit: Emit | None
-) -> ChatAnswer:
-    """One HTTP call, and its record."""
-    call = _record(target, len(calls))
-    calls.append(call)
-    started = time.monotonic()
-    try:
-        answer = _exchange(request, target, transport, call, emit)
-    except ProviderError as error:
-        error.detail = redact(error.detail, [target.api_key])
-        call |= {
-            "outcome": error.code,
-            "detail": error.detail,
-            "possibly_charged": error.possibly_charged,
-            "http_status": call["http_status"] or error.http_status,
-        }
-        raise
-    finally:
-        call["latency_ms"] = int((time.monotonic() - started) * 1000)
-    call |= {
-        "outcome": "ok",
-        "possibly_charged": False,
-        "usage": answer.usage.public(),
-        "usage_raw": answer.usage_raw,
-        "usage_status": answer.usage_status,
-    }
-    return answer
-
-
-def _record(target: Target, n: int) -> Document:
-    return {
-        "n": n,
-        "provider": target.provider,
-        "model": target.model,
-        "key_kind": target.key_kind,
-        "tier": target.tier,
-        "outcome": "in_flight",
-        "possibly_charged": True,
-        "http_status": None,
-        "latency_ms": None,
-        "provider_request_id": None,
-        "started_at": utcnow(),
-        "usage": None,
-        "usage_raw": None,
-        "usage_status": None,
-        "detail": None,
-    }
-
-
-def _exchange(
-    request: ChatRequest, target: Target, transport: Transport, call: Document, emit: Emit | None
-) -> ChatAnswer:
-    wire = WIRES[target.wire]
-    body = json.dumps(wire.to_wire(request, target)).encode()
-    url = f"{target.base_url}{wire.PATH}"
-    with transport.post(url, wire.headers(target), body, guarded=target.key_kind == GUARDED) as answer:
-        call["http_status"] = answer.status
-        call["provider_request_id"] = _request_id(answer)
-        if answer.status != 200:
-            raise classify.by_status(answer.status, _json(answer.body()), answer.headers)
-        if request.stream:
-            return _streamed(wire, answer, request, target, call, emit)
-        return _whole(wire, answer, request, target)
-
-
-def _whole(wire: Any, answer: Answer, request: ChatRequest, target: Target) -> ChatAnswer:
-    body = _json(answer.body())
-    failure = wire.failure_inside(body)
-    if failure is not None:
-        raise failure
-    return _answer(request, target, *wire.from_wire(body))
-
-
-def _streamed(
-    wire: Any, answer: Answer, request: ChatRequest, target: Target, call: Document, emit: Emit | None
-) -> ChatAnswer:
-    """Emits deltas as they come. After the first one nothing is tried again: what was said is kept."""
-    stream, parser, emitted = wire.Stream(), Parser(), False
-    try:
-        for chunk in answer.chunks():
-            for event in parser.feed(chunk):
-                for delta in stream.feed(event):
-                    emitted = True
-                    if emit is not None:
-                        emit(delta)
-            if stream.done:
-                break
-        for event in parser.close():
-            stream.feed(event)
-        if not stream.complete:
-            raise ProviderBusy("the stream ended before the answer did", http_status=200)
-    except ProviderError as error:
-        if not emitted:
-            raise
-        raise _broken(error, request, target, stream, call) from None
-    return _answer(request, target, *stream.answer())
-
-
-def _broken(
-    error: ProviderError, request: ChatRequest, target: Target, stream: Any, call: Document
-) -> StreamBroken:
-    """A stream that broke off after something was said: kept, and counted with what is known."""
-    partial = _answer(request, target, *stream.answer())
-    call |= {"usage": partial.usage.public(), "usage_raw": partial.usage_raw, "usage_status": "estimated"}
-    broken = StreamBroken(error.detail, http_status=error.http_status)
-    broken.partial = partial.message
-    return broken
-
-
-def _answer(
-    request: ChatRequest,
-    target: Target,
-    message: Document,
-    finish_reason: str | None,
-    usage: Usage | None,
-    usage_raw: Document | None,
-) -> ChatAnswer:
-    return ChatAnswer(
-        message=message,
-        finish_reason=finish_reason or "stop",
-        provider=target.provider,
-        model=target.model,
-        usage=usage or estimate(request, message),
-        usage_status="reported" if usage else "estimated",
-        usage_raw=usage_raw,
-    )
-
-
-def estimate(request: ChatRequest, message: Document) -> Usage:
-    """About four characters a token (openai.com/tokenizer), where a provider tells no usage."""
-    asked = json.dumps([request.with_system(), request.tools or []], ensure_ascii=False)
-    said = json.dumps([message.get("content"), message.get("tool_calls")], ensure_ascii=False)
-    return Usage(tokens_input=len(asked) // 4 + 1, tokens_output=len(said) // 4 + 1)
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return body[:500].decode(errors="replace")
-
-
-def _request_id(answer: Answer) -> str | None:
-    for name in REQUEST_ID_HEADERS:
-        if name in answer.headers:
-            return answer.headers[name][:100]
-    return None
+def _verdict(targets: Sequence[Target], failed: list[tuple[Target, ProviderError]]) -> ProviderError:
+    """The error of the target that comes first in the plan, and what the others said."""
+    failed = sorted(failed, key=lambda pair: targets.index(pair[0]))
+    _, first = failed[0]
+    others = [f"{target.provider}: {error.detail}" for target, error in failed[1:]]
+    if others:
+        first.detail = f"{first.detail} (asked after it: {'; '.join(others)})"
+    return first

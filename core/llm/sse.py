@@ -18,16 +18,12 @@ class Parser:
     """`feed` returns the data of each event that became whole: parsed JSON, or the text `[DONE]`."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._data: list[bytes] = []
 
     def feed(self, chunk: bytes) -> Iterator[Any]:
         """Raises `ProviderBusy` for what is no event stream."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
-            raise ProviderBusy("the provider sent a line without an end", http_status=200)
-        for line in lines:
-            line = line.rstrip(b"\r")
+        for line in self._lines(chunk):
             if line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
             elif not line and self._data:
@@ -37,13 +33,24 @@ class Parser:
         """The event that the stream's end completes, if any."""
         yield from self.feed(b"\n\n")
 
+    def _lines(self, chunk: bytes) -> list[bytes]:
+        """The lines that became whole. A line without an end is looked through once, not at each chunk."""
+        whole, newline, rest = chunk.rpartition(b"\n")
+        lines = [line.rstrip(b"\r") for line in bytes(self._rest + whole).split(b"\n")] if newline else []
+        if newline:
+            self._rest.clear()
+        self._rest += rest
+        if len(self._rest) > LONGEST_LINE:
+            raise ProviderBusy("the provider sent a line without an end", http_status=200)
+        return lines
+
     def _event(self) -> Any:
         data, self._data = b"\n".join(self._data), []
         if data.strip() == b"[DONE]":
             return "[DONE]"
         try:
             return json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ProviderBusy(
                 "the provider's stream holds something that is not JSON", http_status=200
             ) from None

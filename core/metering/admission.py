@@ -1,6 +1,7 @@
 """Admission: may this call be made? Asked before a job is accepted: the tier's cap, then the key's budget.
 
-A request that repeats an earlier one is looked up first: it gets its job, whatever is used up by now.
+Calls in flight may overshoot a cap: tokens are known when a call has ended. A budget is hard: the most that
+the call may cost is reserved before it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from typing import Any
 
 from pymongo.database import Database
 
+from core.accounts.keys import Caller
+from core.errors import Invalid
+from core.llm import tiers
+from core.llm.managed import MANAGED
 from core.metering import allowances, budgets
 from core.metering import prices as price_tables
-from core.metering.budgets import Budget
-from core.metering.estimate import largest_cost
+from core.metering.budget import Budget, OverLimit, of_key
+from core.metering.estimate import costs_of
 from core.metering.prices import Prices
 
 Document = dict[str, Any]
@@ -22,48 +27,65 @@ Document = dict[str, Any]
 BLOCK = "block"
 
 
-def admit(
+def within_cap(
+    db: Database[Document],
+    agent: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    monthly_tokens: Mapping[str, int],
+    now: datetime,
+) -> Mapping[str, Any]:
+    """The plan, without managed targets where the agent's allowance is used up and `limit_policy` blocks.
+
+    Raises `OverLimit` (402) when no target is left. A user's own keys know no allowance.
+    """
+    tier = tiers.of_agent(agent)
+    if tier is None or tier not in monthly_tokens or _policy(db, agent) != BLOCK:
+        return plan
+    try:
+        allowances.check(db, agent["workspace_id"], agent["_id"], tier, monthly_tokens[tier], now)
+    except OverLimit:
+        own = [target for target in plan["targets"] if target["key_kind"] != MANAGED]
+        if not own:
+            raise
+        return {**plan, "targets": own}
+    return plan
+
+
+def reserve(
     db: Database[Document],
     prices: Prices,
     *,
     job_id: str,
-    key: Mapping[str, Any],
-    agent: Mapping[str, Any],
+    caller: Caller,
+    workspace_id: str,
     plan: Mapping[str, Any],
     request: Mapping[str, Any],
-    monthly_tokens: Mapping[str, int],
     now: datetime,
 ) -> Budget | None:
-    """Check the agent's hard cap, reserve what the call may cost for `job_id`; the budget, if there is one.
+    """Reserve what the call may cost for `job_id`; the key's budget, None: it has none, nothing was read.
 
-    `key`: _id, workspace_id, budget_usd, budget_period. `plan`, `request`: as the job will carry them; its
-    document must get `job_id`, or `budgets.release` be called. Raises `OverLimit` (402), and `Invalid` for a
-    model without a known price under a budget. A key without a budget costs no read.
+    The job must get this id, or `budgets.release` be called. Raises `OverLimit` (402), and `Invalid` for a
+    model without a known price: a hard budget cannot be kept for it.
     """
-    _check_cap(db, agent, monthly_tokens, now)
-    budget = budgets.of_key(key, now.astimezone(UTC))
+    budget = of_key(caller, now.astimezone(UTC))
     if budget is None:
         return None
-    of_agent = plan.get("agent") or {}
-    asked = {**request, "max_tokens": request.get("max_tokens") or of_agent.get("max_tokens")}
-    own = price_tables.of_workspace(db, agent["workspace_id"])
-    prompt = of_agent.get("system_prompt")
-    estimate = largest_cost(plan["targets"], asked, prices, own, system_prompt=prompt)
-    budgets.reserve(db, budget, job_id, estimate)
+    costs = costs_of(plan, request, prices, price_tables.of_workspace(db, workspace_id))
+    for target, cost in costs:
+        if cost is None:
+            raise Invalid(
+                f"this key has a budget, but the price of {target['provider']}/{target['model']} is unknown: "
+                "set one for the workspace",
+                code="price_unknown",
+            )
+    budgets.reserve(db, budget, job_id, max(cost for _, cost in costs if cost is not None))
     return budget
 
 
-def _check_cap(
-    db: Database[Document], agent: Mapping[str, Any], monthly_tokens: Mapping[str, int], now: datetime
-) -> None:
-    """`limit_policy` of the agent, else of its workspace; `log`, which blocks nothing, when neither says."""
-    config = agent.get("llm_config") or {}
-    tier = config.get("tier") if config.get("managed") else None
-    if tier is None or tier not in monthly_tokens:
-        return
-    policy = agent.get("limit_policy")
+def _policy(db: Database[Document], agent: Mapping[str, Any]) -> str | None:
+    """`limit_policy` of the agent, else of its workspace; None, like `log`, blocks nothing."""
+    policy: str | None = agent.get("limit_policy")
     if policy is None:
         workspace = db.workspaces.find_one({"_id": agent["workspace_id"]}, {"limit_policy": 1})
         policy = (workspace or {}).get("limit_policy")
-    if policy == BLOCK:
-        allowances.check(db, agent["workspace_id"], agent["_id"], tier, monthly_tokens[tier], now)
+    return policy

@@ -17,7 +17,7 @@ from pymongo.errors import DuplicateKeyError
 from core.ids import utcnow
 from core.jobs.views import rfc3339
 from core.metering import marks, overage
-from core.metering.budgets import OverLimit
+from core.metering.budget import OverLimit
 from core.metering.overage import Projection
 from core.metering.periods import dates_of, month_ends
 

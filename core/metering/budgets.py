@@ -1,15 +1,15 @@
-"""Budgets: a key's USD a day or month, held by one document for each key and period, by compare-and-set.
+"""Budgets: a key's USD a day or month, held by one document for each key and period.
 
-An estimate is reserved under the job's id before the job is accepted; entering its calls into the ledger
-turns it into what was spent, once, since the reservation goes in the same write. What a crash left behind is
-released by looking at the job it names. What was spent is set from the ledger again every minute.
+`used` is what was spent and what is held, so that one conditional write says whether a call still fits. An
+estimate is held under the job's id before the job is accepted; entering its calls into the ledger turns it
+into what was spent, once, since the hold goes in the same write. What a crash left behind is released by
+looking at the job it names. Now and then what was spent is set from the ledger (`core.metering.true_up`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,18 +18,20 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from core.errors import BudgetExceeded, Conflict
+from core.errors import Conflict
 from core.ids import utcnow
 from core.jobs.model import DONE
 from core.jobs.views import rfc3339
-from core.metering import marks
+from core.metering import true_up
+from core.metering.budget import Budget, OverLimit
 from core.metering.calls import calls_of
-from core.metering.periods import DAY, dates_of, month_ends
 from core.metering.sums import exact
 
 Document = dict[str, Any]
 
-TRIES = 50
+TRIES = 5
+SWEPT = 50
+"""How many reservations a request that does not fit looks at, the oldest first; the tick looks at all."""
 NEEDED = ("status", "attempt", "meter", "calls")
 ABSENT_AFTER = timedelta(seconds=60)
 """A reservation is made just before its job is inserted; after this long the job will not come any more."""
@@ -37,80 +39,44 @@ ABSENT_AFTER = timedelta(seconds=60)
 log = structlog.get_logger(__name__)
 
 
-class OverLimit(BudgetExceeded):
-    """402 that names the limit, what is used, and when it resets."""
-
-    def __init__(self, detail: str, *, limit: float, used: float, unit: str, resets_at: datetime) -> None:
-        super().__init__(detail)
-        self.limit, self.used, self.unit, self.resets_at = limit, used, unit, resets_at
-
-    def as_dict(self) -> Document:
-        more = {
-            "limit": self.limit,
-            "used": self.used,
-            "unit": self.unit,
-            "resets_at": rfc3339(self.resets_at),
-        }
-        return super().as_dict() | more
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a key may spend in a period. `_id` of its document: `key:2026-11-24` or `key:2026-11`."""
-
-    key_id: str
-    usd: Decimal
-    period: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.key_id}:{self.period}"
-
-    @property
-    def resets_at(self) -> datetime:
-        if len(self.period) == len("2026-11"):
-            return month_ends(self.period)
-        return datetime.strptime(self.period, "%Y-%m-%d").replace(tzinfo=UTC) + DAY
-
-    def dates(self) -> list[str]:
-        return dates_of(self.period) if len(self.period) == len("2026-11") else [self.period]
-
-
-def of_key(key: Mapping[str, Any], now: datetime) -> Budget | None:
-    """The budget of a key for the period that `now` lies in; None: it has none."""
-    if key.get("budget_usd") is None:
-        return None
-    form = "%Y-%m-%d" if key.get("budget_period") == "day" else "%Y-%m"
-    return Budget(key["_id"], exact(key["budget_usd"]), f"{now.astimezone(UTC):{form}}")
-
-
 def reserve(db: Database[Document], budget: Budget, job_id: str, estimate: Decimal) -> None:
     """Hold `estimate` for a job that is about to be accepted. Again for the same job: nothing changes.
 
-    Raises `OverLimit`, after a look at what crashed jobs may still hold.
+    One write that fits or does not, so that many requests at once do not get in each other's way. Raises
+    `OverLimit`, after a look at what crashed jobs may still hold.
     """
     swept = False
     for _ in range(TRIES):
+        if _hold(db, budget, job_id, estimate):
+            return
         state = _state(db, budget)
         if job_id in state["holds"]:
             return
-        used = _used(state)
+        used = exact(state["used"])
         if used + estimate > budget.usd or used >= budget.usd:
-            if not swept and release_stale(db, state):
+            if not swept and release_stale(db, state, most=SWEPT):
                 swept = True
                 continue
             raise _over(budget, used, estimate)
-        unchanged = {"_id": budget.name, "rev": state["rev"]}
-        hold = {"usd": Decimal128(estimate), "at": utcnow()}
-        update: Document = {"$set": {f"holds.{job_id}": hold, "open": True}, "$inc": {"rev": 1}}
-        if db.budgets.update_one(unchanged, update).matched_count == 1:
-            return
     raise Conflict("this key's budget is asked for by many requests at once; try again")
+
+
+def _hold(db: Database[Document], budget: Budget, job_id: str, estimate: Decimal) -> bool:
+    fits: Document = {"$lte": Decimal128(budget.usd - estimate), "$lt": Decimal128(budget.usd)}
+    room = {"_id": budget.name, "used": fits, f"holds.{job_id}": {"$exists": False}}
+    hold = {"usd": Decimal128(estimate), "at": utcnow()}
+    update: Document = {
+        "$set": {f"holds.{job_id}": hold, "open": True},
+        "$inc": {"used": Decimal128(estimate), "rev": 1},
+    }
+    return db.budgets.update_one(room, update).matched_count == 1
 
 
 def release(db: Database[Document], budget: Budget, job_id: str) -> None:
     """Give back what was reserved for a job that was not accepted after all."""
-    _settle_one(db, budget.name, job_id, Decimal(0))
+    state = _state(db, budget)
+    if job_id in state["holds"]:
+        _settle_one(db, state, job_id, Decimal(0))
 
 
 def settle(
@@ -127,31 +93,26 @@ def settle(
     settled = 0
     for state in db.budgets.find({"open": True, "key_id": {"$in": sorted(set(done.values()))}}):
         for job_id in state["holds"].keys() & done.keys():
-            settled += _settle_one(db, state["_id"], job_id, spent.get(job_id, Decimal(0)))
+            settled += _settle_one(db, state, job_id, spent.get(job_id, Decimal(0)))
     return settled
 
 
-def release_stale(db: Database[Document], state: Mapping[str, Any]) -> int:
+def release_stale(db: Database[Document], state: Mapping[str, Any], *, most: int | None = None) -> int:
     """Settle the reservations whose job is done and entered, release those whose job never came; how many."""
     released = 0
-    for job_id, hold in state["holds"].items():
+    for job_id, hold in list(state["holds"].items())[:most]:
         job = db.jobs.find_one({"_id": job_id}, dict.fromkeys(NEEDED, 1))
         if job is None:
             if utcnow() - hold["at"] > ABSENT_AFTER:
-                released += _settle_one(db, state["_id"], job_id, Decimal(0))
+                released += _settle_one(db, state, job_id, Decimal(0))
         elif job["status"] in DONE and job.get("meter") != "due":
-            released += _settle_one(db, state["_id"], job_id, _entered(db, job))
+            released += _settle_one(db, state, job_id, _entered(db, job))
     return released
 
 
-def tick(db: Database[Document], now: datetime | None = None) -> Document:
-    """Release what crashed jobs hold, and set what was spent from the ledger; what was done, by name."""
-    today = f"{(now or utcnow()):%Y-%m-%d}"
-    released = corrected = 0
-    for state in list(db.budgets.find({"open": True})):
-        released += release_stale(db, state)
-        corrected += _true_up(db, state["_id"], over=state["period"] < today[: len(state["period"])])
-    return {"released": released, "corrected": corrected}
+def tick(db: Database[Document]) -> Document:
+    """Release what crashed jobs hold; what was done, by name."""
+    return {"released": sum(release_stale(db, state) for state in list(db.budgets.find({"open": True})))}
 
 
 def used(db: Database[Document], budget: Budget) -> Document:
@@ -161,7 +122,7 @@ def used(db: Database[Document], budget: Budget) -> Document:
     return {
         "limit_usd": float(budget.usd),
         "spent_usd": float(spent),
-        "reserved_usd": float(_used(state) - spent),
+        "reserved_usd": float(exact(state["used"]) - spent),
         "resets_at": rfc3339(budget.resets_at),
     }
 
@@ -171,11 +132,14 @@ def _state(db: Database[Document], budget: Budget) -> Document:
     state = db.budgets.find_one({"_id": budget.name})
     if state is not None:
         return state
-    born = {
+    spent = Decimal128(true_up.spent_of(db, budget))
+    born: Document = {
         "_id": budget.name,
         "key_id": budget.key_id,
+        "workspace_id": budget.workspace_id,
         "period": budget.period,
-        "spent": Decimal128(_in_ledger(db, budget.key_id, budget.dates())),
+        "spent": spent,
+        "used": spent,
         "holds": {},
         "rev": 0,
         "open": True,
@@ -187,58 +151,19 @@ def _state(db: Database[Document], budget: Budget) -> Document:
     return db.budgets.find_one({"_id": budget.name}) or born
 
 
-def _used(state: Mapping[str, Any]) -> Decimal:
-    return exact(state["spent"]) + sum((exact(hold["usd"]) for hold in state["holds"].values()), Decimal(0))
-
-
-def _settle_one(db: Database[Document], name: str, job_id: str, cost: Decimal) -> bool:
+def _settle_one(db: Database[Document], state: Mapping[str, Any], job_id: str, cost: Decimal) -> bool:
     """In one write, so once: without the reservation nothing is added."""
-    held = {"_id": name, f"holds.{job_id}": {"$exists": True}}
-    update: Document = {"$unset": {f"holds.{job_id}": ""}, "$inc": {"spent": Decimal128(cost), "rev": 1}}
-    return db.budgets.update_one(held, update).modified_count == 1
+    held = state["holds"][job_id]["usd"]
+    there = {"_id": state["_id"], f"holds.{job_id}.usd": held}
+    changes = {"spent": Decimal128(cost), "used": Decimal128(cost - exact(held)), "rev": 1}
+    update: Document = {"$unset": {f"holds.{job_id}": ""}, "$inc": changes}
+    return db.budgets.update_one(there, update).modified_count == 1
 
 
 def _entered(db: Database[Document], job: Mapping[str, Any]) -> Decimal:
     names = [name for name, _, kept in calls_of(job) if kept]
     rows = (db.token_usage.find_one({"_id": name}, {"cost": 1}) for name in names)
     return sum((exact(row["cost"]) for row in rows if row is not None), Decimal(0))
-
-
-def _true_up(db: Database[Document], name: str, *, over: bool) -> bool:
-    """Set what was spent from the ledger, without jobs that still hold something: they will be settled."""
-    state = db.budgets.find_one({"_id": name})
-    if state is None:
-        return False
-    budget = Budget(state["key_id"], Decimal(0), state["period"])
-    spent = _in_ledger(db, budget.key_id, budget.dates(), without=set(state["holds"]))
-    changes: Document = {"spent": Decimal128(spent), "open": bool(state["holds"]) or not over}
-    if spent == exact(state["spent"]) and changes["open"] == state["open"]:
-        return False
-    unchanged = {"_id": name, "rev": state["rev"]}
-    update = {"$set": changes, "$inc": {"rev": 1}}
-    return db.budgets.update_one(unchanged, update).modified_count == 1
-
-
-def _in_ledger(
-    db: Database[Document], key_id: str, dates: list[str], *, without: set[str] | None = None
-) -> Decimal:
-    """What a key spent on these dates: closed days from their roll-up, open ones from the ledger."""
-    key = db["keys"].find_one({"_id": key_id}, {"workspace_id": 1})
-    if key is None:
-        return Decimal(0)
-    opened = {mark["date"] for mark in marks.opened(db.usage_days, key["workspace_id"])} & set(dates)
-    closed = [date for date in dates if date not in opened]
-    spent = sum(
-        (exact(day["cost"]) for day in db.usage_keys.find({"key_id": key_id, "date": {"$in": closed}})),
-        Decimal(0),
-    )
-    by_job: list[Document] = [
-        {"$match": {"workspace_id": key["workspace_id"], "date": {"$in": sorted(opened)}}},
-        {"$match": {"key_id": key_id, "kept": True}},
-        {"$group": {"_id": "$job_id", "cost": {"$sum": "$cost"}}},
-    ]
-    found = list(db.token_usage.aggregate(by_job)) if opened else []
-    return spent + sum((exact(row["cost"]) for row in found if row["_id"] not in (without or ())), Decimal(0))
 
 
 def _over(budget: Budget, used: Decimal, estimate: Decimal) -> OverLimit:

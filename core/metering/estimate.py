@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from core.errors import Invalid
 from core.metering.prices import NOTHING, Prices, Table
 
 Document = dict[str, Any]
@@ -21,30 +20,26 @@ TOKENS_SAID = 4096
 
 
 def largest_cost(
-    targets: Iterable[Mapping[str, Any]],
-    request: Mapping[str, Any],
-    prices: Prices,
-    own: Table = NOTHING,
-    *,
-    system_prompt: str | None = None,
-) -> Decimal:
-    """What the dearest of a plan's targets would cost, in USD. `request`: messages, tools, max_tokens.
+    plan: Mapping[str, Any], request: Mapping[str, Any], prices: Prices, own: Table = NOTHING
+) -> Decimal | None:
+    """What the dearest of a plan's targets would cost, in USD; None where a target's price is not known.
 
-    Raises `Invalid` for a model whose price is not known: a hard budget cannot be kept for it.
+    `plan`, `request`: as a job carries them.
     """
-    asked = tokens_asked(request) + len((system_prompt or "").encode()) // BYTES_A_TOKEN
-    usage = {"tokens_input": asked, "tokens_output": request.get("max_tokens") or TOKENS_SAID}
-    costs = []
-    for target in targets:
-        price = prices.of({**target, "usage": usage}, own)
-        if price.cost is None:
-            raise Invalid(
-                f"this key has a budget, but the price of {target['provider']}/{target['model']} is unknown: "
-                "set one for the workspace",
-                code="price_unknown",
-            )
-        costs.append(price.cost)
-    return max(costs, default=Decimal(0))
+    costs = [cost for _, cost in costs_of(plan, request, prices, own)]
+    known = [cost for cost in costs if cost is not None]
+    return None if len(known) < len(costs) else max(known, default=Decimal(0))
+
+
+def costs_of(
+    plan: Mapping[str, Any], request: Mapping[str, Any], prices: Prices, own: Table = NOTHING
+) -> list[tuple[Mapping[str, Any], Decimal | None]]:
+    """Each target of a plan, and the most that a call to it may reasonably cost."""
+    of_agent = plan.get("agent") or {}
+    prompt = len((of_agent.get("system_prompt") or "").encode()) // BYTES_A_TOKEN
+    said = request.get("max_tokens") or of_agent.get("max_tokens") or TOKENS_SAID
+    usage = {"tokens_input": tokens_asked(request) + prompt, "tokens_output": said}
+    return [(target, prices.of({**target, "usage": usage}, own).cost) for target in plan["targets"]]
 
 
 def tokens_asked(request: Mapping[str, Any]) -> int:

@@ -24,6 +24,7 @@ OURS = Path(__file__).with_name("prices.json")
 TABLES = "genai-prices"
 FREE = frozenset({"custom", "sandbox"})
 MILLION = 1_000_000
+RATES = ("input", "output", "cache_read", "cache_write")
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,18 @@ def set_for_workspace(
     rates: Mapping[str, Decimal],
     at: str,
 ) -> None:
-    """Set a workspace's own price of a model. `rates`: input, output, cache_read, cache_write, per million.
+    """Set a workspace's own price of a model. `rates`, some of `RATES`: USD per million tokens.
 
     It holds for calls that are entered from now on; `reprice` applies it to earlier ones.
     """
     exact = {name: Decimal128(rate) for name, rate in rates.items()}
     kept = {"workspace_id": workspace_id, "provider": provider, "model": model, "date": at, **exact}
-    db.workspace_prices.replace_one({"_id": f"{workspace_id}/{provider}/{model.lower()}"}, kept, upsert=True)
+    db.workspace_prices.replace_one({"_id": _id(workspace_id, provider, model)}, kept, upsert=True)
+
+
+def unset_for_workspace(db: Database[Document], workspace_id: str, provider: str, model: str) -> None:
+    """Remove a workspace's own price of a model."""
+    db.workspace_prices.delete_one({"_id": _id(workspace_id, provider, model)})
 
 
 def table(rows: Iterable[Mapping[str, Any]], *, source: str, version: str) -> Table:
@@ -150,6 +156,10 @@ def _rate(row: Mapping[str, Any], source: str, version: str) -> Rate:
         source=source,
         version=version or row["date"],
     )
+
+
+def _id(workspace_id: str, provider: str, model: str) -> str:
+    return f"{workspace_id}/{provider}/{model.lower()}"
 
 
 def _decimal(value: Any) -> Decimal:

@@ -9,6 +9,7 @@ from typing import Any
 from pymongo.database import Database
 
 from core.jobs.views import rfc3339
+from core.llm.tiers import of_agent as tier_of
 from core.metering import allowances, sums, usage
 from core.metering.periods import Period, month_ends, period
 from core.metering.statements import overages_of
@@ -27,8 +28,7 @@ def agent(
 ) -> Document:
     """An agent's usage, with its tier's allowance if it is on one. `asked`: the agent's document."""
     found = usage.of_agent(db, asked["workspace_id"], asked["_id"], during)
-    config = asked.get("llm_config") or {}
-    tier = config.get("tier") if config.get("managed") else None
+    tier = tier_of(asked)
     limit = monthly_tokens.get(tier) if tier else None
     return {
         "agent_id": asked["_id"],

@@ -22,6 +22,13 @@ INDEXES: dict[str, list[IndexModel]] = {
         # A filter on `$exists` is not used by the embedded server: 150 ms a look at 20,000 jobs, against 5.
         IndexModel([("meter", ASCENDING)], name="due", partialFilterExpression={"meter": "due"}),
     ],
+    "conversations": [
+        IndexModel([("agent_id", ASCENDING), ("name", ASCENDING)], name="named", unique=True),
+        IndexModel([("agent_id", ASCENDING), ("created_at", DESCENDING)], name="listed"),
+    ],
+    "conversation_turns": [
+        IndexModel([("conversation", ASCENDING), ("created_at", DESCENDING)], name="listed"),
+    ],
     "deliveries": [IndexModel([("state", ASCENDING), ("next_at", ASCENDING)], name="due")],
     "token_usage": [
         IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_workspace"),

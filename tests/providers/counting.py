@@ -74,4 +74,5 @@ def answer(start_response, body):
 
 
 if __name__ == "__main__":
-    pywsgi.WSGIServer(("127.0.0.1", int(sys.argv[1])), application, log=None, backlog=2048).serve_forever()
+    address = ("127.0.0.1", int(sys.argv[1]))
+    pywsgi.WSGIServer(address, application, log=None, error_log=None, backlog=2048).serve_forever()

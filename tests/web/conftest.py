@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 from core.accounts import first, keys, workspaces
 from core.crypto import Sealer
@@ -12,6 +13,7 @@ from tests.factory import Sent
 from tests.web_client import Client
 from web.app import create_app
 
+MANAGED_KEY = "sk-managed-0123456789"
 ADMIN = "an-admin-key-of-the-tests"
 
 
@@ -23,7 +25,12 @@ def sent():
 @pytest.fixture
 def services(settings, mongo, db, redis_client, sent):
     own = settings.model_copy(
-        update={"mongodb_database": db.name, "admin_api_key": None, "job_timeout_s": 0.5}
+        update={
+            "mongodb_database": db.name,
+            "admin_api_key": None,
+            "job_timeout_s": 0.5,
+            "managed_llm_keys": {"openai": SecretStr(MANAGED_KEY)},
+        }
     )
     services = Services(own, mongo, redis_client, Sealer.from_settings(own), sent)
     yield services

@@ -24,16 +24,20 @@ FOR_AGENTS = {
     ("GET", "/api/v1/jobs/<job_id>/ws"),
     ("POST", "/v1/chat/completions"),
     ("GET", "/v1/models"),
+    ("GET", "/v1/models/<path:model>"),
     ("GET", "/api/v1/agents/<agent_id>/usage"),
 }
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
-ANY_WORKSPACE = {"workspace_id", "queue", "month"}
+ANY_WORKSPACE = {"workspace_id", "queue", "month", "tick"}
 MAKES_WHAT_IS_NOT_THERE = {("PUT", "/api/v1/credentials/<name>")}
 
 
 @pytest.fixture
 def objects(admin, member, agent, services):
     """One object of the workspace `default` for every kind of parameter."""
+    services.db.conversations.insert_one(
+        {"_id": "1", "agent_id": agent, "name": "c1", "created_at": utcnow(), "workspace_id": "default"}
+    )
     return {
         "agent_id": agent,
         "job_id": queued(services.db, workspace_id="default", agent_id=agent)["_id"],
@@ -41,7 +45,10 @@ def objects(admin, member, agent, services):
         "name": member.put("/credentials/main", {"provider": "openai", "api_key": "sk-1"}).json["name"],
         "workspace_id": "default",
         "queue": "chat",
+        "tick": "meter",
         "month": "2026-01",
+        "model": "agent:scout",
+        "conversation_id": "c1",
     }
 
 

@@ -7,11 +7,15 @@ from typing import Any
 
 from flask import Response
 
-from core import agent_config, agents
+from core import agent_config, agents, chat, explain
+from core.ids import utcnow
+from core.llm import tiers
+from core.metering import admission
+from core.metering import prices as price_tables
 from web.access import access
 from web.answers import answer, listed, nothing
-from web.api.models import AgentChanges, LlmConfig, NewAgent
-from web.context import caller, db, services, workspace_id
+from web.api.models import AgentChanges, LlmConfig, NewAgent, Supposed
+from web.context import caller, db, prices, services, workspace_id
 from web.problems import below
 from web.resource import AgentPath, PageQuery, resource
 from web.work import find_credential
@@ -76,6 +80,16 @@ def get_llm_config(path: AgentPath) -> Response:
     """Which provider answers, without the secrets."""
     agent = agents.get(db(), workspace_id(), path.agent_id)
     return answer(agent_config.public(agent["llm_config"]))
+
+
+@api.post("/agents/<agent_id>/llm-config/explain", responses={"200": {"description": "The route"}})
+def explain_llm_config(path: AgentPath, body: Supposed) -> Response:
+    """The route that a call would take now, whose keys it would use, its largest cost. No call is made."""
+    agent = agents.ready(db(), workspace_id(), path.agent_id)
+    plan = chat.plan(agent, settings=services().settings, find_credential=find_credential)
+    capped = admission.within_cap(db(), agent, plan, tiers.table().monthly_tokens(), utcnow())
+    own = price_tables.of_workspace(db(), workspace_id())
+    return answer(explain.explain(capped, body.asked(), prices(), own))
 
 
 def _configure(given: dict[str, Any] | None) -> agents.Configure | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from flask import Response
 
-from core import agents
+from core import agents, retention
+from core.chat import TEST
 from web import work
 from web.access import access
 from web.api.models import Chat
-from web.context import db, workspace_id
+from web.context import db, services, workspace_id
 from web.resource import AgentPath, resource
 
 api = resource("chat", "Asking an agent")
@@ -24,8 +25,11 @@ JOB = {
 def chat(path: AgentPath, body: Chat) -> Response:
     """Ask an agent. The answer is a job; `Prefer: wait=N` waits for its end."""
     agent = agents.ready(db(), workspace_id(), path.agent_id)
+    if body.conversation_id is not None:
+        retention.check_remembers(agent, services().settings)
     mark = work.idempotency(f"chat/{path.agent_id}")
-    return work.start(work.draft("chat", agent, body.asked(), idempotency=mark))
+    draft = work.draft("chat", agent, body.asked(), idempotency=mark)
+    return work.started(work.accepted(draft, agent)[0])
 
 
 @api.post("/agents/<agent_id>/llm-test", responses=JOB)
@@ -33,4 +37,5 @@ def llm_test(path: AgentPath) -> Response:
     """One tiny call: does this agent's provider answer?"""
     agent = agents.ready(db(), workspace_id(), path.agent_id)
     mark = work.idempotency(f"llm-test/{path.agent_id}")
-    return work.start(work.draft("llm_test", agent, {}, idempotency=mark))
+    draft = work.draft("llm_test", agent, TEST, idempotency=mark)
+    return work.started(work.accepted(draft, agent)[0])

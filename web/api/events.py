@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 from flask import Response, current_app, request
 from pydantic import BaseModel
 from simple_websocket import ConnectionClosed, Server
-from wsproto.events import TextMessage
+from wsproto.utilities import RemoteProtocolError
 
+from core.errors import Invalid, Unavailable
 from core.jobs.watch import Event
+from web import leaving
 from web.access import access
 from web.api.jobs import job_of_caller
 from web.context import watcher
@@ -24,6 +29,8 @@ EVENTS = {
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
 }
+PING_S = 25
+LONGEST_SAID = 4096
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -36,6 +43,7 @@ class JobPath(BaseModel):
 def job_events(path: JobPath) -> Response:
     """A job's events as they come (Server-Sent Events); ends with `done`, which carries the whole job."""
     job = job_of_caller(path.job_id)
+    leaving.hang_up_when_stuck(request.environ)
     events = watcher().follow(job["_id"], request.headers.get("Last-Event-ID"))
     return Response(_sse(events), content_type="text/event-stream", headers=HEADERS)
 
@@ -49,7 +57,8 @@ def job_events(path: JobPath) -> Response:
 def job_socket(path: JobPath) -> Response:
     """A job's events over a WebSocket: `{"event": …, "id": …, "data": …}`. `?last_event_id=` resumes."""
     job = job_of_caller(path.job_id)
-    socket = Socket(request.environ, ping_interval=25)
+    leaving.hang_up_when_stuck(request.environ)
+    socket = _accept(request.environ)
     try:
         for event in watcher().follow(job["_id"], request.args.get("last_event_id")):
             if event is not None:
@@ -57,18 +66,43 @@ def job_socket(path: JobPath) -> Response:
             elif not socket.connected:
                 break
         socket.close()
-    except ConnectionClosed:
+    except (ConnectionClosed, OSError):
         current_app.logger.debug("a watcher went away")
     return _Upgraded()
 
 
-class Socket(Server):  # type: ignore[misc]
-    """simple-websocket's server, which may send a part of a long message and forget the rest (1.1.0)."""
+def _accept(environ: dict[str, Any]) -> Server:
+    """Take the connection over. What the client says is not listened to, and not kept."""
+    connection = environ.get("gunicorn.socket")
+    if connection is None:
+        raise Unavailable("this server cannot take a WebSocket")
+    whole = {**environ, "gunicorn.socket": _WholeSends(connection)}
+    try:
+        socket = Server(whole, ping_interval=PING_S, max_message_size=LONGEST_SAID)
+    except RemoteProtocolError as error:
+        raise Invalid(f"not a WebSocket handshake: {error}", code="malformed") from None
+    socket.input_buffer = deque(maxlen=1)
+    return socket
 
-    def send(self, data: str) -> None:
-        if not self.connected:
-            raise ConnectionClosed(self.close_reason, self.close_message)
-        self.sock.sendall(self.ws.send(TextMessage(data=data)))
+
+class _WholeSends:
+    """A socket whose `send` sends all, one message after another.
+
+    simple-websocket 1.1.0 calls `send` once and forgets the rest of a long message, and its pings, which
+    another thread sends, could fall into the midst of one.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def send(self, data: bytes) -> int:
+        with self._lock:
+            self._connection.sendall(data)
+        return len(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
 
 
 def _sse(events: Iterator[Event | None]) -> Iterator[bytes]:

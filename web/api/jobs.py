@@ -69,9 +69,9 @@ def retry_job(path: JobPath) -> Response:
         raise Conflict(f"a job of the kind {job['kind']} cannot be run again")
     agent = agents.ready(db(), workspace_id(), job["agent_id"])
     asked = {**job["request"], "metadata": job["metadata"], "callback_url": job.get("callback_url")}
-    mark = Idempotency(route="retry", key=job["_id"], hash="")
+    mark = Idempotency(route="retry", key=job["_id"], hash="", kept=None)
     again = work.draft(job["kind"], agent, asked, idempotency=mark, retry_of=job["_id"])
-    return work.started(control.retry(db(), services().send, job, again)[0])
+    return work.started(work.accepted(again, agent)[0])
 
 
 @api.delete("/jobs/<job_id>/content", responses={"204": {"description": "Erased"}})

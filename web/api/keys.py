@@ -12,6 +12,8 @@ from core import agents
 from core.accounts import keys
 from core.errors import Invalid
 from core.ids import utcnow
+from core.metering import budgets
+from core.metering.budget import of_key
 from web.access import access
 from web.answers import answer, listed, nothing
 from web.context import caller, db, workspace_id
@@ -70,6 +72,16 @@ def list_keys(query: PageQuery) -> Response:
     """The workspace's keys, the ended ones too."""
     items, cursor = keys.page(db(), workspace_id(), limit=query.limit, cursor=query.cursor)
     return listed(map(keys.public, items), cursor)
+
+
+@api.get("/keys/<key_id>", responses={"200": {"description": "The key, and how its budget stands"}})
+@access(admin=True)
+def get_key(path: KeyPath) -> Response:
+    """One key; with a budget also what is spent and reserved of it, and when it resets."""
+    key = keys.get(db(), workspace_id(), path.key_id)
+    budget = of_key(keys.caller_of(key), utcnow())
+    standing = None if budget is None else budgets.used(db(), budget)
+    return answer({**keys.public(key), "budget": standing})
 
 
 @api.patch("/keys/<key_id>", responses={"200": {"description": "The key"}})

@@ -24,6 +24,9 @@ Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^https?://[^\s]+$")]
 ProviderKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,4096}$")]
 Temperature = Annotated[float, Field(ge=0, le=2)]
+LimitPolicy = Literal["log", "block"]
+"""What becomes of calls once a tier's allowance is used up."""
+ConversationId = Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]*$")]
 MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
@@ -49,6 +52,7 @@ class LlmConfig(Model):
     fallback: list[Fallback] | None = Field(default=None, max_length=10)
     keys: dict[Short, ProviderKey | None] | None = None
     allow_managed_fallback: bool = False
+    content_fallback: bool = Field(False, description="what one provider's policy refuses, ask the next")
 
 
 class AgentFields(Model):
@@ -59,6 +63,7 @@ class AgentFields(Model):
     metadata: Metadata = Field(default_factory=dict)
     on_worker_loss: Literal["retry", "fail"] = "retry"
     content_retention: Annotated[str, StringConstraints(pattern=r"^(none|done|\d{1,4})$")] | None = None
+    limit_policy: LimitPolicy | None = Field(None, description="null: the workspace's")
     llm_config: LlmConfig | None = None
 
 
@@ -81,7 +86,11 @@ class Message(Model):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     refusal: str | None = None
-    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = Field(None, description="`reasoning`, as the OpenAI door spells it")
+    thinking_blocks: list[dict[str, Any]] | None = Field(
+        None, description="Anthropic's, as an answer carried them: send them back unchanged after a tool call"
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Message:
@@ -121,7 +130,7 @@ class Chat(Model):
 
     message: Annotated[str, StringConstraints(min_length=1)] | None = None
     messages: Annotated[list[Message], Field(min_length=1)] | None = None
-    conversation_id: Short | None = None
+    conversation_id: ConversationId | None = None
     tools: Annotated[list[dict[str, Any]], Field(max_length=200)] | None = None
     tool_choice: Short | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
@@ -146,3 +155,15 @@ class Chat(Model):
         if text is not None:
             given["messages"] = [{"role": "user", "content": text}]
         return {name: value for name, value in given.items() if value is not None}
+
+
+class Supposed(Chat):
+    """A chat that is not made: what it would say may be left out."""
+
+    model_config = example(message="Hello!", max_tokens=500)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Supposed:
+        if self.message is not None and self.messages is not None:
+            raise ValueError("give either `message` or `messages`")
+        return self

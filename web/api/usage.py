@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core import agents
 from core.ids import utcnow
-from core.metering import audit, export, reports, statement, statements, tiers
+from core.llm import managed, tiers
+from core.metering import audit, export, reports, statement, statements
 from core.metering.periods import Period, period
 from core.store.pages import DEFAULT_LIMIT, MOST
 from web.access import access
@@ -64,7 +65,7 @@ class StatementQuery(BaseModel):
 def agent_usage(path: AgentPath, query: PeriodQuery) -> Response:
     """What an agent used, and what is left of its tier's allowance."""
     agent = agents.get(db(), workspace_id(), path.agent_id)
-    return answer(reports.agent(db(), agent, query.chosen(), tiers.monthly_tokens(), utcnow()))
+    return answer(reports.agent(db(), agent, query.chosen(), tiers.table().monthly_tokens(), utcnow()))
 
 
 @api.get(
@@ -78,7 +79,12 @@ def usage_summary(query: PeriodQuery) -> Response:
 @api.get("/usage/tiers", responses={"200": {"description": "Each tier, and this month's use of it"}})
 def usage_tiers() -> Response:
     """The tiers, and this workspace's use of each."""
-    return answer(reports.tiers(db(), workspace_id(), tiers.TABLE, utcnow()))
+    settings = services().settings
+    shown = {
+        name: {**tier.model_dump(), "available": managed.available(name, settings)}
+        for name, tier in tiers.table().tiers.items()
+    }
+    return answer(reports.tiers(db(), workspace_id(), shown, utcnow()))
 
 
 @api.get("/usage/overage", responses={"200": {"description": "By agent and tier, and a page of calls"}})
@@ -116,7 +122,9 @@ def usage_statements() -> Response:
 @api.get("/usage/statements/<month>", responses={"200": {"description": "The statement"}})
 def usage_statement(path: StatementPath, query: StatementQuery) -> Response:
     """A month's statement: tiers, overage, total. Before the month's close: what it comes to so far."""
-    found = statements.get(db(), workspace_id(), path.month, tiers.prices_usd(), revision=query.revision)
+    found = statements.get(
+        db(), workspace_id(), path.month, tiers.table().prices_usd(), revision=query.revision
+    )
     if query.format == "json":
         return answer(found)
     name = f"statement-{workspace_id()}-{path.month}.csv"

@@ -1,17 +1,22 @@
-"""Workspaces, and the secret that signs their callbacks. For admins."""
+"""Workspaces: their settings, their own prices, the secret that signs their callbacks. For admins."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from decimal import Decimal
+from typing import Annotated, Any
 
 from flask import Response
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core import callbacks
 from core.accounts import workspaces
+from core.ids import utcnow
+from core.llm import providers
+from core.llm.guard import Guard
+from core.metering import prices
 from web.access import access
-from web.answers import answer, listed
-from web.api.models import Name
+from web.answers import answer, listed, nothing
+from web.api.models import LimitPolicy, Name, Short, Url
 from web.context import db, services
 from web.resource import Id, Model, PageQuery, example, resource
 
@@ -22,6 +27,34 @@ class NewWorkspace(Model):
     model_config = example(name="Research", id="research")
     name: Name
     id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] | None = None
+
+
+class WorkspaceChanges(Model):
+    model_config = example(limit_policy="log")
+    name: Name = ""
+    alert_url: Url | None = Field(None, description="is told at 80, 100 and 120 % of an allowance")
+    limit_policy: LimitPolicy = "log"
+
+
+Rate = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class NewPrice(Model):
+    """USD per million tokens. Cached tokens cost as much as others where nothing else is said."""
+
+    model_config = example(provider="openai", model="ft:gpt-4o-mini:ours", input=0.3, output=1.2)
+    provider: Short
+    model: Short
+    input: Rate
+    output: Rate
+    cache_read: Rate | None = None
+    cache_write: Rate | None = None
+
+
+class PriceQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    provider: Short
+    model: Short
 
 
 class WorkspacePath(BaseModel):
@@ -43,9 +76,53 @@ def list_workspaces(query: PageQuery) -> Response:
     return listed(map(workspaces.public, items), cursor)
 
 
+@api.patch("/workspaces/<workspace_id>", responses={"200": {"description": "The workspace"}})
+@access(admin=True)
+def change_workspace(path: WorkspacePath, body: WorkspaceChanges) -> Response:
+    """Change its name, whom to alert, and what becomes of calls above an allowance."""
+    workspace = workspaces.get(db(), path.workspace_id)
+    if body.alert_url is not None:
+        Guard(services().settings.custom_endpoint_allow).check_url(body.alert_url, pointer="/alert_url")
+    return answer(workspaces.public(workspaces.change(db(), workspace, body.given())))
+
+
+@api.put("/workspaces/<workspace_id>/prices", responses={"200": {"description": "All of its own prices"}})
+@access(admin=True)
+def put_price(path: WorkspacePath, body: NewPrice) -> Response:
+    """Set the workspace's own price of a model; it holds for calls that end from now on."""
+    workspace = workspaces.get(db(), path.workspace_id)
+    rates = {name: Decimal(str(rate)) for name, rate in body.given().items() if isinstance(rate, float)}
+    providers.row(body.provider)
+    prices.set_for_workspace(db(), workspace["_id"], body.provider, body.model, rates, f"{utcnow():%Y-%m-%d}")
+    return list_prices(path)
+
+
+@api.get("/workspaces/<workspace_id>/prices", responses={"200": {"description": "All of its own prices"}})
+@access(admin=True)
+def list_prices(path: WorkspacePath) -> Response:
+    """The workspace's own prices, USD per million tokens; other models cost what the public tables say."""
+    workspace = workspaces.get(db(), path.workspace_id)
+    found = sorted(prices.of_workspace(db(), workspace["_id"]).items())
+    return listed([_price(provider, rate) for (provider, _), rate in found], None)
+
+
+@api.delete("/workspaces/<workspace_id>/prices", responses={"204": {"description": "Gone"}})
+@access(admin=True)
+def delete_price(path: WorkspacePath, query: PriceQuery) -> Response:
+    """Back to the public price of a model."""
+    workspace = workspaces.get(db(), path.workspace_id)
+    prices.unset_for_workspace(db(), workspace["_id"], query.provider, query.model)
+    return nothing()
+
+
 @api.get("/workspaces/<workspace_id>/webhook-secret", responses={"200": {"description": "The secret"}})
 @access(admin=True)
 def get_webhook_secret(path: WorkspacePath) -> Response:
     """What a receiver of callbacks verifies them with (Standard Webhooks)."""
     workspace = workspaces.get(db(), path.workspace_id)
     return answer({"secret": callbacks.webhook_secret(db(), services().sealer, workspace["_id"])})
+
+
+def _price(provider: str, rate: prices.Rate) -> dict[str, Any]:
+    rates = {name: float(getattr(rate, name)) for name in prices.RATES}
+    return {"provider": provider, "model": rate.model, **rates, "since": rate.version}

@@ -7,6 +7,8 @@ reasoning models that are served by LM Studio, vLLM and the like.
 from __future__ import annotations
 
 OPEN, CLOSE = "<think>", "</think>"
+LONGEST_LEAD = 200
+"""White space before the tag, in characters; more is content."""
 
 
 class Splitter:
@@ -21,7 +23,7 @@ class Splitter:
             return piece, ""
         self._held += piece
         if self._where == "start" and not self._opened():
-            return ("", "") if OPEN.startswith(self._held.lstrip()) else (self._pass_on(), "")
+            return ("", "") if self._may_open() else (self._pass_on(), "")
         reasoning = self._thought() if self._where == "thinking" else ""
         return (self._after() if self._where == "after" else ""), reasoning
 
@@ -31,6 +33,9 @@ class Splitter:
         if self._where == "thinking":
             return "", held
         return ("" if self._where == "after" else held), ""
+
+    def _may_open(self) -> bool:
+        return len(self._held) < LONGEST_LEAD and OPEN.startswith(self._held.lstrip())
 
     def _opened(self) -> bool:
         begun = self._held.lstrip()

@@ -158,3 +158,19 @@ def test_work_that_lost_its_job_changes_nothing_but_notes_its_calls(db, services
     kept = db.jobs.find_one({"_id": job["_id"]})
     assert (kept["status"], kept["owner"], kept["result"]) == ("running", "p2", None)
     assert [(u["attempt"], u["calls"]) for u in kept["unkept"]] == [(1, [{**CALL, "attempt": 1}])]
+
+
+@pytest.mark.parametrize(
+    "answer", ["y" * 17_000_000, "\ud83d", 2**70], ids=["too large", "no text", "no number"]
+)
+def test_an_answer_that_cannot_be_stored_fails_its_job_and_is_still_accounted_for(db, services, answer):
+    job = queued(db)
+
+    def calling(run):
+        run.calls.append({**CALL, "usage_raw": {"x": answer}})
+        return {"answer": answer}
+
+    runner(services, calling).run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["error"]["code"], kept["meter"]) == ("failed", "not_storable", "due")
+    assert kept["calls"] == [{**CALL, "attempt": 1, "usage_raw": None, "detail": None}]

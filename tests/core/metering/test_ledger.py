@@ -4,7 +4,9 @@ from decimal import Decimal
 
 import pytest
 
+from core.ids import utcnow
 from core.jobs.claim import claim, finish, hand_back, note_unkept
+from core.jobs.model import queued_again
 from core.metering import ledger
 from tests.core.metering.rows import PRICES, call, enter, finished
 from tests.factory import queued
@@ -73,6 +75,23 @@ def test_a_lost_claims_calls_are_entered_as_not_kept_while_the_job_still_runs(db
     enter(db)
     (row,) = rows(db)
     assert (row["kept"], row["attempt"]) == (False, 1)
+
+
+def test_a_loser_that_writes_after_the_job_was_entered_is_entered_too(db):
+    job_id = queued(db)["_id"]
+    slow = claim(db, job_id, "p1")
+    lost = {"attempt": 1, "owner": "p1", "lost_at": utcnow()}
+    db.jobs.update_one({"_id": job_id}, {"$set": queued_again(utcnow()), "$push": {"lost": lost}})
+    finish(db, claim(db, job_id, "p2"), status="succeeded", calls=[call(attempt=2)], result={})
+    enter(db)
+    assert not finish(db, slow, status="succeeded", calls=[call()], result={})
+    for _ in range(2):  # its reply was lost, so it is written again
+        note_unkept(db, slow, [call()])
+        enter(db)
+    assert [(row["attempt"], row["kept"]) for row in rows(db)] == [(1, False), (2, True)]
+    kept = db.jobs.find_one({"_id": job_id})
+    assert "meter" not in kept
+    assert kept["status"] == "succeeded"
 
 
 def test_a_handed_back_claims_calls_wait_for_the_end_and_count_once(db):

@@ -7,8 +7,8 @@ import pytest
 from pymongo import MongoClient, monitoring
 
 from core.ids import new_id, utcnow
-from core.metering import allowances, audit, budgets, export, reports, rollups, statements
-from core.metering.budgets import Budget
+from core.metering import allowances, audit, budgets, export, reports, rollups, statements, true_up
+from core.metering.budget import Budget
 from core.metering.periods import period
 from core.store.indexes import INDEXES
 from tests.core.metering.rows import managed, put, row
@@ -75,6 +75,7 @@ def a_year(db):
         lambda db, now: budgets.reserve(
             db, Budget("k1", Decimal(1), f"{now:%Y-%m}"), new_id(), Decimal("0.01")
         ),
+        lambda db, now: true_up.tick(db, now),
         lambda db, now: allowances.tick(db, {"economy": 600}, now),
         lambda db, now: rollups.tick(db, now + timedelta(days=40)),
         lambda db, now: statements.tick(db, {"economy": 5}, now + timedelta(days=40)),
@@ -90,6 +91,7 @@ def a_year(db):
         "export",
         "audit",
         "budget",
+        "true-up",
         "allowances",
         "roll-ups",
         "statements",

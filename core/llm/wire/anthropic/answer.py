@@ -11,7 +11,7 @@ from core.llm.plain import count, mapping, mappings, storable, text
 from core.llm.types import Document, Usage
 from core.llm.wire.anthropic.thinking import signed, thoughts
 
-# https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons, read 2026-11
+# All that the anthropic SDK's type `StopReason` knows (2.12.0, 2026-11).
 FINISHES = {
     "end_turn": "stop",
     "stop_sequence": "stop",

@@ -7,14 +7,11 @@ are not known are passed over, as that page asks.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 from core.llm.plain import mapping, storable, text
 from core.llm.types import Document, Usage
 from core.llm.wire.anthropic.answer import failure_inside, finish, message, usage
-
-CHARACTERS_A_TOKEN = 4
 
 
 class Stream:
@@ -58,15 +55,7 @@ class Stream:
         """As `from_wire`, of what came so far."""
         blocks = [self.blocks[index] for index in sorted(self.blocks)]
         said = message(blocks, self._stop_details)
-        return said, self.finish_reason, self._usage(said), self.usage_raw
-
-    def _usage(self, said: Document) -> Usage | None:
-        """A stream that broke off has told its input, and of its output only the first token."""
-        told = usage(self.usage_raw)
-        if told is None or self.complete:
-            return told
-        words = json.dumps([said["content"], said["tool_calls"], said.get("reasoning")], ensure_ascii=False)
-        return replace(told, tokens_output=max(told.tokens_output, len(words) // CHARACTERS_A_TOKEN))
+        return said, self.finish_reason, usage(self.usage_raw), self.usage_raw
 
     def _use(self, told: Any) -> None:
         """What is told later is the whole so far: it replaces, it is never added."""

@@ -43,9 +43,12 @@ def from_wire(body: Any) -> tuple[Document, str | None, Usage | None, Document |
     if not isinstance(said, dict):
         raise ProviderBusy("the provider's answer is not a chat completion", http_status=200)
     content, thought = think.split(content_of(said))
+    reasoning, refusal, calls = reasoning_of(said) or thought, text(said.get("refusal")), tool_calls(said)
+    if not (content or reasoning or refusal or calls or choice.get("finish_reason")):
+        raise ProviderBusy("the provider's answer is empty", http_status=200)  # Ollama, now and then
     raw = body.get("usage")
     return (
-        message(content, tool_calls(said), reasoning_of(said) or thought, text(said.get("refusal"))),
+        message(content, calls, reasoning, refusal),
         finish(choice),
         usage(raw),
         storable(raw) if isinstance(raw, dict) else None,

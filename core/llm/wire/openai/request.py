@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 
+from core.llm.plain import mappings
 from core.llm.types import ChatRequest, Document, Target
 from core.llm.wire import think
 from core.llm.wire.openai.vendors import Vendor, vendor
 
 # o1, o3, o4-mini, gpt-5 and what followed, fine-tuned ones too: they answer 400 to `max_tokens` and to a
-# temperature (https://platform.openai.com/docs/guides/reasoning, read 2026-11).
+# temperature (https://platform.openai.com/docs/guides/reasoning).
 REASONING_MODEL = re.compile(r"^(ft:)?(o\d|gpt-[5-9])")
 SAID_AS_GIVEN = ("tools", "tool_choice", "response_format", "stop", "seed")
-MESSAGE_FIELDS = ("role", "content", "name", "tool_calls", "tool_call_id", "refusal")
+OURS = ("reasoning", "reasoning_content", "thinking_blocks")
 CALL_FIELDS = ("id", "type", "function", "custom")
 
 
@@ -42,8 +43,8 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
 
 
 def _message(message: Document, target: Target, habits: Vendor) -> Document:
-    """Only what the format knows: `reasoning` and `thinking_blocks` are ours, and OpenAI refuses them."""
-    kept = {name: message[name] for name in MESSAGE_FIELDS if message.get(name) is not None}
+    """As it was given, without what is ours alone: OpenAI and Groq refuse fields that they do not know."""
+    kept = {name: value for name, value in message.items() if value is not None and name not in OURS}
     if not habits.names:
         kept.pop("name", None)
     if kept.get("role") == "assistant":
@@ -62,7 +63,8 @@ def _as_assistant(kept: Document, target: Target) -> None:
         kept["content"] = kept["content"] or refusal
     if target.key_kind != "custom" and "tool_calls" in kept:
         kept["tool_calls"] = [
-            {name: call[name] for name in CALL_FIELDS if name in call} for call in kept["tool_calls"]
+            {name: call[name] for name in CALL_FIELDS if name in call}
+            for call in mappings(kept["tool_calls"])
         ]
 
 

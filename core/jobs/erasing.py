@@ -1,0 +1,39 @@
+"""Erasing what was said in a job: prompt, output, events, and its place in a conversation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from pymongo.database import Database
+
+from core.ids import utcnow
+from core.jobs.events import forget
+
+Document = dict[str, Any]
+
+
+def erase(db: Database[Document], client: redis.Redis, job: Document) -> None:
+    """Take what was said out of a finished job; ids, times, calls and tokens stay. Safe to repeat."""
+    changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow(), "send_after": None}
+    if job["result"]:
+        changes["result"] = {**job["result"], "message": None}
+    leave_conversation(db, job)
+    db.jobs.update_one({"_id": job["_id"], "status": job["status"]}, {"$set": changes})
+    forget(client, job["_id"])
+
+
+def leave_conversation(db: Database[Document], job: Document) -> None:
+    """A conversation holds no turn whose content is gone, and ends with its last one."""
+    turn = db.conversation_turns.find_one({"_id": job["_id"]}) if in_conversation(job) else None
+    if turn is None:
+        return
+    db.conversation_turns.delete_one({"_id": turn["_id"]})
+    if db.conversation_turns.find_one({"conversation": turn["conversation"]}, {"_id": 1}) is None:
+        db.conversations.delete_one({"_id": turn["conversation"]})
+
+
+def in_conversation(job: Document) -> str | None:
+    """The conversation that a job's client named."""
+    named = (job["request"] or {}).get("conversation_id")
+    return str(named) if named is not None else None

@@ -1,0 +1,160 @@
+"""The circuit breaker: who has been failing lately is asked last. Shared between processes through Redis.
+
+A provider at an endpoint is open after five failures in a row, none further than 30 s from the one before,
+whoever asked; only what speaks against its health counts, never a 4xx. Every ten seconds one call is let
+through to it in its turn, and the first success closes it. Open ones are not left out but moved to the end of
+the chain: when all are open, all are asked as ever. Redis away or slow: as if there were no breaker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+import structlog
+
+from core.llm.failures import ProviderError
+from core.llm.types import Target
+
+FAILURES = 5
+IN_A_ROW_WITHIN_S = 30
+PROBE_EVERY_S = 10.0
+FORGOTTEN_AFTER_S = 300
+FRESH_S = 1.0
+REST_S = 5.0
+REMEMBERED = 1000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What Redis said at `at`, by the monotonic clock."""
+
+    at: float
+    failures: int
+    open: bool
+
+
+class Breaker:
+    """One a process. What Redis said holds for a second, so that a call costs no round trip of its own.
+
+    `client` should give up soon (a tenth of a second): after one failure Redis is left alone for five.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        probe_every_s: float = PROBE_EVERY_S,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.client = client
+        self.probe_every_ms = int(probe_every_s * 1000)
+        self.now = now
+        self._known: dict[str, _Known] = {}
+        self._looking = threading.Lock()
+        self._rests_until = 0.0
+
+    def order(self, targets: Sequence[Target]) -> list[Target]:
+        """The targets in the order in which to ask them."""
+        self._look({_name(target) for target in targets})
+        shut = [target for target in targets if self._is_open(_name(target))]
+        if not shut or len(shut) == len(targets):
+            return list(targets)
+        last = [target for target in shut if not self._may_probe(_name(target))]
+        return [target for target in targets if target not in last] + last
+
+    def succeeded(self, target: Target) -> None:
+        """Close it again, if there was anything against it."""
+        name = _name(target)
+        known = self._known.get(name)
+        if known is None or not (known.failures or known.open):
+            return
+        self._known[name] = _Known(self.now(), 0, False)
+        self._ask(lambda: self.client.delete(*_keys(name), _probe(name)))
+        if known.open:
+            log.info("breaker.closed", endpoint=name)
+
+    def failed(self, target: Target, error: ProviderError) -> None:
+        """Count a failure that speaks against the provider's health."""
+        if not error.unwell or 400 <= (error.http_status or 0) < 500:
+            return
+        name = _name(target)
+        opened, failures = _keys(name)
+        was_open = self._is_open(name)
+        count = self._ask(lambda: self._counted(failures))
+        if count is None:
+            return
+        if was_open or count >= FAILURES:
+            self._ask(lambda: self._open(opened, _probe(name)))
+            if not was_open:
+                log.warning("breaker.open", endpoint=name, provider=target.provider, failures=count)
+        self._known[name] = _Known(self.now(), count, was_open or count >= FAILURES)
+
+    def _look(self, names: set[str]) -> None:
+        """Ask Redis about these, unless what is known is fresh or another call is just asking."""
+        now = self.now()
+        stale = [n for n in sorted(names) if n not in self._known or now - self._known[n].at >= FRESH_S]
+        if not stale or not self._looking.acquire(blocking=False):
+            return
+        try:
+            said = self._ask(lambda: self.client.mget([key for name in stale for key in _keys(name)]))
+        finally:
+            self._looking.release()
+        if said is None:
+            return
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        for n, name in enumerate(stale):
+            self._known[name] = _Known(now, int(said[2 * n + 1] or 0), said[2 * n] is not None)
+
+    def _is_open(self, name: str) -> bool:
+        known = self._known.get(name)
+        return known is not None and known.open
+
+    def _may_probe(self, name: str) -> bool:
+        took = self._ask(lambda: self.client.set(_probe(name), 1, nx=True, px=self.probe_every_ms))
+        return bool(took)
+
+    def _counted(self, failures: str) -> int:
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.incr(failures)
+            pipe.expire(failures, IN_A_ROW_WITHIN_S)
+            return int(pipe.execute()[0])
+
+    def _open(self, opened: str, probe: str) -> bool:
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.set(opened, 1, ex=FORGOTTEN_AFTER_S)
+            pipe.set(probe, 1, px=self.probe_every_ms)
+            return bool(pipe.execute())
+
+    def _ask(self, what: Callable[[], Any]) -> Any:
+        """What Redis answers; None, and nothing known any more, when it does not."""
+        if self.now() < self._rests_until:
+            return None
+        try:
+            return what()
+        except redis.RedisError as error:
+            log.warning("breaker.redis_away", error=type(error).__name__)
+            self._rests_until = self.now() + REST_S
+            self._known.clear()
+            return None
+
+
+def _name(target: Target) -> str:
+    """An address of a user's own may hold more than others should read in a log."""
+    return f"{target.provider}:{hashlib.sha256(target.base_url.encode()).hexdigest()[:16]}"
+
+
+def _keys(name: str) -> tuple[str, str]:
+    return f"vutler:breaker:{name}:open", f"vutler:breaker:{name}:failures"
+
+
+def _probe(name: str) -> str:
+    return f"vutler:breaker:{name}:probe"

@@ -1,0 +1,210 @@
+"""One call to one provider: what is sent, what is understood of the answer, and the record of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import Any
+
+from core.ids import utcnow
+from core.llm import classify
+from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
+from core.llm.redact import redact
+from core.llm.sse import Parser
+from core.llm.transport import Answer, Transport
+from core.llm.types import ChatAnswer, ChatRequest, Document, Target, Usage
+from core.llm.wire import WIRES
+
+Emit = Callable[[Document], None]
+
+GUARDED = "custom"
+REQUEST_ID_HEADERS = ("x-request-id", "request-id")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What all calls of one chat share.
+
+    `calls` is the caller's: a record is added when a call starts and completed in place, so that a call which
+    is cut off from outside can be seen. `secrets`: the keys that no record may show.
+    """
+
+    request: ChatRequest
+    transport: Transport
+    calls: list[Document]
+    emit: Emit | None
+    secrets: list[str] = field(repr=False)
+
+    def call(self, target: Target) -> ChatAnswer:
+        """Ask once. Raises a `ProviderError`, its detail redacted, the record complete."""
+        record = _record(target, len(self.calls))
+        self.calls.append(record)
+        try:
+            answer = self._timed(target, record)
+        except ProviderError as error:
+            error.detail = redact(error.detail, self.secrets)
+            record |= {
+                "outcome": error.code,
+                "detail": error.detail,
+                "possibly_charged": error.possibly_charged,
+                "http_status": record["http_status"] or error.http_status,
+            }
+            raise
+        record |= {
+            "outcome": "ok",
+            "possibly_charged": False,
+            "usage": answer.usage.public(),
+            "usage_raw": answer.usage_raw,
+            "usage_status": answer.usage_status,
+        }
+        return answer
+
+    def _timed(self, target: Target, record: Document) -> ChatAnswer:
+        """What cannot be put into the provider's format is refused before the clock starts."""
+        wire = WIRES[target.wire]
+        body = json.dumps(wire.to_wire(self.request, target)).encode()
+        started = time.monotonic()
+        try:
+            return self._exchanged(wire, target, body, record)
+        finally:
+            record["latency_ms"] = int((time.monotonic() - started) * 1000)
+
+    def _exchanged(self, wire: ModuleType, target: Target, body: bytes, record: Document) -> ChatAnswer:
+        posted = self.transport.post(
+            f"{target.base_url}{wire.PATH}",
+            wire.headers(target),
+            body,
+            guarded=target.key_kind == GUARDED,
+            stream=self.request.stream,
+        )
+        with posted as answer:
+            record["http_status"] = answer.status
+            record["provider_request_id"] = self._request_id(answer)
+            if 300 <= answer.status < 400:
+                raise ProviderRefused(f"a redirect ({answer.status}), which is not followed")
+            if answer.status != 200:
+                raise classify.by_status(answer.status, _json(answer.body()), answer.headers)
+            if self.request.stream:
+                return self._streamed(wire, answer, target, record)
+            return self._whole(wire, answer, target)
+
+    def _whole(self, wire: ModuleType, answer: Answer, target: Target) -> ChatAnswer:
+        body = _json(answer.body())
+        failure = wire.failure_inside(body)
+        if failure is not None:
+            raise failure
+        return self._answer(target, *wire.from_wire(body))
+
+    def _streamed(self, wire: ModuleType, answer: Answer, target: Target, record: Document) -> ChatAnswer:
+        """Emits deltas as they come. After the first one nothing is tried again: what was said is kept."""
+        stream, said = wire.Stream(), 0
+        try:
+            for event in _events(answer, stream):
+                for delta in stream.feed(event):
+                    said += len(delta.get("content") or str(delta))
+                    answer.progress()
+                    if self.emit is not None:
+                        self.emit(delta)
+                if said > self.transport.most_bytes:
+                    raise ProviderBusy("the answer is larger than allowed", http_status=200)
+            if not stream.complete:
+                raise ProviderBusy("the stream ended before the answer did", http_status=200)
+        except ProviderError as error:
+            if not said:
+                raise
+            raise self._broken(error, target, stream, record) from None
+        except BaseException:  # ended from outside, as a cancellation does: what was said is billed anyway
+            if said:
+                self._partial(target, stream, record)
+            raise
+        return self._answer(target, *stream.answer())
+
+    def _broken(self, error: ProviderError, target: Target, stream: Any, record: Document) -> StreamBroken:
+        broken = StreamBroken(error.detail, http_status=error.http_status)
+        broken.partial = self._partial(target, stream, record).message
+        return broken
+
+    def _partial(self, target: Target, stream: Any, record: Document) -> ChatAnswer:
+        """What was said before a stream broke off: kept, and counted with what is known."""
+        partial = self._answer(target, *stream.answer())
+        guess = estimate(self.request, partial.message)
+        said = max(partial.usage.tokens_output, guess.tokens_output)  # the provider's count comes at the end
+        usage = replace(partial.usage, tokens_output=said)
+        record |= {"usage": usage.public(), "usage_raw": partial.usage_raw, "usage_status": "estimated"}
+        return partial
+
+    def _answer(
+        self,
+        target: Target,
+        message: Document,
+        finish_reason: str | None,
+        usage: Usage | None,
+        usage_raw: Document | None,
+    ) -> ChatAnswer:
+        return ChatAnswer(
+            message=message,
+            finish_reason=finish_reason or "stop",
+            provider=target.provider,
+            model=target.model,
+            usage=usage or estimate(self.request, message),
+            usage_status="reported" if usage else "estimated",
+            usage_raw=usage_raw,
+        )
+
+    def _request_id(self, answer: Answer) -> str | None:
+        for name in REQUEST_ID_HEADERS:
+            if name in answer.headers:
+                return redact(answer.headers[name], self.secrets, shapes=False)[:100]
+        return None
+
+
+def estimate(request: ChatRequest, message: Document) -> Usage:
+    """About four characters a token (openai.com/tokenizer), where a provider tells no usage."""
+    asked = json.dumps([request.with_system(), request.tools or []], ensure_ascii=False)
+    said = json.dumps([message.get("content"), message.get("tool_calls")], ensure_ascii=False)
+    return Usage(tokens_input=len(asked) // 4 + 1, tokens_output=len(said) // 4 + 1)
+
+
+def _events(answer: Answer, stream: Any) -> Iterator[Any]:
+    """The events up to the one that says it is done. What breaks after the answer is whole breaks nothing."""
+    parser = Parser()
+    try:
+        for chunk in answer.chunks():
+            yield from parser.feed(chunk)
+            if stream.done:
+                answer.drain()
+                return
+        yield from parser.close()
+    except ProviderError:
+        if not stream.complete:
+            raise
+
+
+def _record(target: Target, n: int) -> Document:
+    return {
+        "n": n,
+        "provider": target.provider,
+        "model": target.model,
+        "key_kind": target.key_kind,
+        "tier": target.tier,
+        "outcome": "in_flight",
+        "possibly_charged": True,
+        "http_status": None,
+        "latency_ms": None,
+        "provider_request_id": None,
+        "started_at": utcnow(),
+        "usage": None,
+        "usage_raw": None,
+        "usage_status": None,
+        "detail": None,
+    }
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body[:500].decode(errors="replace")

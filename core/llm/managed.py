@@ -1,0 +1,106 @@
+"""Managed keys: the operator's own, one a provider, and the targets that may be asked with them.
+
+A managed key is on no job and in no store: it is taken from the settings where the call is made, and only for
+the address that the settings give its provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import SecretStr
+
+from core.config import Settings
+from core.errors import Invalid
+from core.llm import providers, tiers
+
+Document = dict[str, Any]
+
+MANAGED = "managed"
+
+
+class BadManagedKeys(Exception):
+    """MANAGED_LLM_… name what is not there; the text says what to do."""
+
+
+def check(settings: Settings) -> None:
+    """Raises `BadManagedKeys` for settings that can never work."""
+    if (settings.managed_llm_key is None) != (settings.managed_llm_provider is None):
+        raise BadManagedKeys("MANAGED_LLM_KEY and MANAGED_LLM_PROVIDER belong together: set both or neither")
+    known = tiers.table().default_models
+    for provider in known:
+        providers.row(provider)
+    for name, given in (("KEYS", keys(settings)), ("URLS", settings.managed_llm_urls)):
+        for provider in given:
+            if provider not in known:
+                others = ", ".join(sorted(known))
+                raise BadManagedKeys(f"MANAGED_LLM_{name}: no provider {provider!r}; known are {others}")
+
+
+def keys(settings: Settings) -> dict[str, SecretStr]:
+    """The managed keys, by provider."""
+    found = dict(settings.managed_llm_keys)
+    if settings.managed_llm_key is not None and settings.managed_llm_provider is not None:
+        found.setdefault(settings.managed_llm_provider, settings.managed_llm_key)
+    return found
+
+
+def check_tier(tier: str | None, settings: Settings) -> None:
+    """Raises `Invalid` for a tier that is not there, or whose provider has no managed key."""
+    known = tiers.table().tiers
+    if tier not in known:
+        raise _wrong(f"a tier is needed: one of {', '.join(known)}", "unknown_tier")
+    provider, _ = known[tier].chat()
+    if provider not in keys(settings):
+        raise _wrong(
+            f"the tier {tier} is not to be had here: no managed key of {provider}", "tier_not_configured"
+        )
+
+
+def available(tier: str, settings: Settings) -> bool:
+    """Is there a key for this tier's provider?"""
+    return tiers.table().tiers[tier].chat()[0] in keys(settings)
+
+
+def targets(tier: str, settings: Settings) -> list[Document]:
+    """The tier's model, then whoever follows in its provider's chain: those that have a managed key."""
+    table = tiers.table()
+    if tier not in table.tiers:
+        return []
+    provider, model = table.tiers[tier].chat()
+    having = keys(settings)
+    chain = [name for name in table.fallback_chains[provider] if name != provider]
+    asked = [(provider, model), *((name, table.default_models[name]) for name in chain)]
+    return [_target(name, its_model, tier, settings) for name, its_model in asked if name in having]
+
+
+def key_for(target: Mapping[str, Any], settings: Settings) -> str | None:
+    """The key for a managed target; None when it is gone since, or the target names another address."""
+    key = keys(settings).get(target["provider"])
+    if key is None or target["base_url"] != address(target["provider"], settings):
+        return None
+    return key.get_secret_value()
+
+
+def address(provider: str, settings: Settings) -> str:
+    """Where managed calls of a provider go: the vendor's address, unless the operator named another."""
+    given = settings.managed_llm_urls.get(provider)
+    return given.rstrip("/") if given else providers.address(provider, None, settings)
+
+
+def _target(provider: str, model: str, tier: str, settings: Settings) -> Document:
+    return {
+        "provider": provider,
+        "model": model,
+        "wire": providers.row(provider).wire,
+        "base_url": address(provider, settings),
+        "key_kind": MANAGED,
+        "tier": tier,
+        "sealed": None,
+        "holder": MANAGED,
+    }
+
+
+def _wrong(detail: str, code: str) -> Invalid:
+    return Invalid(detail, errors=[{"pointer": "/tier", "detail": detail}], code=code)

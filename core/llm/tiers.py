@@ -1,0 +1,94 @@
+"""Tiers: what each plan allows and which models answer for it, read from `llm-tiers.json` beside this file.
+
+The same file names each provider's default model and whom to ask after it. It is read once a process, and
+checked when the process starts: a table with a hole in it would show as a failed call of some customer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+FILE = Path(__file__).with_name("llm-tiers.json")
+EXACT = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+Model = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+/\S+$")]
+"""`provider/model`."""
+
+
+class BadTiers(Exception):
+    """`llm-tiers.json` cannot be used; the text says where and why."""
+
+
+class Tier(BaseModel):
+    """`chat_model` answers chats, `runtime_model` is for the agent's own process. Tokens a month, USD."""
+
+    model_config = EXACT
+    chat_model: Model
+    runtime_model: Model
+    monthly_tokens: Annotated[int, Field(gt=0)]
+    price_usd: Annotated[int | float, Field(ge=0)]
+
+    def chat(self) -> tuple[str, str]:
+        """(provider, model)."""
+        provider, _, model = self.chat_model.partition("/")
+        return provider, model
+
+
+class Table(BaseModel):
+    """The whole file."""
+
+    model_config = EXACT
+    tiers: dict[str, Tier]
+    default_models: dict[str, str]
+    fallback_chains: dict[str, list[str]]
+
+    @model_validator(mode="after")
+    def _speaks_of_known_providers(self) -> Self:
+        named = [(name, tier.chat()[0]) for name, tier in self.tiers.items()]
+        named += [(name, provider) for name, chain in self.fallback_chains.items() for provider in chain]
+        for where, provider in named:
+            if provider not in self.default_models:
+                raise ValueError(f"{where} names {provider}, which has no entry in default_models")
+            if provider not in self.fallback_chains:
+                raise ValueError(f"{where} names {provider}, which has no entry in fallback_chains")
+        return self
+
+    def monthly_tokens(self) -> dict[str, int]:
+        """Tokens a month, by tier."""
+        return {name: tier.monthly_tokens for name, tier in self.tiers.items()}
+
+    def prices_usd(self) -> dict[str, int | float]:
+        """USD a month, by tier."""
+        return {name: tier.price_usd for name, tier in self.tiers.items()}
+
+
+@cache
+def table() -> Table:
+    """The table that this installation came with. Raises `BadTiers`."""
+    return read(FILE)
+
+
+def read(file: Path) -> Table:
+    """A table from a file. Raises `BadTiers`."""
+    try:
+        return Table.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise BadTiers(f"{file.name} cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the table"
+        raise BadTiers(f"{file.name}: {where}: {first['msg']}") from None
+
+
+def of_agent(agent: Mapping[str, Any]) -> str | None:
+    """The tier whose allowance an agent's managed calls use; None: it makes none."""
+    config = agent.get("llm_config") or {}
+    if config.get("managed") or config.get("allow_managed_fallback"):
+        tier: str | None = config.get("tier")
+        return tier
+    return None

@@ -1,0 +1,31 @@
+"""Context windows: how many tokens a model takes, from the public tables of `genai-prices` as installed."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from genai_prices.data_snapshot import get_snapshot
+
+from core.llm.types import Target
+
+OWN_ADDRESSES = frozenset({"custom", "sandbox"})
+
+
+def larger(target: Target, than: Target) -> bool:
+    """Is this window surely the larger one? What is not known is not larger."""
+    mine, other = window(target), window(than)
+    return mine is not None and other is not None and mine > other
+
+
+def window(target: Target) -> int | None:
+    """Tokens. None at an address of the user's own: what a name means there, only they know."""
+    return None if target.key_kind in OWN_ADDRESSES else _known(target.provider, target.model)
+
+
+@lru_cache(maxsize=1024)
+def _known(provider: str, model: str) -> int | None:
+    try:
+        _, found = get_snapshot().find_provider_model(model, None, provider, None)
+    except LookupError:
+        return None
+    return found.context_window

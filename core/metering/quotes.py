@@ -1,0 +1,50 @@
+"""Quotes: what a finished job cost, shown in its own result. The ledger has the last word."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import structlog
+from pymongo.database import Database
+
+from core.metering import prices as price_tables
+from core.metering.calls import consumed
+from core.metering.prices import NOTHING, UNKNOWN, Prices, Table
+
+Document = dict[str, Any]
+
+KEPT_S = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+class Quotes:
+    """A workspace's own prices are read again after `KEPT_S`: a chat does not pay for a read of its own."""
+
+    def __init__(
+        self, db: Database[Document], prices: Prices, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.db = db
+        self.prices = prices
+        self.monotonic = monotonic
+        self._kept: dict[str, tuple[float, Table]] = {}
+
+    def cost(self, workspace_id: str, calls: Iterable[Mapping[str, Any]]) -> Document:
+        """`cost` and `cost_status` of all calls that used tokens; unknown, rather than a failed job."""
+        try:
+            own = self._own(workspace_id)
+            found, status = price_tables.total(self.prices.of(call, own) for call in calls if consumed(call))
+        except Exception:
+            log.exception("prices.no_quote", workspace_id=workspace_id)
+            found, status = None, UNKNOWN.status
+        return {"cost": None if found is None else float(found), "cost_status": status}
+
+    def _own(self, workspace_id: str) -> Table:
+        now = self.monotonic()
+        read_at, own = self._kept.get(workspace_id, (-KEPT_S, NOTHING))
+        if now - read_at >= KEPT_S:
+            own = price_tables.of_workspace(self.db, workspace_id)
+            self._kept[workspace_id] = (now, own)
+        return own

@@ -1,0 +1,152 @@
+"""From a status and a body to the class of failure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from core.llm import classify
+
+
+def code(status, words="", **error):
+    return classify.by_status(status, {"error": {"message": words, **error}}, {}).code
+
+
+@pytest.mark.parametrize(
+    ("status", "means"),
+    [
+        (400, "provider_refused"),
+        (401, "provider_key_refused"),
+        (402, "provider_quota"),
+        (403, "provider_key_refused"),
+        (404, "provider_refused"),
+        (408, "provider_busy"),
+        (413, "provider_refused"),
+        (422, "provider_refused"),
+        (429, "provider_rate_limited"),
+        (498, "provider_busy"),
+        (500, "provider_busy"),
+        (502, "provider_busy"),
+        (503, "provider_busy"),
+        (504, "provider_busy"),
+        (529, "provider_busy"),
+        (599, "provider_busy"),
+    ],
+)
+def test_a_status_alone(status, means):
+    assert code(status) == means
+
+
+@pytest.mark.parametrize("status", [400, 403, 429])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+    ],
+)
+def test_a_quota_is_final_whatever_its_status(status, kind):
+    assert code(status, "You are out of it.", code=kind) == "provider_quota"
+
+
+def test_a_spend_limit_of_anthropics_is_known_by_its_finer_code():
+    details = {"error_code": "enforced_spend_limit_reached"}
+    assert code(429, "Wait until next month.", type="rate_limit_error", details=details) == "provider_quota"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "This model's maximum context length is 8192 tokens.",
+        "prompt is too long: 208310 tokens > 200000 maximum",
+        "input length and `max_tokens` exceed context limit: 199759 + 8192 > 200000",
+        "the request exceeds the available context size",
+    ],
+)
+def test_a_prompt_that_is_too_long(words):
+    assert code(400, words) == "context_overflow"
+    assert code(429, words) == "provider_rate_limited"
+
+
+def test_a_content_policy():
+    assert code(400, "", code="content_policy_violation") == "content_refused"
+    assert code(403, "Your input was flagged for violence.") == "content_refused"
+    assert code(400, "The column is case-sensitive.") == "provider_refused"
+
+
+def test_minimaxs_own_code_says_more_than_the_status():
+    body = {"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}
+    failure = classify.by_status(500, body, {})
+    assert (failure.code, failure.http_status) == ("provider_quota", 500)
+    assert failure.detail == "MiniMax 1008: insufficient balance"
+
+
+@pytest.mark.parametrize("body", [{}, {"base_resp": None}, {"base_resp": {"status_code": 0}}, [], "x", None])
+def test_no_failure_is_seen_where_there_is_none(body):
+    assert classify.by_base_resp(body) is None
+    assert classify.by_error_inside(body) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "means"),
+    [
+        ({"code": 401, "message": "No auth"}, "provider_key_refused"),
+        ({"code": "402", "message": "Pay"}, "provider_quota"),
+        ({"code": "rate_limit_exceeded"}, "provider_rate_limited"),
+        ({"type": "overloaded_error"}, "provider_busy"),
+        ({"type": "invalid_request_error", "message": "No."}, "provider_refused"),
+        ({"message": "Something broke"}, "provider_busy"),
+        ({"message": "Context size has been exceeded"}, "context_overflow"),
+        ("Model crashed", "provider_busy"),
+        ("Unexpected endpoint or method. (POST /chat/completions)", "provider_refused"),
+    ],
+)
+def test_an_error_inside_a_200(error, means):
+    failure = classify.by_error_inside({"error": error})
+    assert (failure.code, failure.http_status) == (means, 200)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": {"message": "No."}}, "No."),
+        ({"error": "No."}, "No."),
+        ({"message": "No."}, "No."),
+        ({"detail": "No."}, "No."),
+        ("<html>\n  No.", "<html> No."),
+        ({"weird": [1]}, "{'weird': [1]}"),
+        (None, "no reason given"),
+        ({}, "no reason given"),
+    ],
+)
+def test_the_providers_own_words(body, words):
+    assert classify.message(body) == words
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": " 1.5 "}, 1.5),
+        ({"Retry-After": "Wed, 25 Nov 2026 12:00:30 GMT"}, 30.0),
+        ({"Retry-After": "Wed, 25 Nov 2026 11:00:00 GMT"}, 0.0),
+        ({"Retry-After": "soon"}, None),
+        ({"retry-after-ms": "250", "Retry-After": "7"}, 0.25),
+        ({"retry-after-ms": "-1"}, 0.0),
+        ({"retry-after-ms": "nan"}, None),
+        ({"retry-after-ms": "inf"}, None),
+    ],
+)
+def test_the_time_to_wait(headers, seconds):
+    assert classify.retry_after(headers, datetime(2026, 11, 25, 12, tzinfo=UTC)) == seconds
+
+
+def test_only_a_failure_that_passes_tells_a_time_to_wait():
+    assert classify.by_status(429, {}, {"Retry-After": "7"}).retry_after == 7
+    assert classify.by_status(503, {}, {"Retry-After": "7"}).retry_after == 7
+    assert classify.by_status(400, {}, {"Retry-After": "7"}).retry_after is None

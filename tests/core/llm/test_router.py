@@ -1,0 +1,137 @@
+"""The router: which error the user sees, what is noted of each call, and what is kept of a broken stream."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.config import Settings
+from core.llm import router
+from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
+from core.llm.transport import Deadlines, Transport
+from core.llm.types import ChatRequest, Target
+from tests.providers.scripted import provider, streaming
+from tests.providers.vendors import BEGINNING, failing, good
+
+KEY = "zq81-Lm0Pv7tR2wXyB4cD6eF"
+OTHER_KEY = "another/users+key=0987654321"
+
+
+@pytest.fixture
+def transport():
+    made = Transport(Settings(), Deadlines(connect=2, first_byte=2, between=2, total=5))
+    yield made
+    made.close()
+
+
+def openai(url, key=KEY):
+    return Target("openai", "gpt-4o", "openai", url, key, "byokey")
+
+
+def anthropic(url, key=OTHER_KEY):
+    return Target("anthropic", "claude-sonnet-5", "anthropic", url, key, "byokey")
+
+
+def ask(transport, targets, calls, **request):
+    asked = ChatRequest([{"role": "user", "content": "Hello"}], **request)
+    return router.run(asked, targets, transport=transport, calls=calls, sleep=lambda _: None)
+
+
+def test_the_user_sees_the_first_targets_error_and_what_the_others_said(transport):
+    with (
+        provider(failing("openai", 503, "over capacity")) as one,
+        provider(failing("anthropic", 401, "invalid x-api-key")) as two,
+    ):
+        calls = []
+        with pytest.raises(ProviderBusy) as failed:
+            ask(transport, [openai(one.url), anthropic(two.url)], calls)
+    assert failed.value.detail == "over capacity (asked after it: anthropic: invalid x-api-key)"
+    assert [(c["provider"], c["outcome"], c["http_status"]) for c in calls] == [
+        ("openai", "provider_busy", 503),
+        ("openai", "provider_busy", 503),
+        ("openai", "provider_busy", 503),
+        ("anthropic", "provider_key_refused", 401),
+    ]
+
+
+def test_a_call_is_noted_with_its_time_and_the_providers_own_id(transport):
+    calls = []
+    refusing = failing("openai", 400, "no", None, None, ("x-request-id", "req_123"))
+    with provider(refusing) as one, pytest.raises(ProviderRefused):
+        ask(transport, [openai(one.url)], calls)
+    assert calls[0]["provider_request_id"] == "req_123"
+    assert calls[0]["latency_ms"] >= 0
+    assert calls[0]["possibly_charged"] is False
+
+
+def test_what_the_format_cannot_say_is_refused_before_the_call(transport):
+    with provider(good("anthropic", False)) as one:
+        calls = []
+        with pytest.raises(ProviderRefused):
+            ask(transport, [anthropic(one.url)], calls, seed=7)
+        assert one.received == []
+    (call,) = calls
+    assert (call["outcome"], call["possibly_charged"]) == ("provider_refused", False)
+    assert (call["latency_ms"], call["http_status"]) == (None, None)
+
+
+def test_a_second_targets_broken_stream_is_kept(transport):
+    with provider(failing("openai", 503, "busy")) as one, provider(streaming(BEGINNING["anthropic"])) as two:
+        calls = []
+        with pytest.raises(StreamBroken) as broken:
+            ask(transport, [openai(one.url), anthropic(two.url)], calls, stream=True)
+    assert broken.value.partial["content"] == "Hel"
+    assert calls[-1]["outcome"] == "stream_broken"
+    assert calls[-1]["usage"]["tokens_input"] == 7
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "Incorrect API key provided: {key}.",
+        "Incorrect API key provided: {key:.8}***********{tail}. You can find",
+        "key {key:.3}...{tail} is revoked",
+        "'{key:.12}' is no key",
+        "Authorization: Bearer {key}",
+        "see https://example.com/?key={key}&x=1",
+        "not {other}",
+        "sk-proj-AbCdEf0123456789 is not yours",
+        "token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefgh",
+    ],
+)
+def test_an_echoed_key_is_in_no_error_and_no_record(transport, echo):
+    said = echo.replace("{key:.8}", KEY[:8]).replace("{key:.3}", KEY[:3]).replace("{key:.12}", KEY[:12])
+    said = said.replace("{key}", KEY).replace("{tail}", KEY[-4:]).replace("{other}", OTHER_KEY)
+    calls = []
+    echoing = failing("openai", 401, said, None, None, ("x-request-id", KEY))
+    with provider(echoing) as one, pytest.raises(ProviderError) as failed:
+        ask(transport, [openai(one.url), anthropic("http://127.0.0.1:1/v1")], calls)
+    shown = failed.value.detail + json.dumps(calls, default=str)
+    assert "[redacted]" in shown
+    for secret in (KEY, OTHER_KEY):
+        assert not any(secret[n : n + 6] in shown for n in range(len(secret) - 5))
+    assert "AbCdEf" not in shown
+    assert "eyJz" not in shown
+
+
+def test_words_that_are_no_secret_stay(transport):
+    calls = []
+    said = "The model `gpt-4o-mini-2024-07-18` does not exist or you do not have access to it..."
+    with provider(failing("openai", 404, said)) as one, pytest.raises(ProviderRefused) as failed:
+        ask(transport, [openai(one.url)], calls)
+    assert failed.value.detail == said
+
+
+def test_an_error_text_that_no_document_can_hold_is_mended(transport):
+    with (
+        provider(failing("openai", 404, "half a pair: \ud83d")) as one,
+        pytest.raises(ProviderRefused) as failed,
+    ):
+        ask(transport, [openai(one.url)], [])
+    assert failed.value.detail.encode()
+
+
+def test_no_target_is_said_in_plain_words(transport):
+    with pytest.raises(ProviderError, match="no provider is configured"):
+        ask(transport, [], [])

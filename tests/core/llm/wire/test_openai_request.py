@@ -1,0 +1,128 @@
+"""OpenAI's request, as the openai SDK's types know it, and the accents of those who copy it."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.llm.types import ChatRequest
+from core.llm.wire import openai
+from tests.core.llm.wire import sdk
+from tests.core.llm.wire.replay import GPT, GROQ, MINIMAX, target
+
+ASKED = [{"role": "user", "content": "Hello"}]
+CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+
+
+def wire(messages=ASKED, to=GPT, **asked):
+    body = openai.to_wire(ChatRequest(messages=messages, **asked), to)
+    assert sdk.known(sdk.OPENAI, body) == body
+    return body
+
+
+def test_a_plain_chat():
+    body = wire(system_prompt="Be brief.", temperature=0.5, max_tokens=9)
+    assert body == {
+        "model": "gpt-4o-mini",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}],
+        "temperature": 0.5,
+        "max_tokens": 9,
+    }
+
+
+def test_the_key_goes_into_the_header_and_none_is_sent_where_there_is_none():
+    assert openai.headers(GPT) == {"Authorization": "Bearer sk-test"}
+    assert openai.headers(target(api_key=None, key_kind="custom")) == {}
+
+
+def test_everything_at_once():
+    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
+    schema = {"name": "answer", "strict": True, "schema": {"type": "object"}}
+    picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}}
+    said = [
+        {"role": "developer", "content": "Be kind."},
+        {"role": "user", "name": "ada", "content": [{"type": "text", "text": "Look"}, picture]},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "Sunny."},
+    ]
+    asked = {
+        "tools": tools,
+        "tool_choice": {"type": "function", "function": {"name": "get_weather"}},
+        "response_format": {"type": "json_schema", "json_schema": schema},
+        "stop": ["END"],
+        "seed": 7,
+    }
+    body = wire(said, stream=True, **asked)
+    assert body["messages"] == said
+    assert {name: body[name] for name in asked} == asked
+    assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
+
+
+@pytest.mark.parametrize(
+    "model", ["o1", "o3-mini", "gpt-5", "gpt-5.1-mini", "gpt-6-sol", "ft:o4-mini:acme::1"]
+)
+def test_a_reasoning_model_gets_its_own_limit_and_no_temperature(model):
+    body = wire(to=target(model=model), temperature=0.5, max_tokens=9)
+    assert body["max_completion_tokens"] == 9
+    assert not {"max_tokens", "temperature"} & set(body)
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1", "olmo-2", "o-series-of-somebody"])
+def test_other_models_get_both(model):
+    body = wire(to=target(model=model), temperature=0.5, max_tokens=9)
+    assert (body["temperature"], body["max_tokens"]) == (0.5, 9)
+
+
+@pytest.mark.parametrize(("asked", "sent"), [(0, 0.01), (0.4, 0.4), (2, 1.0)])
+def test_minimaxs_temperature_is_above_0_and_at_most_1(asked, sent):
+    assert wire(to=MINIMAX, temperature=asked)["temperature"] == sent
+
+
+def test_openai_never_sees_the_fields_that_are_ours():
+    said = {
+        "role": "assistant",
+        "content": "Hi",
+        "name": None,
+        "tool_calls": None,
+        "refusal": None,
+        "reasoning": "Be polite.",
+        "reasoning_content": "Be polite.",
+        "thinking_blocks": [{"type": "redacted_thinking", "data": "x"}],
+    }
+    assert wire([*ASKED, said])["messages"][1] == {"role": "assistant", "content": "Hi"}
+
+
+def test_what_else_a_message_brings_goes_to_the_provider_as_it_is():
+    said = [{"role": "user", "content": "Hello", "cache_control": {"type": "ephemeral"}}]
+    assert openai.to_wire(ChatRequest(messages=said), GPT)["messages"] == said
+
+
+def test_a_refusal_goes_back_to_openai_and_is_what_was_said_elsewhere():
+    said = [*ASKED, {"role": "assistant", "content": None, "refusal": "No."}]
+    assert wire(said)["messages"][1] == {"role": "assistant", "content": None, "refusal": "No."}
+    assert wire(said, GROQ)["messages"][1] == {"role": "assistant", "content": "No."}
+
+
+def test_groq_never_sees_a_name():
+    said = [{"role": "user", "name": "ada", "content": "Hello"}]
+    assert wire(said, GROQ)["messages"] == ASKED
+    assert wire(said)["messages"] == said
+    elsewhere = target(base_url="https://notgroq.com/v1", key_kind="custom")
+    assert wire(said, elsewhere)["messages"] == said
+
+
+def test_minimax_gets_its_thoughts_back():
+    said = [*ASKED, {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning": "Look it up."}]
+    assert wire(said, MINIMAX)["messages"][1] == {
+        "role": "assistant",
+        "content": "<think>\nLook it up.\n</think>\n\n",
+        "tool_calls": [CALL],
+    }
+
+
+def test_what_a_custom_endpoint_added_to_a_call_goes_back_to_it_alone():
+    signed = {**CALL, "extra_content": {"google": {"thought_signature": "x"}}}
+    said = [*ASKED, {"role": "assistant", "content": None, "tool_calls": [signed]}]
+    custom = target(base_url="https://example.com/v1", key_kind="custom")
+    back = openai.to_wire(ChatRequest(messages=said), custom)["messages"][1]
+    assert back["tool_calls"] == [signed]
+    assert wire(said)["messages"][1]["tool_calls"] == [CALL]

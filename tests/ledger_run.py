@@ -1,0 +1,308 @@
+"""A run against the whole stack in which workers are killed all the time, and the books that must balance.
+
+The suite does it with few jobs, `bench/ledger.py` with many. The provider counts for itself, call by call;
+what it counted is then found in the ledger, or among the calls that may have been charged, job by job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import requests
+from pymongo import MongoClient
+
+from core.embedded.stores import mongodb_uri
+from core.jobs.model import DONE, QUEUED, RUNNING
+from core.metering.calls import calls_of, consumed
+from core.metering.sums import exact
+from tests.stack import ROOT, Stack, free_ports
+
+TOKENS = 17
+"""What the provider reports for each answer."""
+QUIET_FROM = 0.95
+"""The share of ended jobs from which nobody is killed any more: the rest must come to its end by itself."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`workers`: chat workers beside the stack's own; one of all of them is killed every `kill_every_s`.
+
+    One more is frozen past its lease: it learns its answers when its jobs are others' already.
+    """
+
+    jobs: int
+    clients: int
+    workers: int
+    kill_every_s: float = 2.0
+    redis_restarts: int = 2
+    within_s: float = 120
+
+
+class Workers:
+    """Chat workers of the stack's, started again whenever they are gone. The first is frozen once."""
+
+    def __init__(self, stack: Stack, n: int) -> None:
+        self.stack = stack
+        self.kills = 0
+        self.frozen: subprocess.Popen[bytes] | None = None
+        self._own = [self._started() for _ in range(n)]
+
+    def revive(self) -> None:
+        """Start again what was killed."""
+        self._own = [self._started() if one.poll() is not None else one for one in self._own]
+
+    def kill_one(self) -> None:
+        pids = [one.pid for one in self._own] + self.stack.pids("workers.main", "chat")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(random.choice(pids), signal.SIGKILL)
+            self.kills += 1
+
+    def freeze_one_at_work(self, db: Any) -> None:
+        """Stop a worker that has calls under way, so that it loses its jobs and knows their answers later."""
+        worker = self._own.pop(0)
+        self._own.append(self._started())
+        me: dict[str, Any] = {}
+
+        def holds_jobs() -> bool:
+            os.kill(worker.pid, signal.SIGCONT)
+            time.sleep(0.1)
+            os.kill(worker.pid, signal.SIGSTOP)
+            me.update(db.processes.find_one({"pid": worker.pid}) or {})
+            mine = {"status": "running", "owner": me.get("_id")}
+            return bool(me) and db.jobs.find_one(mine) is not None
+
+        self.stack.until(holds_jobs, 60, "a worker is frozen at work", every=0.05)
+        self.frozen = worker
+
+    def thaw(self) -> None:
+        """Let the frozen one go on; it finds that it was declared dead, and ends itself."""
+        if self.frozen is not None:
+            self.frozen.send_signal(signal.SIGCONT)
+            self.frozen.wait(30)
+
+    def close(self) -> None:
+        for process in [*self._own, *([self.frozen] if self.frozen else [])]:
+            process.kill()
+            process.wait()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "workers.main", "chat"],
+            cwd=ROOT,
+            env=self.stack.environment,
+            stdout=self.stack.log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+@contextlib.contextmanager
+def provider() -> Iterator[str]:
+    """The counting provider as a process; its address."""
+    port = free_ports(1)
+    process = subprocess.Popen([sys.executable, "tests/providers/counting.py", str(port)], cwd=ROOT)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(requests.ConnectionError):
+                requests.get(f"{address}/log", timeout=1)
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+def run(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Carry it out; the books, which `balance` then looks at."""
+    with provider() as address:
+        stack = Stack(
+            folder / "data",
+            LEASE_S="6",
+            BEAT_S="1",
+            WORKER_GRACE_S="2",
+            MANAGED_LLM_KEYS=json.dumps({"openai": "sk-managed-0123456789"}),
+            MANAGED_LLM_URLS=json.dumps({"openai": f"{address}/v1"}),
+        )
+        stack.start()
+        workers = Workers(stack, plan.workers)
+        try:
+            with MongoClient(mongodb_uri(stack.port + 2), tz_aware=True) as mongo:
+                return _carry_out(stack, workers, mongo.vutler, address, plan)
+        finally:
+            workers.close()
+            stack.stop()
+
+
+def _carry_out(stack: Stack, workers: Workers, db: Any, address: str, plan: Plan) -> dict[str, Any]:
+    ready = {"role": "chat", "dead": False}
+    stack.until(lambda: db.processes.count_documents(ready) > plan.workers, 60, "all workers are ready")
+    agent = _posted(stack, "agents", {"name": "a", "llm_config": {"managed": True, "tier": "standard"}})["id"]
+    budget = {"role": "member", "budget_usd": 100, "budget_period": "month"}
+    keys = [_posted(stack, "keys", budget)["key"] for _ in range(plan.clients)]
+    started = time.monotonic()
+    stop = threading.Event()
+    with ThreadPoolExecutor(plan.clients + 1) as pool:
+        killing = pool.submit(_kill, stack, workers, db, plan, stop)
+        try:
+            list(pool.map(lambda n: _client(stack, agent, keys[n], plan, n), range(plan.clients)))
+            accepted = time.monotonic() - started
+            stack.until(lambda: _ended(db) >= plan.jobs, plan.within_s, "all jobs ended", every=2)
+        finally:
+            stop.set()
+        killing.result()
+    workers.thaw()
+    stack.until(lambda: db.jobs.count_documents({"meter": "due"}) == 0, 60, "all are in the ledger")
+    assert stack.http.post(f"{stack.url}/scheduler/budgets/run", timeout=10).status_code == 202
+    stack.until(lambda: not any(one["holds"] for one in db.budgets.find()), 150, "budgets are settled")
+    month = "usage/audit?period=month"
+    books = {
+        "accepted_s": accepted,
+        "all_s": time.monotonic() - started,
+        "kills": workers.kills,
+        "jobs": list(db.jobs.find({}, {"plan": 0})),
+        "rows": list(db.token_usage.find()),
+        "budgets": list(db.budgets.find()),
+        "seen": requests.get(f"{address}/log", timeout=10).json()["calls"],
+        "audit": stack.http.get(f"{stack.url}/{month}", timeout=60).json(),
+        "summary": stack.http.get(f"{stack.url}/usage/summary", timeout=60).json(),
+    }
+    stack.until(lambda: not db.usage_allowances.count_documents({"open": True}), 30, "allowances computed")
+    return {**books, "allowances": list(db.usage_allowances.find())}
+
+
+def _posted(stack: Stack, what: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = stack.http.post(f"{stack.url}/{what}", json=body, timeout=10)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+def _client(stack: Stack, agent: str, key: str, plan: Plan, n: int) -> None:
+    """Every `clients`th job, one after another: the same idempotency key until it is accepted."""
+    with requests.Session() as http:
+        http.trust_env = False
+        http.headers["Authorization"] = f"Bearer {key}"
+        for i in range(n, plan.jobs, plan.clients):
+            body = {"message": f"id=j-{i} delay=0.3", "max_tokens": 50}
+            _accepted(http, f"{stack.url}/agents/{agent}/chat", body, f"j-{i}", plan.within_s)
+
+
+def _accepted(http: requests.Session, url: str, body: dict[str, Any], mark: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(requests.ConnectionError, requests.Timeout):
+            headers = {"Idempotency-Key": mark, "Prefer": "wait=30"}
+            answer = http.post(url, json=body, headers=headers, timeout=40)
+            if answer.status_code in (200, 202):
+                return
+            assert answer.status_code == 503, answer.text
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def _kill(stack: Stack, workers: Workers, db: Any, plan: Plan, stop: threading.Event) -> None:
+    workers.freeze_one_at_work(db)
+    restarts = 0
+    while not stop.wait(plan.kill_every_s):
+        ended = _ended(db) / plan.jobs
+        if ended >= QUIET_FROM:
+            workers.revive()
+            continue
+        workers.kill_one()
+        if restarts < plan.redis_restarts and ended >= (restarts + 1) / (plan.redis_restarts + 2):
+            restarts += len(stack.kill("valkey-server"))
+        workers.revive()
+
+
+def _ended(db: Any) -> int:
+    """Counted by those that have not: there are few of them."""
+    under_way = sum(db.jobs.count_documents({"status": status}) for status in (QUEUED, RUNNING))
+    return int(db.jobs.estimated_document_count()) - under_way
+
+
+def balance(books: dict[str, Any]) -> dict[str, int]:
+    """Every call is accounted for, by its id; the figures."""
+    kept, unkept, maybe, never_made = _calls(books)
+    rows = {row["_id"]: row for row in books["rows"]}
+    assert len(rows) == len(books["rows"])
+    assert {name for name, row in rows.items() if row["kept"]} == kept
+    assert {name for name, row in rows.items() if not row["kept"]} == unkept
+    assert {row["tokens_total"] for row in books["rows"]} <= {TOKENS}
+    _audit_agrees(books["audit"], len(rows), maybe)
+    _sums_agree(books, [row for row in books["rows"] if row["kept"]])
+    return {
+        "jobs": len(books["jobs"]),
+        "succeeded": sum(job["status"] == "succeeded" for job in books["jobs"]),
+        "kills": books["kills"],
+        "owners_lost": sum(len(job.get("lost", ())) for job in books["jobs"]),
+        "provider_saw": sum(books["seen"].values()),
+        "rows_kept": len(kept),
+        "rows_not_kept": len(unkept),
+        "possibly_charged": len(maybe),
+        "of_them_never_made": never_made,
+    }
+
+
+def _calls(books: dict[str, Any]) -> tuple[set[str], set[str], set[str], int]:
+    """Ids of calls: kept, not kept, possibly charged; and how many of the last the provider never saw.
+
+    Job by job, the provider saw what is in the ledger, and nothing that is not at least listed.
+    """
+    kept: set[str] = set()
+    unkept: set[str] = set()
+    maybe: set[str] = set()
+    never_made = 0
+    for job in books["jobs"]:
+        assert job["status"] in DONE
+        used = {name: its for name, call, its in calls_of(job) if consumed(call)}
+        unsure = {name for name, call, _ in calls_of(job) if not consumed(call) and call["possibly_charged"]}
+        told = {call["attempt"] for _, call, _ in calls_of(job)}
+        lost = [one["attempt"] for one in job.get("lost", ()) if one["attempt"] not in told]
+        unsure |= {f"{job['_id']}:{attempt}" for attempt in lost}
+        seen = books["seen"].get(_mark(job), 0)
+        assert len(used) <= seen <= len(used) + len(unsure), (job["_id"], seen, used, unsure)
+        never_made += len(used) + len(unsure) - seen
+        kept |= {name for name, its in used.items() if its}
+        unkept |= {name for name, its in used.items() if not its}
+        maybe |= unsure
+        if job["status"] == "succeeded":
+            assert sum(call["outcome"] == "ok" for call in job["calls"]) == 1, job
+    assert set(books["seen"]) <= {_mark(job) for job in books["jobs"]}
+    return kept, unkept, maybe, never_made
+
+
+def _mark(job: dict[str, Any]) -> str:
+    text: str = job["request"]["messages"][-1]["content"]
+    return text.split("id=")[1].split()[0]
+
+
+def _audit_agrees(audit: dict[str, Any], rows: int, maybe: set[str]) -> None:
+    assert audit["equal"], audit
+    assert (audit["calls"], audit["rows"], audit["pending"]) == (rows, rows, 0)
+    assert audit["possibly_charged"] == len(maybe)
+    assert {call["id"] for call in audit["possibly_charged_calls"]} <= maybe
+
+
+def _sums_agree(books: dict[str, Any], kept: list[dict[str, Any]]) -> None:
+    """Summary, allowance and budgets are the ledger, to the last token and to the last decimal."""
+    assert books["summary"]["totals"]["tokens_total"] == TOKENS * len(kept)
+    assert sum(one["used"] for one in books["allowances"]) == TOKENS * len(kept)
+    cost = sum((exact(row["cost"]) for row in kept), Decimal(0))
+    assert sum((exact(one["spent"]) for one in books["budgets"]), Decimal(0)) == cost > 0
+    assert not any(one["holds"] for one in books["budgets"])

@@ -1,0 +1,77 @@
+"""Two schedulers as processes, one of them killed again and again: each slot happens once, none is missed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import pytest
+
+from core.ids import utcnow
+from tests.stack import ROOT
+
+EVERY = timedelta(seconds=1)
+KILLS = 6
+
+
+@pytest.fixture
+def scheduler(db, settings, tmp_path):
+    """Starts a process; all are ended with the test."""
+    started = []
+
+    def start():
+        arguments = [settings.mongodb_address, db.name, str(EVERY.total_seconds()), "1.5"]
+        with (tmp_path / "log").open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.ticking", *arguments], cwd=ROOT, stdout=log, stderr=log
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def wait_for(holds, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def done_since(db, at):
+    return db.slots.count_documents({"state": "done", "at": {"$gt": at}})
+
+
+def test_each_slot_happens_once_and_none_is_missed(db, scheduler):
+    running = [scheduler(), scheduler()]
+    wait_for(lambda: db.effects.count_documents({}) >= 1)
+    for n in range(KILLS):
+        running[n % 2].kill()
+        running[n % 2].wait()
+        if n == KILLS // 2:
+            running[1 - n % 2].kill()  # nobody is left for some slots
+            running[1 - n % 2].wait()
+            time.sleep(3)
+            running[1 - n % 2] = scheduler()
+        running[n % 2] = scheduler()
+        now = utcnow()
+        wait_for(lambda now=now: done_since(db, now) >= 1)
+    now = utcnow()
+    wait_for(lambda: done_since(db, now) >= 2)
+    for process in running:
+        process.kill()
+        process.wait()
+
+    slots = sorted(db.slots.find(), key=lambda slot: slot["at"])
+    done = [slot["at"] for slot in slots if slot["state"] == "done"]
+    assert done == [done[0] + EVERY * n for n in range(len(done))]
+    assert len(slots) - len(done) <= 1  # the one that was under way when all were killed
+    assert {effect["_id"] for effect in db.effects.find()} >= set(done)
+    assert db.effects.count_documents({}) <= len(slots)
+    assert len({effect["by"] for effect in db.effects.find()}) > 1

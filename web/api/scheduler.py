@@ -1,0 +1,33 @@
+"""The scheduler's ticks: what each did last, when it is next, and running one now. For admins."""
+
+from __future__ import annotations
+
+from flask import Response
+from pydantic import BaseModel
+
+from core import ticks
+from web.access import access
+from web.answers import answer, listed
+from web.context import db
+from web.resource import Id, resource
+
+api = resource("scheduler", "What is done every so often")
+
+
+class TickPath(BaseModel):
+    tick: Id
+
+
+@api.get("/scheduler", responses={"200": {"description": "Last run, how long, result, next run of each"}})
+@access(admin=True)
+def list_ticks() -> Response:
+    """Every tick. One whose `next_run` lies well in the past is not running."""
+    return listed(ticks.listed(db()), None)
+
+
+@api.post("/scheduler/<tick>/run", responses={"202": {"description": "It will run within seconds"}})
+@access(admin=True)
+def run_tick(path: TickPath) -> Response:
+    """Run a tick now; its regular times stay as they are."""
+    ticks.ask(db(), path.tick)
+    return answer({"name": path.tick, "asked": True}, 202)

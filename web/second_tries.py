@@ -1,0 +1,93 @@
+"""Second tries: OpenAI's SDKs repeat a request by themselves, without an idempotency key.
+
+Each job of the door is marked with its API key and body, in the index of idempotency keys: a first try under
+a key of its own, since people do ask the same thing twice; a later try under one key for all, so that two of
+them at once make one job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import request
+
+from core.errors import Conflict
+from core.ids import new_id, new_token, utcnow
+from core.jobs import control
+from core.jobs.model import CANCELLED, FAILED, QUEUED, RUNNING, Idempotency
+from core.services import Services
+from web.context import caller, db, workspace_id
+
+Document = dict[str, Any]
+
+COUNT = "x-stainless-retry-count"
+JOINED_WITHIN = timedelta(minutes=10)
+
+
+def mark() -> Idempotency:
+    """What the job of this request carries, so that its client's next try finds it."""
+    route = _route()
+    if _tries() == 0:
+        return Idempotency(route, new_id(), hash=route)
+    return Idempotency(route, "again", hash=route, kept=JOINED_WITHIN, frees_failures=True)
+
+
+def earlier() -> Document | None:
+    """The job of an earlier try of this request, in flight or well ended."""
+    if _tries() == 0:
+        return None
+    since = utcnow() - JOINED_WITHIN
+    marked = {
+        "workspace_id": workspace_id(),
+        "idempotency.route": _route(),
+        "idempotency.key": {"$gte": _first_id(since)},
+    }
+    jobs = [
+        job
+        for job in db().jobs.find(marked)
+        if job["created_at"] >= since
+        and job["status"] not in (FAILED, CANCELLED)
+        and not job["cancel_requested"]
+    ]
+    return max(jobs, key=lambda job: job["created_at"], default=None)
+
+
+def attach(job: Document) -> str | None:
+    """Make this request the one that keeps a job of an earlier one alive: the client of that one is gone.
+
+    The mark of it, for `leave`; None when the job has ended, or is being cancelled.
+    """
+    mine = new_token()
+    under_way = {"_id": job["_id"], "status": {"$in": [QUEUED, RUNNING]}, "cancel_requested": False}
+    attached = db().jobs.update_one(under_way, {"$set": {"attached": mine}}).matched_count == 1
+    return mine if attached else None
+
+
+def leave(services: Services, job_id: str, attached: str | None) -> None:
+    """As at OpenAI: the client is gone, so its call ends, unless a later try has joined it."""
+    job = services.db.jobs.find_one({"_id": job_id})
+    if job is None or job["status"] not in (QUEUED, RUNNING) or job.get("attached") != attached:
+        return
+    try:
+        control.cancel(services.db, services.redis, job)
+    except Conflict:
+        return  # it ended meanwhile
+
+
+def _tries() -> int:
+    count = request.headers.get(COUNT, "0")
+    return int(count) if count.isascii() and count.isdecimal() else 0
+
+
+def _route() -> str:
+    body = json.dumps(request.get_json(), sort_keys=True)
+    return "door/" + hashlib.sha256(f"{caller().key_id} {body}".encode()).hexdigest()
+
+
+def _first_id(at: datetime) -> str:
+    """The smallest id that could have been made at this time: a UUID version 7 begins with milliseconds."""
+    millis = f"{int(at.timestamp() * 1000):012x}"
+    return f"{millis[:8]}-{millis[8:]}"
