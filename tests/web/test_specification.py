@@ -13,7 +13,6 @@ from schemathesis import GenerationMode
 
 from core.errors import JobFailed
 from core.jobs.claim import claim, finish
-from tests.factory import queued
 from tests.web.conftest import ADMIN
 
 EXAMPLES = 12
@@ -53,21 +52,12 @@ def worked_on(services):
 
 
 @pytest.fixture
-def objects(admin, agent, services):
-    """What is there, so that half of the calls get past `no such …`. The job has ended: its events end."""
-    admin.put("/credentials/main", {"provider": "openai", "api_key": "sk-1"})
-    job = claim(services.db, queued(services.db, workspace_id="default", agent_id=agent)["_id"], "p1")
+def objects(objects, services):
+    """What is there, so that half of the calls get past `no such …`. The job has ended: so do its events."""
     error = JobFailed("its provider did not answer", code="internal").as_dict()
+    job = claim(services.db, objects["job_id"], "p1")
     finish(services.db, job, status="failed", calls=[], error=error)
-    return {
-        "agent_id": agent,
-        "job_id": job["_id"],
-        "key_id": admin.post("/keys", {"role": "viewer"}).json["id"],
-        "name": "main",
-        "workspace_id": "default",
-        "queue": "isolation",
-        "month": "2026-01",
-    }
+    return objects
 
 
 @pytest.mark.usefixtures("worked_on")
