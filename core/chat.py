@@ -52,7 +52,7 @@ def plan(
             "max_tokens": config.get("max_tokens"),
         },
         "on_worker_loss": agent.get("on_worker_loss", "retry"),
-        "content_retention": agent.get("content_retention"),
+        "content_retention": agent.get("content_retention") or settings.content_retention,
         "content_fallback": config.get("content_fallback", False),
     }
 

@@ -106,6 +106,11 @@ class Settings(BaseSettings):
         return self.app_env == "production"
 
     @property
+    def embedded_store(self) -> bool:
+        """Is the store the embedded one, which bears less than a real MongoDB?"""
+        return self.mongodb_uri is None
+
+    @property
     def redis_address(self) -> str:
         """The Redis to use: the one that was given, or the embedded one."""
         return self.redis_url or f"redis://127.0.0.1:{self.port + 1}/0"
