@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,6 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect, DocumentTooLarge, PyMongoError, WriteError
 
 from core.errors import JobFailed, Problem
+from core.ids import new_token
 from core.jobs import signals
 from core.jobs.accept import enqueue
 from core.jobs.claim import claim, finish, hand_back, note_unkept
@@ -23,6 +26,7 @@ from core.store.repeat import through_outages
 Document = dict[str, Any]
 
 ENDING_S = 10.0
+MINUTE_S = 60.0
 NOT_STORABLE = (DocumentTooLarge, WriteError, InvalidDocument, OverflowError, UnicodeEncodeError)
 
 log = structlog.get_logger(__name__)
@@ -87,16 +91,17 @@ class Runner:
         self.lost = lost
         self.running: dict[str, Run] = {}
         self.draining = False
+        self._ended: deque[float] = deque()
 
     def run(self, job_id: str) -> None:
         """Carry out a job if it is still to be had; never raises for what a job may do."""
         if self.draining:
             return  # the job stays queued: another process, or the reconciler, will see to it
         try:
-            job = claim(self.services.db, job_id, self.process_id)
+            job = self._claimed(job_id)
         except AutoReconnect as error:
             log.warning("job.not_claimed", job_id=job_id, error=type(error).__name__)
-            return  # still queued, so sent again
+            return  # this process ends: what it may have claimed without knowing is taken up
         if job is None:
             return
         run = Run(self.services, job)
@@ -107,6 +112,22 @@ class Runner:
                 self._conclude(run)
         finally:
             del self.running[job_id]
+            self._ended.append(time.monotonic())
+
+    def finished_last_minute(self) -> int:
+        """How many jobs this process was done with in the last minute."""
+        while self._ended and time.monotonic() - self._ended[0] > MINUTE_S:
+            self._ended.popleft()
+        return len(self._ended)
+
+    def _claimed(self, job_id: str) -> Document | None:
+        """One token through all tries: a claim whose reply was lost is ours all the same."""
+        token = new_token()
+        return through_outages(
+            lambda: claim(self.services.db, job_id, self.process_id, token=token),
+            what="claim",
+            give_up=lambda: self.lost() or self.draining,
+        )
 
     def stop(self, job_id: str, reason: str) -> None:
         """End one job's work, if it is here."""
