@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 
 from core.errors import Conflict, IdempotencyMismatch
 from core.ids import new_id, utcnow
-from core.jobs.model import Draft, Idempotency, born
+from core.jobs.model import Draft, Idempotency, born, marked
 from core.services import Send
 from core.store.repeat import insert_once
 
@@ -71,7 +71,7 @@ def earlier(db: Database[Document], draft: Draft) -> Document | None:
     if job is None:
         return None
     if not mark.held_by(job, utcnow()):
-        db.jobs.update_one({"_id": job["_id"]}, {"$unset": {"idempotency": ""}})
+        db.jobs.update_one({"_id": job["_id"]}, {"$set": {"idempotency": marked(job["_id"], None)}})
         return None
     _same_body(job, mark)
     return job

@@ -88,15 +88,23 @@ def born(draft: Draft, job_id: str, now: datetime) -> Document:
         "error": None,
         "calls": [],
         "meter_rev": 0,
+        "idempotency": marked(job_id, draft.idempotency),
     }
-    if draft.idempotency:
-        mark = draft.idempotency
-        job["idempotency"] = {"route": mark.route, "key": mark.key, "hash": mark.hash}
     if draft.callback_url:
         job["callback_url"] = draft.callback_url
     if draft.retry_of:
         job["retry_of"] = draft.retry_of
     return job
+
+
+def marked(job_id: str, mark: Idempotency | None) -> Document:
+    """What a job carries of an idempotency key; without one, a mark that is its own.
+
+    So the index holds every job: of a partial one the embedded server makes no use (1,500 ms a look at 20,000
+    jobs, against 0.7).
+    """
+    mark = mark or Idempotency(route="", key=job_id, hash="")
+    return {"route": mark.route, "key": mark.key, "hash": mark.hash}
 
 
 def ending(
