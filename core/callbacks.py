@@ -24,6 +24,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from core.crypto import Sealer, origin
+from core.deliveries import delivery_id
 from core.ids import utcnow
 from core.jobs.model import DONE
 from core.jobs.views import public
@@ -49,7 +50,7 @@ def outbox(db: Database[Document], jobs: Iterable[Document]) -> int:
     now = utcnow()
     wanted = [
         {
-            "_id": f"{job['_id']}-{job['status']}",
+            "_id": delivery_id(job),
             "workspace_id": job["workspace_id"],
             "job_id": job["_id"],
             "event": f"job.{job['status']}",

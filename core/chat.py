@@ -52,7 +52,7 @@ def plan(
             "max_tokens": config.get("max_tokens"),
         },
         "on_worker_loss": agent.get("on_worker_loss", "retry"),
-        "content_retention": agent.get("content_retention"),
+        "content_retention": agent.get("content_retention") or settings.content_retention,
         "content_fallback": config.get("content_fallback", False),
     }
 
@@ -159,7 +159,7 @@ def _cost(run: Run, quotes: Quotes) -> Document:
 
 
 def _calls(run: Run) -> Document:
-    shown = ("provider", "model", "outcome", "http_status", "latency_ms")
+    shown = ("provider", "model", "outcome", "http_status", "latency_ms", "provider_request_id")
     return {"calls": [{name: call.get(name) for name in shown} for call in run.calls]}
 
 

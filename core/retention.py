@@ -11,18 +11,23 @@ import structlog
 from pymongo.database import Database
 
 from core.config import Settings
+from core.deliveries import delivery_id
 from core.errors import Invalid
 from core.ids import utcnow
 from core.jobs.erasing import erase, leave_conversation
-from core.jobs.model import DONE
+from core.jobs.model import DONE, content_kept
+from core.store import sizes
 
 Document = dict[str, Any]
 
-SOON = {"none": timedelta(0), "done": timedelta(hours=1)}
 DELETED_A_TICK = 2000
 ERASED_A_TICK = 2000
+LOOKED_AGAIN = timedelta(minutes=10)
+TRIMMED_TO = 19_000
+"""Finding the oldest reads all finished jobs of the embedded store: not for each job that is one too many."""
 PROCESSES_KEPT = timedelta(days=1)
 DELIVERIES_KEPT = timedelta(days=40)
+DELIVERIES_ENDED = ("delivered", "failed")
 
 log = structlog.get_logger(__name__)
 
@@ -41,26 +46,37 @@ class Purge:
         return {
             "contents_erased": self._erase_contents(now),
             "jobs_deleted": self._delete_jobs(now),
+            "jobs_trimmed": self._keep_the_embedded_store_small() if self.settings.embedded_store else 0,
             "processes_deleted": self._delete_processes(now),
-            "deliveries_deleted": self.db.deliveries.delete_many(
-                {"state": {"$ne": "due"}, "created_at": {"$lt": now - DELIVERIES_KEPT}}
-            ).deleted_count,
+            "deliveries_deleted": self._delete_deliveries(now),
         }
 
     def _erase_contents(self, now: datetime) -> int:
         """Prompts, outputs and events go when their agent says, unless a callback still needs them."""
         erased = 0
-        for job in self._finished(now, {"content_erased_at": None}):
-            keep = content_kept_for(job, self.settings)
-            if now - job["finished_at"] < keep or job.get("meter") == "due":
-                continue
-            if self.db.deliveries.find_one({"_id": f"{job['_id']}-{job['status']}", "state": "due"}):
-                continue
-            erase(self.db, self.client, job)
-            erased += 1
-            if erased >= ERASED_A_TICK:
-                break
+        for status in sorted(DONE):
+            due = self.db.jobs.find({"status": status, "send_after": {"$lte": now}}).limit(ERASED_A_TICK)
+            for job in due:
+                later = self._not_before(job, now)
+                if later is not None:
+                    self.db.jobs.update_one(
+                        {"_id": job["_id"], "status": status}, {"$set": {"send_after": later}}
+                    )
+                    continue
+                erase(self.db, self.client, job)
+                erased += 1
         return erased
+
+    def _not_before(self, job: Document, now: datetime) -> datetime | None:
+        """When to look at this job's content again; None: it goes now."""
+        rule = job["plan"].get("content_retention") or self.settings.content_retention
+        over: datetime = job["finished_at"] + content_kept(rule)
+        if job.get("content_erased_at") is None and over > now:
+            return over
+        needed = job.get("meter") == "due" or self.db.deliveries.find_one(
+            {"_id": delivery_id(job), "state": "due"}, {"_id": 1}
+        )
+        return now + LOOKED_AGAIN if needed else None
 
     def _delete_jobs(self, now: datetime) -> int:
         oldest = now - timedelta(days=self.settings.job_retention_days)
@@ -69,6 +85,18 @@ class Purge:
             deleted += self._delete(job)
             if deleted >= DELETED_A_TICK:
                 return deleted
+        return deleted
+
+    def _keep_the_embedded_store_small(self) -> int:
+        """The oldest finished jobs go once there are more than it can bear."""
+        finished = sizes.finished_jobs(self.db)
+        deleted = 0
+        if finished > sizes.MOST_FINISHED_JOBS:
+            metered = {"status": {"$in": sorted(DONE)}, "meter": {"$exists": False}}
+            oldest = self.db.jobs.find(metered).sort("created_at", 1)
+            for job in oldest.limit(min(finished - TRIMMED_TO, DELETED_A_TICK)):
+                deleted += self._delete(job)
+        sizes.note(self.db, finished - deleted)
         return deleted
 
     def _delete(self, job: Document) -> int:
@@ -87,15 +115,17 @@ class Purge:
         gone = {"dead": True, "renewed_at": {"$lt": now - PROCESSES_KEPT}}
         return self.db.processes.delete_many(gone).deleted_count
 
+    def _delete_deliveries(self, now: datetime) -> int:
+        """`next_at` stays at the last try: state and it are what the index is of."""
+        tried = {"next_at": {"$lt": now - DELIVERIES_KEPT}}
+        return sum(
+            self.db.deliveries.delete_many({"state": state, **tried}).deleted_count
+            for state in DELIVERIES_ENDED
+        )
+
 
 def check_remembers(agent: Document, settings: Settings) -> None:
     """Raises `Invalid` for an agent whose conversations would be erased before they could be continued."""
     if (agent.get("content_retention") or settings.content_retention) == "none":
         detail = "this agent keeps no content, so it cannot continue a conversation"
         raise Invalid(detail, errors=[{"pointer": "/conversation_id", "detail": detail}])
-
-
-def content_kept_for(job: Document, settings: Settings) -> timedelta:
-    """How long the content of a finished job is kept: by its agent's rule, or the setting's."""
-    rule = job["plan"].get("content_retention") or settings.content_retention
-    return SOON[rule] if rule in SOON else timedelta(days=int(rule))

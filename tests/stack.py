@@ -10,10 +10,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import requests
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from core.embedded import stores
 
 ROOT = Path(__file__).resolve().parent.parent
 ADMIN_KEY = "test-admin-key-0123456789abcdef0123456789"
@@ -107,6 +112,12 @@ class Stack:
 
     def kill_one(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[Database[dict[str, Any]]]:
+        """The embedded store, looked into from outside."""
+        with MongoClient(stores.mongodb_uri(self.port + 2)) as mongo:
+            yield mongo.vutler
 
     def agent(self, name: str, endpoint: str, api_key: str = "sk-test-0123456789", **config: Any) -> str:
         """An agent that talks to an OpenAI-compatible `endpoint`; its id."""

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from pymongo import MongoClient
+from standardwebhooks import Webhook
 
+from tests.receiver import Receiver
 from tests.stack import ROOT, Stack, free_ports
 
 JOBS = 60
@@ -46,11 +47,17 @@ def provider(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory, provider):
+def receiver():
+    """Of webhooks; not started yet."""
+    return Receiver(free_ports(1))
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, provider, receiver):
     address = provider.removeprefix("http://")
     stack = Stack(
         tmp_path_factory.mktemp("stack") / "data",
-        CUSTOM_ENDPOINT_ALLOW=address,
+        CUSTOM_ENDPOINT_ALLOW=f"{address},127.0.0.1:{receiver.port}",
         LEASE_S="6",
         BEAT_S="1",
         LLM_ENCRYPTION_KEY="a text key of earlier days",
@@ -87,10 +94,8 @@ def submit(stack, agent, n, text):
 
 def all_end(stack, ids, seconds=90):
     """Waits until every job has ended and is in the ledger; the jobs as the store keeps them."""
-    with MongoClient(
-        f"mongodb://127.0.0.1:{stack.port + 2}/?directConnection=true&retryWrites=false"
-    ) as mongo:
-        jobs = mongo.vutler.jobs
+    with stack.database() as db:
+        jobs = db.jobs
         stack.until(
             lambda: jobs.count_documents({"status": {"$in": ["queued", "running"]}}) == 0, seconds, "all end"
         )
@@ -176,6 +181,90 @@ def test_an_outage_of_the_store_repeats_no_call_and_new_requests_get_503(stack, 
     jobs = all_end(stack, ids)
     assert_finished_once(jobs, provider)
     assert not any(job.get("lost") for job in jobs)
+
+
+def test_a_job_that_kills_its_worker_is_quarantined_while_its_neighbours_succeed(stack, agent, provider):
+    """Whichever worker runs it is killed, each time it runs; 200 others run beside it meanwhile."""
+    poison = stack.chat(agent, "delay=600 id=poison").json()["id"]
+    killed = {}
+    with stack.database() as db, ThreadPoolExecutor(1) as pool:
+        neighbours = pool.submit(submit, stack, agent, 200, "delay=0.2 id=neighbour-{i}")
+
+        def has_ended():
+            job = db.jobs.find_one({"_id": poison})
+            if job["status"] == "running" and job["owner"] not in killed:
+                worker = db.processes.find_one({"_id": job["owner"]})
+                killed[job["owner"]] = worker["role"]
+                os.kill(worker["pid"], signal.SIGKILL)
+            return job["status"] == "failed"
+
+        stack.until(has_ended, 120, "it has ended", every=0.1)
+        jobs = all_end(stack, neighbours.result(), 180)
+    assert list(killed.values()) == ["chat", "chat", "isolation"]
+    ended = stack.job(poison)
+    assert ended["error"]["code"] == "quarantined"
+    assert ended["attempt"] == 3
+    assert_finished_once(jobs, provider)
+
+
+def test_the_same_key_posted_fifty_times_at_once_makes_one_job(stack, agent, provider):
+    def post(_):
+        return stack.chat(agent, "id=fifty delay=0.02", **{"Idempotency-Key": "fifty"})
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(post, range(50)))
+    assert {answer.status_code for answer in answers} == {202}
+    (job_id,) = {answer.json()["id"] for answer in answers}
+    assert_finished_once(all_end(stack, [job_id]), provider)
+    with stack.database() as db:
+        assert db.jobs.count_documents({"idempotency.key": "fifty"}) == 1
+    assert requests.get(f"{provider}/log", timeout=5).json()["calls"]["fifty"] == 1
+
+
+def test_a_receiver_that_is_down_slow_redirects_or_fails_gets_each_event_once_it_is_up(
+    stack, agent, receiver
+):
+    def deliveries(job_id):
+        return stack.http.get(f"{stack.url}/jobs/{job_id}/deliveries", timeout=10).json()["items"]
+
+    def tried(name):
+        return any(delivery["tries"] for delivery in deliveries(jobs[name]))
+
+    jobs = {"down": called_back(stack, agent, receiver, "down")}
+    stack.until(lambda: tried("down"), 30, "it was tried in vain")
+    receiver.start()
+    try:
+        for name in ("500", "redirect", "slow"):
+            jobs[name] = called_back(stack, agent, receiver, name)
+        stack.until(
+            lambda: all(d["state"] == "delivered" for job_id in jobs.values() for d in deliveries(job_id)),
+            90,
+            "all are delivered",
+        )
+    finally:
+        receiver.stop()
+    secret = stack.http.get(f"{stack.url}/workspaces/default/webhook-secret", timeout=10).json()
+    for name, job_id in jobs.items():
+        (delivery,) = deliveries(job_id)
+        assert len(delivery["tries"]) == 2, delivery
+        for headers, body in receiver.received[name]:
+            event = Webhook(secret["secret"]).verify(body, headers)
+            assert (event["type"], event["data"]["id"]) == ("job.succeeded", job_id)
+            assert headers["webhook-id"] == delivery["id"]
+    assert set(receiver.received) == set(jobs)  # nobody was redirected
+
+
+def called_back(stack, agent, receiver, name):
+    """A job that has ended, and whose end is to be told at `/name`."""
+    asked = {
+        "message": f"id=callback-{name} delay=0.02",
+        "callback_url": f"http://127.0.0.1:{receiver.port}/{name}?token=hidden",
+    }
+    done = stack.http.post(
+        f"{stack.url}/agents/{agent}/chat", json=asked, headers={"Prefer": "wait=30"}, timeout=40
+    )
+    assert done.json()["status"] == "succeeded", done.text
+    return done.json()["id"]
 
 
 def test_cancelling_a_running_chat_ends_its_call(stack, agent, provider):

@@ -31,11 +31,20 @@ _sleep = monkey.get_original("time", "sleep")
 class Heartbeat:
     """Beats until stopped; `lost` turns true when this process was declared dead, and `on_lost` is called."""
 
-    def __init__(self, settings: Settings, process_id: str, *, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        process_id: str,
+        *,
+        on_lost: Callable[[], None],
+        finished_last_minute: Callable[[], int],
+    ) -> None:
         self.settings = settings
         self.process_id = process_id
         self.on_lost = on_lost
+        self.finished_last_minute = finished_last_minute
         self.lost = False
+        self._finished = 0
         self._stopped = False
         self._loop_seen = time.monotonic()
 
@@ -49,6 +58,7 @@ class Heartbeat:
     def _show_that_the_loop_turns(self) -> None:
         while not self._stopped:
             self._loop_seen = time.monotonic()
+            self._finished = self.finished_last_minute()  # here, where jobs end, not in the other thread
             gevent.sleep(1)
 
     def _beat(self) -> None:
@@ -58,7 +68,7 @@ class Heartbeat:
         while not self._stopped:
             pause = self.settings.beat_s
             try:
-                if not lease.renew(db, self.process_id):
+                if not lease.renew(db, self.process_id, finished_last_minute=self._finished):
                     self.lost = True
                     log.error("process.lost_its_lease", process_id=self.process_id)
                     self.on_lost()

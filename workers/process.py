@@ -52,7 +52,12 @@ def serve(role: Role) -> int:
     services.cleanups += [transport.close, breaker_redis.close]
     handlers = chat.handlers(transport, Quotes(services.db, Prices()), Breaker(breaker_redis))
     stopping = Event()
-    heartbeat = Heartbeat(settings, process_id, on_lost=_from_a_thread(stopping))
+    heartbeat = Heartbeat(
+        settings,
+        process_id,
+        on_lost=_from_a_thread(stopping),
+        finished_last_minute=lambda: runner.finished_last_minute(),
+    )
     runner = Runner(services, process_id, handlers, start=GreenletWork, lost=lambda: heartbeat.lost)
     worker = _consume(broker, role, runner)
     heartbeat.start()

@@ -15,7 +15,7 @@ Document = dict[str, Any]
 
 def erase(db: Database[Document], client: redis.Redis, job: Document) -> None:
     """Take what was said out of a finished job; ids, times, calls and tokens stay. Safe to repeat."""
-    changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow()}
+    changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow(), "send_after": None}
     if job["result"]:
         changes["result"] = {**job["result"], "message": None}
     leave_conversation(db, job)

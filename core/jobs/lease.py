@@ -38,10 +38,11 @@ def register(db: Database[Document], *, role: str, queues: list[str], slots: int
     return str(process["_id"])
 
 
-def renew(db: Database[Document], process_id: str) -> bool:
+def renew(db: Database[Document], process_id: str, *, finished_last_minute: int = 0) -> bool:
     """Raise the beat. False: this process was declared dead (or forgotten) and must end."""
     alive = {"_id": process_id, "dead": False}
-    beat = {"$inc": {"beat": 1}, "$set": {"renewed_at": utcnow()}}
+    seen = {"renewed_at": utcnow(), "finished_last_minute": finished_last_minute}
+    beat = {"$inc": {"beat": 1}, "$set": seen}
     return db.processes.update_one(alive, beat).matched_count == 1
 
 

@@ -19,6 +19,7 @@ QUEUES = (CHAT_QUEUE, ISOLATION_QUEUE)
 
 FIRST_RESEND = timedelta(seconds=10)
 LONGEST_RESEND = timedelta(minutes=5)
+CONTENT_SOON = {"none": timedelta(0), "done": timedelta(hours=1)}
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,12 @@ def ending(
     `token`: the fence of the claim that ends it; it stays on the document as the proof of who did.
     """
     calls = job["calls"] if calls is None else calls
+    rule = job["plan"].get("content_retention")
     changes: Document = {
         "status": status,
         "finished_at": now,
+        # Nothing is sent any more: from here on it says when the content may go, found by the same index.
+        "send_after": now + content_kept(rule) if rule else now,
         "owner": None,
         "token": token,
         "result": result,
@@ -140,6 +144,11 @@ def queued_again(now: datetime) -> Document:
     """The changes that put a running job back into the queue; its id is sent right after."""
     back = {"status": QUEUED, "owner": None, "token": None}
     return {**back, "send_after": now + FIRST_RESEND, "sends": 1}
+
+
+def content_kept(rule: str) -> timedelta:
+    """How long prompt and output stay after the end: `none`, `done` (an hour), or a number of days."""
+    return CONTENT_SOON[rule] if rule in CONTENT_SOON else timedelta(days=int(rule))
 
 
 def without_keys(plan: Mapping[str, Any]) -> Document:

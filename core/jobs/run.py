@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -24,6 +26,7 @@ from core.store.repeat import through_outages
 Document = dict[str, Any]
 
 ENDING_S = 10.0
+MINUTE_S = 60.0
 NOT_STORABLE = (DocumentTooLarge, WriteError, InvalidDocument, OverflowError, UnicodeEncodeError)
 
 log = structlog.get_logger(__name__)
@@ -88,6 +91,7 @@ class Runner:
         self.lost = lost
         self.running: dict[str, Run] = {}
         self.draining = False
+        self._ended: deque[float] = deque()
 
     def run(self, job_id: str) -> None:
         """Carry out a job if it is still to be had; never raises for what a job may do."""
@@ -108,6 +112,13 @@ class Runner:
                 self._conclude(run)
         finally:
             del self.running[job_id]
+            self._ended.append(time.monotonic())
+
+    def finished_last_minute(self) -> int:
+        """How many jobs this process was done with in the last minute."""
+        while self._ended and time.monotonic() - self._ended[0] > MINUTE_S:
+            self._ended.popleft()
+        return len(self._ended)
 
     def _claimed(self, job_id: str) -> Document | None:
         """One token through all tries: a claim whose reply was lost is ours all the same."""

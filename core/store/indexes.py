@@ -29,6 +29,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "conversation_turns": [
         IndexModel([("conversation", ASCENDING), ("created_at", DESCENDING)], name="listed"),
     ],
+    "deliveries": [IndexModel([("state", ASCENDING), ("next_at", ASCENDING)], name="due")],
     "token_usage": [
         IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_workspace"),
         IndexModel([("agent_id", ASCENDING), ("date", ASCENDING)], name="by_agent"),

@@ -4,15 +4,17 @@ from datetime import timedelta
 
 import pytest
 
+from core import retention
 from core.ids import utcnow
 from core.jobs.claim import claim, finish
 from core.jobs.events import Emitter, stream_key
 from core.retention import Purge
+from core.store import sizes
 from tests.factory import CALL, queued
 
 
 @pytest.fixture
-def purge(db, settings, redis_client):
+def purge(db, redis_client, settings):
     db.workspaces.insert_one({"_id": "w1"})
     return Purge(db, redis_client, settings)
 
@@ -23,8 +25,9 @@ def ended(db, days_ago, rule=None, metered=True, **changes):
     finish(
         db, job, status="succeeded", calls=[CALL], result={"message": {"content": "hi"}, "usage": {"n": 1}}
     )
-    at = utcnow() - timedelta(days=days_ago)
-    update = {"$set": {"created_at": at, "finished_at": at}}
+    past = timedelta(days=days_ago)
+    at, look = utcnow() - past, db.jobs.find_one({"_id": job["_id"]})["send_after"] - past
+    update = {"$set": {"created_at": at, "finished_at": at, "send_after": look}}
     if metered:
         update["$unset"] = {"meter": ""}
     db.jobs.update_one({"_id": job["_id"]}, update)
@@ -61,6 +64,16 @@ def test_content_goes_by_its_agents_rule_and_the_accounting_stays(db, purge, rul
     assert ("be kind" in str(job())) != erased
 
 
+def test_content_is_looked_at_when_its_time_has_come_however_much_is_younger(db, purge, monkeypatch):
+    monkeypatch.setattr(retention, "ERASED_A_TICK", 3)
+    old, young = ended(db, 8), [ended(db, 1) for _ in range(5)]
+    for _ in range(3):
+        purge.tick()
+    assert old()["request"] is None
+    assert all(job()["request"] is not None for job in young)
+    assert purge.tick()["contents_erased"] == 0
+
+
 def test_content_stays_while_a_callback_needs_it(db, purge):
     job = ended(db, 8)
     db.deliveries.insert_one({"_id": f"{job()['_id']}-succeeded", "state": "due", "created_at": utcnow()})
@@ -81,6 +94,55 @@ def test_jobs_that_are_not_done_stay_however_old(db, purge):
     db.jobs.update_one({"_id": job["_id"]}, {"$set": {"created_at": utcnow() - timedelta(days=100)}})
     purge.tick()
     assert db.jobs.find_one({"_id": job["_id"]})["request"] is not None
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """An embedded store that bears 20 finished jobs and 50 documents in a collection."""
+    monkeypatch.setattr(sizes, "MOST_FINISHED_JOBS", 20)
+    monkeypatch.setattr(sizes, "MOST_DOCUMENTS", 50)
+    monkeypatch.setattr(retention, "TRIMMED_TO", 15)
+
+
+@pytest.fixture
+def on_embedded(db, redis_client, settings):
+    return Purge(db, redis_client, settings.model_copy(update={"mongodb_uri": None}))
+
+
+@pytest.mark.usefixtures("small")
+def test_on_the_embedded_store_the_oldest_finished_jobs_go(db, purge, on_embedded):
+    unmetered = ended(db, 30, metered=False)
+    jobs = [ended(db, age) for age in range(21, 0, -1)]
+    waiting = queued(db)
+    assert purge.tick()["jobs_trimmed"] == 0  # a MongoDB of one's own
+    assert on_embedded.tick()["jobs_trimmed"] == 7
+    assert [job() is None for job in jobs] == [True] * 7 + [False] * 14
+    assert unmetered() is not None
+    assert db.jobs.find_one({"_id": waiting["_id"]}) is not None
+    assert on_embedded.tick()["jobs_trimmed"] == 0
+
+
+@pytest.mark.usefixtures("small")
+def test_it_is_said_before_the_embedded_store_is_full(db, on_embedded):
+    on_embedded.tick()
+    assert sizes.warnings(db) == []
+    for _ in range(16):
+        ended(db, 1)
+    db.audit_log.insert_many([{"n": n} for n in range(40)])
+    db.scheduler.update_one({"_id": sizes.NOTE}, {"$set": {"at": utcnow() - timedelta(minutes=6)}})
+    on_embedded.tick()
+    jobs, audit = sizes.warnings(db)
+    assert jobs.startswith("16 finished jobs; beyond 20 the oldest are deleted")
+    assert audit.startswith("40 documents in audit_log; beyond 50")
+
+
+def test_deliveries_go_long_after_their_last_try_and_never_before(db, purge):
+    long_ago = utcnow() - timedelta(days=41)
+    for state in ("due", "delivered", "failed"):
+        for age, at in (("old", long_ago), ("new", utcnow())):
+            db.deliveries.insert_one({"_id": f"{state}-{age}", "state": state, "next_at": at})
+    assert purge.tick()["deliveries_deleted"] == 2
+    assert {d["_id"] for d in db.deliveries.find()} == {"due-old", "due-new", "delivered-new", "failed-new"}
 
 
 def test_processes_that_ended_long_ago_are_forgotten(db, purge):

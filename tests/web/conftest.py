@@ -7,9 +7,10 @@ from pydantic import SecretStr
 
 from core.accounts import first, keys, workspaces
 from core.crypto import Sealer
+from core.ids import utcnow
 from core.jobs.watch import Watcher
 from core.services import Services, connect_redis
-from tests.factory import Sent
+from tests.factory import Sent, queued
 from tests.web_client import Client
 from web.app import create_app
 
@@ -99,3 +100,23 @@ def agent(member):
     made = member.post("/agents", {"name": "scout", "llm_config": {"provider": "sandbox"}})
     assert made.status_code == 201, made.text
     return made.json["id"]
+
+
+@pytest.fixture
+def objects(admin, member, agent, services):
+    """One object of the workspace `default` for every kind of parameter."""
+    services.db.conversations.insert_one(
+        {"_id": "1", "agent_id": agent, "name": "c1", "created_at": utcnow(), "workspace_id": "default"}
+    )
+    return {
+        "agent_id": agent,
+        "job_id": queued(services.db, workspace_id="default", agent_id=agent)["_id"],
+        "key_id": admin.post("/keys", {"role": "viewer"}).json["id"],
+        "name": member.put("/credentials/main", {"provider": "openai", "api_key": "sk-1"}).json["name"],
+        "workspace_id": "default",
+        "queue": "chat",
+        "tick": "meter",
+        "month": "2026-01",
+        "model": "agent:scout",
+        "conversation_id": "c1",
+    }

@@ -1,7 +1,7 @@
 """Every route of the app, as its table of routes has them: whom it refuses. A new route is covered as it is.
 
-A route with a new kind of parameter needs an object in `objects`; a body that cannot be empty needs an
-`example` on its model.
+A route with a new kind of parameter needs an object in `objects` of the conftest; a body that cannot be empty
+needs an `example` on its model.
 """
 
 from __future__ import annotations
@@ -30,26 +30,6 @@ FOR_AGENTS = {
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
 ANY_WORKSPACE = {"workspace_id", "queue", "month", "tick"}
 MAKES_WHAT_IS_NOT_THERE = {("PUT", "/api/v1/credentials/<name>")}
-
-
-@pytest.fixture
-def objects(admin, member, agent, services):
-    """One object of the workspace `default` for every kind of parameter."""
-    services.db.conversations.insert_one(
-        {"_id": "1", "agent_id": agent, "name": "c1", "created_at": utcnow(), "workspace_id": "default"}
-    )
-    return {
-        "agent_id": agent,
-        "job_id": queued(services.db, workspace_id="default", agent_id=agent)["_id"],
-        "key_id": admin.post("/keys", {"role": "viewer"}).json["id"],
-        "name": member.put("/credentials/main", {"provider": "openai", "api_key": "sk-1"}).json["name"],
-        "workspace_id": "default",
-        "queue": "chat",
-        "tick": "meter",
-        "month": "2026-01",
-        "model": "agent:scout",
-        "conversation_id": "c1",
-    }
 
 
 @pytest.fixture

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from core.config import Settings
+from core.ids import utcnow
 from core.services import connect_mongo, connect_redis
+from core.store import sizes
 from web.app import create_app
 
 NOWHERE = 1  # a port that nothing listens on
@@ -49,3 +52,18 @@ def test_without_mongodb_requests_get_a_503_problem(without_mongodb):
         assert refused.content_type == "application/problem+json"
         assert refused.headers["Retry-After"] == "1"
         assert "127.0.0.1" not in refused.text
+
+
+def test_what_will_soon_be_too_much_for_the_embedded_store_is_a_warning(services, watcher, app):
+    full = {"finished_jobs": 16_500, "documents": {"jobs": 17_000, "token_usage": 41_000}}
+    services.db.scheduler.insert_one({"_id": sizes.NOTE, "at": utcnow(), **full})
+    ready = app.test_client().get("/readyz")
+    assert (ready.status_code, ready.json["warnings"]) == (200, [])  # a MongoDB of one's own
+    embedded = Settings(port=services.settings.port, data_dir=services.settings.data_dir)
+    services.settings = embedded.model_copy(update={"mongodb_database": services.settings.mongodb_database})
+    ready = create_app(services, watcher).test_client().get("/readyz")
+    assert ready.status_code == 200
+    assert [text.split(";")[0] for text in ready.json["warnings"]] == [
+        "16500 finished jobs",
+        "41000 documents in token_usage",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core.callbacks import Courier, outbox
 from core.jobs import claim
 from tests.factory import queued
 
@@ -106,3 +107,26 @@ def test_the_content_of_a_finished_job_is_erased(member, job, services):
 def test_no_such_job(member):
     for method, path in (("GET", ""), ("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "/content")):
         assert member(method, f"/jobs/none{path}").status_code == 404
+
+
+def test_what_became_of_a_jobs_callback_can_be_read(member, services, agent):
+    asked = {"message": "a", "callback_url": "https://example.com/hook?token=secret"}
+    job_id = member.post(f"/agents/{agent}/chat", asked).json["id"]
+    path = f"/jobs/{job_id}/deliveries"
+    assert member.get(path).json == {"items": [], "next_cursor": None}
+    job = claim.claim(services.db, job_id, "p1")
+    claim.finish(services.db, job, status="succeeded", calls=[], result={})
+    outbox(services.db, [services.db.jobs.find_one({"_id": job_id})])
+    answers = iter((500, 200))
+    courier = Courier(services.db, services.sealer, lambda *_: next(answers))
+    courier.deliver(services.db.deliveries.find_one({"job_id": job_id}))
+    (waiting,) = member.get(path).json["items"]
+    assert (waiting["state"], waiting["event"]) == ("due", "job.succeeded")
+    assert waiting["url"] == "https://example.com/hook"
+    assert waiting["next_try_at"] > waiting["created_at"]
+    courier.deliver(services.db.deliveries.find_one({"job_id": job_id}))
+    courier.close()
+    (delivered,) = member.get(path).json["items"]
+    assert (delivered["state"], [t["status"] for t in delivered["tries"]]) == ("delivered", [500, 200])
+    assert delivered["delivered_at"] is not None
+    assert "secret" not in member.get(path).text

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from core import audit, fleet
 from core.jobs import queues
 from web.access import access
-from web.answers import answer, listed
+from web.answers import listed
 from web.context import db, services, workspace_id
 from web.resource import Id, PageQuery, resource, since
 
@@ -28,7 +28,7 @@ class AuditQuery(PageQuery):
 @api.get("/queues", responses={"200": {"description": "Depth, oldest age and throughput of each"}})
 def list_queues() -> Response:
     """The queues as they are now."""
-    return answer({"items": queues.overview(db())})
+    return listed(queues.overview(db()), None)
 
 
 @api.post("/queues/<queue>/pause", responses={"200": {"description": "The queues"}})
@@ -51,7 +51,7 @@ def resume_queue(path: QueuePath) -> Response:
 @access(admin=True)
 def list_workers() -> Response:
     """The worker processes: host, heartbeat, version, current jobs."""
-    return answer({"items": fleet.workers(db())})
+    return listed(fleet.workers(db()), None)
 
 
 @api.get("/audit-log", responses={"200": {"description": "A page of entries, newest first"}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from core import health
+from core.store import sizes
 from web.access import access
 from web.answers import answer
 from web.context import services
@@ -24,8 +25,9 @@ def healthz() -> Response:
 @api.get("/readyz", responses={"200": {"description": "Everything answers"}}, security=[])
 @access(public=True)
 def readyz() -> Response:
-    """Does every dependency answer? 503 says which does not."""
+    """Does every dependency answer? 503 says which does not. `warnings`: what will soon be too much."""
     report = health.check(services().db, services().redis)
     if report["status"] != "ready":
         return unready(report)
-    return answer(report)
+    near = sizes.warnings(services().db) if services().settings.embedded_store else []
+    return answer({**report, "warnings": near})

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from flask import Response
 from pydantic import BaseModel, Field
 
-from core import agents
+from core import agents, deliveries
 from core.errors import Conflict, NotFound
 from core.jobs import control, queries, views
 from core.jobs.model import Idempotency
@@ -79,6 +79,13 @@ def erase_job_content(path: JobPath) -> Response:
     """Erase prompt, output and events now; the accounting stays."""
     control.erase_content(db(), services().redis, job_of_caller(path.job_id))
     return answers.nothing()
+
+
+@api.get("/jobs/<job_id>/deliveries", responses={"200": {"description": "Each try of the job's callback"}})
+def list_deliveries(path: JobPath) -> Response:
+    """What became of the job's callback: delivered, due again, or given up, and every try."""
+    found = deliveries.of_job(db(), job_of_caller(path.job_id))
+    return answers.listed(map(deliveries.public, found), None)
 
 
 def job_of_caller(job_id: str) -> dict[str, Any]:

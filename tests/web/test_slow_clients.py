@@ -1,0 +1,114 @@
+"""Slow clients, against the gunicorn of the Procfile: each has a deadline, and none blocks others."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from core.embedded.supervise import ROOT, from_procfile
+from tests.conftest import ended
+from tests.stack import ADMIN_KEY, free_ports
+
+BODY_S, HEADERS_S = 2, 2
+
+
+@pytest.fixture(scope="module")
+def address(settings, tmp_path_factory):
+    """Web alone, as the Procfile has it but for a shorter keep-alive."""
+    (web,) = [p for p in from_procfile((ROOT / "Procfile").read_text(), stop_s=1) if p.name == "web"]
+    port, folder = free_ports(), tmp_path_factory.mktemp("slow")
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            ["sh", "-c", f"exec {web.command.replace('--keep-alive 75', f'--keep-alive {HEADERS_S}')}"],
+            cwd=ROOT,
+            env={
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PORT": str(port),
+                "DATA_DIR": str(folder),
+                "MONGODB_URI": settings.mongodb_uri,
+                "MONGODB_DATABASE": "test_slow",
+                "REDIS_URL": settings.redis_url,
+                "ADMIN_API_KEY": ADMIN_KEY,
+                "BODY_TIMEOUT_S": str(BODY_S),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            stdout=log,
+            stderr=log,
+        )
+    deadline = time.monotonic() + 60
+    while not answers(port):
+        assert process.poll() is None, (folder / "log").read_text()
+        assert time.monotonic() < deadline, (folder / "log").read_text()
+        time.sleep(0.1)
+    yield "127.0.0.1", port
+    ended(process)
+
+
+def answers(port):
+    with contextlib.suppress(requests.RequestException):
+        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=2).status_code == 200
+    return False
+
+
+def head(*more):
+    lines = [
+        "POST /api/v1/agents HTTP/1.1",
+        "Host: vutler",
+        f"Authorization: Bearer {ADMIN_KEY}",
+        "Content-Type: application/json",
+        *more,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+def dripped(address, at_once, then):
+    """What comes back to a client that sends `at_once`, and a piece of `then` each second."""
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(at_once)
+        for piece in then:
+            client.settimeout(1)
+            with contextlib.suppress(TimeoutError):
+                return client.recv(65536)
+            client.sendall(piece)
+        raise AssertionError("nobody minded")
+
+
+@pytest.mark.parametrize(
+    ("says", "piece"), [("Content-Length: 1000", b"{"), ("Transfer-Encoding: chunked", b"1\r\n{\r\n")]
+)
+def test_a_body_at_a_byte_a_second_is_refused(address, says, piece):
+    said = dripped(address, head(says), [piece] * 30)
+    assert said.startswith(b"HTTP/1.1 408 ")
+    assert b"application/problem+json" in said
+
+
+def test_a_body_that_never_comes_is_refused(address):
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(head("Content-Length: 10"))
+        assert client.recv(65536).startswith(b"HTTP/1.1 408 ")
+
+
+def test_headers_that_drip_are_cut_off(address):
+    lines = [f"X-{n}: a\r\n".encode() for n in range(30)]
+    with contextlib.suppress(ConnectionError):
+        assert dripped(address, b"GET /healthz HTTP/1.1\r\n", lines) == b""
+
+
+def test_slow_clients_block_nobody(address):
+    """While fifty drip their headers and fifty their bodies, others are answered."""
+    starts = [b"GET /healthz HTTP/1.1\r\n", head("Content-Length: 1000")] * 50
+    with contextlib.ExitStack() as held:
+        for start in starts:
+            held.enter_context(socket.create_connection(address, timeout=10)).sendall(start)
+        key = {"Authorization": f"Bearer {ADMIN_KEY}"}
+        url = f"http://{address[0]}:{address[1]}/api/v1/agents"
+        for _ in range(5):
+            assert requests.get(url, headers=key, timeout=10).status_code == 200
