@@ -88,11 +88,15 @@ class Workers:
         self.stack.until(holds_jobs, 60, "a worker is frozen at work", every=0.05)
         self.frozen = worker
 
-    def thaw(self) -> None:
-        """Let the frozen one go on; it finds that it was declared dead, and ends itself."""
-        if self.frozen is not None:
+    def thaw_once_dead(self, db: Any) -> None:
+        """Let the frozen one go on when it was declared dead, before its calls run into their deadlines."""
+        if self.frozen is not None and db.processes.find_one({"pid": self.frozen.pid, "dead": True}):
             self.frozen.send_signal(signal.SIGCONT)
-            self.frozen.wait(30)
+
+    def gone(self, db: Any) -> bool:
+        """Has the frozen one found that it was declared dead, and ended itself?"""
+        self.thaw_once_dead(db)
+        return self.frozen is None or self.frozen.poll() is not None
 
     def close(self) -> None:
         for process in [*self._own, *([self.frozen] if self.frozen else [])]:
@@ -167,7 +171,7 @@ def _carry_out(stack: Stack, workers: Workers, db: Any, address: str, plan: Plan
         finally:
             stop.set()
         killing.result()
-    workers.thaw()
+    stack.until(lambda: workers.gone(db), 60, "the frozen worker ended itself")
     stack.until(lambda: db.jobs.count_documents({"meter": "due"}) == 0, 60, "all are in the ledger")
     assert stack.http.post(f"{stack.url}/scheduler/budgets/run", timeout=10).status_code == 202
     stack.until(lambda: not any(one["holds"] for one in db.budgets.find()), 150, "budgets are settled")
@@ -220,6 +224,7 @@ def _kill(stack: Stack, workers: Workers, db: Any, plan: Plan, stop: threading.E
     workers.freeze_one_at_work(db)
     restarts = 0
     while not stop.wait(plan.kill_every_s):
+        workers.thaw_once_dead(db)
         ended = _ended(db) / plan.jobs
         if ended >= QUIET_FROM:
             workers.revive()

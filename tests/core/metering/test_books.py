@@ -126,7 +126,7 @@ class World:
 
 
 STEPS = (
-    *("ask", "ask", "end", "end", "lose", "enter", "crash", "repeat"),
+    *("ask", "ask", "ask", "end", "end", "lose", "lose", "enter", "crash", "repeat"),
     *("compute", "roll_up", "release", "true_up"),
 )
 
@@ -139,7 +139,8 @@ STEPS = (
             strategies.integers(0, 9),
             strategies.integers(1, 400),
         ),
-        max_size=30,
+        min_size=20,
+        max_size=40,
     ),
     limit=strategies.integers(0, 2000),
 )
