@@ -159,7 +159,7 @@ def _cost(run: Run, quotes: Quotes) -> Document:
 
 
 def _calls(run: Run) -> Document:
-    shown = ("provider", "model", "outcome", "http_status", "latency_ms")
+    shown = ("provider", "model", "outcome", "http_status", "latency_ms", "provider_request_id")
     return {"calls": [{name: call.get(name) for name in shown} for call in run.calls]}
 
 

@@ -52,6 +52,7 @@ class Settings(BaseSettings):
 
     mongodb_uri: str | None = Field(default=None, description="unset: the embedded server on PORT + 2")
     mongodb_database: str = "vutler"
+    store_answers_within_s: float = Field(default=0.7, gt=0, description="or a request is told 503")
     redis_url: str | None = Field(default=None, description="unset: the embedded server on PORT + 1")
 
     lease_s: float = Field(default=15, gt=0, description="a worker process silent for this long is dead")

@@ -1,4 +1,4 @@
-"""A small TCP proxy that can lose one reply: the request arrives, is carried out, and nobody hears of it."""
+"""A small TCP proxy that can lose replies: the request arrives, is carried out, and nobody hears of it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import threading
 
 
 class Proxy:
-    """Forwards to `target`; after `lose_reply_to(mark)` the next request with `mark` loses its reply."""
+    """Forwards to `target`; after `lose_reply_to(mark, n)` the next `n` requests with `mark` lose theirs."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
         self.lost = 0
-        self._mark: bytes | None = None
+        self._mark = b""
+        self._left = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = [self._listener]
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def lose_reply_to(self, mark: bytes) -> None:
-        self._mark = mark
+    def lose_reply_to(self, mark: bytes, n: int = 1) -> None:
+        self._mark, self._left = mark, n
 
     def close(self) -> None:
         for each in self._sockets:
@@ -45,8 +46,8 @@ class Proxy:
     ) -> None:
         try:
             while data := source.recv(1 << 20):
-                if requests and self._mark is not None and self._mark in data:
-                    self._mark = None
+                if requests and self._left and self._mark in data:
+                    self._left -= 1
                     losing.set()
                 elif not requests and losing.is_set():
                     self.lost += 1

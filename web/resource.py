@@ -90,6 +90,7 @@ def resource(name: str, description: str, *, prefix: str = PREFIX) -> APIBluepri
         abp_responses={
             "400": problem("The body is not JSON"),
             "401": problem("No key, or one that is not valid"),
+            "402": problem("A budget or a hard cap is used up; it says which, and when it resets"),
             "403": problem("The key's role does not allow this"),
             "404": problem("Not there, or another workspace's"),
             "408": problem("The body came too slowly"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Response, g, request
 
-from core import chat, credentials
+from core import chat, credentials, limits
 from core.errors import Invalid, Problem
 from core.ids import new_id, utcnow
 from core.jobs.accept import accept, earlier
@@ -88,6 +88,7 @@ def accepted(asked: Draft, agent: Document) -> tuple[Document, bool]:
             now=now,
         )
     except Problem:
+        _give_back(asked, job_id, None)
         job = earlier(db(), asked)
         if job is None:
             raise
@@ -100,14 +101,16 @@ def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> tuple[Documen
     try:
         job, made = accept(db(), services().send, asked, job_id=job_id)
     except Problem:
-        _release(budget, job_id)
+        _give_back(asked, job_id, budget)
         raise
     if not made:
-        _release(budget, job_id)
+        _give_back(asked, job_id, budget)
     return job, made
 
 
-def _release(budget: Budget | None, job_id: str) -> None:
+def _give_back(asked: Draft, job_id: str, budget: Budget | None) -> None:
+    """No call will be made: what was reserved for it, tokens and money, is free again."""
+    limits.settle(services().redis, {"plan": asked.plan, "created_by": asked.created_by}, 0)
     if budget is not None:
         budgets.release(db(), budget, job_id)
 

@@ -13,15 +13,19 @@ from core.store.repeat import update_once
 Document = dict[str, Any]
 
 
-def claim(db: Database[Document], job_id: str, owner: str) -> Document | None:
+def claim(db: Database[Document], job_id: str, owner: str, *, token: str | None = None) -> Document | None:
     """Make a queued job this process's; the job as claimed, or None: somebody got there first.
 
-    The claim's own random token is the fence: whatever is written for this claim is filtered by it.
+    The claim's own random token is the fence: whatever is written for this claim is filtered by it. `token`:
+    an earlier try's, whose reply may have been lost; what it did is ours.
     """
+    token = token or new_token()
     job = db.jobs.find_one({"_id": job_id})
+    if job is not None and job["token"] == token:
+        return job
     if job is None or job["status"] != QUEUED:
         return None
-    changes = {"status": RUNNING, "owner": owner, "token": new_token(), "started_at": utcnow()}
+    changes = {"status": RUNNING, "owner": owner, "token": token, "started_at": utcnow()}
     won = update_once(
         db.jobs,
         {"_id": job_id, "status": QUEUED, "attempt": job["attempt"]},
@@ -80,8 +84,9 @@ def note_unkept(db: Database[Document], job: Document, calls: list[Document]) ->
     """Keep the calls of a claim that lost its job: outside the bill, inside the audit."""
     if not calls:
         return
-    unkept = {"attempt": job["attempt"], "owner": job["owner"], "calls": calls}
+    attempt = job["attempt"]
+    unkept = {"attempt": attempt, "owner": job["owner"], "calls": calls}
     db.jobs.update_one(
-        {"_id": job["_id"], "unkept.attempt": {"$ne": job["attempt"]}},
+        {"_id": job["_id"], "unkept.attempt": {"$ne": attempt}, "calls.attempt": {"$ne": attempt}},
         {"$push": {"unkept": unkept}, "$set": {"meter": "due"}, "$inc": {"meter_rev": 1}},
     )

@@ -15,6 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect, DocumentTooLarge, PyMongoError, WriteError
 
 from core.errors import JobFailed, Problem
+from core.ids import new_token
 from core.jobs import signals
 from core.jobs.accept import enqueue
 from core.jobs.claim import claim, finish, hand_back, note_unkept
@@ -97,10 +98,10 @@ class Runner:
         if self.draining:
             return  # the job stays queued: another process, or the reconciler, will see to it
         try:
-            job = claim(self.services.db, job_id, self.process_id)
+            job = self._claimed(job_id)
         except AutoReconnect as error:
             log.warning("job.not_claimed", job_id=job_id, error=type(error).__name__)
-            return  # still queued, so sent again
+            return  # this process ends: what it may have claimed without knowing is taken up
         if job is None:
             return
         run = Run(self.services, job)
@@ -118,6 +119,15 @@ class Runner:
         while self._ended and time.monotonic() - self._ended[0] > MINUTE_S:
             self._ended.popleft()
         return len(self._ended)
+
+    def _claimed(self, job_id: str) -> Document | None:
+        """One token through all tries: a claim whose reply was lost is ours all the same."""
+        token = new_token()
+        return through_outages(
+            lambda: claim(self.services.db, job_id, self.process_id, token=token),
+            what="claim",
+            give_up=lambda: self.lost() or self.draining,
+        )
 
     def stop(self, job_id: str, reason: str) -> None:
         """End one job's work, if it is here."""

@@ -42,18 +42,19 @@ def update_once(
 ) -> bool:
     """A compare-and-set on one `_id`; True when it took effect, by this call or by one whose reply was lost.
 
-    `was_mine` looks at the document when nothing matched after a lost reply: does it carry what we wrote?
-    Raises `PyMongoError` when the store is away.
+    `was_mine` looks at the document when nothing matched: does it carry what we wrote? The reply that was
+    lost may be that of an earlier call of this function. Raises `PyMongoError` when the store is away.
     """
     try:
-        return collection.update_one(matching, update).matched_count == 1
+        matched = collection.update_one(matching, update).matched_count
     except ServerSelectionTimeoutError:
         raise  # nothing was sent
     except AutoReconnect:
-        if collection.update_one(matching, update).matched_count == 1:
-            return True
-        found = collection.find_one({"_id": matching["_id"]})
-        return found is not None and was_mine(found)
+        matched = collection.update_one(matching, update).matched_count
+    if matched == 1:
+        return True
+    found = collection.find_one({"_id": matching["_id"]})
+    return found is not None and was_mine(found)
 
 
 def through_outages(

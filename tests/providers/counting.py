@@ -21,7 +21,10 @@ STATE = {"now": 0, "most_at_once": 0, "finished": 0}
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/log":
         return answer(start_response, {"calls": CALLS, **STATE})
-    body = json.loads(environ["wsgi.input"].read())
+    try:
+        body = json.loads(environ["wsgi.input"].read())
+    except OSError:  # the caller was killed while it sent this: no call was made
+        return answer(start_response, {})
     text = str(body["messages"][-1]["content"])
     CALLS[found(text, "id", "?")] += 1
     STATE["now"] += 1
@@ -75,4 +78,4 @@ def answer(start_response, body):
 
 if __name__ == "__main__":
     address = ("127.0.0.1", int(sys.argv[1]))
-    pywsgi.WSGIServer(address, application, log=None, error_log=None, backlog=2048).serve_forever()
+    pywsgi.WSGIServer(address, application, log=None, backlog=2048).serve_forever()

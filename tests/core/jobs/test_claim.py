@@ -4,7 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from core.ids import utcnow
 from core.jobs.claim import claim, finish, hand_back, note_unkept
+from core.jobs.model import queued_again
 from core.services import connect_mongo
 from tests.factory import CALL, queued
 from tests.proxy import Proxy
@@ -54,7 +56,7 @@ def test_a_job_without_calls_has_nothing_to_meter(db):
 def test_a_claim_that_was_taken_over_cannot_finish(db):
     job = queued(db)
     old = claim(db, job["_id"], "p1")
-    hand_back(db, old, [])
+    db.jobs.update_one({"_id": job["_id"]}, {"$set": queued_again(utcnow())})  # its owner was declared dead
     new = claim(db, job["_id"], "p2")
     assert not finish(db, old, status="succeeded", calls=[CALL], result={"from": "old"})
     assert not hand_back(db, old, [])

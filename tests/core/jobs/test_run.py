@@ -1,14 +1,20 @@
 """Running a job: what its handler does, how it is stopped, and what is written down."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
+from core.embedded.stores import mongodb_uri
 from core.errors import Invalid
 from core.jobs.claim import claim
 from core.jobs.run import Runner
-from core.services import Services
+from core.services import Services, connect_mongo
 from tests.factory import CALL, Sent, queued
+from tests.proxy import Proxy
+
+UPDATE = b"\x02update\x00"
+"""How a command of this name begins, on the wire."""
 
 
 class Inline:
@@ -158,6 +164,37 @@ def test_work_that_lost_its_job_changes_nothing_but_notes_its_calls(db, services
     kept = db.jobs.find_one({"_id": job["_id"]})
     assert (kept["status"], kept["owner"], kept["result"]) == ("running", "p2", None)
     assert [(u["attempt"], u["calls"]) for u in kept["unkept"]] == [(1, [{**CALL, "attempt": 1}])]
+
+
+@pytest.mark.parametrize("at", ["claim", "finish"])
+@pytest.mark.parametrize("losses", [1, 2, 3])
+def test_replies_that_get_lost_neither_strand_a_job_nor_double_its_calls(
+    db, settings, services, mongo_address, at, losses
+):
+    job = queued(db)
+    proxy = Proxy(mongo_address)
+    through = settings.model_copy(update={"mongodb_uri": mongodb_uri(proxy.port)})
+    client = connect_mongo(through, patience_s=2)
+    behind = replace(services, mongo=client)
+
+    def handler(run):
+        if at == "finish":
+            proxy.lose_reply_to(UPDATE, losses)
+        return answering(run)
+
+    client.admin.command("ping")
+    if at == "claim":
+        proxy.lose_reply_to(UPDATE, losses)
+    try:
+        one = Runner(behind, "p1", {"chat": handler}, start=Inline, lost=lambda: False)
+        one.run(job["_id"])
+        assert proxy.lost == losses
+    finally:
+        client.close()
+        proxy.close()
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["attempt"], len(kept["calls"])) == ("succeeded", 1, 1)
+    assert "unkept" not in kept
 
 
 @pytest.mark.parametrize(

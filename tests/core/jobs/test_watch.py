@@ -29,8 +29,18 @@ def end(db, redis_client, job_id):
         signals.publish(redis_client, signals.CHANGED, job_id)
 
 
-def later(act, *args):
-    threading.Timer(0.3, act, args).start()
+@pytest.fixture
+def later(redis_client):
+    """Does something 0.3 s later; it has been done when the test's clients are closed."""
+    timers = []
+
+    def start(act, *args):
+        timers.append(threading.Timer(0.3, act, args))
+        timers[-1].start()
+
+    yield start
+    for timer in timers:
+        timer.join()
 
 
 def test_a_job_that_is_done_is_returned_at_once(db, watcher):
@@ -40,7 +50,7 @@ def test_a_job_that_is_done_is_returned_at_once(db, watcher):
 
 
 def test_a_signal_wakes_before_the_document_would_have_been_read_again(
-    db, watcher, redis_client, monkeypatch
+    db, watcher, redis_client, monkeypatch, later
 ):
     monkeypatch.setattr(watch, "REREAD_S", 3600)
     job = queued(db)
@@ -48,7 +58,7 @@ def test_a_signal_wakes_before_the_document_would_have_been_read_again(
     assert watcher.wait(job["_id"], 30)["status"] == "succeeded"
 
 
-def test_without_any_signal_the_document_is_read_again(db, watcher, monkeypatch):
+def test_without_any_signal_the_document_is_read_again(db, watcher, monkeypatch, later):
     monkeypatch.setattr(watch, "REREAD_S", 0.5)
     job = queued(db)
     later(end, db, None, job["_id"])
@@ -59,7 +69,7 @@ def test_when_time_is_up_it_returns_the_job_as_it_is(db, watcher):
     assert watcher.wait(queued(db)["_id"], 0.1)["status"] == "queued"
 
 
-def test_it_listens_again_after_its_connection_was_cut(db, watcher, redis_client, monkeypatch):
+def test_it_listens_again_after_its_connection_was_cut(db, watcher, redis_client, monkeypatch, later):
     monkeypatch.setattr(watch, "REREAD_S", 3600)
     job = queued(db)
     time.sleep(0.3)
@@ -100,7 +110,7 @@ def running(db, redis_client, texts, attempts=1):
     return mine, emitter
 
 
-def test_following_tells_status_deltas_and_the_end(db, watcher, redis_client):
+def test_following_tells_status_deltas_and_the_end(db, watcher, redis_client, later):
     mine, emitter = running(db, redis_client, ["a", "b"])
 
     def go_on():
