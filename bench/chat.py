@@ -77,10 +77,12 @@ def latency(n: int = 300) -> None:
 
 
 def held(n: int = 500) -> None:
-    """500 provider calls of 5 s at the same time in one chat worker."""
+    """500 provider calls of 5 s at the same time in one chat worker, from a queue that is opened."""
     with provider() as address, running(address) as (stack, agent):
+        stack.http.post(f"{stack.url}/queues/chat/pause", timeout=10).raise_for_status()
         with ThreadPoolExecutor(16) as pool:
             ids = list(pool.map(lambda i: stack.chat(agent, f"delay=5 id=h-{i}").json()["id"], range(n)))
+        stack.http.post(f"{stack.url}/queues/chat/resume", timeout=10).raise_for_status()
         with database(stack) as jobs:
             wait_for_all(jobs)
             ended = sorted(jobs.find_one({"_id": i})["finished_at"] for i in ids)
