@@ -1,10 +1,12 @@
-"""How fast a chat is, and how many one worker holds: `python -m bench.chat [latency|held|chaos]`.
+"""How fast a chat is, and how many one worker holds: `python -m bench.chat [latency|held|chaos|outage]`.
 
 Starts the whole stack with the embedded stores, and a provider that takes as long as it is told.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -75,10 +77,12 @@ def latency(n: int = 300) -> None:
 
 
 def held(n: int = 500) -> None:
-    """500 provider calls of 5 s at the same time in one chat worker."""
+    """500 provider calls of 5 s at the same time in one chat worker, from a queue that is opened."""
     with provider() as address, running(address) as (stack, agent):
+        stack.http.post(f"{stack.url}/queues/chat/pause", timeout=10).raise_for_status()
         with ThreadPoolExecutor(16) as pool:
             ids = list(pool.map(lambda i: stack.chat(agent, f"delay=5 id=h-{i}").json()["id"], range(n)))
+        stack.http.post(f"{stack.url}/queues/chat/resume", timeout=10).raise_for_status()
         with database(stack) as jobs:
             wait_for_all(jobs)
             ended = sorted(jobs.find_one({"_id": i})["finished_at"] for i in ids)
@@ -115,6 +119,38 @@ def chaos(n: int = 500) -> None:
         )
 
 
+def outage(n: int = 100, seconds: float = 40) -> None:
+    """The store stands still in the midst of running calls: none is repeated, and new requests hear of it."""
+    with provider() as address, running(address) as (stack, agent):
+        with ThreadPoolExecutor(16) as pool:
+            ids = list(pool.map(lambda i: stack.chat(agent, f"delay=20 id=o-{i}").json()["id"], range(n)))
+        stack.until(lambda: all(stack.job(i)["status"] == "running" for i in ids), 60, "all run")
+        (store,) = stack.pids("secantusd", "--storage-path")
+        os.kill(store, signal.SIGSTOP)
+        began = time.monotonic()
+        refused = []
+        while time.monotonic() - began < seconds:
+            asked = time.monotonic()
+            status = stack.chat(agent, "id=never").status_code
+            refused.append((status, time.monotonic() - asked))
+            time.sleep(2)
+        os.kill(store, signal.SIGCONT)
+        with database(stack) as jobs:
+            wait_for_all(jobs)
+            kept = [jobs.find_one({"_id": i}) for i in ids]
+        calls = requests.get(f"{address}/log", timeout=5).json()["calls"]
+        print(
+            "statuses:",
+            {j["status"] for j in kept},
+            "owners lost:",
+            sum(len(j.get("lost", [])) for j in kept),
+        )
+        print("provider calls repeated:", sum(calls[f"o-{i}"] - 1 for i in range(n)))
+        print(
+            "new requests:", {status for status, _ in refused}, f"slowest {max(s for _, s in refused):.2f} s"
+        )
+
+
 @contextmanager
 def database(stack: Stack):
     with MongoClient(
@@ -137,4 +173,6 @@ def show(name: str, figures: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    {"latency": latency, "held": held, "chaos": chaos}[sys.argv[1] if len(sys.argv) > 1 else "latency"]()
+    {"latency": latency, "held": held, "chaos": chaos, "outage": outage}[
+        sys.argv[1] if len(sys.argv) > 1 else "latency"
+    ]()

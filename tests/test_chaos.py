@@ -267,6 +267,19 @@ def called_back(stack, agent, receiver, name):
     return done.json()["id"]
 
 
+def test_the_jobs_of_a_paused_queue_wait_until_it_is_resumed(stack, agent, provider):
+    def set_paused(what):
+        assert stack.http.post(f"{stack.url}/queues/chat/{what}", timeout=10).status_code == 200
+
+    set_paused("pause")
+    time.sleep(2)  # a worker that missed the signal reads it within one beat
+    ids = submit(stack, agent, 5, "id=paused-{i} delay=0.02")
+    time.sleep(3)
+    assert [stack.job(job_id)["status"] for job_id in ids] == ["queued"] * 5
+    set_paused("resume")
+    assert_finished_once(all_end(stack, ids), provider)
+
+
 def test_cancelling_a_running_chat_ends_its_call(stack, agent, provider):
     job_id = stack.chat(agent, "id=cancelled delay=60").json()["id"]
     stack.until(lambda: stack.job(job_id)["status"] == "running", 10, "it runs")

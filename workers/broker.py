@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import dramatiq
 import redis
@@ -13,6 +14,7 @@ from core.services import Send
 
 ACTOR = "run"
 WAIT_S = 2.0
+PAUSED_S = 0.1
 
 
 class WakefulBroker(RedisBroker):
@@ -21,6 +23,11 @@ class WakefulBroker(RedisBroker):
     The stock consumer polls with a growing back-off: 126 ms at the median from send to actor, 540 at most
     (Dramatiq 2.2.1, one idle worker).
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.paused: frozenset[str] = frozenset()
+        """Queues whose consumers take nothing; Dramatiq's own pause waits until a queue is empty."""
 
     @property
     def consumer_class(self) -> type[WakefulConsumer]:
@@ -42,16 +49,22 @@ class WakefulConsumer(_RedisConsumer):
     def __next__(self):  # type: ignore[no-untyped-def]
         try:
             self._slot_freed.clear()
-            if not self.message_cache:
+            if not self.message_cache and not self._paused():
                 if self.outstanding_message_count >= self.prefetch:
                     self._slot_freed.wait(WAIT_S)
                 else:
                     # Moving the head of a list onto itself changes nothing, and blocks until there is one.
                     self.broker.client.blmove(self._list, self._list, WAIT_S, "LEFT", "LEFT")
             self.misses = 0
+            if self._paused():
+                self._slot_freed.wait(PAUSED_S)
+                return None
             return super().__next__()
         except redis.RedisError as error:
             raise ConnectionClosed(error) from None
+
+    def _paused(self) -> bool:
+        return self.queue_name in self.broker.paused
 
     def ack(self, message):  # type: ignore[no-untyped-def]
         try:

@@ -112,9 +112,8 @@ def _consume(broker: WakefulBroker, role: Role, runner: Runner) -> dramatiq.Work
 
 def _stop(worker: dramatiq.Worker, runner: Runner, grace_s: float) -> None:
     """Take nothing more, give what runs its grace, hand the rest back."""
-    for consumer in worker.consumers.values():
-        consumer.pause()
     runner.drain()
+    _pause(worker, set(worker.consumers))
     deadline = time.monotonic() + grace_s
     while runner.running and time.monotonic() < deadline:
         gevent.sleep(0.05)
@@ -171,7 +170,13 @@ def _look_for_flags(runner: Runner, worker: dramatiq.Worker) -> None:
 def _pause_and_resume(runner: Runner, worker: dramatiq.Worker) -> None:
     """Consumers of a paused queue take no messages: they stay in Redis, the jobs stay queued."""
     stopped = paused(runner.services.db)
+    if not runner.draining:
+        _pause(worker, stopped)
+
+
+def _pause(worker: dramatiq.Worker, queues: set[str]) -> None:
+    """Pause the consumers of these queues, and let those of all others go on."""
+    worker.broker.paused = frozenset(queues)
     for name, consumer in worker.consumers.items():
-        wanted = runner.draining or name in stopped
-        if wanted != consumer.paused:
-            (consumer.pause if wanted else consumer.resume)()
+        if (name in queues) != consumer.paused:
+            (consumer.pause if name in queues else consumer.resume)()
