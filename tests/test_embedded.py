@@ -236,6 +236,8 @@ def test_a_second_start_finds_its_data_again_and_ctrl_c_leaves_nothing_behind(st
 
 
 def test_a_launcher_that_is_killed_while_it_starts_leaves_nothing_behind(stack, folder):
+    stack.launcher.terminate()
+    stack.launcher.wait(90)
     stack.launch()
     stack.until(lambda: stack.pids("valkey-server"), 30, "the first server runs", every=0.01)
     stack.launcher.kill()
