@@ -20,14 +20,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from pymongo import InsertOne
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
 
 from core.crypto import Sealer, origin
 from core.deliveries import delivery_id
 from core.ids import utcnow
 from core.jobs.model import DONE
 from core.jobs.views import public
+from core.store.repeat import write_missing
 
 Document = dict[str, Any]
 Post = Callable[[str, Mapping[str, str], bytes], int]
@@ -39,7 +40,6 @@ GIVEN_UP_AFTER = timedelta(days=1)
 AT_ONCE = 32
 AT_ONCE_PER_ORIGIN = 4
 TRIES_LOGGED = 20
-DUPLICATE = 11000
 GONE = 410
 
 log = structlog.get_logger(__name__)
@@ -63,13 +63,7 @@ def outbox(db: Database[Document], jobs: Iterable[Document]) -> int:
         for job in jobs
         if job.get("callback_url") and job["status"] in DONE
     ]
-    if not wanted:
-        return 0
-    try:
-        db.deliveries.insert_many(wanted, ordered=False)
-    except BulkWriteError as error:
-        if any(e["code"] != DUPLICATE for e in error.details["writeErrors"]):
-            raise
+    write_missing(db.deliveries, [InsertOne(delivery) for delivery in wanted])
     return len(wanted)
 
 
