@@ -14,6 +14,7 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from core.deliveries import born
 from core.ids import utcnow
 from core.jobs.views import rfc3339
 from core.metering import marks, overage
@@ -152,25 +153,23 @@ def _deliver(
     workspace = db.workspaces.find_one({"_id": mark["workspace_id"]}, {"alert_url": 1}) or {}
     if not workspace.get("alert_url"):
         return
-    delivery = {
-        "_id": f"allowance-{mark['agent_id']}-{mark['tier']}-{mark['month']}-{percent}",
-        "workspace_id": mark["workspace_id"],
-        "job_id": None,
-        "event": "allowance.threshold",
-        "url": workspace["alert_url"],
-        "state": "due",
-        "created_at": now,
-        "next_at": now,
-        "tries": [],
-        "payload": {
-            "agent_id": mark["agent_id"],
-            "tier": mark["tier"],
-            "month": mark["month"],
-            "threshold_percent": percent,
-            "tokens_used": projection.used,
-            "tokens_allowed": projection.allowance,
-            "tokens_overage": projection.above,
-        },
+    name = f"allowance-{mark['agent_id']}-{mark['tier']}-{mark['month']}-{percent}"
+    delivery = born(
+        name,
+        workspace_id=mark["workspace_id"],
+        job_id=None,
+        event="allowance.threshold",
+        url=workspace["alert_url"],
+        now=now,
+    )
+    delivery["payload"] = {
+        "agent_id": mark["agent_id"],
+        "tier": mark["tier"],
+        "month": mark["month"],
+        "threshold_percent": percent,
+        "tokens_used": projection.used,
+        "tokens_allowed": projection.allowance,
+        "tokens_overage": projection.above,
     }
     try:
         db.deliveries.insert_one(delivery)
