@@ -18,7 +18,7 @@ from core.errors import NotFound, Unavailable
 from core.jobs import events
 from core.jobs.model import DONE
 from core.jobs.signals import CHANGED, publish
-from core.jobs.views import public
+from core.jobs.views import UNASKED, public
 
 Document = dict[str, Any]
 
@@ -168,9 +168,9 @@ class Watcher:
                 return
 
     def _read(self, job_id: str) -> Document | None:
-        """The job; None while the store is away."""
+        """The job, without what was asked; None while the store is away."""
         try:
-            job = self.db.jobs.find_one({"_id": job_id})
+            job = self.db.jobs.find_one({"_id": job_id}, UNASKED)
         except AutoReconnect as error:
             log.warning("watch.store_away", job_id=job_id, error=type(error).__name__)
             return None
