@@ -17,6 +17,7 @@ from pymongo.errors import DuplicateKeyError
 from core.deliveries import born
 from core.ids import utcnow
 from core.jobs.views import rfc3339
+from core.llm.managed import MANAGED
 from core.metering import marks, overage
 from core.metering.budget import OverLimit
 from core.metering.overage import Projection
@@ -121,7 +122,7 @@ def _of_agent(mark: Mapping[str, Any], dates: list[str]) -> list[Document]:
     """The stages that select an agent's tier: first what an index answers, then the rest."""
     return [
         {"$match": {"agent_id": mark["agent_id"], "date": {"$in": dates}}},
-        {"$match": {"tier": mark["tier"], "key_kind": "managed"}},
+        {"$match": {"tier": mark["tier"], "key_kind": MANAGED}},
     ]
 
 

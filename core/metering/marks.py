@@ -16,6 +16,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from core.llm.managed import MANAGED
 from core.store.repeat import write_missing
 
 Document = dict[str, Any]
@@ -30,7 +31,7 @@ def raise_for(db: Database[Document], rows: Iterable[Mapping[str, Any]]) -> None
         workspace, date, month = row["workspace_id"], row["date"], row["month"]
         days[f"{workspace}:{date}"] = {"workspace_id": workspace, "date": date, "month": month}
         months[f"{workspace}:{month}"] = {"workspace_id": workspace, "month": month, "stated": False}
-        if row["key_kind"] == "managed":
+        if row["key_kind"] == MANAGED:
             mark = {
                 "workspace_id": workspace,
                 "agent_id": row["agent_id"],
