@@ -1,6 +1,9 @@
 # make run: everything, in one terminal. make test: the suite. make check: format, lint, types.
 .PHONY: run test check fmt
 
+# In processes of their own, each with its own servers; in the order in which they are collected.
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
+
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,13))' 2>/dev/null && echo $$p && break; done)
 
@@ -8,7 +11,7 @@ run: .venv/run.stamp
 	@exec .venv/bin/python -m core.embedded
 
 test: .venv/dev.stamp
-	.venv/bin/python -m pytest $(or $(ARGS),-n 3 --dist loadfile)
+	.venv/bin/python -m pytest $(or $(ARGS),$(PARALLEL))
 
 check: .venv/dev.stamp
 	.venv/bin/ruff format --check .

@@ -18,6 +18,11 @@ from tests.stack import ROOT, Stack, free_ports, wait_for_port
 numbers = itertools.count()
 
 
+def pytest_collection_modifyitems(items):
+    """Whole stacks first: they take longest, and mostly wait."""
+    items.sort(key=lambda item: Path(item.path).parent.name != "tests")
+
+
 def started(command: list[str], port: int, folder: Path):
     """The process of a server that answers on `port`; it is ended with the tests."""
     with (folder / "log").open("w") as log:

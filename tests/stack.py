@@ -40,6 +40,7 @@ class Stack:
             "DATA_DIR": str(data_dir),
             "ADMIN_API_KEY": ADMIN_KEY,
             "PYTHONDONTWRITEBYTECODE": "1",
+            "WORKER_GRACE_S": "3",
             **environment,
         }
         self.http = requests.Session()

@@ -20,6 +20,10 @@ LOOK_S = 1.0
 """How often it is looked whether the client is still there."""
 
 
+WITHOUT_DELTAS = ("thinking_blocks", "refusal")
+"""Parts of a message that are told in one piece, before the stream's end."""
+
+
 @dataclass(frozen=True)
 class Listener:
     """Who listens: `gone()` tells whether they have left, `leave()` is called when they have."""
@@ -94,6 +98,8 @@ class Chunks:
         if said.get("tool_calls") and not self.called:
             calls = [{"index": n, **call} for n, call in enumerate(said["tool_calls"])]
             yield self._chunk({"tool_calls": calls})
+        if whole := {name: said[name] for name in WITHOUT_DELTAS if said.get(name)}:
+            yield self._chunk(whole)
         yield self._chunk({}, job["result"]["finish_reason"])
         if self.include_usage:
             yield _event(openai_shape.usage_chunk(job, self.model))

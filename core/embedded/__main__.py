@@ -21,6 +21,8 @@ from core.embedded.supervise import ROOT, Program, configuration, from_procfile
 from core.embedded.terminal import Tail
 from core.services import connect_mongo, connect_redis
 
+ORPHANS_END_WITHIN_S = 10.0
+"""What a killed supervisor started has no stores to finish its work with: they were told to end as well."""
 LOCAL_MODELS = "127.0.0.1:11434,127.0.0.1:1234,localhost:11434,localhost:1234"
 
 
@@ -130,9 +132,11 @@ def _silent(settings: Settings) -> str:
 
 def _end(supervisor: subprocess.Popen[bytes], seconds: float) -> None:
     """Ask the supervisor to end everything, in order; then see to it that nothing is left."""
-    deadline = time.monotonic() + seconds
     if supervisor.poll() is None:
         supervisor.terminate()
+    else:
+        seconds = ORPHANS_END_WITHIN_S
+    deadline = time.monotonic() + seconds
     try:
         supervisor.wait(seconds)
     except subprocess.TimeoutExpired:
