@@ -147,7 +147,7 @@ class Runner:
     def _carry_out(self, run: Run) -> None:
         log.info("job.started", kind=run.job["kind"], attempt=run.job["attempt"])
         run.work = self.start(lambda: self._handle(run))
-        signals.publish(self.services.redis, signals.CHANGED, run.job["_id"])  # whoever watches: it runs
+        signals.publish(self.services.redis, signals.CHANGED, signals.begun(run.job["_id"]))
         if run.stopped:  # asked for between the claim and this line
             run.work.kill()
         if not run.work.join(self.services.settings.job_timeout_s):
