@@ -33,6 +33,7 @@ from core.metering import ledger, marks, reports, rollups
 from core.metering.periods import period
 from core.metering.prices import Prices
 from core.store import indexes
+from tests.stack import wait_for_port
 
 Document = dict[str, Any]
 
@@ -147,7 +148,7 @@ def server() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         process = subprocess.Popen(stores.mongodb(port, Path(folder)), stdout=nowhere, stderr=nowhere)
         try:
-            stores.wait_for_port(port, what="mongodb", seconds=30, alive=lambda: process.poll() is None)
+            wait_for_port(port, what="mongodb", seconds=30, alive=lambda: process.poll() is None)
             yield stores.mongodb_uri(port)
         finally:
             process.kill()

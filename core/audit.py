@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from pymongo import InsertOne
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import PyMongoError
 
 from core.ids import new_id, utcnow
 from core.jobs.views import rfc3339
 from core.store import pages
+from core.store.repeat import write_missing
 
 Document = dict[str, Any]
 
@@ -59,10 +61,7 @@ class Trail:
             if not entries:
                 return
             try:
-                self.db.audit_log.insert_many(entries, ordered=False)
-            except BulkWriteError as error:
-                # A reply was lost and the entries were sent again: they are there.
-                log.debug("audit.there_already", n=len(error.details["writeErrors"]))
+                write_missing(self.db.audit_log, [InsertOne(entry) for entry in entries])
             except PyMongoError as error:
                 log.warning("audit.waits", n=len(entries), error=type(error).__name__)
                 self._waiting.extendleft(reversed(entries))

@@ -20,14 +20,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from pymongo import InsertOne
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
 
-from core.crypto import Sealer, origin
-from core.deliveries import delivery_id
+from core.crypto import Sealer
+from core.deliveries import born, delivery_id
 from core.ids import utcnow
 from core.jobs.model import DONE
 from core.jobs.views import public
+from core.store.repeat import write_missing
 
 Document = dict[str, Any]
 Post = Callable[[str, Mapping[str, str], bytes], int]
@@ -38,8 +39,8 @@ BACK_OFF = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14
 GIVEN_UP_AFTER = timedelta(days=1)
 AT_ONCE = 32
 AT_ONCE_PER_ORIGIN = 4
+LOOKED_AT = 500
 TRIES_LOGGED = 20
-DUPLICATE = 11000
 GONE = 410
 
 log = structlog.get_logger(__name__)
@@ -49,27 +50,18 @@ def outbox(db: Database[Document], jobs: Iterable[Document]) -> int:
     """Make a delivery for each finished job that wants a callback; one that is there stays as it is."""
     now = utcnow()
     wanted = [
-        {
-            "_id": delivery_id(job),
-            "workspace_id": job["workspace_id"],
-            "job_id": job["_id"],
-            "event": f"job.{job['status']}",
-            "url": job["callback_url"],
-            "state": "due",
-            "created_at": now,
-            "next_at": now,
-            "tries": [],
-        }
+        born(
+            delivery_id(job),
+            workspace_id=job["workspace_id"],
+            job_id=job["_id"],
+            event=f"job.{job['status']}",
+            url=job["callback_url"],
+            now=now,
+        )
         for job in jobs
         if job.get("callback_url") and job["status"] in DONE
     ]
-    if not wanted:
-        return 0
-    try:
-        db.deliveries.insert_many(wanted, ordered=False)
-    except BulkWriteError as error:
-        if any(e["code"] != DUPLICATE for e in error.details["writeErrors"]):
-            raise
+    write_missing(db.deliveries, [InsertOne(delivery) for delivery in wanted])
     return len(wanted)
 
 
@@ -86,19 +78,27 @@ class Courier:
 
     def tick(self) -> Document:
         """Start what is due and not under way."""
-        due = self.db.deliveries.find({"state": "due", "next_at": {"$lte": utcnow()}}).limit(500)
-        return {"started": sum(self._start(delivery) for delivery in due)}
+        due: Document = {"state": "due", "next_at": {"$lte": utcnow()}}
+        if busy := self._busy():  # else what waits for one of them would stand before all others
+            due["origin"] = {"$nin": busy}
+        found = self.db.deliveries.find(due).limit(LOOKED_AT)
+        return {"started": sum(self._start(delivery) for delivery in found)}
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _start(self, delivery: Document) -> bool:
-        where = origin(delivery["url"])
+    def _busy(self) -> list[str]:
+        """The origins to which no more may be under way."""
         with self._lock:
-            busy = Counter(self._under_way.values())
-            if delivery["_id"] in self._under_way or busy[where] >= AT_ONCE_PER_ORIGIN:
+            under_way = Counter(self._under_way.values())
+        return sorted(where for where, n in under_way.items() if n >= AT_ONCE_PER_ORIGIN)
+
+    def _start(self, delivery: Document) -> bool:
+        where = delivery["origin"]
+        with self._lock:
+            if delivery["_id"] in self._under_way or len(self._under_way) >= AT_ONCE:
                 return False
-            if len(self._under_way) >= AT_ONCE:
+            if Counter(self._under_way.values())[where] >= AT_ONCE_PER_ORIGIN:
                 return False
             self._under_way[delivery["_id"]] = where
         self._pool.submit(self._deliver_and_log, delivery)

@@ -108,7 +108,11 @@ def _publish(run: Run, emitter: Emitter, delta: Document) -> None:
     emitter.emit("delta", delta)
     if emitter.n == 1 and run.job["plan"].get("on_worker_loss") == "fail_once_streamed":
         mine = {"_id": run.job["_id"], "token": run.job["token"]}
-        run.services.db.jobs.update_one(mine, {"$set": {"streamed": True}})
+        through_outages(
+            lambda: run.services.db.jobs.update_one(mine, {"$set": {"streamed": True}}),
+            what="streamed",
+            give_up=lambda: run.stopped is not None,
+        )
         run.job["streamed"] = True
 
 

@@ -50,10 +50,14 @@ class Settings(BaseSettings):
     cors_origins: str = Field(default="", description="origins a browser may call from, by commas; * for any")
     trusted_proxies: int = Field(default=0, ge=0, description="how many proxies set X-Forwarded-For")
 
-    mongodb_uri: str | None = Field(default=None, description="unset: the embedded server on PORT + 2")
+    mongodb_uri: str | None = Field(
+        default=None, repr=False, description="unset: the embedded server on PORT + 2"
+    )
     mongodb_database: str = "vutler"
     store_answers_within_s: float = Field(default=0.7, gt=0, description="or a request is told 503")
-    redis_url: str | None = Field(default=None, description="unset: the embedded server on PORT + 1")
+    redis_url: str | None = Field(
+        default=None, repr=False, description="unset: the embedded server on PORT + 1"
+    )
 
     lease_s: float = Field(default=15, gt=0, description="a worker process silent for this long is dead")
     beat_s: float = Field(default=5, gt=0, description="how often a worker process renews its lease")
@@ -68,7 +72,9 @@ class Settings(BaseSettings):
         default="",
         description="addresses beside the public ones that users may name: 127.0.0.1:11434,10.0.0.0/8",
     )
-    provider_proxy: str | None = Field(default=None, description="the only proxy that is ever used")
+    provider_proxy: str | None = Field(
+        default=None, repr=False, description="the only proxy that is ever used"
+    )
     provider_ca_bundle: Path | None = Field(
         default=None, description="certificates to trust instead of the public ones, as a PEM file"
     )

@@ -27,6 +27,8 @@ from core.store import pages
 Document = dict[str, Any]
 
 LARGEST_ANSWER = 4096
+SAID = {"status": 1, "request": 1, "result": 1}
+"""The projection of an earlier turn: neither its plan nor what its providers reported."""
 
 
 def recall(
@@ -135,7 +137,7 @@ def _newest(
     turns: list[list[Document]] = []
     while before and room >= 0:
         _, job_id = before.pop()
-        earlier = db.jobs.find_one({"_id": job_id})
+        earlier = db.jobs.find_one({"_id": job_id}, SAID)
         said = _said(earlier) if earlier is not None else []
         if said:
             turns.insert(0, said)

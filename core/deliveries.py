@@ -1,15 +1,35 @@
-"""The log of deliveries: what became of a job's callback, for whoever waits for it at the other end."""
+"""Deliveries: what is to be POSTed to whom, and what became of it, for whoever waits at the other end."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from pymongo.database import Database
 
+from core.crypto import origin
 from core.jobs.views import rfc3339
 
 Document = dict[str, Any]
+
+
+def born(
+    name: str, *, workspace_id: str, job_id: str | None, event: str, url: str, now: datetime
+) -> Document:
+    """The document of a delivery that is due at once. `name`: its `webhook-id`."""
+    return {
+        "_id": name,
+        "workspace_id": workspace_id,
+        "job_id": job_id,
+        "event": event,
+        "url": url,
+        "origin": origin(url),
+        "state": "due",
+        "created_at": now,
+        "next_at": now,
+        "tries": [],
+    }
 
 
 def of_job(db: Database[Document], job: Document) -> list[Document]:

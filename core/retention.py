@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,8 +21,9 @@ from core.store import sizes
 
 Document = dict[str, Any]
 
-DELETED_A_TICK = 2000
-ERASED_A_TICK = 2000
+AT_IT_S = 20.0
+"""Of each minute, for erasing and for deleting: a number of jobs would bound how many may be made."""
+TRIMMED_A_TICK = 2000
 LOOKED_AGAIN = timedelta(minutes=10)
 TRIMMED_TO = 19_000
 """Finding the oldest reads all finished jobs of the embedded store: not for each job that is one too many."""
@@ -33,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class Purge:
-    """One tick after another; each does a bounded amount."""
+    """One tick after another; each takes a bounded time, and the next one goes on."""
 
     def __init__(self, db: Database[Document], client: redis.Redis, settings: Settings) -> None:
         self.db = db
@@ -41,7 +43,7 @@ class Purge:
         self.settings = settings
 
     def tick(self) -> Document:
-        """Erase what is past its time, a bounded number of documents; what was done, by name."""
+        """Erase what is past its time, for a bounded time; what was done, by name."""
         now = utcnow()
         return {
             "contents_erased": self._erase_contents(now),
@@ -53,19 +55,22 @@ class Purge:
 
     def _erase_contents(self, now: datetime) -> int:
         """Prompts, outputs and events go when their agent says, unless a callback still needs them."""
-        erased = 0
-        for status in sorted(DONE):
-            due = self.db.jobs.find({"status": status, "send_after": {"$lte": now}}).limit(ERASED_A_TICK)
-            for job in due:
-                later = self._not_before(job, now)
-                if later is not None:
-                    self.db.jobs.update_one(
-                        {"_id": job["_id"], "status": status}, {"$set": {"send_after": later}}
-                    )
-                    continue
+        erased, until = 0, time.monotonic() + AT_IT_S
+        for job in self._due(now):
+            later = self._not_before(job, now)
+            if later is None:
                 erase(self.db, self.client, job)
                 erased += 1
+            else:
+                unchanged = {"_id": job["_id"], "status": job["status"]}
+                self.db.jobs.update_one(unchanged, {"$set": {"send_after": later}})
+            if time.monotonic() > until:
+                break
         return erased
+
+    def _due(self, now: datetime) -> Iterator[Document]:
+        for status in sorted(DONE):
+            yield from self.db.jobs.find({"status": status, "send_after": {"$lte": now}})
 
     def _not_before(self, job: Document, now: datetime) -> datetime | None:
         """When to look at this job's content again; None: it goes now."""
@@ -80,11 +85,11 @@ class Purge:
 
     def _delete_jobs(self, now: datetime) -> int:
         oldest = now - timedelta(days=self.settings.job_retention_days)
-        deleted = 0
+        deleted, until = 0, time.monotonic() + AT_IT_S
         for job in self._finished(oldest, {"meter": {"$exists": False}}):
             deleted += self._delete(job)
-            if deleted >= DELETED_A_TICK:
-                return deleted
+            if time.monotonic() > until:
+                break
         return deleted
 
     def _keep_the_embedded_store_small(self) -> int:
@@ -94,7 +99,7 @@ class Purge:
         if finished > sizes.MOST_FINISHED_JOBS:
             metered = {"status": {"$in": sorted(DONE)}, "meter": {"$exists": False}}
             oldest = self.db.jobs.find(metered).sort("created_at", 1)
-            for job in oldest.limit(min(finished - TRIMMED_TO, DELETED_A_TICK)):
+            for job in oldest.limit(min(finished - TRIMMED_TO, TRIMMED_A_TICK)):
                 deleted += self._delete(job)
         sizes.note(self.db, finished - deleted)
         return deleted
@@ -109,7 +114,7 @@ class Purge:
         for workspace in self.db.workspaces.find({}, {"_id": 1}):
             wanted = {"workspace_id": workspace["_id"], "created_at": {"$lt": before}, **more}
             for status in sorted(DONE):
-                yield from self.db.jobs.find({**wanted, "status": status}).limit(DELETED_A_TICK)
+                yield from self.db.jobs.find({**wanted, "status": status})
 
     def _delete_processes(self, now: datetime) -> int:
         gone = {"dead": True, "renewed_at": {"$lt": now - PROCESSES_KEPT}}

@@ -61,6 +61,7 @@ def connect_mongo(settings: Settings, *, patience_s: float) -> MongoClient[Docum
         tz_aware=True,
         w="majority",
         journal=True,
+        readPreference="primary",  # a claim that reads a secondary would not see what was just accepted
         serverSelectionTimeoutMS=int(patience_s * 1000),
         connectTimeoutMS=2000,
         socketTimeoutMS=10_000,

@@ -13,7 +13,7 @@ from core.config import Settings
 from core.embedded import stores
 from core.services import connect_mongo, connect_redis
 from core.store import indexes
-from tests.stack import ROOT, Stack, free_ports
+from tests.stack import ROOT, Stack, free_ports, wait_for_port
 
 numbers = itertools.count()
 
@@ -27,7 +27,7 @@ def started(command: list[str], port: int, folder: Path):
     """The process of a server that answers on `port`; it is ended with the tests."""
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
-    stores.wait_for_port(port, what=command[0], seconds=30, alive=lambda: process.poll() is None)
+    wait_for_port(port, what=command[0], seconds=30, alive=lambda: process.poll() is None)
     return process
 
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,19 @@ class Stack:
 
     def job(self, job_id: str) -> dict[str, Any]:
         return dict(self.http.get(f"{self.url}/jobs/{job_id}", timeout=10).json())
+
+
+def wait_for_port(port: int, *, what: str, seconds: float, alive: Callable[[], bool]) -> None:
+    """Until something listens on 127.0.0.1:port."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert alive(), f"{what} ended while it started"
+        assert time.monotonic() < deadline, f"{what} did not answer on port {port} within {seconds:g} s"
+        time.sleep(0.05)
 
 
 def free_ports(n: int = 4) -> int:

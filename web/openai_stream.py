@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.jobs.model import SUCCEEDED
+from core.jobs.views import UNASKED
 from core.jobs.watch import Watcher
 from core.services import Services
 from web import openai_shape
@@ -40,7 +41,7 @@ def events(watcher: Watcher, services: Services, job: Document, listener: Listen
                     listener.leave()
                     return
             elif event.kind == "done":
-                yield "done", services.db.jobs.find_one({"_id": job["_id"]}) or job
+                yield "done", services.db.jobs.find_one({"_id": job["_id"]}, UNASKED) or job
             else:
                 yield event.kind, event.data
     except GeneratorExit:  # they left while they were being told something

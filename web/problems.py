@@ -10,7 +10,13 @@ import redis
 import structlog
 from flask import Flask, Response, g
 from pydantic import ValidationError
-from pymongo.errors import ConnectionFailure, DocumentTooLarge, ExecutionTimeout, PyMongoError
+from pymongo.errors import (
+    ConnectionFailure,
+    DocumentTooLarge,
+    ExecutionTimeout,
+    PyMongoError,
+    WriteConcernError,
+)
 from werkzeug.exceptions import HTTPException
 
 from core import errors
@@ -31,7 +37,7 @@ STATUSES: dict[type[errors.Problem], int] = {
     errors.Problem: 500,
 }
 CODES = {"malformed": 400, "unsupported_media_type": 415, "body_too_slow": 408}
-AWAY = (ConnectionFailure, ExecutionTimeout, redis.ConnectionError, redis.TimeoutError)
+AWAY = (ConnectionFailure, ExecutionTimeout, WriteConcernError, redis.ConnectionError, redis.TimeoutError)
 TYPE = "application/problem+json"
 
 

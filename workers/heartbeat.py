@@ -21,6 +21,8 @@ from core.services import connect_mongo
 
 LOOP_STUCK_S = 60.0
 RETRY_S = 1.0
+CRASHED = 70
+"""The exit code: EX_SOFTWARE of sysexits.h."""
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +64,15 @@ class Heartbeat:
             gevent.sleep(1)
 
     def _beat(self) -> None:
+        """Without it this process would be declared dead and go on: whatever ends it, ends the process."""
+        try:
+            self._renew_until_stopped()
+        except Exception:
+            if not self._stopped:
+                log.exception("heartbeat.crashed")
+                os._exit(CRASHED)
+
+    def _renew_until_stopped(self) -> None:
         # A client of this thread's own: sockets and locks are not shared with the patched world.
         mongo = connect_mongo(self.settings, patience_s=2)
         db = mongo[self.settings.mongodb_database]
@@ -78,7 +89,7 @@ class Heartbeat:
                 pause = RETRY_S
             if time.monotonic() - self._loop_seen > LOOP_STUCK_S:
                 log.error("process.loop_stuck", seconds=LOOP_STUCK_S)
-                os._exit(70)
+                os._exit(CRASHED)
             self._pause(pause)
 
     def _pause(self, seconds: float) -> None:

@@ -28,7 +28,7 @@ from core.metering.quotes import Quotes
 from core.services import Services, connect_redis
 from workers.broker import ACTOR, WakefulBroker, make_broker, sender
 from workers.greenlets import GreenletWork
-from workers.heartbeat import Heartbeat
+from workers.heartbeat import CRASHED, Heartbeat
 from workers.roles import Role
 
 STORE_PATIENCE_S = 60.0
@@ -75,9 +75,9 @@ def serve(role: Role) -> int:
     _stop(worker, runner, grace)
     gevent.killall(listeners)
     heartbeat.stop()
-    lease.retire(services.db, process_id)
+    _retire(services, process_id)
     services.close()
-    return 70 if heartbeat.lost else 0
+    return CRASHED if heartbeat.lost else 0
 
 
 def _register(services: Services, role: Role) -> str:
@@ -97,6 +97,13 @@ def _register(services: Services, role: Role) -> str:
                 raise
             log.warning("worker.waits_for_store", error=type(error).__name__)
             gevent.sleep(1)
+
+
+def _retire(services: Services, process_id: str) -> None:
+    try:
+        lease.retire(services.db, process_id)
+    except PyMongoError as error:  # what it still owns is taken up a lease later
+        log.warning("worker.not_retired", error=type(error).__name__)
 
 
 def _consume(broker: WakefulBroker, role: Role, runner: Runner) -> dramatiq.Worker:

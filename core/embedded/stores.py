@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import platform
-import socket
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 
@@ -60,18 +57,3 @@ def _fits(folder: str) -> bool:
     machine = {"aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
     name = folder.lower().replace("aarch64", "arm64").replace("macos", "darwin")
     return platform.system().lower() in name and machine in name
-
-
-def wait_for_port(port: int, *, what: str, seconds: float, alive: Callable[[], bool]) -> None:
-    """Until something listens on 127.0.0.1:port. Raises `StartFailed` when it does not come up."""
-    deadline = time.monotonic() + seconds
-    while True:
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if not alive():
-            raise StartFailed(f"{what} ended while it started")
-        if time.monotonic() > deadline:
-            raise StartFailed(f"{what} did not answer on port {port} within {seconds:g} s")
-        time.sleep(0.05)

@@ -9,6 +9,7 @@ from typing import Any
 from pymongo.database import Database
 
 from core.errors import NotFound
+from core.jobs.views import UNASKED
 from core.store import pages
 
 Document = dict[str, Any]
@@ -34,10 +35,10 @@ def page(
     limit: int = pages.DEFAULT_LIMIT,
     cursor: str | None = None,
 ) -> tuple[list[Document], str | None]:
-    """Jobs newest first, and the next page's cursor. `q` is found in ids and errors."""
+    """Jobs newest first, without what was asked, and the next page's cursor. `q`: part of an id or error."""
     wanted: Document = {"workspace_id": workspace_id}
     wanted |= {k: v for k, v in {"kind": kind, "status": status, "agent_id": agent_id}.items() if v}
     if q:
         found = {"$regex": re.escape(q), "$options": "i"}
         wanted["$or"] = [{field: found} for field in ("_id", "request_id", "error.detail", "error.code")]
-    return pages.page(db.jobs, wanted, limit=limit, cursor=cursor, since=since)
+    return pages.page(db.jobs, wanted, limit=limit, cursor=cursor, since=since, shown=UNASKED)

@@ -106,7 +106,8 @@ class Reconciler:
     def _take_up_orphans(self) -> int:
         """Jobs whose owner is not among the living go back to the queue, or to their end."""
         living = [p["_id"] for p in self.db.processes.find({"dead": False}, {"_id": 1})]
-        orphans = list(self.db.jobs.find({"status": RUNNING, "owner": {"$nin": living}}))
+        abandoned = {"status": RUNNING, "owner": {"$nin": living}}
+        orphans = list(self.db.jobs.find(abandoned, {"request": 0}))  # which may be megabytes each
         if not orphans:
             return 0
         # A process may have registered, and claimed, between the two reads above.
@@ -152,18 +153,14 @@ class Reconciler:
 
     def _resend(self) -> int:
         """Send queued jobs again whose message seems lost; none while Redis holds as many as are queued."""
-        overdue = list(
-            self.db.jobs.find(
-                {"status": QUEUED, "send_after": {"$lte": utcnow()}}, {"queue": 1, "sends": 1}
-            ).limit(RESENT_A_TICK)
-        )
-        if not overdue:
+        overdue: Document = {"status": QUEUED, "send_after": {"$lte": utcnow()}}
+        if self.db.jobs.find_one(overdue, {"_id": 1}) is None:
             return 0
-        backlog = {queue: self._backlogged(queue) for queue in QUEUES}
+        # By queue: those of a long or paused queue must not stand before a lost message of another.
+        queues = [queue for queue in QUEUES if not self._backlogged(queue)]
+        lost = self.db.jobs.find({**overdue, "queue": {"$in": queues}}, {"queue": 1, "sends": 1})
         sent = []
-        for job in overdue:
-            if backlog.get(job["queue"]):
-                continue
+        for job in lost.limit(RESENT_A_TICK):
             if not enqueue(self.send, job):
                 break
             sent.append(job)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 from bson.errors import InvalidDocument
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect, DocumentTooLarge, PyMongoError, WriteError
+from pymongo.errors import DocumentTooLarge, PyMongoError, WriteError
 
 from core.errors import JobFailed, Problem
 from core.ids import new_token
@@ -21,7 +21,7 @@ from core.jobs.accept import enqueue
 from core.jobs.claim import claim, finish, hand_back, note_unkept
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, runs_again
 from core.services import Services
-from core.store.repeat import through_outages
+from core.store.repeat import OUTAGE, through_outages
 
 Document = dict[str, Any]
 
@@ -99,7 +99,7 @@ class Runner:
             return  # the job stays queued: another process, or the reconciler, will see to it
         try:
             job = self._claimed(job_id)
-        except AutoReconnect as error:
+        except OUTAGE as error:
             log.warning("job.not_claimed", job_id=job_id, error=type(error).__name__)
             return  # this process ends: what it may have claimed without knowing is taken up
         if job is None:
@@ -147,7 +147,7 @@ class Runner:
     def _carry_out(self, run: Run) -> None:
         log.info("job.started", kind=run.job["kind"], attempt=run.job["attempt"])
         run.work = self.start(lambda: self._handle(run))
-        signals.publish(self.services.redis, signals.CHANGED, run.job["_id"])  # whoever watches: it runs
+        signals.publish(self.services.redis, signals.CHANGED, signals.begun(run.job["_id"]))
         if run.stopped:  # asked for between the claim and this line
             run.work.kill()
         if not run.work.join(self.services.settings.job_timeout_s):

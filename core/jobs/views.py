@@ -9,6 +9,9 @@ from core.jobs.model import DONE
 
 Document = dict[str, Any]
 
+UNASKED = {"request": 0, "plan": 0}
+"""The projection that leaves out what no view of a job shows, and what may be megabytes."""
+
 
 def public(job: Document) -> Document:
     """The JSON of a job: nothing of its plan, its owner or its keys."""

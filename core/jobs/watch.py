@@ -15,10 +15,9 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 
 from core.errors import NotFound, Unavailable
-from core.jobs import events
+from core.jobs import events, signals
 from core.jobs.model import DONE
-from core.jobs.signals import CHANGED, publish
-from core.jobs.views import public
+from core.jobs.views import UNASKED, public
 
 Document = dict[str, Any]
 
@@ -42,15 +41,22 @@ def _id(position: tuple[int, int]) -> str:
 
 
 class Waiter:
-    """One watcher's bell. `changed`: the document itself may have changed, not only its events."""
+    """One watcher's bell. `changed`: the document itself may have changed, not only its events.
 
-    def __init__(self) -> None:
+    `for_the_end`: nothing before it is worth a look.
+    """
+
+    def __init__(self, *, for_the_end: bool) -> None:
+        self.for_the_end = for_the_end
         self.bell = threading.Event()
         self.changed = True
         self.read_at = float("-inf")
 
-    def ring(self, *, changed: bool) -> None:
-        self.changed = self.changed or changed
+    def ring(self, mark: str = "") -> None:
+        """`mark`: of the signal that was heard."""
+        if mark and self.for_the_end:
+            return
+        self.changed = self.changed or mark != signals.EVENTS
         self.bell.set()
 
     def due(self) -> bool:
@@ -83,7 +89,7 @@ class Watcher:
         """Stop listening, and let nobody wait any longer."""
         self._closed.set()
         self._wake_all()
-        publish(self.client, CHANGED, "")  # so that the listener looks up
+        signals.publish(self.client, signals.CHANGED, "")  # so that the listener looks up
         self._thread.join(timeout=5)
 
     def wait(self, job_id: str, timeout_s: float, gone: Callable[[], bool] | None = None) -> Document:
@@ -94,12 +100,12 @@ class Watcher:
         """
         deadline = time.monotonic() + timeout_s
         job: Document | None = None
-        with self._waiter(job_id) as waiter:
+        with self._waiter(job_id, for_the_end=True) as waiter:
             while True:
                 waiter.bell.clear()
-                if waiter.due():
-                    job = self._read(job_id) or job
                 left = deadline - time.monotonic()
+                if waiter.due() or left <= 0:
+                    job = self._read(job_id) or job
                 if (job and job["status"] in DONE) or left <= 0 or self._closed.is_set():
                     break
                 if gone is not None and gone():
@@ -168,9 +174,9 @@ class Watcher:
                 return
 
     def _read(self, job_id: str) -> Document | None:
-        """The job; None while the store is away."""
+        """The job, without what was asked; None while the store is away."""
         try:
-            job = self.db.jobs.find_one({"_id": job_id})
+            job = self.db.jobs.find_one({"_id": job_id}, UNASKED)
         except AutoReconnect as error:
             log.warning("watch.store_away", job_id=job_id, error=type(error).__name__)
             return None
@@ -179,8 +185,8 @@ class Watcher:
         return job
 
     @contextmanager
-    def _waiter(self, job_id: str) -> Iterator[Waiter]:
-        waiter = Waiter()
+    def _waiter(self, job_id: str, *, for_the_end: bool = False) -> Iterator[Waiter]:
+        waiter = Waiter(for_the_end=for_the_end)
         self._waiting[job_id].add(waiter)
         try:
             yield waiter
@@ -193,21 +199,21 @@ class Watcher:
         while not self._closed.is_set():
             try:
                 with self.listening.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]
-                    pubsub.subscribe(CHANGED)
+                    pubsub.subscribe(signals.CHANGED)
                     self._wake_all()  # whatever was signalled while nobody listened
                     while not self._closed.is_set():
                         message = pubsub.get_message(timeout=1.0)
                         if message is not None:
-                            text = message["data"].decode()
-                            self._wake(text.removeprefix("+"), changed=not text.startswith("+"))
+                            mark, job_id = signals.parsed(message["data"].decode())
+                            self._wake(job_id, mark)
             except redis.RedisError as error:
                 log.warning("watch.redis_away", error=type(error).__name__)
                 self._closed.wait(1.0)
 
-    def _wake(self, job_id: str, *, changed: bool) -> None:
+    def _wake(self, job_id: str, mark: str = "") -> None:
         for waiter in list(self._waiting.get(job_id, ())):
-            waiter.ring(changed=changed)
+            waiter.ring(mark)
 
     def _wake_all(self) -> None:
         for job_id in list(self._waiting):
-            self._wake(job_id, changed=True)
+            self._wake(job_id)

@@ -13,10 +13,9 @@ from core.llm import windows
 from core.llm.breaker import Breaker
 from core.llm.exchange import Emit, Exchange
 from core.llm.failures import Elsewhere, ProviderError, StreamBroken
+from core.llm.managed import MANAGED
 from core.llm.transport import Transport
 from core.llm.types import ChatAnswer, ChatRequest, Document, Target
-
-MANAGED = "managed"
 
 log = structlog.get_logger(__name__)
 

@@ -14,8 +14,10 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from core.deliveries import born
 from core.ids import utcnow
 from core.jobs.views import rfc3339
+from core.llm.managed import MANAGED
 from core.metering import marks, overage
 from core.metering.budget import OverLimit
 from core.metering.overage import Projection
@@ -120,7 +122,7 @@ def _of_agent(mark: Mapping[str, Any], dates: list[str]) -> list[Document]:
     """The stages that select an agent's tier: first what an index answers, then the rest."""
     return [
         {"$match": {"agent_id": mark["agent_id"], "date": {"$in": dates}}},
-        {"$match": {"tier": mark["tier"], "key_kind": "managed"}},
+        {"$match": {"tier": mark["tier"], "key_kind": MANAGED}},
     ]
 
 
@@ -152,25 +154,23 @@ def _deliver(
     workspace = db.workspaces.find_one({"_id": mark["workspace_id"]}, {"alert_url": 1}) or {}
     if not workspace.get("alert_url"):
         return
-    delivery = {
-        "_id": f"allowance-{mark['agent_id']}-{mark['tier']}-{mark['month']}-{percent}",
-        "workspace_id": mark["workspace_id"],
-        "job_id": None,
-        "event": "allowance.threshold",
-        "url": workspace["alert_url"],
-        "state": "due",
-        "created_at": now,
-        "next_at": now,
-        "tries": [],
-        "payload": {
-            "agent_id": mark["agent_id"],
-            "tier": mark["tier"],
-            "month": mark["month"],
-            "threshold_percent": percent,
-            "tokens_used": projection.used,
-            "tokens_allowed": projection.allowance,
-            "tokens_overage": projection.above,
-        },
+    name = f"allowance-{mark['agent_id']}-{mark['tier']}-{mark['month']}-{percent}"
+    delivery = born(
+        name,
+        workspace_id=mark["workspace_id"],
+        job_id=None,
+        event="allowance.threshold",
+        url=workspace["alert_url"],
+        now=now,
+    )
+    delivery["payload"] = {
+        "agent_id": mark["agent_id"],
+        "tier": mark["tier"],
+        "month": mark["month"],
+        "threshold_percent": percent,
+        "tokens_used": projection.used,
+        "tokens_allowed": projection.allowance,
+        "tokens_overage": projection.above,
     }
     try:
         db.deliveries.insert_one(delivery)

@@ -11,9 +11,8 @@ from typing import Any
 
 import structlog
 from bson.decimal128 import Decimal128
-from pymongo import UpdateOne
+from pymongo import InsertOne, UpdateOne
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
 
 from core.ids import utcnow
 from core.jobs.model import DONE
@@ -21,11 +20,11 @@ from core.metering import budgets, marks
 from core.metering import prices as price_tables
 from core.metering.calls import calls_of, consumed, row_id
 from core.metering.prices import NOTHING, Price, Prices, Table
+from core.store.repeat import write_missing
 
 Document = dict[str, Any]
 Outbox = Callable[[Database[Document], Iterable[Document]], object]
 
-DUPLICATE = 11000
 OWN_KEY = "byokey"
 NEEDED = (
     "status",
@@ -118,14 +117,7 @@ def row(job: Mapping[str, Any], call: Mapping[str, Any], price: Price, *, kept: 
 
 def insert(db: Database[Document], rows: list[Document]) -> int:
     """Insert rows; one that is there already stays as it is. How many were new."""
-    if not rows:
-        return 0
-    try:
-        return len(db.token_usage.insert_many(rows, ordered=False).inserted_ids)
-    except BulkWriteError as error:
-        if any(e["code"] != DUPLICATE for e in error.details["writeErrors"]):
-            raise
-        return int(error.details["nInserted"])
+    return write_missing(db.token_usage, [InsertOne(row) for row in rows])
 
 
 def _mark(job: Mapping[str, Any], update: Document) -> UpdateOne:

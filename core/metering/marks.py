@@ -14,11 +14,12 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError
+
+from core.llm.managed import MANAGED
+from core.store.repeat import write_missing
 
 Document = dict[str, Any]
-
-DUPLICATE = 11000
 
 
 def raise_for(db: Database[Document], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -30,7 +31,7 @@ def raise_for(db: Database[Document], rows: Iterable[Mapping[str, Any]]) -> None
         workspace, date, month = row["workspace_id"], row["date"], row["month"]
         days[f"{workspace}:{date}"] = {"workspace_id": workspace, "date": date, "month": month}
         months[f"{workspace}:{month}"] = {"workspace_id": workspace, "month": month, "stated": False}
-        if row["key_kind"] == "managed":
+        if row["key_kind"] == MANAGED:
             mark = {
                 "workspace_id": workspace,
                 "agent_id": row["agent_id"],
@@ -72,12 +73,7 @@ def set_all(
         for name, document in wanted.items()
         if name not in there or _differ(there[name], document)
     ]
-    if writes:
-        try:
-            collection.bulk_write(writes, ordered=False)
-        except BulkWriteError as error:  # a duplicate is a later one's document
-            if any(e["code"] != DUPLICATE for e in error.details["writeErrors"]):
-                raise
+    write_missing(collection, writes)  # a duplicate is a later one's document
     stale = [name for name in there if name not in wanted]
     removed = sum(collection.delete_one({"_id": name, "rev": {"$lte": rev}}).deleted_count for name in stale)
     return len(writes) + removed

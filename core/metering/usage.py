@@ -14,6 +14,7 @@ from pymongo.database import Database
 
 from core.metering import marks, rollups, sums
 from core.metering.periods import Period, dates_of, stretches
+from core.metering.prices import FREE
 
 Document = dict[str, Any]
 
@@ -175,6 +176,6 @@ def _cost(found: Mapping[str, Any], kinds: set[str]) -> tuple[float | None, str]
     cost = float(sums.exact(found["cost"]))
     if found["unpriced"] > 0:
         return (None, "unknown") if found["unpriced"] >= found["requests"] else (cost, "partial")
-    if kinds and kinds <= {"custom", "sandbox"}:
+    if kinds and kinds <= FREE:
         return cost, "free"
     return cost, "estimated" if found["estimated"] else "known"

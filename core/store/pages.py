@@ -33,9 +33,11 @@ def page(
     limit: int = DEFAULT_LIMIT,
     cursor: str | None = None,
     since: datetime | None = None,
+    shown: Mapping[str, Any] | None = None,
 ) -> tuple[list[Document], str | None]:
     """The next `limit` documents that match `equality`, and the cursor of the page after (None: no more).
 
+    `shown`: the projection, where not all of a document is wanted.
     The collection needs an index that begins with the fields of `equality` and ends with `created_at`.
     Raises `Invalid` for a cursor that we did not make.
     """
@@ -47,8 +49,8 @@ def page(
     while high >= oldest:
         low = max(high - width, oldest)
         bounds = {"$gte": low, ("$lte" if inclusive else "$lt"): high}
-        found = collection.find({**equality, "created_at": bounds}).sort([("created_at", -1), ("_id", -1)])
-        with found.batch_size(limit + 2) as rows:
+        found = collection.find({**equality, "created_at": bounds}, shown)
+        with found.sort([("created_at", -1), ("_id", -1)]).batch_size(limit + 2) as rows:
             for row in rows:
                 if after_id is not None and row["created_at"] == upper and row["_id"] >= after_id:
                     continue

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
+from pymongo import InsertOne, UpdateOne
 from pymongo.collection import Collection
-from pymongo.errors import AutoReconnect, DuplicateKeyError, ServerSelectionTimeoutError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    DuplicateKeyError,
+    ServerSelectionTimeoutError,
+    WriteConcernError,
+)
 
 Document = dict[str, Any]
 T = TypeVar("T")
+
+OUTAGE = (AutoReconnect, WriteConcernError)
+"""The store is away, or a replica set's primary took a write that its majority may not have: once more."""
+DUPLICATE = 11000
 
 log = structlog.get_logger(__name__)
 
@@ -57,15 +68,33 @@ def update_once(
     return found is not None and was_mine(found)
 
 
+def write_missing(collection: Collection[Document], writes: Sequence[InsertOne[Document] | UpdateOne]) -> int:
+    """Carry out writes of which some may have been carried out before; how many documents were inserted.
+
+    A duplicate is such a one. Raises `BulkWriteError` for anything else, also for what the majority of a
+    replica set may not have: a failover could take it back.
+    """
+    if not writes:
+        return 0
+    try:
+        return collection.bulk_write(writes, ordered=False).inserted_count
+    except BulkWriteError as error:
+        said = error.details
+        others = [failed for failed in said["writeErrors"] if failed["code"] != DUPLICATE]
+        if others or said["writeConcernErrors"]:
+            raise
+        return int(said["nInserted"])
+
+
 def through_outages(
     write: Callable[[], T], *, what: str, give_up: Callable[[], bool], pause_s: float = 0.5
 ) -> T:
-    """Call `write` until the store takes it. Raises the last `AutoReconnect` once `give_up()` says so."""
+    """Call `write` until the store takes it. Raises the last error of `OUTAGE` once `give_up()` says so."""
     failures = 0
     while True:
         try:
             return write()
-        except AutoReconnect as error:
+        except OUTAGE as error:
             failures += 1
             if give_up():
                 raise

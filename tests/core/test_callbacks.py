@@ -8,8 +8,9 @@ import pytest
 import requests
 from standardwebhooks import Webhook
 
-from core.callbacks import Courier, outbox, webhook_secret
+from core.callbacks import LOOKED_AT, Courier, outbox, webhook_secret
 from core.crypto import Sealer
+from core.deliveries import born
 from core.ids import utcnow
 from core.jobs.claim import claim, finish
 from tests.factory import queued
@@ -107,35 +108,55 @@ def test_entering_the_outbox_twice_is_one_delivery(db, delivery):
     assert db.deliveries.count_documents({}) == 1
 
 
-def test_a_slow_receiver_takes_few_of_the_places(db, sealer):
+def due(db, *hosts):
+    """A delivery to each of these hosts, the oldest first."""
     db.workspaces.insert_one({"_id": "w1", "webhook_secret": None})
-    for n, host in enumerate(["slow.example"] * 20 + ["quick.example"] * 3):
-        db.deliveries.insert_one(
-            {
-                "_id": str(n),
-                "workspace_id": "w1",
-                "job_id": "j",
-                "event": "job.failed",
-                "url": f"https://{host}/",
-                "state": "due",
-                "created_at": utcnow(),
-                "next_at": utcnow(),
-                "tries": [],
-                "payload": {},
-            }
+    now = utcnow()
+    for n, host in enumerate(hosts):
+        delivery = born(
+            str(n), workspace_id="w1", job_id="j", event="job.failed", url=f"https://{host}/", now=now
         )
-    release, started = threading.Event(), []
+        at = {"next_at": now - timedelta(seconds=len(hosts) - n)}
+        db.deliveries.insert_one({**delivery, **at, "payload": {}})
 
-    def post(url, headers, body):
-        started.append(url)
-        release.wait(20)
+
+class Stuck:
+    """A receiver that answers when it is let go."""
+
+    def __init__(self):
+        self.release, self.asked = threading.Event(), []
+
+    def __call__(self, url, headers, body):
+        self.asked.append(url)
+        self.release.wait(20)
         return 200
 
-    courier = Courier(db, sealer, post)
-    try:
-        assert courier.tick() == {"started": 7}
-        assert courier.tick() == {"started": 0}
-    finally:
-        release.set()
-        courier.close()
-    assert sorted(started) == ["https://quick.example/"] * 3 + ["https://slow.example/"] * 4
+
+@pytest.fixture
+def stuck(db, sealer):
+    """(courier, receiver); whatever is under way has ended when the test has."""
+    receiver = Stuck()
+    courier = Courier(db, sealer, receiver)
+    yield courier, receiver
+    receiver.release.set()
+    courier.close()
+
+
+def test_a_slow_receiver_takes_few_of_the_places(db, stuck):
+    courier, receiver = stuck
+    due(db, *["slow.example"] * 20, *["quick.example"] * 3)
+    assert courier.tick() == {"started": 7}
+    assert courier.tick() == {"started": 0}
+    receiver.release.set()
+    courier.close()
+    assert sorted(receiver.asked) == ["https://quick.example/"] * 3 + ["https://slow.example/"] * 4
+
+
+def test_however_much_waits_for_a_slow_receiver_others_are_told(db, stuck):
+    courier, receiver = stuck
+    due(db, *["slow.example"] * LOOKED_AT, "quick.example")
+    assert courier.tick() == {"started": 4}
+    assert courier.tick() == {"started": 1}
+    receiver.release.set()
+    courier.close()
+    assert receiver.asked.count("https://quick.example/") == 1

@@ -64,14 +64,11 @@ def test_content_goes_by_its_agents_rule_and_the_accounting_stays(db, purge, rul
     assert ("be kind" in str(job())) != erased
 
 
-def test_content_is_looked_at_when_its_time_has_come_however_much_is_younger(db, purge, monkeypatch):
-    monkeypatch.setattr(retention, "ERASED_A_TICK", 3)
-    old, young = ended(db, 8), [ended(db, 1) for _ in range(5)]
-    for _ in range(3):
-        purge.tick()
-    assert old()["request"] is None
-    assert all(job()["request"] is not None for job in young)
-    assert purge.tick()["contents_erased"] == 0
+def test_a_tick_that_runs_out_of_time_is_gone_on_with_by_the_next(db, purge, monkeypatch):
+    monkeypatch.setattr(retention, "AT_IT_S", -1.0)
+    jobs = [ended(db, 8) for _ in range(3)]
+    assert [purge.tick()["contents_erased"] for _ in range(4)] == [1, 1, 1, 0]
+    assert all(job()["request"] is None for job in jobs)
 
 
 def test_content_stays_while_a_callback_needs_it(db, purge):

@@ -10,7 +10,7 @@ from core.ids import utcnow
 from core.jobs import lease
 from core.jobs.accept import accept
 from core.jobs.claim import claim, finish
-from core.jobs.reconcile import Reconciler
+from core.jobs.reconcile import RESENT_A_TICK, Reconciler
 from tests.factory import CALL, Sent, draft, queued
 
 LEASE = 15
@@ -183,6 +183,15 @@ def test_nothing_is_sent_again_while_redis_holds_as_many_as_are_queued(db, world
     world.waiting["chat"] = 2
     world.tick()
     assert len(world.sent.ids) == 3
+
+
+def test_a_long_queue_does_not_stand_before_the_lost_message_of_another(db, world):
+    overdue(db, RESENT_A_TICK)
+    isolated = queued(db, queue="isolation")["_id"]
+    db.jobs.update_one({"_id": isolated}, {"$set": {"send_after": utcnow()}})
+    world.waiting["chat"] = RESENT_A_TICK
+    world.tick()
+    assert world.sent.ids == [("isolation", isolated)]
 
 
 def test_while_redis_is_away_nothing_counts_as_sent(db, world):
