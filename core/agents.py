@@ -142,7 +142,7 @@ def delete(db: Database[Document], client: redis.Redis, agent: Document) -> None
 
     Its other jobs and its ledger stay.
     """
-    for key in keys.of_agent(db, agent["workspace_id"], agent["_id"]):
+    for key in keys.of_agent(db, agent):
         keys.revoke(db, key)
     db.agents.delete_one({"_id": agent["_id"]})
     conversations.delete_all(db, client, agent["_id"])

@@ -13,7 +13,7 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
 from core.accounts.workspaces import DEFAULT
-from core.errors import NotFound, Unauthorized
+from core.errors import Conflict, NotFound, Unauthorized
 from core.ids import utcnow
 from core.jobs.views import rfc3339
 from core.store import pages
@@ -28,7 +28,11 @@ LIMITS = ("rpm", "tpm", "budget_usd", "budget_period")
 
 @dataclass(frozen=True)
 class Caller:
-    """Who makes a request. `agents`: the only ones this key may touch; None: all of its workspace's."""
+    """Who makes a request. `agents`: the only ones this key may touch; None: all of its workspace's.
+
+    `key_id`: what is counted under; a key that replaced another goes on counting as that one. `limited`: it
+    has limits or an end of its own.
+    """
 
     key_id: str
     role: Role
@@ -38,6 +42,7 @@ class Caller:
     tpm: int | None = None
     budget_usd: Decimal128 | None = None
     budget_period: str | None = None
+    limited: bool = False
 
     def may_touch(self, agent_id: str | None) -> bool:
         return self.agents is None or agent_id in self.agents
@@ -55,7 +60,7 @@ def caller_of(key: Document) -> Caller:
     """Whoever comes with this key, and what it allows."""
     agents = key.get("agents")
     return Caller(
-        key_id=key["_id"],
+        key_id=key.get("counts_as") or key["_id"],
         role=key["role"],
         workspace_id=key["workspace_id"],
         agents=tuple(agents) if agents is not None else None,
@@ -63,6 +68,7 @@ def caller_of(key: Document) -> Caller:
         tpm=key.get("tpm"),
         budget_usd=key.get("budget_usd"),
         budget_period=key.get("budget_period"),
+        limited=any(key.get(name) is not None for name in ("agents", "expires_at", *LIMITS)),
     )
 
 
@@ -82,6 +88,7 @@ def make(
     expires_at: datetime | None = None,
     limits: Mapping[str, Any] | None = None,
     created_by: str,
+    counts_as: str | None = None,
 ) -> tuple[Document, str]:
     """A new key and its text, which is not to be had again."""
     text = PREFIX + secrets.token_urlsafe(32)
@@ -95,6 +102,8 @@ def make(
         limits=limits or {},
         created_by=created_by,
     )
+    if counts_as is not None:
+        key["counts_as"] = counts_as
     insert_once(db["keys"], key)
     return key, text
 
@@ -160,10 +169,17 @@ def revoke(db: Database[Document], key: Document, grace: timedelta = timedelta()
 def rotate_for_agent(
     db: Database[Document], agent: Document, *, grace: timedelta, created_by: str
 ) -> tuple[Document, str]:
-    """A new key for an agent, with the limits of the last; the earlier ones end after `grace`."""
-    earlier = of_agent(db, agent["workspace_id"], agent["_id"])
-    last = max(earlier, key=lambda key: key["created_at"], default=Document())
-    made = make(
+    """A new key for an agent; the earlier ones end after `grace`, those in an earlier grace too.
+
+    It goes on as the last one: with its limits and its end, and counting as it, also after that one was
+    revoked. Raises `Conflict` when that one has expired, and when another request rotates at the same time,
+    whose key is the one that stays.
+    """
+    earlier = of_agent(db, agent)
+    last = max(earlier, key=_order, default=Document())
+    if last.get("expires_at") is not None and last["expires_at"] <= utcnow():
+        raise Conflict("this agent's key has expired: an admin makes a new one")
+    key, text = make(
         db,
         role="agent",
         workspace_id=agent["workspace_id"],
@@ -172,16 +188,25 @@ def rotate_for_agent(
         expires_at=last.get("expires_at"),
         limits={limit: last[limit] for limit in LIMITS if last.get(limit) is not None},
         created_by=created_by,
+        counts_as=(last.get("counts_as") or last["_id"]) if last else None,
     )
-    for key in earlier:
-        revoke(db, key, grace)
-    return made
+    for other in of_agent(db, agent):
+        if _order(other) < _order(key):
+            revoke(db, other, grace)
+        elif other["_id"] != key["_id"]:
+            revoke(db, key)
+            raise Conflict("this agent's key was rotated by another request at the same time")
+    return key, text
 
 
-def of_agent(db: Database[Document], workspace_id: str, agent_id: str) -> list[Document]:
-    """The keys that are bound to this agent alone and have no end yet."""
-    bound = {"workspace_id": workspace_id, "role": "agent", "agents": agent_id, "revoked_at": None}
+def of_agent(db: Database[Document], agent: Document) -> list[Document]:
+    """The keys that are bound to this agent alone, the ended ones too."""
+    bound = {"workspace_id": agent["workspace_id"], "role": "agent", "agents": agent["_id"]}
     return list(db["keys"].find(bound))
+
+
+def _order(key: Document) -> tuple[datetime, str]:
+    return key["created_at"], key["_id"]
 
 
 def public(key: Document) -> Document:

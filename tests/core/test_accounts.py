@@ -79,7 +79,7 @@ def test_another_workspaces_key_is_not_there(db):
 def test_rotating_gives_an_agent_a_new_key_with_the_old_ones_limits(db):
     agent = {"_id": "a1", "workspace_id": "w1", "name": "scout"}
     _, old = keys.rotate_for_agent(db, agent, grace=timedelta(), created_by="test")
-    (kept,) = keys.of_agent(db, "w1", "a1")
+    (kept,) = keys.of_agent(db, agent)
     keys.change(db, kept, {"rpm": 7, "budget_usd": 0.1, "budget_period": "day"})
     new_key, new = keys.rotate_for_agent(db, agent, grace=timedelta(minutes=1), created_by="test")
     assert valid(db, old)
@@ -89,6 +89,55 @@ def test_rotating_gives_an_agent_a_new_key_with_the_old_ones_limits(db):
     shown = keys.public(new_key)
     assert (shown["rpm"], shown["budget_usd"], shown["role"], shown["agents"]) == (7, 0.1, "agent", ["a1"])
     assert str(new_key["budget_usd"]) == "0.1"
+
+
+def test_a_rotated_key_goes_on_counting_as_the_first(db):
+    agent = {"_id": "a1", "workspace_id": "w1", "name": "scout"}
+    first, text = keys.rotate_for_agent(db, agent, grace=timedelta(minutes=1), created_by="test")
+    for _ in range(2):
+        _, again = keys.rotate_for_agent(db, agent, grace=timedelta(minutes=1), created_by="test")
+        callers = [keys.authenticate(db, key, utcnow()).key_id for key in (text, again)]
+        assert callers == [first["_id"]] * 2
+
+
+def test_limits_outlive_a_key_that_was_revoked(db):
+    agent = {"_id": "a1", "workspace_id": "w1", "name": "scout"}
+    first, _ = keys.rotate_for_agent(db, agent, grace=timedelta(), created_by="test")
+    keys.revoke(db, keys.change(db, first, {"rpm": 1}))
+    assert keys.rotate_for_agent(db, agent, grace=timedelta(), created_by="test")[0]["rpm"] == 1
+
+
+def test_a_rotation_without_grace_ends_those_in_grace_too(db):
+    agent = {"_id": "a1", "workspace_id": "w1", "name": "scout"}
+    texts = [
+        keys.rotate_for_agent(db, agent, grace=grace, created_by="test")[1]
+        for grace in (timedelta(), timedelta(minutes=10), timedelta())
+    ]
+    assert [valid(db, text) for text in texts] == [False, False, True]
+
+
+def test_an_expired_key_is_not_rotated(db):
+    agent = {"_id": "a1", "workspace_id": "w1", "name": "scout"}
+    first, _ = keys.rotate_for_agent(db, agent, grace=timedelta(), created_by="test")
+    keys.change(db, first, {"expires_at": utcnow() - timedelta(seconds=1)})
+    with pytest.raises(Conflict):
+        keys.rotate_for_agent(db, agent, grace=timedelta(), created_by="test")
+    assert len(keys.of_agent(db, agent)) == 1
+
+
+def test_of_many_rotations_at_once_one_key_stays(db):
+    agent = {"_id": "a1", "workspace_id": "w1", "name": "scout"}
+
+    def rotate(_):
+        try:
+            return keys.rotate_for_agent(db, agent, grace=timedelta(), created_by="test")[1]
+        except Conflict:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        texts = [text for text in pool.map(rotate, range(8)) if text]
+    assert sum(valid(db, text) for text in texts) == 1
+    assert sum(keys.alive(key, utcnow()) for key in keys.of_agent(db, agent)) == 1
 
 
 def test_the_first_start_makes_an_admin_key_once_and_keeps_it_private(db, tmp_path, capsys):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from core.ids import utcnow
 from tests.web_client import Client
 
 
@@ -84,3 +87,9 @@ def test_rotating_an_agents_key_ends_the_old_one_at_once_or_after_a_grace(member
 def test_the_other_header_does_the_same(admin, app):
     text = admin.post("/keys", {"role": "viewer"}).json["key"]
     assert Client(app, None, **{"X-API-Key": text}).get("/agents").status_code == 200
+
+
+@pytest.mark.parametrize("limits", [{"rpm": 100}, {"expires_at": utcnow() + timedelta(days=1)}])
+def test_who_has_limits_does_not_rotate_them_away(client_for, agent, limits):
+    limited = client_for("member", **limits)
+    assert limited.post(f"/agents/{agent}/rotate-key").status_code == 403

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from core import agents
 from core.accounts import keys
-from core.errors import Invalid
+from core.errors import Forbidden, Invalid
 from core.ids import utcnow
 from core.metering import budgets
 from core.metering.budget import of_key
@@ -104,7 +104,12 @@ def revoke_key(path: KeyPath) -> Response:
 
 @api.post("/agents/<agent_id>/rotate-key", responses={"201": {"description": "The key, shown this once"}})
 def rotate_agent_key(path: AgentPath, body: Rotation) -> Response:
-    """Give an agent a new key; the old ones end now, or after `grace` seconds."""
+    """Give an agent a new key; the old ones end now, or after `grace` seconds.
+
+    The new key has the limits of the last one, and goes on counting as it.
+    """
+    if caller().limited:
+        raise Forbidden("this key has limits or an end of its own: another one must rotate keys")
     agent = agents.get(db(), workspace_id(), path.agent_id)
     key, text = keys.rotate_for_agent(
         db(), agent, grace=timedelta(seconds=body.grace), created_by=caller().key_id
