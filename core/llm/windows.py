@@ -19,11 +19,12 @@ def larger(target: Target, than: Target) -> bool:
 
 def window(target: Target) -> int | None:
     """Tokens. None at an address of the user's own: what a name means there, only they know."""
-    return None if target.key_kind in OWN_ADDRESSES else _known(target.provider, target.model)
+    return None if target.key_kind in OWN_ADDRESSES else known(target.provider, target.model)
 
 
 @lru_cache(maxsize=1024)
-def _known(provider: str, model: str) -> int | None:
+def known(provider: str, model: str) -> int | None:
+    """Tokens, of a vendor's model; None for one that no table knows."""
     try:
         _, found = get_snapshot().find_provider_model(model, None, provider, None)
     except LookupError:

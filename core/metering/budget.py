@@ -56,7 +56,12 @@ class Budget:
         return datetime.strptime(self.period, "%Y-%m-%d").replace(tzinfo=UTC) + DAY
 
     def dates(self) -> list[str]:
-        return dates_of(self.period) if len(self.period) == len("2026-11") else [self.period]
+        return dates_within(self.period)
+
+
+def dates_within(period: str) -> list[str]:
+    """The dates of a day (`2026-11-24`), or of a month (`2026-11`)."""
+    return dates_of(period) if len(period) == len("2026-11") else [period]
 
 
 def of_key(key: Caller, now: datetime) -> Budget | None:

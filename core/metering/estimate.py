@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from core.llm import windows
 from core.metering.prices import NOTHING, Prices, Table
 
 Document = dict[str, Any]
@@ -15,6 +16,8 @@ BYTES_A_TOKEN = 3
 """About four letters make a token (openai.com/tokenizer); three, to be on the safe side."""
 TOKENS_AN_IMAGE = 1500
 """Above what vendors count for a picture of ordinary size (1,105 at 1024 x 1024: OpenAI's vision guide)."""
+UNKNOWN_WINDOW = 16_384
+"""What a conversation may fill of a model that no public table knows (UNKNOWN_WINDOW_TOKENS, as it comes)."""
 TOKENS_SAID = 4096
 """What an answer is taken for where no `max_tokens` is set; one that is longer overshoots the budget."""
 
@@ -38,7 +41,11 @@ def costs_of(
     of_agent = plan.get("agent") or {}
     prompt = len((of_agent.get("system_prompt") or "").encode()) // BYTES_A_TOKEN
     said = request.get("max_tokens") or of_agent.get("max_tokens") or TOKENS_SAID
-    usage = {"tokens_input": tokens_asked(request) + prompt, "tokens_output": said}
+    asked = tokens_asked(request) + prompt
+    if request.get("conversation_id") is not None:  # its history is added by the worker
+        first = plan["targets"][0]
+        asked = max(asked, windows.known(first["provider"], first["model"]) or UNKNOWN_WINDOW)
+    usage = {"tokens_input": asked, "tokens_output": said}
     return [(target, prices.of({**target, "usage": usage}, own).cost) for target in plan["targets"]]
 
 

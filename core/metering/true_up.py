@@ -15,8 +15,7 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
 from core.ids import utcnow
-from core.metering.budget import Budget
-from core.metering.periods import dates_of
+from core.metering.budget import Budget, dates_within
 from core.metering.sums import exact
 
 Document = dict[str, Any]
@@ -44,12 +43,12 @@ def _workspace(db: Database[Document], workspace_id: str | None, states: list[Do
     """Jobs that hold something are left out: they will be settled."""
     opened = _opened(db, workspace_id)
     keys = [state["key_id"] for state in states]
-    dates = [date for state in states for date in dates_of(state["period"])]
+    dates = [date for state in states for date in dates_within(state["period"])]
     held = [job_id for state in states for job_id in state["holds"]]
     recent = _open_days(db, keys, dates, opened, without=held)
     corrected = 0
     for state in states:
-        dates = dates_of(state["period"])
+        dates = dates_within(state["period"])
         spent = _closed_days(db, state["key_id"], dates, opened)
         spent += sum((recent.get((state["key_id"], date), Decimal(0)) for date in dates), Decimal(0))
         corrected += _set(db, state, spent, over=state["period"] < today[: len(state["period"])])

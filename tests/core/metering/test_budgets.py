@@ -162,6 +162,16 @@ def test_what_was_spent_is_the_ledgers_word_in_the_end(db, key, budget):
     assert state(db, budget)[0] == Decimal("0.015")
 
 
+def test_a_days_budget_is_set_from_the_ledger_beside_a_months(db, key, budget):
+    daily = of_key({**key, "budget_period": "day"}, utcnow())
+    put(db, [row(utcnow(), key=key["_id"], tokens=(100_000, 0))])
+    for each in (daily, budget):
+        budgets.reserve(db, each, new_id(), CENT)
+    db.budgets.update_many({}, {"$set": {"spent": Decimal128("9")}})
+    true_up.tick(db)
+    assert [state(db, each)[0] for each in (daily, budget)] == [Decimal("0.015")] * 2
+
+
 def test_what_an_admins_key_spends_in_other_workspaces_counts(db):
     admin = Caller("k1", "admin", "w1", budget_usd=Decimal128("1"), budget_period="month")
     budget = of_caller(admin, utcnow())
@@ -195,6 +205,14 @@ def test_an_estimate_is_the_dearest_targets():
     asked = largest_cost({"targets": [dear]}, request, PRICES)
     assert largest_cost({"targets": [cheap, dear]}, request, PRICES) == asked > CENT
     assert largest_cost({"targets": [cheap, {**dear, "model": "of my own"}]}, request, PRICES) is None
+
+
+def test_a_conversation_may_fill_the_models_window():
+    plan = {"targets": [{"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey"}]}
+    asked = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
+    alone = largest_cost(plan, asked, PRICES)
+    window = 128_000 * Decimal("0.15") / 1_000_000
+    assert largest_cost(plan, {**asked, "conversation_id": "c1"}, PRICES) >= window > alone
 
 
 def test_a_picture_is_not_counted_by_its_bytes():
