@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     content_retention: str = Field(
         default="7",
         pattern=r"^(none|done|\d{1,4})$",
-        description="prompts and outputs are erased: none = at once, done = after an hour, N = after N days",
+        description="prompts and outputs go: none = within a minute, done = in an hour, N = in N days",
     )
     custom_endpoint_allow: str = Field(
         default="",

@@ -12,15 +12,27 @@ from core.jobs.events import forget
 
 Document = dict[str, Any]
 
+ERASED = "erased with the content"
+
 
 def erase(db: Database[Document], client: redis.Redis, job: Document) -> None:
     """Take what was said out of a finished job; ids, times, calls and tokens stay. Safe to repeat."""
     changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow(), "send_after": None}
     if job["result"]:
         changes["result"] = {**job["result"], "message": None}
+    if job["error"]:  # a provider's words may quote the prompt
+        changes["error"] = {**job["error"], "detail": ERASED}
+    changes |= {f"calls.{n}.detail": None for n in _quoting(job["calls"])}
+    for i, unkept in enumerate(job.get("unkept", ())):
+        changes |= {f"unkept.{i}.calls.{n}.detail": None for n in _quoting(unkept["calls"])}
     leave_conversation(db, job)
     db.jobs.update_one({"_id": job["_id"], "status": job["status"]}, {"$set": changes})
     forget(client, job["_id"])
+
+
+def _quoting(calls: list[Document]) -> list[int]:
+    """Which of these calls keep words of their provider."""
+    return [n for n, call in enumerate(calls) if call.get("detail")]
 
 
 def leave_conversation(db: Database[Document], job: Document) -> None:

@@ -104,6 +104,15 @@ def test_the_content_of_a_finished_job_is_erased(member, job, services):
     assert member.delete(f"{job['links']['self']}/content").status_code == 204
 
 
+def test_a_providers_words_that_quote_the_prompt_are_erased_too(member, job, services):
+    finish(services, job["id"], "failed")
+    quoted = {"error.detail": "you said hello", "calls": [{"n": 0, "detail": "you said hello"}]}
+    services.db.jobs.update_one({"_id": job["id"]}, {"$set": quoted})
+    assert member.delete(f"{job['links']['self']}/content").status_code == 204
+    assert "hello" not in str(services.db.jobs.find_one({"_id": job["id"]}))
+    assert member.get(job["links"]["self"]).json["error"]["detail"] == "erased with the content"
+
+
 def test_no_such_job(member):
     for method, path in (("GET", ""), ("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "/content")):
         assert member(method, f"/jobs/none{path}").status_code == 404
