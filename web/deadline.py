@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import gevent
+from gunicorn.http.errors import NoMoreData, ParseException
 
 from core.errors import Invalid
 
@@ -74,6 +75,9 @@ class TimedInput:
         except TooSlow:
             self._hang_up()
             raise Invalid("the body came too slowly", code="body_too_slow") from None
+        except (ParseException, NoMoreData):
+            self._hang_up()  # where the next request would begin is not known any more
+            raise Invalid("the body is not framed as its headers say", code="malformed") from None
         self._waited += time.monotonic() - began
         self._got += len(data)
         return data

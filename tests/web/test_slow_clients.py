@@ -96,6 +96,12 @@ def test_a_body_that_never_comes_is_refused(address):
         assert client.recv(65536).startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.parametrize("body", [b"XYZ\r\n", b"3;ext=\r\nabc\r\nZ\r\n", b"-1\r\n"])
+def test_a_body_that_is_not_framed_as_it_says_is_refused(address, body):
+    said = dripped(address, head("Transfer-Encoding: chunked") + body, [b""] * 5)
+    assert said.startswith(b"HTTP/1.1 400 ")
+
+
 def test_headers_that_drip_are_cut_off(address):
     lines = [f"X-{n}: a\r\n".encode() for n in range(30)]
     with contextlib.suppress(ConnectionError):
