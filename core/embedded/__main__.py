@@ -31,6 +31,7 @@ def main() -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
+    os.umask(0o077)  # prompts lie in the stores' files: they are for nobody else on this machine
     try:
         checks.python(tuple(sys.version_info[:3]))
         settings = checks.settings()
