@@ -209,6 +209,9 @@ class Watcher:
             except redis.RedisError as error:
                 log.warning("watch.redis_away", error=type(error).__name__)
                 self._closed.wait(1.0)
+            except Exception:  # whatever it is: without a listener each wake-up would come seconds late
+                log.exception("watch.listener_failed")
+                self._closed.wait(1.0)
 
     def _wake(self, job_id: str, mark: str = "") -> None:
         for waiter in list(self._waiting.get(job_id, ())):

@@ -15,7 +15,7 @@ from core.metering.prices import NOTHING, UNKNOWN, Prices, Table
 
 Document = dict[str, Any]
 
-KEPT_S = 30.0
+KEPT_S = 2.0
 
 log = structlog.get_logger(__name__)
 
