@@ -31,8 +31,10 @@ TYPES = {
     402: "insufficient_quota",
     403: "permission_error",
     404: "invalid_request_error",
+    405: "invalid_request_error",
     409: "conflict_error",
     413: "invalid_request_error",
+    415: "invalid_request_error",
     422: "invalid_request_error",
     429: "rate_limit_error",
 }
@@ -117,7 +119,13 @@ def delta(event: Document) -> Document:
     kinds = {"content": "content", "reasoning": "reasoning_content"}
     if event["type"] in kinds:
         return {kinds[event["type"]]: event["content"]}
-    return {"tool_calls": [event["tool_call"]]}
+    return {"tool_calls": [_whole(event["tool_call"])]}
+
+
+def _whole(call: Document) -> Document:
+    """`arguments` is text in every chunk, as at OpenAI: clients add it up without a look."""
+    function = call.get("function")
+    return call if function is None else {**call, "function": {"arguments": "", **function}}
 
 
 def model(agent: Document) -> Document:

@@ -55,6 +55,16 @@ def test_words_come_as_they_are_said(told):
     assert chunks[-1] == "[DONE]"
 
 
+def test_every_piece_of_a_tool_call_has_arguments(told):
+    begun = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "rain"}}
+    more = {"index": 0, "function": {"arguments": "{}"}}
+    calls = [("delta", {"type": "tool_call", "tool_call": piece, "attempt": 1}) for piece in (begun, more)]
+    chunks = told(*calls, done(content=None, tool_calls=[{"id": "call_1"}]))
+    pieces = [c["choices"][0]["delta"]["tool_calls"][0] for c in chunks[1:3]]
+    assert [piece["function"]["arguments"] for piece in pieces] == ["", "{}"]
+    assert pieces[0]["function"]["name"] == "rain"
+
+
 def test_what_was_lost_at_the_end_is_made_up_for(told):
     assert words(told(delta("one "), done())) == ["", "one ", "two", None]
 
