@@ -19,22 +19,22 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from core import services as core_services
-from core import ticks as core_ticks
 from core.callbacks import Courier, Post, outbox
 from core.config import Settings
 from core.ids import new_id, utcnow
 from core.jobs import signals
 from core.jobs.reconcile import Reconciler
-from core.leader import Leadership
 from core.llm import tiers
-from core.llm.transport import Deadlines, Transport
 from core.log import configure as configure_logs
 from core.metering import allowances, budgets, ledger, rollups, statements, true_up
 from core.metering.prices import Prices
+from core.outbound.transport import Deadlines, Transport
 from core.retention import Purge
+from core.scheduling import ticks as core_ticks
+from core.scheduling.leader import Leadership
+from core.scheduling.slots import Effect, Slots
+from core.scheduling.ticks import Notes
 from core.services import Services, connect_redis
-from core.slots import Effect, Slots
-from core.ticks import Notes
 from workers.broker import WakefulBroker, make_broker, sender
 
 LOOK_S = 10.0

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from core.llm.openings import openings
+from core.outbound.openings import openings
 
 
 class Settings(BaseSettings):

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 from pymongo.database import Database
 
-from core import agents, credentials
+from core.agents import agents, credentials
 from core.config import Settings
 from core.crypto import CannotOpen, Sealer, provider_key_context
 from core.jobs.model import QUEUED, RUNNING

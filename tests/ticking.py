@@ -15,8 +15,8 @@ from pymongo import MongoClient
 from pymongo.errors import DuplicateKeyError
 
 from core.ids import new_id
-from core.leader import Leadership
-from core.slots import Slots
+from core.scheduling.leader import Leadership
+from core.scheduling.slots import Slots
 
 LOOK_S = 0.2
 

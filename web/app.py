@@ -6,7 +6,7 @@ from flask_openapi import Info, OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import core
-from core.audit import Trail
+from core.audit_log import Trail
 from core.jobs.watch import Watcher
 from core.metering.prices import Prices
 from core.services import Services
@@ -16,7 +16,6 @@ from web.api import (
     chat,
     conversations,
     credentials,
-    door,
     engine,
     events,
     health,
@@ -27,6 +26,7 @@ from web.api import (
     workspaces,
 )
 from web.context import PRICES, SERVICES, WATCHER
+from web.doors.openai import views as door
 from web.requests import Request
 from web.resource import Problem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, g, request
 
-from core.audit import Trail
+from core.audit_log import Trail
 from web.access import READS
 from web.context import request_id
 

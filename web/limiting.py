@@ -11,7 +11,7 @@ from typing import Any
 from flask import Flask, Response, g
 from pydantic_core import to_json
 
-from core import limits
+from core.accounts import limits
 from core.errors import RateLimited
 from web.context import caller, services
 

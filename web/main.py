@@ -9,8 +9,8 @@ import time
 import structlog
 from pymongo.errors import PyMongoError
 
+from core import first_start as first
 from core import services as core_services
-from core.accounts import first
 from core.config import Settings
 from core.jobs.watch import Watcher
 from core.log import configure as configure_logs

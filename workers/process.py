@@ -13,18 +13,18 @@ from gevent.event import Event
 from pymongo.errors import PyMongoError
 
 import core
-from core import chat
 from core import services as core_services
+from core.chat import chat
 from core.config import Settings
 from core.jobs import lease, signals
 from core.jobs.model import RUNNING
 from core.jobs.queues import paused
 from core.jobs.run import Runner
 from core.llm.breaker import Breaker
-from core.llm.transport import Transport
 from core.log import configure as configure_logs
 from core.metering.prices import Prices
 from core.metering.quotes import Quotes
+from core.outbound.transport import Transport
 from core.services import Services, connect_redis
 from workers.broker import ACTOR, WakefulBroker, make_broker, sender
 from workers.greenlets import GreenletWork

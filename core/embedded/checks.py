@@ -13,10 +13,10 @@ import redis
 from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
-from core.accounts.first import BadAdminKey, check_admin_key
 from core.config import Settings
 from core.crypto import BadEncryptionKey, Sealer
 from core.embedded.stores import StartFailed
+from core.first_start import BadAdminKey, check_admin_key
 from core.llm import managed
 from core.llm.managed import BadManagedKeys
 from core.llm.tiers import BadTiers

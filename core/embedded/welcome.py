@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 
-from core.accounts.first import KEY_FILE
 from core.config import Settings
+from core.first_start import KEY_FILE
 
 
 def text(settings: Settings) -> str:

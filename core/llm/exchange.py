@@ -14,9 +14,9 @@ from core.llm import classify
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
 from core.llm.redact import redact
 from core.llm.sse import Parser
-from core.llm.transport import Answer, Transport
 from core.llm.types import ChatAnswer, ChatRequest, Document, Target, Usage
 from core.llm.wire import WIRES
+from core.outbound.transport import Answer, Transport
 
 Emit = Callable[[Document], None]
 

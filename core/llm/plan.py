@@ -14,8 +14,8 @@ from core.config import Settings
 from core.crypto import Sealer, provider_key_context
 from core.errors import Invalid, KeyRequired
 from core.llm import managed, providers, tiers
-from core.llm.guard import Guard
 from core.llm.types import Target
+from core.outbound.guard import Guard
 
 Document = dict[str, Any]
 FindCredential = Callable[[str], Document | None]

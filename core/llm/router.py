@@ -14,8 +14,8 @@ from core.llm.breaker import Breaker
 from core.llm.exchange import Emit, Exchange
 from core.llm.failures import Elsewhere, ProviderError, StreamBroken
 from core.llm.managed import MANAGED
-from core.llm.transport import Transport
 from core.llm.types import ChatAnswer, ChatRequest, Document, Target
+from core.outbound.transport import Transport
 
 log = structlog.get_logger(__name__)
 

@@ -8,8 +8,10 @@ from functools import partial
 
 import pytest
 
-from core import agent_config, agents, callbacks, chat, credentials, reseal
+from core import callbacks, reseal
 from core.accounts import workspaces
+from core.agents import agent_config, agents, credentials
+from core.chat import chat
 from core.config import Settings
 from core.crypto import Sealer
 from core.jobs import accept, claim

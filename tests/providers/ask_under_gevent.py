@@ -13,8 +13,8 @@ import sys  # noqa: E402
 from core.config import Settings  # noqa: E402
 from core.llm import router  # noqa: E402
 from core.llm.failures import ProviderError  # noqa: E402
-from core.llm.transport import Deadlines, Transport  # noqa: E402
 from core.llm.types import ChatRequest, Target  # noqa: E402
+from core.outbound.transport import Deadlines, Transport  # noqa: E402
 
 if __name__ == "__main__":
     calls = []

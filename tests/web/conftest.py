@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from core.accounts import first, keys, workspaces
+from core import first_start as first
+from core.accounts import keys, workspaces
 from core.crypto import Sealer
 from core.ids import utcnow
 from core.jobs.watch import Watcher

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-from core.audit import Trail
+from core.audit_log import Trail
 from core.ids import utcnow
 from core.services import connect_mongo
 

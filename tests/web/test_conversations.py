@@ -2,7 +2,7 @@
 
 import pytest
 
-from core import conversations
+from core.chat import conversations
 from core.jobs.claim import claim, finish
 from core.llm.types import ChatRequest
 

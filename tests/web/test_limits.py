@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core import limits
+from core.accounts import limits
 from core.accounts.keys import Caller
 from core.services import connect_redis
 from tests.web.conftest import ADMIN

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core import ticks
-from core.ticks import Notes
+from core.scheduling import ticks
+from core.scheduling.ticks import Notes
 
 
 def test_what_ticks_did_can_be_seen(admin, services):

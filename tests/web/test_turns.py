@@ -8,7 +8,7 @@ from openai.types.chat import ChatCompletion
 from core.ids import utcnow
 from core.llm.wire import WIRES
 from tests.core.llm.wire.replay import ANSWERS
-from web import openai_shape
+from web.doors.openai import shape as openai_shape
 
 USAGE = {"tokens_input": 9, "tokens_output": 5, "tokens_total": 14, "tokens_cached": 0, "tokens_reasoning": 0}
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from flask import Response
 
-from core import agent_config, agents, chat, explain
+from core.agents import agent_config, agents, explain
+from core.chat import chat
 from core.ids import utcnow
 from core.llm import tiers
 from core.metering import admission
@@ -16,9 +17,9 @@ from web.access import access
 from web.answers import answer, listed, nothing
 from web.api.models import AgentChanges, LlmConfig, NewAgent, Supposed
 from web.context import caller, db, prices, services, workspace_id
+from web.doors.work import find_credential
 from web.problems import below
 from web.resource import AgentPath, PageQuery, resource
-from web.work import find_credential
 
 api = resource("agents", "Agents: who is asked, and how")
 

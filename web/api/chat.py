@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flask import Response
 
-from core import agents, retention
-from core.chat import TEST
-from web import work
+from core import retention
+from core.agents import agents
+from core.chat.chat import TEST
 from web.access import access
 from web.api.models import Chat
 from web.context import db, services, workspace_id
+from web.doors import work
 from web.resource import AgentPath, resource
 
 api = resource("chat", "Asking an agent")

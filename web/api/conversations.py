@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Response
 
-from core import agents, conversations
+from core.agents import agents
+from core.chat import conversations
 from web.answers import listed, nothing
 from web.context import Document, db, services, workspace_id
 from web.resource import AgentPath, Id, PageQuery, resource

@@ -7,7 +7,7 @@ from typing import Annotated
 from flask import Response
 from pydantic import BaseModel, StringConstraints
 
-from core import credentials
+from core.agents import credentials
 from web.answers import answer, listed, nothing
 from web.api.models import ProviderKey, Short, Url
 from web.context import db, services, workspace_id

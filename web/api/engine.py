@@ -7,7 +7,8 @@ from datetime import datetime
 from flask import Response
 from pydantic import BaseModel
 
-from core import audit, fleet
+from core import audit_log as audit
+from core import fleet
 from core.jobs import queues
 from web.access import access
 from web.answers import listed

@@ -15,10 +15,10 @@ from wsproto.utilities import RemoteProtocolError
 
 from core.errors import Invalid, Unavailable
 from core.jobs.watch import Event
-from web import leaving
 from web.access import access
 from web.api.jobs import job_of_caller
 from web.context import watcher
+from web.doors import leaving
 from web.resource import Id, resource
 
 api = resource("events", "Watching a job")

@@ -8,14 +8,16 @@ from typing import Any, Literal
 from flask import Response
 from pydantic import BaseModel, Field
 
-from core import agents, deliveries
+from core import deliveries
+from core.agents import agents
 from core.errors import Conflict, NotFound
 from core.jobs import control, queries, views
 from core.jobs.model import Idempotency
-from web import answers, work
+from web import answers
 from web.access import access
 from web.api.chat import JOB
 from web.context import caller, db, services, workspace_id
+from web.doors import work
 from web.resource import Id, PageQuery, resource, since
 
 api = resource("jobs", "Work is a job")

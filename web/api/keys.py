@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from flask import Response
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
-from core import agents
 from core.accounts import keys
+from core.agents import agents
 from core.errors import Forbidden, Invalid
 from core.ids import utcnow
 from core.metering import budgets

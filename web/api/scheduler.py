@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 from pydantic import BaseModel
 
-from core import ticks
+from core.scheduling import ticks
 from web.access import access
 from web.answers import answer, listed
 from web.context import db

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from core import agents
+from core.agents import agents
 from core.ids import utcnow
 from core.llm import managed, tiers
 from core.metering import audit, export, reports, statement, statements

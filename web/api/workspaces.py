@@ -12,8 +12,8 @@ from core import callbacks
 from core.accounts import workspaces
 from core.ids import utcnow
 from core.llm import providers
-from core.llm.guard import Guard
 from core.metering import prices
+from core.outbound.guard import Guard
 from web.access import access
 from web.answers import answer, listed, nothing
 from web.api.models import LimitPolicy, Name, Short, Url

@@ -19,8 +19,8 @@ from core.llm.failures import (
     ReadTimeout,
     Unreachable,
 )
-from core.llm.transport import Transport
 from core.llm.types import ChatRequest, Target
+from core.outbound.transport import Transport
 from core.services import connect_redis
 from tests.providers.scripted import provider
 from tests.providers.vendors import failing, good

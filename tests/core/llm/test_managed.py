@@ -5,7 +5,7 @@ import os
 import pytest
 from pydantic import ValidationError
 
-from core import agent_config
+from core.agents import agent_config
 from core.config import Settings
 from core.crypto import Sealer
 from core.errors import Invalid, KeyRequired

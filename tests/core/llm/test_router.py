@@ -9,8 +9,8 @@ import pytest
 from core.config import Settings
 from core.llm import router
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
-from core.llm.transport import Deadlines, Transport
 from core.llm.types import ChatRequest, Target
+from core.outbound.transport import Deadlines, Transport
 from tests.providers.scripted import provider, streaming
 from tests.providers.vendors import BEGINNING, failing, good
 

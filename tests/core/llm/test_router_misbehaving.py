@@ -16,8 +16,8 @@ import pytest
 from core.config import Settings
 from core.llm import router
 from core.llm.failures import ProviderError
-from core.llm.transport import Deadlines, Transport
 from core.llm.types import ChatRequest, Target
+from core.outbound.transport import Deadlines, Transport
 from tests.providers.scripted import answering, dying, head, provider, silent, streaming, trickling
 from tests.providers.vendors import BEGINNING, END, MORE, PING, WHOLE, good
 from tests.stack import ROOT

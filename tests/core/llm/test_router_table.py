@@ -30,8 +30,8 @@ from core.llm.failures import (
     StreamBroken,
     Unreachable,
 )
-from core.llm.transport import Deadlines, Transport
 from core.llm.types import ChatRequest, Target
+from core.outbound.transport import Deadlines, Transport
 from tests.providers.scripted import answering, provider, silent, streaming
 from tests.providers.vendors import BEGINNING, failing, good
 from tests.stack import free_ports

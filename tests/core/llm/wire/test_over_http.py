@@ -10,8 +10,8 @@ import pytest
 
 from core.llm import router
 from core.llm.failures import ProviderError, ProviderRefused
-from core.llm.transport import Transport
 from core.llm.types import ChatRequest
+from core.outbound.transport import Transport
 from tests.core.llm.wire.replay import EXCHANGES, target
 
 ASKED = [{"role": "user", "content": "Hello"}]

@@ -1,0 +1,1 @@
+"""Agents: who is asked, how, and with whose key."""

@@ -1,0 +1,170 @@
+"""Agents: who is asked, and how. Every change is a compare-and-set on `revision`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import redis
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from core.accounts import keys
+from core.agents import agent_config
+from core.chat import conversations
+from core.errors import Conflict, Invalid, NotFound
+from core.ids import new_id, utcnow
+from core.jobs import control
+from core.jobs.model import QUEUED
+from core.jobs.views import rfc3339
+from core.store import pages
+from core.store.repeat import insert_once
+
+Document = dict[str, Any]
+Configure = Callable[[str, Document | None], Document]
+"""From an agent's id and its stored llm_config to the new one: `agent_config.configured`, its rest bound."""
+
+PLAIN = (
+    "name",
+    "email",
+    "description",
+    "system_prompt",
+    "tools",
+    "metadata",
+    "content_retention",
+    "limit_policy",
+)
+TRIES = 20
+
+
+def create(
+    db: Database[Document], workspace_id: str, given: Mapping[str, Any], configure: Configure | None
+) -> Document:
+    """Raises `Conflict` when the name is taken, and whatever `configure` raises."""
+    agent = born(workspace_id, new_id(), given)
+    if configure is not None:
+        agent["llm_config"] = configure(agent["_id"], None)
+    try:
+        insert_once(db.agents, agent)
+    except DuplicateKeyError:
+        raise _name_taken(agent["name"]) from None
+    return agent
+
+
+def born(workspace_id: str, agent_id: str, given: Mapping[str, Any]) -> Document:
+    """The document of an agent without a provider."""
+    now = utcnow()
+    return {
+        "_id": agent_id,
+        "workspace_id": workspace_id,
+        **{name: given.get(name) for name in PLAIN},
+        "tools": given.get("tools") or [],
+        "metadata": given.get("metadata") or {},
+        "on_worker_loss": given.get("on_worker_loss") or "retry",
+        "llm_config": None,
+        "revision": 0,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def demo(workspace_id: str) -> Document:
+    """The agent of a first try: it answers from the sandbox, without any key."""
+    given = {"name": "demo", "description": "Answers from the built-in sandbox provider, not from a model."}
+    config = {**agent_config.EMPTY, "provider": "sandbox", "model": "sandbox"}
+    return {**born(workspace_id, "demo", given), "llm_config": config}
+
+
+def get(db: Database[Document], workspace_id: str, agent_id: str) -> Document:
+    """Raises `NotFound`, also for another workspace's agent."""
+    agent = db.agents.find_one({"_id": agent_id})
+    if agent is None or agent["workspace_id"] != workspace_id:
+        raise NotFound("no such agent")
+    return agent
+
+
+def ready(db: Database[Document], workspace_id: str, agent_id: str) -> Document:
+    """An agent that can be asked. Raises `Invalid` for one that has no provider yet."""
+    return checked(get(db, workspace_id, agent_id))
+
+
+def checked(agent: Document) -> Document:
+    """The agent, if it can be asked. Raises `Invalid`."""
+    if agent["llm_config"] is None:
+        raise Invalid("this agent has no provider yet: PUT its llm-config first", code="llm_config_required")
+    return agent
+
+
+def page(
+    db: Database[Document],
+    workspace_id: str,
+    *,
+    limit: int,
+    cursor: str | None,
+    only: Sequence[str] | None = None,
+) -> tuple[list[Document], str | None]:
+    """A workspace's agents, newest first; `only` those of these ids."""
+    wanted: Document = {"workspace_id": workspace_id}
+    if only is not None:
+        wanted["_id"] = {"$in": list(only)}
+    return pages.page(db.agents, wanted, limit=limit, cursor=cursor)
+
+
+def change(
+    db: Database[Document],
+    agent: Document,
+    changes: Mapping[str, Any],
+    configure: Configure | None = None,
+) -> Document:
+    """Set some fields and, with `configure`, the llm_config. Raises `Conflict`, `NotFound`."""
+    for _ in range(TRIES):
+        new: Document = {**changes, "updated_at": utcnow()}
+        if configure is not None:
+            new["llm_config"] = configure(agent["_id"], agent["llm_config"])
+        try:
+            if swap(db, agent, new):
+                return get(db, agent["workspace_id"], agent["_id"])
+        except DuplicateKeyError:
+            raise _name_taken(changes["name"]) from None
+        agent = get(db, agent["workspace_id"], agent["_id"])
+    raise Conflict("this agent is being changed by several requests at once; try again")
+
+
+def swap(db: Database[Document], agent: Document, new: Mapping[str, Any]) -> bool:
+    """Write `new` if the agent is still as it was read; False: somebody was faster."""
+    unchanged = {"_id": agent["_id"], "revision": agent["revision"]}
+    update = {"$set": dict(new), "$inc": {"revision": 1}}
+    return db.agents.update_one(unchanged, update).matched_count == 1
+
+
+def delete(db: Database[Document], client: redis.Redis, agent: Document) -> None:
+    """Remove an agent: its keys end, its queued jobs are cancelled, its conversations are erased.
+
+    Its other jobs and its ledger stay.
+    """
+    for key in keys.of_agent(db, agent):
+        keys.revoke(db, key)
+    db.agents.delete_one({"_id": agent["_id"]})
+    conversations.delete_all(db, client, agent["_id"])
+    waiting = {"status": QUEUED, "workspace_id": agent["workspace_id"], "agent_id": agent["_id"]}
+    for job in list(db.jobs.find(waiting)):
+        with contextlib.suppress(Conflict):  # it ended meanwhile, which is what was wanted
+            control.cancel(db, client, job)
+
+
+def public(agent: Document) -> Document:
+    """An agent as the API shows it."""
+    return {
+        "id": agent["_id"],
+        "workspace_id": agent["workspace_id"],
+        **{name: agent.get(name) for name in PLAIN},
+        "on_worker_loss": agent["on_worker_loss"],
+        "llm_config": agent_config.public(agent["llm_config"]),
+        "created_at": rfc3339(agent["created_at"]),
+        "updated_at": rfc3339(agent["updated_at"]),
+    }
+
+
+def _name_taken(name: str) -> Conflict:
+    return Conflict(f"this workspace has an agent named {name!r} already", code="name_taken")

@@ -1,0 +1,182 @@
+"""A chat as a job: what is read when it is accepted, and what a worker does with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from core.accounts import limits
+from core.chat import conversations
+from core.config import Settings
+from core.jobs.erasing import in_conversation
+from core.jobs.events import Emitter
+from core.jobs.run import Handler, Run
+from core.llm import plan as routes
+from core.llm import router, windows
+from core.llm.breaker import Breaker
+from core.llm.exchange import Emit
+from core.llm.failures import StreamBroken
+from core.llm.types import ChatAnswer, ChatRequest
+from core.metering.calls import consumed
+from core.metering.quotes import Quotes
+from core.outbound.transport import Transport
+from core.store.repeat import through_outages
+
+Document = dict[str, Any]
+
+ASKED = (
+    "messages",
+    "tools",
+    "tool_choice",
+    "response_format",
+    "temperature",
+    "max_tokens",
+    "stop",
+    "seed",
+    "stream",
+)
+TEST: Document = {"messages": [{"role": "user", "content": "Answer with the one word OK."}], "max_tokens": 16}
+
+
+def plan(
+    agent: Document, *, settings: Settings, find_credential: Callable[[str], Document | None]
+) -> Document:
+    """All that a worker will need of the agent's configuration, read once; keys stay sealed."""
+    config = agent["llm_config"]
+    return {
+        "targets": routes.make(agent, settings=settings, find_credential=find_credential),
+        "agent": {
+            "system_prompt": agent.get("system_prompt"),
+            "temperature": config.get("temperature"),
+            "max_tokens": config.get("max_tokens"),
+        },
+        "on_worker_loss": agent.get("on_worker_loss", "retry"),
+        "content_retention": agent.get("content_retention") or settings.content_retention,
+        "content_fallback": config.get("content_fallback", False),
+    }
+
+
+def handlers(transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> dict[str, Handler]:
+    """What a worker does for each kind of job that calls a provider."""
+    return {
+        "chat": _settled(partial(chat, transport=transport, quotes=quotes, breaker=breaker)),
+        "llm_test": _settled(partial(test, transport=transport, quotes=quotes)),
+    }
+
+
+def chat(run: Run, transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> Document:
+    """Ask the agent's providers; the result as the API shows it."""
+    request, remembered = _remembering(run, _request(run.job))
+    emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
+    emit = (lambda delta: _publish(run, emitter, delta)) if request.stream else None
+    try:
+        answer, latency_ms = _ask(run, request, transport, emit, breaker)
+    except StreamBroken as broken:
+        run.partial = {"message": broken.partial, "partial": True, **_cost(run, quotes), **_calls(run)}
+        raise
+    return {
+        "message": answer.message,
+        "finish_reason": answer.finish_reason,
+        "provider": answer.provider,
+        "model": answer.model,
+        "usage": answer.usage.public(),
+        **_cost(run, quotes),
+        "latency_ms": latency_ms,
+        **_calls(run),
+        **remembered,
+    }
+
+
+def _remembering(run: Run, request: ChatRequest) -> tuple[ChatRequest, Document]:
+    """The request with the history of its conversation, if it is part of one; what the result says of it."""
+    if in_conversation(run.job) is None:
+        return request, {}
+    services = run.services
+    first = routes.open_targets(run.job, sealer=services.sealer, settings=services.settings)[0]
+    window = windows.window(first) or services.settings.unknown_window_tokens
+    told, dropped = through_outages(
+        lambda: conversations.recall(services.db, run.job, request, window),
+        what="recall",
+        give_up=lambda: run.stopped is not None,
+    )
+    return told, {"dropped_turns": dropped}
+
+
+def _publish(run: Run, emitter: Emitter, delta: Document) -> None:
+    """Publish a delta; a job whose words cannot be unsaid is marked at the first one."""
+    emitter.emit("delta", delta)
+    if emitter.n == 1 and run.job["plan"].get("on_worker_loss") == "fail_once_streamed":
+        mine = {"_id": run.job["_id"], "token": run.job["token"]}
+        through_outages(
+            lambda: run.services.db.jobs.update_one(mine, {"$set": {"streamed": True}}),
+            what="streamed",
+            give_up=lambda: run.stopped is not None,
+        )
+        run.job["streamed"] = True
+
+
+def test(run: Run, transport: Transport, quotes: Quotes) -> Document:
+    """One tiny call: does this configuration work?"""
+    answer, latency_ms = _ask(run, ChatRequest(**TEST), transport)
+    asked = {"provider": answer.provider, "model": answer.model, "latency_ms": latency_ms}
+    return {"ok": True, **asked, **_cost(run, quotes)}
+
+
+def _ask(
+    run: Run,
+    request: ChatRequest,
+    transport: Transport,
+    emit: Emit | None = None,
+    breaker: Breaker | None = None,
+) -> tuple[ChatAnswer, int]:
+    services = run.services
+    targets = routes.open_targets(run.job, sealer=services.sealer, settings=services.settings)
+    started = time.monotonic()
+    answer = router.run(
+        request,
+        targets,
+        transport=transport,
+        calls=run.calls,
+        emit=emit,
+        breaker=breaker,
+        content_fallback=run.job["plan"].get("content_fallback", False),
+    )
+    return answer, int((time.monotonic() - started) * 1000)
+
+
+def _request(job: Document) -> ChatRequest:
+    agent = job["plan"]["agent"]
+    asked = {name: job["request"].get(name) for name in ASKED}
+    defaults = {name: agent.get(name) for name in ("temperature", "max_tokens")}
+    chosen = {name: value for name, value in (defaults | _given(asked)).items() if value is not None}
+    return ChatRequest(system_prompt=agent.get("system_prompt"), **chosen)
+
+
+def _given(asked: Document) -> Document:
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _cost(run: Run, quotes: Quotes) -> Document:
+    """Of all that this job called, by this claim and by those that handed it back."""
+    return quotes.cost(run.job["workspace_id"], [*run.job["calls"], *run.calls])
+
+
+def _calls(run: Run) -> Document:
+    shown = ("provider", "model", "outcome", "http_status", "latency_ms", "provider_request_id")
+    return {"calls": [{name: call.get(name) for name in shown} for call in run.calls]}
+
+
+def _settled(handler: Handler) -> Handler:
+    """The tokens that were reserved for a job are corrected at its end, unless it is not the end."""
+
+    def carry_out(run: Run) -> Document:
+        try:
+            return handler(run)
+        finally:
+            if run.stopped != "handed_back":
+                used = sum(call["usage"]["tokens_total"] for call in run.calls if consumed(call))
+                limits.settle(run.services.redis, run.job, used)
+
+    return carry_out

@@ -1,0 +1,154 @@
+"""Conversations: which chats belong together, and in which order.
+
+What was said lives in their jobs alone, so it goes when their content goes. A chat takes its place when a
+worker begins with it, and sees the chats that were accepted before it and have succeeded by then: chats of
+one conversation that run at the same time do not see each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import Any
+
+import redis
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from core.chat import history
+from core.errors import NotFound
+from core.ids import new_id, utcnow
+from core.jobs.erasing import erase, in_conversation, leave_conversation
+from core.jobs.model import DONE, SUCCEEDED
+from core.jobs.views import rfc3339
+from core.llm.types import ChatRequest
+from core.store import pages
+
+Document = dict[str, Any]
+
+LARGEST_ANSWER = 4096
+SAID = {"status": 1, "request": 1, "result": 1}
+"""The projection of an earlier turn: neither its plan nor what its providers reported."""
+
+
+def recall(
+    db: Database[Document], job: Document, request: ChatRequest, window: int
+) -> tuple[ChatRequest, int]:
+    """The request with as much of its conversation's history as a `window` of tokens takes.
+
+    Also how many turns were dropped. The chat has its place in the conversation then; safe to repeat.
+    """
+    room = window - (request.max_tokens or min(LARGEST_ANSWER, window // 4))
+    room -= history.tokens([request.system_prompt, request.tools])
+    turns, unread = _newest(db, _enter(db, job), job, room)
+    messages, dropped = history.told(turns, request.messages, room)
+    return replace(request, messages=messages), dropped + unread
+
+
+def page(
+    db: Database[Document], agent: Document, *, limit: int, cursor: str | None
+) -> tuple[list[Document], str | None]:
+    """An agent's conversations, newest first."""
+    return pages.page(db.conversations, {"agent_id": agent["_id"]}, limit=limit, cursor=cursor)
+
+
+def get(db: Database[Document], agent: Document, name: str) -> Document:
+    """Raises `NotFound`."""
+    found = _find(db, agent["_id"], name)
+    if found is None:
+        raise NotFound("no such conversation")
+    return found
+
+
+def turns_page(
+    db: Database[Document], conversation: Document, *, limit: int, cursor: str | None
+) -> tuple[list[Document], str | None]:
+    """The jobs of a conversation that succeeded, newest first."""
+    of_it = {"conversation": conversation["_id"]}
+    turns, after = pages.page(db.conversation_turns, of_it, limit=limit, cursor=cursor)
+    jobs = (db.jobs.find_one({"_id": turn["_id"]}) for turn in turns)
+    return [job for job in jobs if job is not None and _said(job)], after
+
+
+def delete(db: Database[Document], client: redis.Redis, conversation: Document) -> None:
+    """Erase what was said in it; a chat that still runs begins it anew, if it is asked for again."""
+    for turn in list(db.conversation_turns.find({"conversation": conversation["_id"]})):
+        job = db.jobs.find_one({"_id": turn["_id"]})
+        if job is not None and job["status"] in DONE:
+            erase(db, client, job)
+    db.conversation_turns.delete_many({"conversation": conversation["_id"]})
+    db.conversations.delete_one({"_id": conversation["_id"]})
+
+
+def delete_all(db: Database[Document], client: redis.Redis, agent_id: str) -> None:
+    """Erase all of an agent's conversations."""
+    for conversation in list(db.conversations.find({"agent_id": agent_id})):
+        delete(db, client, conversation)
+
+
+def public(conversation: Document) -> Document:
+    """A conversation as the API shows it."""
+    agent_id, name = conversation["agent_id"], conversation["name"]
+    return {"id": name, "agent_id": agent_id, "created_at": rfc3339(conversation["created_at"])}
+
+
+def public_turn(job: Document) -> Document:
+    """One chat of a conversation as the API shows it: what was asked, then the answer."""
+    return {"job_id": job["_id"], "created_at": rfc3339(job["created_at"]), "messages": _said(job)}
+
+
+def _enter(db: Database[Document], job: Document) -> str:
+    """The id of the job's conversation, which has a turn of it now."""
+    name = in_conversation(job)
+    assert name is not None
+    conversation = _find(db, job["agent_id"], name) or _begun(db, job, name)
+    turn = {"_id": job["_id"], "conversation": conversation["_id"], "created_at": job["created_at"]}
+    with contextlib.suppress(DuplicateKeyError):  # an earlier claim of this job has entered it
+        db.conversation_turns.insert_one(turn)
+    return str(conversation["_id"])
+
+
+def _begun(db: Database[Document], job: Document, name: str) -> Document:
+    conversation = {
+        "_id": new_id(),
+        "workspace_id": job["workspace_id"],
+        "agent_id": job["agent_id"],
+        "name": name,
+        "created_at": utcnow(),
+    }
+    try:
+        db.conversations.insert_one(conversation)
+    except DuplicateKeyError:
+        return _find(db, job["agent_id"], name) or conversation
+    return conversation
+
+
+def _find(db: Database[Document], agent_id: str, name: str) -> Document | None:
+    return db.conversations.find_one({"agent_id": agent_id, "name": name})
+
+
+def _newest(
+    db: Database[Document], conversation_id: str, job: Document, room: int
+) -> tuple[list[list[Document]], int]:
+    """The newest turns before this job's, until they fill the room; and how many older ones there are."""
+    places = list(db.conversation_turns.find({"conversation": conversation_id}))
+    mine = (job["created_at"], job["_id"])
+    before = sorted(place for p in places if (place := (p["created_at"], p["_id"])) < mine)
+    turns: list[list[Document]] = []
+    while before and room >= 0:
+        _, job_id = before.pop()
+        earlier = db.jobs.find_one({"_id": job_id}, SAID)
+        said = _said(earlier) if earlier is not None else []
+        if said:
+            turns.insert(0, said)
+            room -= history.weight(said)
+        elif earlier is not None and earlier["status"] in DONE:
+            leave_conversation(db, earlier)
+    return turns, len(before)
+
+
+def _said(job: Document) -> list[Document]:
+    """What was asked in a job and answered; empty unless it succeeded and its content is there."""
+    if job["status"] != SUCCEEDED or job["request"] is None:
+        return []
+    return [*job["request"]["messages"], job["result"]["message"]]

@@ -1,0 +1,101 @@
+"""The first start: an admin key, the workspace `default` and its demo agent. Safe to repeat, and to race."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from core.accounts import keys
+from core.accounts.workspaces import DEFAULT, EVERYWHERE
+from core.agents import agents
+from core.config import Settings
+from core.crypto import write_private_once
+from core.ids import utcnow
+from core.store.repeat import insert_once
+
+Document = dict[str, Any]
+
+KEY_FILE = "admin.key"
+SHORTEST_KEY = 16
+
+log = structlog.get_logger(__name__)
+
+
+class BadAdminKey(Exception):
+    """ADMIN_API_KEY is too short to be safe; the text says what to do."""
+
+
+def ensure(db: Database[Document], settings: Settings) -> None:
+    """Make what every installation has, unless it is there. Raises `BadAdminKey`."""
+    ensure_admin(db, settings)
+    ensure_default_workspace(db)
+
+
+def ensure_admin(db: Database[Document], settings: Settings) -> None:
+    """Enter the admin key of the environment, or else the one that is kept beside the data.
+
+    A new one in the environment ends the one that it gave before.
+    """
+    if settings.admin_api_key is not None:
+        check_admin_key(settings)
+        _enter(db, settings.admin_api_key.get_secret_value(), "environment")
+    elif (settings.data_dir / KEY_FILE).exists() or not _has_admin(db):
+        text, made = local_key(settings.data_dir)
+        if made:
+            announce(text, settings.data_dir / KEY_FILE)
+        _enter(db, text, "file")
+
+
+def check_admin_key(settings: Settings) -> None:
+    """Raises `BadAdminKey` for one that could be guessed, in production."""
+    key = settings.admin_api_key
+    if key is not None and settings.production and len(key.get_secret_value()) < SHORTEST_KEY:
+        raise BadAdminKey(f"ADMIN_API_KEY needs {SHORTEST_KEY} characters (openssl rand -hex 32)")
+
+
+def local_key(data_dir: Path) -> tuple[str, bool]:
+    """The admin key in `DATA_DIR/admin.key` (mode 0600), and whether this call made it."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    path = data_dir / KEY_FILE
+    made = write_private_once(path, keys.PREFIX + secrets.token_urlsafe(32))
+    return path.read_text().strip(), made
+
+
+def announce(text: str, path: Path, write: Callable[[str], object] = print) -> None:
+    """Show a new key once: on a terminal the key itself, in anything that may be kept only its place."""
+    shown = text if sys.stdout.isatty() else "made"
+    write(f"Admin key (kept in {path}): {shown}")
+
+
+def ensure_default_workspace(db: Database[Document]) -> None:
+    """The workspace `default`; when it is first made, with the agent `demo`, which needs no provider key."""
+    if db.workspaces.find_one({"_id": DEFAULT}) is not None:
+        return
+    workspace = {"_id": DEFAULT, "name": "Default", "created_at": utcnow(), **EVERYWHERE}
+    for collection, document in ((db.agents, agents.demo(DEFAULT)), (db.workspaces, workspace)):
+        try:
+            insert_once(collection, document)
+        except DuplicateKeyError:
+            log.debug("first.another_process_was_first", made=document["_id"])
+
+
+def _enter(db: Database[Document], text: str, source: str) -> None:
+    key = keys.born(text, role="admin", workspace_id=DEFAULT, name=source, created_by=source, limits={})
+    try:
+        insert_once(db["keys"], key)
+    except DuplicateKeyError:
+        db["keys"].update_one({"_id": key["_id"]}, {"$set": {"revoked_at": None}})
+    if source == "environment":
+        earlier = {"workspace_id": DEFAULT, "created_by": source, "_id": {"$ne": key["_id"]}}
+        db["keys"].update_many({**earlier, "revoked_at": None}, {"$set": {"revoked_at": utcnow()}})
+
+
+def _has_admin(db: Database[Document]) -> bool:
+    return any(keys.alive(key, utcnow()) for key in db["keys"].find({"role": "admin"}))

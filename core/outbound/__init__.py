@@ -1,0 +1,1 @@
+"""Outbound: HTTP to addresses that others name, guarded, with a deadline on each read."""

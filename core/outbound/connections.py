@@ -1,0 +1,178 @@
+"""Connections to providers: each read is held to a deadline that a trickle of bytes does not move.
+
+requests and urllib3 time single reads, so that a byte a second keeps a call alive for ever, in the headers
+already. Here the reader below `http.client` asks a clock before each read, plain or TLS, thread or greenlet.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import math
+import socket
+import time
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from core.outbound.guard import Guard
+
+POOL = 512
+HOSTS = 64
+SEND_S = 30.0
+STALE_WITHIN_S = 1.0
+
+
+class Clock:
+    """When the next byte must have come: `due` is moved by progress, `ends` stays."""
+
+    def __init__(self, seconds: float) -> None:
+        self.due = time.monotonic() + seconds
+        self.ends = math.inf
+        self.heard = False
+
+    def left(self) -> float:
+        """Seconds for the next read. Raises `TimeoutError` when there are none."""
+        left = min(self.due, self.ends) - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+
+class StaleConnection(Exception):
+    """A kept connection that the other side closed between two calls: nobody has read the request."""
+
+
+def adapter(guard: Guard | None) -> HTTPAdapter:
+    """An adapter with paced connections; with a guard, they go only where it lets them."""
+    return _Adapter(_pools(guard))
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self, pools: dict[str, type[HTTPConnectionPool]]) -> None:
+        self.pools = pools
+        super().__init__(pool_connections=HOSTS, pool_maxsize=POOL)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self.pools
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = self.pools
+        return manager
+
+
+class Session(requests.Session):
+    """A session without the surprises: no environment, no cookies, no redirects."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None for all: even when told not to follow, requests reads a redirect's whole body first."""
+
+
+class _PacedReader(io.RawIOBase):
+    def __init__(self, raw: Any, sock: socket.socket, clock: Clock) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._clock = clock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._clock.left())
+        size: int | None = self._raw.readinto(buffer)
+        self._clock.heard = self._clock.heard or bool(size)
+        return size
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, clock: Clock, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        reader: Any = self.fp
+        self.fp = io.BufferedReader(_PacedReader(reader.detach(), sock, clock))
+
+
+class _Paced:
+    """Mixed into urllib3's connections. `clock` is that of the answer under way."""
+
+    clock: Clock
+    served = 0
+
+    def connect(self) -> None:
+        self.served = 0
+        super().connect()  # type: ignore[misc]
+
+    def send(self, data: Any) -> None:
+        """Sending has a limit of its own: urllib3 would allow the time to connect for a body of megabytes."""
+        connection: Any = self
+        if connection.sock is None:
+            self.connect()
+        connection.sock.settimeout(SEND_S)
+        super().send(data)  # type: ignore[misc]
+
+    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> _Response:
+        connection: Any = self
+        self.clock = Clock(connection.timeout)
+        return _Response(sock, *args, clock=self.clock, **kwargs)
+
+    def getresponse(self) -> Any:
+        asked = time.monotonic()
+        try:
+            response = super().getresponse()  # type: ignore[misc]
+        except ConnectionError as error:
+            unheard = self.served and not self.clock.heard
+            if unheard and time.monotonic() - asked < STALE_WITHIN_S:
+                raise StaleConnection from error
+            raise
+        self.served += 1
+        return response
+
+
+def _pools(guard: Guard | None) -> dict[str, type[HTTPConnectionPool]]:
+    class Plain(_Paced, HTTPConnection):  # type: ignore[misc]
+        def _new_conn(self) -> socket.socket:
+            return _connect(guard, self, "http") if guard else super()._new_conn()
+
+    class Secure(_Paced, HTTPSConnection):  # type: ignore[misc]
+        def _new_conn(self) -> socket.socket:
+            return _connect(guard, self, "https") if guard else super()._new_conn()
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
+def _connect(guard: Guard, connection: HTTPConnection, scheme: str) -> socket.socket:
+    """Connect to the first address that answers, of those that the guard let pass.
+
+    The name stays in SNI and certificate; the time to connect is for all addresses together.
+    """
+    port = connection.port or {"http": 80, "https": 443}[scheme]
+    clock = Clock(connection.timeout if isinstance(connection.timeout, int | float) else math.inf)
+    failure: OSError | None = None
+    for address, family in guard.addresses(connection.host, port, scheme):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(clock.left())
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.connect((address, port))
+        except OSError as error:
+            sock.close()
+            failure = error
+        else:
+            sock.settimeout(connection.timeout)
+            return sock
+    raise urllib3.exceptions.NewConnectionError(connection, f"no connection: {failure}")

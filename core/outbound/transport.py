@@ -1,0 +1,221 @@
+"""The transport: one pair of requests sessions a process, with every surprise of requests switched off.
+
+No `.netrc` (it replaced the user's key in a test), no cookies (one call's cookie travelled on the next), no
+redirects, no proxies but the configured one, bodies bounded in size and time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from core.config import Settings
+from core.llm.failures import KeyRefused, ProviderBusy, ProviderError, ReadTimeout, Unreachable
+from core.outbound.connections import Clock, Session, StaleConnection, adapter
+from core.outbound.guard import Guard
+
+CHUNK = 65536
+ERROR_BYTES = 64 * 1024
+ERROR_S = 5.0
+DRAIN_S = 0.05
+STALE_TRIES = 3
+EVENT_OVERHEAD = 16
+"""A token of four characters travels in an event of some 250 bytes."""
+
+NEVER_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError)
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Seconds: to connect, to the first of the answer, between two pieces of it, and for all of it.
+
+    A piece is what moves the answer on: the bytes of a whole answer, but the tokens of a stream, whose
+    comments and pings count for nothing.
+    """
+
+    connect: float
+    first_byte: float
+    between: float
+    total: float
+
+    @classmethod
+    def whole(cls, settings: Settings) -> Deadlines:
+        """Nothing comes of an answer that is not streamed until all of it is there."""
+        whole = settings.answer_timeout_s
+        return cls(settings.connect_timeout_s, whole, settings.between_tokens_timeout_s, whole)
+
+    @classmethod
+    def streamed(cls, settings: Settings) -> Deadlines:
+        return cls(
+            settings.connect_timeout_s,
+            settings.first_token_timeout_s,
+            settings.between_tokens_timeout_s,
+            settings.job_timeout_s,
+        )
+
+
+class Answer:
+    """An HTTP answer under way. Reads are bounded by the deadlines and by `most` bytes."""
+
+    def __init__(self, response: requests.Response, deadlines: Deadlines, started: float, most: int) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+        self._deadlines = deadlines
+        self._most = most
+        connection: Any = response.raw.connection
+        self._clock: Clock = connection.clock
+        self._clock.ends = started + deadlines.total
+
+    def progress(self) -> None:
+        """Something of the answer has come; the next is due within the time between two."""
+        self._clock.due = time.monotonic() + self._deadlines.between
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it comes. Raises `ReadTimeout` or `ProviderBusy`."""
+        size = 0
+        try:
+            while chunk := self._response.raw.read1(CHUNK, decode_content=True):
+                size += len(chunk)
+                if size > self._most:
+                    raise ProviderBusy(
+                        f"the answer is larger than {self._most} bytes", http_status=self.status
+                    )
+                yield chunk
+        except (urllib3.exceptions.ReadTimeoutError, TimeoutError):
+            raise ReadTimeout("the answer stopped coming", http_status=self.status) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ProviderBusy(
+                f"the answer broke off ({type(error).__name__})", http_status=self.status
+            ) from None
+
+    def body(self) -> bytes:
+        """The whole body; of an error, what there is of its beginning: its status says enough."""
+        return bytes(self._beginning()) if self.status >= 300 else b"".join(self._moving())
+
+    def drain(self) -> None:
+        """Read what ends the body, if it is there: a connection is kept only after its last byte."""
+        self._clock.ends = time.monotonic() + DRAIN_S
+        try:
+            for _ in self.chunks():
+                pass
+        except ProviderError:
+            return  # no harm: the answer is complete, the connection is closed instead of kept
+
+    def _moving(self) -> Iterator[bytes]:
+        for chunk in self.chunks():
+            self.progress()
+            yield chunk
+
+    def _beginning(self) -> bytearray:
+        data = bytearray()
+        self._clock.ends = min(self._clock.ends, time.monotonic() + ERROR_S)
+        try:
+            for chunk in self.chunks():
+                data += chunk
+                if len(data) > ERROR_BYTES:
+                    break
+        except ProviderError:
+            return data
+        return data
+
+
+class Transport:
+    """Sends requests to providers. Vendors' own addresses are fixed; users' addresses pass the guard.
+
+    `deadlines`: for all answers, instead of those of the settings.
+    """
+
+    def __init__(
+        self, settings: Settings, deadlines: Deadlines | None = None, *, guard: Guard | None = None
+    ) -> None:
+        self.most_bytes = settings.provider_answer_bytes
+        self.whole = deadlines or Deadlines.whole(settings)
+        self.streamed = deadlines or Deadlines.streamed(settings)
+        guarded = adapter(guard or Guard(settings.custom_endpoint_allow))
+        self._vendors = _session(adapter(None), settings.provider_ca_bundle, settings.provider_proxy)
+        self._guarded = _session(guarded, settings.provider_ca_bundle, None)
+
+    def close(self) -> None:
+        self._vendors.close()
+        self._guarded.close()
+
+    @contextmanager
+    def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, guarded: bool, stream: bool = False
+    ) -> Iterator[Answer]:
+        """POST, and the answer's head.
+
+        Raises `Unreachable` (nothing was sent), `ReadTimeout`, `ProviderBusy`, `EndpointForbidden`, and
+        `KeyRefused` for a key that no header can carry.
+        """
+        session = self._guarded if guarded else self._vendors
+        deadlines = self.streamed if stream else self.whole
+        started = time.monotonic()
+        with _sent(
+            session, url, {"Content-Type": "application/json", **headers}, body, deadlines
+        ) as response:
+            yield Answer(response, deadlines, started, self.most_bytes * (EVENT_OVERHEAD if stream else 1))
+
+
+def _sent(
+    session: Session, url: str, headers: Mapping[str, str], body: bytes, deadlines: Deadlines
+) -> requests.Response:
+    """The head of the answer. A kept connection that turns out to be closed is replaced at once."""
+    for _ in range(STALE_TRIES):
+        try:
+            return session.post(
+                url,
+                data=body,
+                headers=dict(headers),
+                timeout=(deadlines.connect, deadlines.first_byte),
+                allow_redirects=False,
+                stream=True,
+            )
+        except StaleConnection:
+            continue
+        except (requests.exceptions.InvalidHeader, UnicodeEncodeError):
+            raise KeyRefused("the key holds characters that an HTTP header cannot carry") from None
+        except requests.ConnectTimeout:
+            raise Unreachable("no connection within the time allowed") from None
+        except requests.ReadTimeout:
+            raise ReadTimeout("no answer within the time allowed") from None
+        except requests.ConnectionError as error:
+            raise _not_answered(error) from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
+            raise Unreachable(f"the request could not be made ({type(error).__name__})") from None
+    raise Unreachable("the provider closes every connection before it reads the request")
+
+
+def _not_answered(error: requests.ConnectionError) -> ProviderError:
+    """No connection at all, or one that was cut before the answer: the second may have been charged."""
+    reason = error.args[0] if error.args else None
+    cause = getattr(reason, "reason", reason)
+    if isinstance(cause, NEVER_SENT) or isinstance(error, requests.exceptions.SSLError):
+        return Unreachable("no connection")
+    broken = ProviderBusy("the connection was cut before the answer")
+    broken.possibly_charged = True
+    return broken
+
+
+def _session(https: HTTPAdapter, ca_bundle: Path | None, proxy: str | None) -> Session:
+    session = Session()
+    session.trust_env = False
+    session.verify = str(ca_bundle) if ca_bundle else True
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers = requests.structures.CaseInsensitiveDict(
+        {"User-Agent": "vutler", "Accept": "*/*", "Accept-Encoding": "identity"}
+    )
+    session.proxies = {"http": proxy, "https": proxy} if proxy else {}
+    session.mount("https://", https)
+    session.mount("http://", https)
+    return session

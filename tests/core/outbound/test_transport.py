@@ -1,0 +1,216 @@
+"""The transport: connections are kept and replaced, keys stay in their place, the guard stands before all."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import pytest
+
+from core.config import Settings
+from core.llm import router
+from core.llm.failures import (
+    EndpointForbidden,
+    KeyRefused,
+    ProviderBusy,
+    Unreachable,
+)
+from core.llm.types import ChatRequest, Target
+from core.outbound.guard import Guard
+from core.outbound.transport import Deadlines, Transport
+from tests.providers.scripted import answering, dying, head, provider
+from tests.providers.vendors import BEGINNING, END, MORE, OPENAI_WHOLE
+from tests.stack import free_ports
+
+DEADLINES = Deadlines(connect=2, first_byte=2, between=2, total=10)
+FINE = answering({"ok": True})
+
+
+@pytest.fixture
+def transport():
+    made = Transport(Settings(custom_endpoint_allow="127.0.0.1"), DEADLINES)
+    yield made
+    made.close()
+
+
+def post(transport, url, *, guarded=False, headers=None, body=b"{}"):
+    with transport.post(url, headers or {}, body, guarded=guarded) as answer:
+        return answer.status, answer.body()
+
+
+def last_answer(*headers):
+    """An answer that seems to keep the connection, which is then closed all the same."""
+
+    def answer(write):
+        FINE(write)
+        return False
+
+    return answer
+
+
+def reading_then_closing(write):
+    """What a provider looks like whose time for an idle connection is up just as the next request arrives."""
+    return False
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_a_connection_is_kept_between_calls(transport, guarded):
+    with provider(FINE) as one:
+        for _ in range(3):
+            assert post(transport, one.url, guarded=guarded)[0] == 200
+        assert one.connections == 1
+
+
+def test_a_streams_connection_is_kept_too(transport):
+    body = BEGINNING["openai"] + MORE["openai"] + END["openai"]
+    with provider(answering(body, 200)) as one:
+        target = Target("openai", "m", "openai", one.url, "k", "byokey")
+        for _ in range(3):
+            request = ChatRequest([{"role": "user", "content": "Hello"}], stream=True)
+            router.run(request, [target], transport=transport, calls=[])
+        assert one.connections == 1
+
+
+def test_a_connection_that_was_closed_between_calls_is_replaced_unseen(transport):
+    with provider(last_answer(), FINE) as one:
+        assert post(transport, one.url)[0] == 200
+        time.sleep(0.1)
+        assert post(transport, one.url)[0] == 200
+        assert (len(one.received), one.connections) == (2, 2)
+
+
+def test_a_kept_connection_that_is_closed_under_the_request_is_replaced_unseen(transport):
+    with provider(FINE, reading_then_closing, FINE) as one:
+        assert post(transport, one.url)[0] == 200
+        assert post(transport, one.url)[0] == 200
+        assert [request.connection for request in one.received] == [0, 0, 1]
+
+
+def test_a_new_connection_that_is_cut_may_have_been_charged(transport):
+    with provider(dying) as one, pytest.raises(ProviderBusy) as cut:
+        post(transport, one.url)
+    assert cut.value.possibly_charged
+
+
+def test_a_kept_connection_that_is_cut_later_may_have_been_charged(transport):
+    def working_then_dying(write):
+        time.sleep(1.3)
+        return False
+
+    with provider(FINE, working_then_dying) as one:
+        post(transport, one.url)
+        with pytest.raises(ProviderBusy) as cut:
+            post(transport, one.url)
+    assert cut.value.possibly_charged
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_nobody_listens(transport, guarded):
+    with pytest.raises(Unreachable) as refused:
+        post(transport, f"http://127.0.0.1:{free_ports(1)}/v1", guarded=guarded)
+    assert not refused.value.possibly_charged
+
+
+def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(transport):
+    with provider(FINE) as one:
+        for key in ("sk-two\nlines", "sk-ключ"):
+            with pytest.raises(KeyRefused):
+                post(transport, one.url, headers={"Authorization": f"Bearer {key}"})
+        assert one.received == []
+
+
+def test_a_redirect_is_neither_followed_nor_read(transport):
+    with provider(FINE) as two:
+        moved = answering(b"x" * 10, 307, ("Location", two.url))
+        with provider(moved) as one:
+            assert post(transport, one.url)[0] == 307
+        assert two.received == []
+
+
+def test_a_cookie_is_not_carried_to_the_next_call(transport):
+    with provider(FINE) as one:
+        post(transport, one.url)
+        post(transport, one.url)
+        assert all("cookie" not in request.headers for request in one.received)
+
+
+def test_only_the_configured_proxy_is_used(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with provider(FINE) as proxy:
+        settings = Settings(provider_proxy=proxy.url.removesuffix("/v1"), custom_endpoint_allow="127.0.0.1")
+        transport = Transport(settings, DEADLINES)
+        assert post(transport, "http://vendor.example.com/v1/x")[0] == 200
+        assert proxy.received[0].path == "http://vendor.example.com/v1/x"
+        with provider(FINE) as users:
+            assert post(transport, users.url, guarded=True)[0] == 200
+        assert len(proxy.received) == 1
+        transport.close()
+
+
+def test_a_request_of_megabytes_outlives_the_time_to_connect(transport):
+    slow = Transport(Settings(), Deadlines(connect=0.3, first_byte=5, between=5, total=20))
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def read_slowly():
+        connection, _ = server.accept()
+        time.sleep(0.8)
+        with connection:
+            left = 5_000_000
+            while left > 0:
+                left -= len(connection.recv(65536))
+            connection.sendall(head(200, "a/b", ("Content-Length", 2)) + b"{}")
+
+    threading.Thread(target=read_slowly, daemon=True).start()
+    url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+    assert post(slow, url, body=b"x" * 5_000_000) == (200, b"{}")
+    slow.close()
+    server.close()
+
+
+def resolving(address):
+    def resolve(host, port, **_):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    return resolve
+
+
+def guarded_transport(allow, address):
+    return Transport(Settings(), DEADLINES, guard=Guard(allow, resolve=resolving(address)))
+
+
+def test_a_name_that_leads_to_a_private_address_is_not_connected_to():
+    with provider(FINE) as inside:
+        port = inside.port
+        transport = guarded_transport("", "127.0.0.1")
+        for scheme in ("http", "https"):
+            with pytest.raises(EndpointForbidden):
+                post(transport, f"{scheme}://models.example.com:{port}/v1", guarded=True)
+        transport.close()
+        assert inside.connections == 0
+
+
+def test_the_address_that_was_checked_is_the_one_connected_to():
+    """The name exists for our resolver alone: the system's own is not asked a second time."""
+    with provider(FINE) as inside:
+        port = inside.port
+        transport = guarded_transport("127.0.0.1", "127.0.0.1")
+        assert post(transport, f"http://only-here.example.com:{port}/v1", guarded=True)[0] == 200
+        assert inside.received[0].headers["host"] == f"only-here.example.com:{port}"
+        transport.close()
+
+
+def test_a_forbidden_endpoint_is_asked_once_and_nobody_else_is():
+    with provider(answering(OPENAI_WHOLE)) as other:
+        transport, calls = guarded_transport("", "10.0.0.1"), []
+        targets = [
+            Target("openai", "m", "openai", "https://models.example.com/v1", "k1", "custom"),
+            Target("minimax", "m", "openai", other.url, "k2", "byokey"),
+        ]
+        with pytest.raises(EndpointForbidden):
+            router.run(
+                ChatRequest([{"role": "user", "content": "Hello"}]), targets, transport=transport, calls=calls
+            )
+        transport.close()
+        assert other.received == []
+        assert [(c["outcome"], c["possibly_charged"]) for c in calls] == [("endpoint_forbidden", False)]

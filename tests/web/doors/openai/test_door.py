@@ -1,0 +1,125 @@
+"""The OpenAI door without its workers: second tries, refusals, models. With them: tests/test_sdks.py."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from core.ids import utcnow
+from core.jobs import claim
+from web.doors.openai import second_tries
+
+HELLO = {"model": "agent:scout", "messages": [{"role": "user", "content": "hello"}]}
+
+
+@pytest.fixture
+def ask(member, agent):
+    """A try of the SDK's, the first or a later one; nobody answers, so it waits in vain."""
+
+    def ask(tries=0, body=None, client=member):
+        headers = {second_tries.COUNT: str(tries)}
+        answer = client.post("/v1/chat/completions", body or HELLO, headers=headers)
+        assert answer.status_code == 503, answer.text
+
+    return ask
+
+
+@pytest.fixture
+def jobs(services):
+    return services.db.jobs
+
+
+def count(jobs):
+    return jobs.count_documents({})
+
+
+def test_a_second_try_joins_the_job_in_flight(ask, jobs):
+    for tries in range(3):
+        ask(tries)
+    assert count(jobs) == 1
+
+
+def test_second_tries_at_once_make_one_job_though_the_first_never_arrived(ask, jobs):
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(ask, [1] * 20))
+    assert count(jobs) == 1
+
+
+def test_to_ask_the_same_twice_is_two_jobs(ask, jobs):
+    ask()
+    ask()
+    assert count(jobs) == 2
+
+
+def test_a_second_try_gets_the_answer_of_a_job_that_ended_meanwhile(ask, jobs, member, services):
+    ask()
+    job = claim.claim(services.db, jobs.find_one()["_id"], "p1")
+    said = {"role": "assistant", "content": "hi", "tool_calls": None}
+    usage = dict.fromkeys(
+        ("tokens_input", "tokens_output", "tokens_total", "tokens_cached", "tokens_reasoning"), 1
+    )
+    result = {"message": said, "finish_reason": "stop", "usage": usage}
+    claim.finish(services.db, job, status="succeeded", calls=[], result=result)
+    answer = member.post("/v1/chat/completions", HELLO, headers={second_tries.COUNT: "1"})
+    assert answer.json["choices"][0]["message"]["content"] == "hi"
+    assert answer.headers["X-Job-Id"] == job["_id"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "failed"},
+        {"status": "cancelled"},
+        {"status": "running", "cancel_requested": True, "token": "t", "owner": "p1"},
+        {"created_at": utcnow() - timedelta(minutes=11)},
+    ],
+)
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_job_that_ended_badly_or_long_ago_is_not_joined(ask, jobs, before, changes):
+    ask(before)
+    jobs.update_one({}, {"$set": changes})
+    ask(1)
+    ask(2)
+    assert count(jobs) == 2
+
+
+def test_another_body_or_another_key_joins_nothing(ask, jobs, client_for):
+    ask()
+    ask(1, {**HELLO, "temperature": 1})
+    ask(1, client=client_for("member"))
+    assert count(jobs) == 3
+
+
+def test_the_client_of_an_earlier_try_leaves_without_cancelling(app, ask, jobs, services):
+    ask()
+    job_id = jobs.find_one()["_id"]
+    ask(1)
+    second_tries.leave(services, job_id, None)
+    assert jobs.find_one()["status"] == "queued"
+    second_tries.leave(services, job_id, jobs.find_one()["attached"])
+    assert jobs.find_one()["status"] == "cancelled"
+
+
+def test_refusals_have_openais_shape(member, nobody, agent):
+    unknown = member.post("/v1/chat/completions", {**HELLO, "model": "agent:nobody"})
+    assert (unknown.status_code, unknown.json["error"]["code"]) == (404, "model_not_found")
+    wrong = member.post("/v1/chat/completions", {**HELLO, "messages": [{"role": "king"}]})
+    assert (wrong.status_code, wrong.json["error"]["param"]) == (400, "messages.0.role")
+    assert wrong.json["error"]["type"] == "invalid_request_error"
+    keyless = nobody.post("/v1/chat/completions", HELLO)
+    assert (keyless.status_code, keyless.json["error"]["type"]) == (401, "authentication_error")
+    broken = member.post("/v1/chat/completions", data="{", headers={"Content-Type": "application/json"})
+    assert broken.status_code == 400
+
+
+def test_a_key_of_one_agent_sees_and_asks_that_one_alone(client_for, member, agent):
+    member.post("/agents", {"name": "other", "llm_config": {"provider": "sandbox"}})
+    member.post("/agents", {"name": "without a provider"})
+    names = {model["name"] for model in member.get("/v1/models").json["data"]}
+    assert names == {"agent:scout", "agent:other", "agent:demo"}
+    bound = client_for("agent", agents=[agent])
+    assert [model["id"] for model in bound.get("/v1/models").json["data"]] == [agent]
+    assert bound.get("/v1/models/agent:scout").json["id"] == agent
+    assert bound.get("/v1/models/agent:other").status_code == 404
+    assert bound.post("/v1/chat/completions", {**HELLO, "model": "agent:other"}).status_code == 404
+    assert client_for("viewer").post("/v1/chat/completions", HELLO).status_code == 403

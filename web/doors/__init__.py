@@ -1,0 +1,1 @@
+"""Doors: the ways in that make jobs, and what they share."""

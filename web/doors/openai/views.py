@@ -1,0 +1,201 @@
+"""The OpenAI-compatible door: `/v1/chat/completions` and `/v1/models`. Behind it the same durable job."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Literal
+
+from flask import Response, request
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.agents import agents
+from core.errors import Conflict, Invalid, NotFound, Unavailable
+from core.jobs.model import DONE, SUCCEEDED
+from web import problems
+from web.access import access
+from web.answers import answer
+from web.context import caller, db, services, watcher, workspace_id
+from web.doors import leaving, work
+from web.doors.openai import second_tries
+from web.doors.openai import shape as openai_shape
+from web.doors.openai import stream as openai_stream
+from web.doors.openai.stream import Listener
+from web.resource import resource
+
+api = resource("openai", "OpenAI's wire format for any agent", prefix="/v1")
+
+Document = dict[str, Any]
+
+LOST = "fail_once_streamed"
+MOST_MODELS = 1000
+NOT_AGAIN = frozenset({"worker_lost", "quarantined", "deadline", "insufficient_quota"})
+"""Failures that the SDKs must not try again by themselves, though their status says they might."""
+
+
+class Said(BaseModel):
+    """A message; whatever else it brings goes to the provider as it is."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+
+
+class ModelPath(BaseModel):
+    model: str = Field(min_length=1, max_length=300)
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class Completion(BaseModel):
+    """OpenAI's request. Unknown fields are ignored here, and only here."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "examples": [{"model": "agent:demo", "messages": [{"role": "user", "content": "Hello!"}]}]
+        },
+    )
+
+    model: str = Field(min_length=1, max_length=300, description="an agent's id, or `agent:<name>`")
+    messages: list[Said] = Field(min_length=1)
+    tools: list[dict[str, Any]] | None = Field(default=None, max_length=200)
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    n: int | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    def asked(self) -> Document:
+        """As a chat of ours is asked."""
+        names = ("tools", "tool_choice", "response_format", "temperature", "stop", "seed")
+        return {
+            **{name: getattr(self, name) for name in names if getattr(self, name) is not None},
+            "messages": [message.model_dump() for message in self.messages],
+            "max_tokens": self.max_completion_tokens or self.max_tokens,
+            "stream": bool(self.stream),
+        }
+
+
+@api.post("/chat/completions", responses={"200": {"description": "A completion, or a stream of chunks"}})
+@access(agent=True)
+def complete(body: Completion) -> Response:
+    """Ask an agent as one asks a model at OpenAI; a client that goes away cancels (`X-Detach: true`: not)."""
+    if body.n not in (None, 1):
+        raise Invalid("only one choice can be asked for", errors=[{"pointer": "/n", "detail": "only 1"}])
+    job, attached = _job(body)
+    leave = partial(second_tries.leave, services(), job["_id"], attached)
+    if request.headers.get("X-Detach", "").lower() == "true":
+        leave = _stay
+    listener = Listener(leaving.gone(request.environ), leave)
+    return _streamed(job, body, listener) if body.stream else _whole(job, body, listener)
+
+
+@api.get("/models", responses={"200": {"description": "The agents, as models"}})
+@access(agent=True)
+def models() -> Response:
+    """The workspace's agents that can be asked, the newest 1,000 of them."""
+    items, _ = agents.page(db(), workspace_id(), limit=MOST_MODELS, cursor=None, only=caller().agents)
+    data = [openai_shape.model(agent) for agent in items if agent["llm_config"] is not None]
+    return answer({"object": "list", "data": data})
+
+
+@api.get("/models/<path:model>", responses={"200": {"description": "An agent, as a model"}})
+@access(agent=True)
+def get_model(path: ModelPath) -> Response:
+    """One agent, by its id or as `agent:<name>`."""
+    return answer(openai_shape.model(_agent(path.model)))
+
+
+@api.errorhandler(Exception)
+def _as_openai(error: Exception) -> Response:
+    """Every error in OpenAI's shape, with the status that the API gives it."""
+    response = problems.respond(error)
+    said = response.get_json()
+    status = 400 if response.status_code == 422 else response.status_code
+    kept = {k: v for k, v in response.headers.items() if k in ("Retry-After", "WWW-Authenticate")}
+    return answer(openai_shape.error(said, status), status, kept)
+
+
+def _job(body: Completion) -> tuple[Document, str | None]:
+    """The job of this request: an earlier try's, or a new one; and its mark as the one who waits for it."""
+    for _ in range(3):
+        job, made = second_tries.earlier(), False
+        if job is None:
+            job, made = _accepted(body)
+        if made or job["status"] in DONE:
+            return job, None
+        if attached := second_tries.attach(job):
+            return job, attached
+    raise Conflict("the job of an earlier try is ending just now; try again")
+
+
+def _accepted(body: Completion) -> tuple[Document, bool]:
+    agent = agents.checked(_agent(body.model))
+    draft = work.draft(
+        "chat",
+        agent,
+        body.asked(),
+        idempotency=work.idempotency("door") or second_tries.mark(),
+        on_worker_loss=LOST if body.stream and agent["on_worker_loss"] == "retry" else None,
+    )
+    return work.accepted(draft, agent)
+
+
+def _agent(model: str) -> Document:
+    name = model.removeprefix("agent:")
+    wanted = {"name": name} if model.startswith("agent:") else {"_id": model}
+    agent = db().agents.find_one({"workspace_id": workspace_id(), **wanted})
+    if agent is None or not caller().may_touch(agent["_id"]):
+        raise NotFound(f"there is no agent {model!r}", code="model_not_found")
+    return agent
+
+
+def _whole(job: Document, body: Completion, listener: Listener) -> Response:
+    if job["status"] not in DONE:
+        job = watcher().wait(job["_id"], services().settings.job_timeout_s, listener.gone)
+    if job["status"] not in DONE:
+        if listener.gone():
+            listener.leave()
+        raise Unavailable("the answer was not waited for")
+    if job["status"] != SUCCEEDED:
+        return _failed(job)
+    return answer(openai_shape.completion(job, body.model), headers=_headers(job))
+
+
+def _streamed(job: Document, body: Completion, listener: Listener) -> Response:
+    """The stream; an error before its first word is an HTTP error, as the SDKs expect."""
+    events = openai_stream.events(watcher(), services(), job, listener)
+    first = next(events, None)
+    if first is None:
+        raise Unavailable("the answer was not waited for")
+    kind, data = first
+    if kind == "done" and data["status"] != SUCCEEDED:
+        return _failed(data)
+    usage = body.stream_options is not None and body.stream_options.include_usage
+    chunks = openai_stream.Chunks(job, body.model, include_usage=usage).of(first, events)
+    leaving.hang_up_when_stuck(request.environ)
+    headers = {**_headers(job), "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Response(chunks, content_type="text/event-stream", headers=headers)
+
+
+def _failed(job: Document) -> Response:
+    body, status = openai_shape.failure(job)
+    headers = _headers(job)
+    if body["error"]["code"] in NOT_AGAIN:
+        headers["x-should-retry"] = "false"
+    return answer(body, status, headers)
+
+
+def _headers(job: Document) -> dict[str, str]:
+    return {"X-Job-Id": job["_id"]}
+
+
+def _stay() -> None:
+    """The job goes on without its client."""

@@ -1,0 +1,158 @@
+"""Work is a job: from a validated request to an accepted job, waited for if the client prefers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from flask import Response, g, request
+
+from core.accounts import limits
+from core.agents import credentials
+from core.chat import chat
+from core.errors import Invalid, Problem
+from core.ids import new_id, utcnow
+from core.jobs.accept import accept, earlier
+from core.jobs.model import DONE, Draft, Idempotency
+from core.llm import tiers
+from core.metering import admission, budgets
+from core.metering.budget import Budget
+from core.outbound.guard import Guard
+from web import answers, limiting
+from web.context import caller, db, prices, request_id, services, watcher, workspace_id
+
+Document = dict[str, Any]
+
+LONGEST_WAIT_S = 120
+LONGEST_KEY = 255
+WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:[;,]|$)", re.IGNORECASE)
+NOT_KEPT = frozenset({"callback_url", "metadata"})
+
+
+def draft(
+    kind: str,
+    agent: Document,
+    asked: Mapping[str, Any],
+    *,
+    idempotency: Idempotency | None = None,
+    retry_of: str | None = None,
+    on_worker_loss: str | None = None,
+) -> Draft:
+    """A job for an agent, with the agent's configuration as it is now.
+
+    `on_worker_loss` takes the place of the agent's own.
+    """
+    settings = services().settings
+    if asked.get("callback_url"):
+        Guard(settings.custom_endpoint_allow).check_url(asked["callback_url"], pointer="/callback_url")
+    plan = chat.plan(agent, settings=settings, find_credential=find_credential)
+    reserved = limiting.reserve_tokens(asked)
+    if reserved is not None:
+        plan["reserved"] = reserved
+    if on_worker_loss is not None:
+        plan["on_worker_loss"] = on_worker_loss
+    return Draft(
+        kind=kind,
+        workspace_id=workspace_id(),
+        agent_id=agent["_id"],
+        request={name: value for name, value in asked.items() if name not in NOT_KEPT},
+        plan=plan,
+        created_by=caller().key_id,
+        request_id=request_id(),
+        idempotency=idempotency,
+        callback_url=asked.get("callback_url"),
+        retry_of=retry_of,
+        metadata=asked.get("metadata") or {},
+    )
+
+
+def accepted(asked: Draft, agent: Document) -> tuple[Document, bool]:
+    """The job of a request, admitted and then accepted, and whether it was made by this request.
+
+    One that repeats an earlier request gets its job. Raises `OverLimit` (402) when a hard cap or a budget is
+    used up, which is no reason to refuse a repetition.
+    """
+    job_id, now = new_id(), utcnow()
+    try:
+        plan = admission.within_cap(db(), agent, asked.plan, tiers.table().monthly_tokens(), now)
+        budget = admission.reserve(
+            db(),
+            prices(),
+            job_id=job_id,
+            caller=caller(),
+            workspace_id=asked.workspace_id,
+            plan=plan,
+            request=asked.request,
+            now=now,
+        )
+    except Problem:
+        _give_back(asked, job_id, None)
+        job = earlier(db(), asked)
+        if job is None:
+            raise
+        return job, False
+    return _accepted(replace(asked, plan=plan), job_id, budget)
+
+
+def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> tuple[Document, bool]:
+    """A store that fails here may have kept the job: its reservation stays until that is known."""
+    try:
+        job, made = accept(db(), services().send, asked, job_id=job_id)
+    except Problem:
+        _give_back(asked, job_id, budget)
+        raise
+    if not made:
+        _give_back(asked, job_id, budget)
+    return job, made
+
+
+def _give_back(asked: Draft, job_id: str, budget: Budget | None) -> None:
+    """No call will be made: what was reserved for it, tokens and money, is free again."""
+    limits.settle(services().redis, {"plan": asked.plan, "created_by": asked.created_by}, 0)
+    if budget is not None:
+        budgets.release(db(), budget, job_id)
+
+
+def started(job: Document) -> Response:
+    """The answer to a request that made a job, or found the one that an earlier request made."""
+    g.made_job = job["_id"]
+    wait_s = preferred_wait()
+    if wait_s is None:
+        return answers.accepted(job)
+    if job["status"] not in DONE:
+        job = watcher().wait(job["_id"], wait_s)
+    if job["status"] not in DONE:
+        return answers.accepted(job)
+    return answers.finished(job, wait_s)
+
+
+def preferred_wait() -> int | None:
+    """The seconds of `Prefer: wait=N` (RFC 7240), at most 120; None when there is no such preference."""
+    found = WAIT.search(",".join(request.headers.getlist("Prefer")))
+    return min(int(found[1]), LONGEST_WAIT_S) if found else None
+
+
+def idempotency(route: str) -> Idempotency | None:
+    """The client's Idempotency-Key on this route, with the hash of the body it came with."""
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    key = given.strip().removeprefix('"').removesuffix('"')
+    if not key or len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable():
+        raise Invalid(f"an Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters")
+    body = request.get_json() if request.content_length or request.is_json else None
+    return Idempotency(route=route, key=key, hash=body_hash(body))
+
+
+def body_hash(body: Any) -> str:
+    """The same for the same JSON, however it was written down."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def find_credential(name: str) -> Document | None:
+    """A credential of this request's workspace."""
+    return credentials.find(db(), workspace_id(), name)
