@@ -20,8 +20,9 @@ from pymongo.errors import PyMongoError
 
 from core import services as core_services
 from core.callbacks import Courier, Post, outbox
+from core.clock import utcnow
 from core.config import Settings
-from core.ids import new_id, utcnow
+from core.ids import new_id
 from core.jobs import signals
 from core.jobs.reconcile import Reconciler
 from core.llm import tiers

@@ -27,8 +27,9 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from core.clock import utcnow
 from core.embedded import stores
-from core.ids import new_id, utcnow
+from core.ids import new_id
 from core.metering import ledger, marks, reports, rollups
 from core.metering.periods import period
 from core.metering.prices import Prices

@@ -16,8 +16,8 @@ from pymongo import InsertOne
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from core.ids import new_id, utcnow
-from core.jobs.views import rfc3339
+from core.clock import rfc3339, utcnow
+from core.ids import new_id
 from core.store import pages
 from core.store.repeat import write_missing
 

@@ -23,9 +23,9 @@ import structlog
 from pymongo import InsertOne
 from pymongo.database import Database
 
+from core.clock import utcnow
 from core.crypto import Sealer
 from core.deliveries import born, delivery_id
-from core.ids import utcnow
 from core.jobs.model import DONE
 from core.jobs.views import public
 from core.store.repeat import write_missing

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pymongo.database import Database
 
+from core.clock import rfc3339
 from core.crypto import origin
-from core.jobs.views import rfc3339
 
 Document = dict[str, Any]
 

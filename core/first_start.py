@@ -15,9 +15,9 @@ from pymongo.errors import DuplicateKeyError
 from core.accounts import keys
 from core.accounts.workspaces import DEFAULT, EVERYWHERE
 from core.agents import agents
+from core.clock import utcnow
 from core.config import Settings
 from core.crypto import write_private_once
-from core.ids import utcnow
 from core.store.repeat import insert_once
 
 Document = dict[str, Any]

@@ -7,8 +7,8 @@ from typing import Any
 
 from pymongo.database import Database
 
+from core.clock import rfc3339
 from core.jobs.model import RUNNING
-from core.jobs.views import rfc3339
 
 Document = dict[str, Any]
 

@@ -1,9 +1,8 @@
-"""Ids and the time of day, made in one place."""
+"""Ids, made in one place."""
 
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
 
 import uuid_utils
 
@@ -16,9 +15,3 @@ def new_id() -> str:
 def new_token() -> str:
     """128 random bits as hex: the mark of one claim, never shown."""
     return secrets.token_hex(16)
-
-
-def utcnow() -> datetime:
-    """Now, aware, in UTC, cut to the milliseconds that the store keeps."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -11,10 +11,10 @@ import redis
 import structlog
 from pymongo.database import Database
 
+from core.clock import utcnow
 from core.config import Settings
 from core.deliveries import delivery_id
 from core.errors import Invalid
-from core.ids import utcnow
 from core.jobs.erasing import erase, leave_conversation
 from core.jobs.model import DONE, content_kept
 from core.store import sizes

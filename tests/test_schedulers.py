@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from core.ids import utcnow
+from core.clock import utcnow
 from tests.stack import ROOT
 
 EVERY = timedelta(seconds=1)

@@ -11,9 +11,9 @@ from flask import Flask, current_app, g, request
 from pymongo.errors import PyMongoError
 
 from core.accounts import keys, workspaces
+from core.clock import utcnow
 from core.config import Settings
 from core.errors import Forbidden, NotFound, Unauthorized, Unavailable
-from core.ids import utcnow
 from web import access, limiting
 from web.context import db
 

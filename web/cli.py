@@ -14,10 +14,10 @@ from pymongo.errors import PyMongoError
 
 from core import reseal
 from core.accounts import keys, workspaces
+from core.clock import utcnow
 from core.config import Settings
 from core.crypto import BadEncryptionKey, Sealer
 from core.errors import Problem
-from core.ids import utcnow
 from core.services import connect_mongo
 
 Document = dict[str, Any]

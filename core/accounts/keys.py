@@ -13,9 +13,8 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
 from core.accounts.workspaces import DEFAULT
+from core.clock import rfc3339, utcnow
 from core.errors import Conflict, NotFound, Unauthorized
-from core.ids import utcnow
-from core.jobs.views import rfc3339
 from core.store import pages
 from core.store.repeat import insert_once
 

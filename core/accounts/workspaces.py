@@ -8,9 +8,9 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from core.clock import rfc3339, utcnow
 from core.errors import Conflict, NotFound
-from core.ids import new_id, utcnow
-from core.jobs.views import rfc3339
+from core.ids import new_id
 from core.store import pages
 from core.store.repeat import insert_once
 

@@ -13,11 +13,11 @@ from pymongo.errors import DuplicateKeyError
 from core.accounts import keys
 from core.agents import agent_config
 from core.chat import conversations
+from core.clock import rfc3339, utcnow
 from core.errors import Conflict, Invalid, NotFound
-from core.ids import new_id, utcnow
+from core.ids import new_id
 from core.jobs import control
 from core.jobs.model import QUEUED
-from core.jobs.views import rfc3339
 from core.store import pages
 from core.store.repeat import insert_once
 

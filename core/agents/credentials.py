@@ -10,11 +10,10 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from core.agents.agent_config import hint
+from core.clock import rfc3339, utcnow
 from core.config import Settings
 from core.crypto import Sealer, origin, provider_key_context
 from core.errors import Conflict, Invalid, KeyRequired, NotFound
-from core.ids import utcnow
-from core.jobs.views import rfc3339
 from core.llm import providers
 from core.llm.plan import SANDBOX
 from core.outbound.guard import Guard

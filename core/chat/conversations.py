@@ -16,11 +16,11 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from core.chat import history
+from core.clock import rfc3339, utcnow
 from core.errors import NotFound
-from core.ids import new_id, utcnow
+from core.ids import new_id
 from core.jobs.erasing import erase, in_conversation, leave_conversation
 from core.jobs.model import DONE, SUCCEEDED
-from core.jobs.views import rfc3339
 from core.llm.types import ChatRequest
 from core.store import pages
 

@@ -9,8 +9,9 @@ import structlog
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from core.clock import utcnow
 from core.errors import Conflict, IdempotencyMismatch
-from core.ids import new_id, utcnow
+from core.ids import new_id
 from core.jobs.model import Draft, Idempotency, born, marked
 from core.services import Send
 from core.store.repeat import insert_once

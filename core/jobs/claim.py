@@ -6,7 +6,8 @@ from typing import Any
 
 from pymongo.database import Database
 
-from core.ids import new_token, utcnow
+from core.clock import utcnow
+from core.ids import new_token
 from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending, queued_again
 from core.store.repeat import update_once
 

@@ -7,8 +7,8 @@ from typing import Any
 import redis
 from pymongo.database import Database
 
+from core.clock import utcnow
 from core.errors import Conflict, NotFound
-from core.ids import utcnow
 from core.jobs import signals
 from core.jobs.erasing import erase
 from core.jobs.model import CANCELLED, DONE, FAILED, QUEUED, RUNNING, ending

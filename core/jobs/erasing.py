@@ -7,7 +7,7 @@ from typing import Any
 import redis
 from pymongo.database import Database
 
-from core.ids import utcnow
+from core.clock import utcnow
 from core.jobs.events import forget
 
 Document = dict[str, Any]

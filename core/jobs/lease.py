@@ -12,7 +12,8 @@ from typing import Any
 
 from pymongo.database import Database
 
-from core.ids import new_id, utcnow
+from core.clock import utcnow
+from core.ids import new_id
 from core.store.repeat import insert_once, update_once
 
 Document = dict[str, Any]

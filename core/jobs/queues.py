@@ -7,8 +7,8 @@ from typing import Any
 import redis
 from pymongo.database import Database
 
+from core.clock import utcnow
 from core.errors import NotFound
-from core.ids import utcnow
 from core.jobs import signals
 from core.jobs.model import QUEUED, QUEUES, RUNNING
 

@@ -15,8 +15,8 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from core.clock import utcnow
 from core.errors import JobFailed
-from core.ids import utcnow
 from core.jobs import lease
 from core.jobs.accept import enqueue
 from core.jobs.model import (

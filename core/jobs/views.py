@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
+from core.clock import rfc3339
 from core.jobs.model import DONE
 
 Document = dict[str, Any]
@@ -34,10 +34,3 @@ def public(job: Document) -> Document:
         "retry_of": job.get("retry_of"),
         "links": {"self": base, "events": f"{base}/events", "cancel": f"{base}/cancel"},
     }
-
-
-def rfc3339(at: datetime | None) -> str | None:
-    """`2026-11-24T10:25:00.123Z`."""
-    if at is None:
-        return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

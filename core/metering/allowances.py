@@ -14,9 +14,8 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from core.clock import rfc3339, utcnow
 from core.deliveries import born
-from core.ids import utcnow
-from core.jobs.views import rfc3339
 from core.llm.managed import MANAGED
 from core.metering import marks, overage
 from core.metering.budget import OverLimit

@@ -12,8 +12,8 @@ from typing import Any
 
 from pymongo.database import Database
 
+from core.clock import rfc3339
 from core.jobs.model import DONE
-from core.jobs.views import rfc3339
 from core.metering.calls import calls_of, consumed
 from core.metering.periods import DAY, Period
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from core.accounts.keys import Caller
+from core.clock import rfc3339
 from core.errors import BudgetExceeded
-from core.jobs.views import rfc3339
 from core.metering.periods import DAY, dates_of, month_ends
 from core.metering.sums import exact
 

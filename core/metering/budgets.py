@@ -18,10 +18,9 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from core.clock import rfc3339, utcnow
 from core.errors import Conflict
-from core.ids import utcnow
 from core.jobs.model import DONE
-from core.jobs.views import rfc3339
 from core.metering import true_up
 from core.metering.budget import Budget, OverLimit
 from core.metering.calls import calls_of

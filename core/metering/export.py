@@ -10,7 +10,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from core.jobs.views import rfc3339
+from core.clock import rfc3339
 from core.metering import sums
 from core.metering.periods import DAY, Period
 

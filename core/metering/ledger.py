@@ -14,7 +14,7 @@ from bson.decimal128 import Decimal128
 from pymongo import InsertOne, UpdateOne
 from pymongo.database import Database
 
-from core.ids import utcnow
+from core.clock import utcnow
 from core.jobs.model import DONE
 from core.metering import budgets, marks
 from core.metering import prices as price_tables

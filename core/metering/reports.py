@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from core.jobs.views import rfc3339
+from core.clock import rfc3339
 from core.llm.tiers import of_agent as tier_of
 from core.metering import allowances, sums, usage
 from core.metering.periods import Period, month_ends, period

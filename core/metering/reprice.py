@@ -18,9 +18,9 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from core.accounts import workspaces
+from core.clock import utcnow
 from core.config import Settings
 from core.errors import Problem
-from core.ids import utcnow
 from core.metering import ledger, marks
 from core.metering import prices as price_tables
 from core.metering.corrections import correction, cost_now

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from pymongo.database import Database
 
-from core.ids import utcnow
+from core.clock import utcnow
 from core.metering import marks, sums
 from core.metering.periods import dates_of
 

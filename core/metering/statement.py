@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from core.jobs.views import rfc3339
+from core.clock import rfc3339
 from core.metering import export
 from core.metering.periods import of_month
 from core.metering.sums import COUNTS, exact, plain

@@ -16,9 +16,8 @@ import structlog
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from core.clock import rfc3339, utcnow
 from core.errors import NotFound
-from core.ids import utcnow
-from core.jobs.views import rfc3339
 from core.metering import statement, sums, usage
 from core.metering.periods import month_ends, of_month
 

@@ -14,7 +14,7 @@ from typing import Any
 from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
-from core.ids import utcnow
+from core.clock import utcnow
 from core.metering.budget import Budget, dates_within
 from core.metering.sums import exact
 

@@ -15,7 +15,7 @@ import structlog
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from core.ids import utcnow
+from core.clock import utcnow
 
 Document = dict[str, Any]
 Effect = Callable[[datetime], Document]

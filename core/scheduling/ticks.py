@@ -9,9 +9,8 @@ from typing import Any
 
 from pymongo.database import Database
 
+from core.clock import rfc3339, utcnow
 from core.errors import NotFound
-from core.ids import utcnow
-from core.jobs.views import rfc3339
 
 Document = dict[str, Any]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from pymongo.collection import Collection
 
+from core.clock import utcnow
 from core.errors import Invalid
-from core.ids import utcnow
 
 Document = dict[str, Any]
 

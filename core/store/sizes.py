@@ -11,7 +11,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from core.ids import utcnow
+from core.clock import utcnow
 from core.jobs.model import DONE
 
 Document = dict[str, Any]

@@ -9,9 +9,9 @@ import requests
 from standardwebhooks import Webhook
 
 from core.callbacks import LOOKED_AT, Courier, outbox, webhook_secret
+from core.clock import utcnow
 from core.crypto import Sealer
 from core.deliveries import born
-from core.ids import utcnow
 from core.jobs.claim import claim, finish
 from tests.factory import queued
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from core import retention
-from core.ids import utcnow
+from core.clock import utcnow
 from core.jobs.claim import claim, finish
 from core.jobs.events import Emitter, stream_key
 from core.retention import Purge

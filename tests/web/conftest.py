@@ -7,8 +7,8 @@ from pydantic import SecretStr
 
 from core import first_start as first
 from core.accounts import keys, workspaces
+from core.clock import utcnow
 from core.crypto import Sealer
-from core.ids import utcnow
 from core.jobs.watch import Watcher
 from core.services import Services, connect_redis
 from tests.factory import Sent, queued

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from core.ids import utcnow
+from core.clock import utcnow
 from tests.factory import queued
 from web import access
 

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 from core.audit_log import Trail
-from core.ids import utcnow
+from core.clock import utcnow
 from core.services import connect_mongo
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core.ids import utcnow
+from core.clock import utcnow
 from core.jobs import claim
 from core.llm import tiers
 from tests.core.metering.rows import call, enter, managed, put

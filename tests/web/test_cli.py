@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from core.accounts import keys, workspaces
+from core.clock import utcnow
 from core.errors import Unauthorized
-from core.ids import utcnow
 from tests.stack import ROOT
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from core.clock import utcnow
 from core.config import Settings
-from core.ids import utcnow
 from core.services import connect_mongo, connect_redis
 from core.store import sizes
 from web.app import create_app

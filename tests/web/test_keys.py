@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from core.ids import utcnow
+from core.clock import utcnow
 from tests.web_client import Client
 
 

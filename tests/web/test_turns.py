@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from openai.types.chat import ChatCompletion
 
-from core.ids import utcnow
+from core.clock import utcnow
 from core.llm.wire import WIRES
 from tests.core.llm.wire.replay import ANSWERS
 from web.doors.openai import shape as openai_shape

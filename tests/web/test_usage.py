@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from core.ids import utcnow
+from core.clock import utcnow
 from core.metering import allowances, rollups, statements
 from tests.core.metering.rows import managed, put, row
 

@@ -9,7 +9,7 @@ from flask import Response
 
 from core.agents import agent_config, agents, explain
 from core.chat import chat
-from core.ids import utcnow
+from core.clock import utcnow
 from core.llm import tiers
 from core.metering import admission
 from core.metering import prices as price_tables

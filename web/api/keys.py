@@ -10,8 +10,8 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from core.accounts import keys
 from core.agents import agents
+from core.clock import utcnow
 from core.errors import Forbidden, Invalid
-from core.ids import utcnow
 from core.metering import budgets
 from core.metering.budget import of_key
 from web.access import access

@@ -9,7 +9,7 @@ from flask import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core.agents import agents
-from core.ids import utcnow
+from core.clock import utcnow
 from core.llm import managed, tiers
 from core.metering import audit, export, reports, statement, statements
 from core.metering.periods import Period, period

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core import callbacks
 from core.accounts import workspaces
-from core.ids import utcnow
+from core.clock import utcnow
 from core.llm import providers
 from core.metering import prices
 from core.outbound.guard import Guard

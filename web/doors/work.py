@@ -14,8 +14,9 @@ from flask import Response, g, request
 from core.accounts import limits
 from core.agents import credentials
 from core.chat import chat
+from core.clock import utcnow
 from core.errors import Invalid, Problem
-from core.ids import new_id, utcnow
+from core.ids import new_id
 from core.jobs.accept import accept, earlier
 from core.jobs.model import DONE, Draft, Idempotency
 from core.llm import tiers

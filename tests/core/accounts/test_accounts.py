@@ -10,9 +10,9 @@ import pytest
 
 from core import first_start as first
 from core.accounts import keys, workspaces
+from core.clock import utcnow
 from core.config import Settings
 from core.errors import Conflict, NotFound, Unauthorized
-from core.ids import utcnow
 
 
 def make(db, **given):

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from core.chat import conversations
-from core.ids import utcnow
+from core.clock import utcnow
 from core.jobs import control
 from core.jobs.claim import claim, finish, hand_back
 from core.llm.types import ChatRequest

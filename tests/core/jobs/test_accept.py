@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from core.clock import utcnow
 from core.errors import IdempotencyMismatch
-from core.ids import utcnow
 from core.jobs.accept import accept
 from core.services import connect_mongo
 from core.store import indexes

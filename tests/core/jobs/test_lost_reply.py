@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from core.callbacks import outbox
-from core.ids import utcnow
+from core.clock import utcnow
 from core.jobs.run import Runner
 from core.jobs.watch import Watcher
 from core.metering import ledger

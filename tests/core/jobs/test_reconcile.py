@@ -6,7 +6,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from core.ids import utcnow
+from core.clock import utcnow
 from core.jobs import lease
 from core.jobs.accept import accept
 from core.jobs.claim import claim, finish

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.callbacks import outbox
-from core.ids import new_id, utcnow
+from core.clock import utcnow
+from core.ids import new_id
 from core.jobs.claim import claim, finish
 from core.metering import ledger, marks
 from core.metering.prices import Prices

@@ -6,8 +6,9 @@ import pytest
 from bson.decimal128 import Decimal128
 
 from core.accounts.keys import Caller
+from core.clock import utcnow
 from core.errors import Invalid
-from core.ids import new_id, utcnow
+from core.ids import new_id
 from core.metering import admission, budgets
 from core.metering.budget import OverLimit, of_key
 from core.metering.sums import exact

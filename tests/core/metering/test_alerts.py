@@ -7,8 +7,8 @@ from datetime import timedelta
 from standardwebhooks import Webhook
 
 from core.callbacks import Courier, webhook_secret
+from core.clock import utcnow
 from core.crypto import Sealer
-from core.ids import utcnow
 from core.metering import allowances
 from tests.core.metering.rows import managed, put
 

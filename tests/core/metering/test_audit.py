@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from core.ids import utcnow
+from core.clock import utcnow
 from core.jobs.claim import claim, note_unkept
 from core.metering.audit import audit
 from core.metering.periods import period

@@ -9,8 +9,9 @@ from bson.decimal128 import Decimal128
 from hypothesis import HealthCheck, given, settings, strategies
 
 from core.accounts.keys import Caller
+from core.clock import utcnow
 from core.errors import BudgetExceeded
-from core.ids import new_id, utcnow
+from core.ids import new_id
 from core.jobs.accept import accept
 from core.jobs.claim import claim, finish, note_unkept
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, queued_again

@@ -9,7 +9,8 @@ from bson.decimal128 import Decimal128
 
 from core.accounts import keys
 from core.accounts.keys import Caller
-from core.ids import new_id, utcnow
+from core.clock import utcnow
+from core.ids import new_id
 from core.jobs.claim import claim, finish
 from core.jobs.model import born
 from core.metering import allowances, budgets, rollups, true_up

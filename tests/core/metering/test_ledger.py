@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from core.ids import utcnow
+from core.clock import utcnow
 from core.jobs.claim import claim, finish, hand_back, note_unkept
 from core.jobs.model import queued_again
 from core.metering import ledger

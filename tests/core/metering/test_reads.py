@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 from pymongo import MongoClient, monitoring
 
-from core.ids import new_id, utcnow
+from core.clock import utcnow
+from core.ids import new_id
 from core.metering import allowances, audit, budgets, export, reports, rollups, statements, true_up
 from core.metering.budget import Budget
 from core.metering.periods import period

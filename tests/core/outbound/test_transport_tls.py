@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from core.clock import utcnow
 from core.config import Settings
-from core.ids import utcnow
 from core.llm.failures import ReadTimeout, Unreachable
 from core.outbound.guard import Guard
 from core.outbound.transport import Deadlines, Transport

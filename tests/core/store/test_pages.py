@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from core.clock import utcnow
 from core.errors import Invalid
-from core.ids import utcnow
 from core.store.pages import page
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from flask import request
 
+from core.clock import utcnow
 from core.errors import Conflict
-from core.ids import new_id, new_token, utcnow
+from core.ids import new_id, new_token
 from core.jobs import control
 from core.jobs.model import CANCELLED, FAILED, QUEUED, RUNNING, Idempotency
 from core.services import Services

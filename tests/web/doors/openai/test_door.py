@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from core.ids import utcnow
+from core.clock import utcnow
 from core.jobs import claim
 from web.doors.openai import second_tries
 

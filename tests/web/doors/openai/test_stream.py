@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from core.ids import utcnow
+from core.clock import utcnow
 from web.doors.openai.stream import Chunks
 
 JOB = {"_id": "j1", "created_at": utcnow()}
