@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from core.crypto import origin
 from core.llm.managed import MANAGED
-from core.metering.estimate import costs_of, largest_cost
-from core.metering.prices import Prices, Table
+from core.metering import estimate
+from core.metering.estimate import Cost
 
 Document = dict[str, Any]
 
 OWN, NONE = "own", "none"
 
 
-def explain(plan: Mapping[str, Any], request: Mapping[str, Any], prices: Prices, own: Table) -> Document:
-    """The targets in the order in which they would be asked; costs in USD, None where a price is not known.
-
-    `plan`, `request`: as a job would carry them.
-    """
+def explain(costs: Sequence[Cost]) -> Document:
+    """The targets in the order in which they would be asked; costs in USD, None where no price is known."""
     return {
-        "route": [_shown(target, cost) for target, cost in costs_of(plan, request, prices, own)],
-        "largest_cost": _number(largest_cost(plan, request, prices, own)),
+        "route": [_shown(target, cost) for target, cost in costs],
+        "largest_cost": _number(estimate.largest(costs)),
     }
 
 

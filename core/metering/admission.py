@@ -61,16 +61,19 @@ def reserve(
     plan: Mapping[str, Any],
     request: Mapping[str, Any],
     now: datetime,
+    unknown_window: int,
 ) -> Budget | None:
     """Reserve what the call may cost for `job_id`; the key's budget, None: it has none, nothing was read.
 
+    `unknown_window`: see `core.metering.estimate`.
     The job must get this id, or `budgets.release` be called. Raises `OverLimit` (402), and `Invalid` for a
     model without a known price: a hard budget cannot be kept for it.
     """
     budget = of_key(caller, now.astimezone(UTC))
     if budget is None:
         return None
-    costs = costs_of(plan, request, prices, price_tables.of_workspace(db, workspace_id))
+    own = price_tables.of_workspace(db, workspace_id)
+    costs = costs_of(plan, request, prices, own, unknown_window=unknown_window)
     for target, cost in costs:
         if cost is None:
             raise Invalid(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -16,35 +16,41 @@ BYTES_A_TOKEN = 3
 """About four letters make a token (openai.com/tokenizer); three, to be on the safe side."""
 TOKENS_AN_IMAGE = 1500
 """Above what vendors count for a picture of ordinary size (1,105 at 1024 x 1024: OpenAI's vision guide)."""
-UNKNOWN_WINDOW = 16_384
-"""What a conversation may fill of a model that no public table knows (UNKNOWN_WINDOW_TOKENS, as it comes)."""
 TOKENS_SAID = 4096
 """What an answer is taken for where no `max_tokens` is set; one that is longer overshoots the budget."""
 
 
-def largest_cost(
-    plan: Mapping[str, Any], request: Mapping[str, Any], prices: Prices, own: Table = NOTHING
-) -> Decimal | None:
-    """What the dearest of a plan's targets would cost, in USD; None where a target's price is not known.
+Cost = tuple[Mapping[str, Any], Decimal | None]
+"""A target of a plan, and the most in USD that a call to it may cost; None: its price is not known."""
 
-    `plan`, `request`: as a job carries them.
-    """
-    costs = [cost for _, cost in costs_of(plan, request, prices, own)]
-    known = [cost for cost in costs if cost is not None]
-    return None if len(known) < len(costs) else max(known, default=Decimal(0))
+
+def largest(costs: Iterable[Cost]) -> Decimal | None:
+    """What the dearest target would cost, in USD; None where a target's price is not known."""
+    listed = [cost for _, cost in costs]
+    known = [cost for cost in listed if cost is not None]
+    return None if len(known) < len(listed) else max(known, default=Decimal(0))
 
 
 def costs_of(
-    plan: Mapping[str, Any], request: Mapping[str, Any], prices: Prices, own: Table = NOTHING
-) -> list[tuple[Mapping[str, Any], Decimal | None]]:
-    """Each target of a plan, and the most that a call to it may reasonably cost."""
+    plan: Mapping[str, Any],
+    request: Mapping[str, Any],
+    prices: Prices,
+    own: Table = NOTHING,
+    *,
+    unknown_window: int,
+) -> list[Cost]:
+    """Each target of a plan, and the most that a call to it may reasonably cost.
+
+    `plan`, `request`: as a job carries them. `unknown_window`: the tokens that a conversation may fill of a
+    model that no public table knows.
+    """
     of_agent = plan.get("agent") or {}
     prompt = len((of_agent.get("system_prompt") or "").encode()) // BYTES_A_TOKEN
     said = request.get("max_tokens") or of_agent.get("max_tokens") or TOKENS_SAID
     asked = tokens_asked(request) + prompt
     if request.get("conversation_id") is not None:  # its history is added by the worker
         first = plan["targets"][0]
-        asked = max(asked, windows.known(first["provider"], first["model"]) or UNKNOWN_WINDOW)
+        asked = max(asked, windows.known(first["provider"], first["model"]) or unknown_window)
     usage = {"tokens_input": asked, "tokens_output": said}
     return [(target, prices.of({**target, "usage": usage}, own).cost) for target in plan["targets"]]
 

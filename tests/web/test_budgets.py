@@ -64,6 +64,20 @@ def test_over_its_budget_a_key_gets_a_402_that_says_so(client_for, agent, servic
     assert len(sent.ids) == services.db.jobs.count_documents({}) == 1
 
 
+def test_a_conversation_with_an_unknown_model_may_fill_the_window_of_the_settings(
+    client_for, admin, member, agent, services
+):
+    priced = {"provider": "openai", "model": "my-own", "input": 1, "output": 1}
+    assert admin.put("/workspaces/default/prices", priced).status_code == 200
+    config = {"provider": "openai", "model": "my-own", "api_key": "sk-own-0123456789"}
+    member.put(f"/agents/{agent}/llm-config", config)
+    spender, asked = limited(client_for, 0.15), {**ASKED, "conversation_id": "c1"}
+    services.settings = services.settings.model_copy(update={"unknown_window_tokens": 100_000})
+    explained = member.post(f"/agents/{agent}/llm-config/explain", asked).json
+    assert explained["largest_cost"] == explained["route"][0]["largest_cost"] == 0.101
+    assert [chat(spender, agent, asked).status_code for _ in range(2)] == [202, 402]
+
+
 def test_a_budget_holds_while_redis_is_away(client_for, agent, sent):
     sent.away = True
     spender = limited(client_for)

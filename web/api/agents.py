@@ -13,6 +13,7 @@ from core.clock import utcnow
 from core.llm import tiers
 from core.metering import admission
 from core.metering import prices as price_tables
+from core.metering.estimate import costs_of
 from web.access import access
 from web.answers import answer, listed, nothing
 from web.api.models import AgentChanges, LlmConfig, NewAgent, Supposed
@@ -89,8 +90,8 @@ def explain_llm_config(path: AgentPath, body: Supposed) -> Response:
     agent = agents.ready(db(), workspace_id(), path.agent_id)
     plan = chat.plan(agent, settings=services().settings, find_credential=find_credential)
     capped = admission.within_cap(db(), agent, plan, tiers.table().monthly_tokens(), utcnow())
-    own = price_tables.of_workspace(db(), workspace_id())
-    return answer(explain.explain(capped, body.asked(), prices(), own))
+    own, window = price_tables.of_workspace(db(), workspace_id()), services().settings.unknown_window_tokens
+    return answer(explain.explain(costs_of(capped, body.asked(), prices(), own, unknown_window=window)))
 
 
 def _configure(given: dict[str, Any] | None) -> agents.Configure | None:

@@ -89,6 +89,7 @@ def accepted(asked: Draft, agent: Document) -> tuple[Document, bool]:
             plan=plan,
             request=asked.request,
             now=now,
+            unknown_window=services().settings.unknown_window_tokens,
         )
     except Problem:
         _give_back(asked, job_id, None)

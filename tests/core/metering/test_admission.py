@@ -39,6 +39,7 @@ def hold(db, caller, *, targets=(TARGET,), request=ASKED, **of_agent):
         plan={"targets": list(targets), "agent": of_agent},
         request=request,
         now=utcnow(),
+        unknown_window=16_384,
     )
     if budget is None:
         return None

@@ -16,7 +16,7 @@ from core.jobs.model import born
 from core.metering import allowances, budgets, rollups, true_up
 from core.metering.budget import OverLimit
 from core.metering.budget import of_key as of_caller
-from core.metering.estimate import largest_cost, tokens_asked
+from core.metering.estimate import costs_of, largest, tokens_asked
 from core.metering.sums import exact
 from tests.core.metering.rows import PRICES, at, call, enter, managed, put, row
 from tests.factory import draft
@@ -199,21 +199,25 @@ def test_a_period_that_is_over_is_left_alone(db, key, budget):
     assert db.budgets.find_one({})["open"] is False
 
 
+def largest_cost(plan, request):
+    return largest(costs_of(plan, request, PRICES, unknown_window=16_384))
+
+
 def test_an_estimate_is_the_dearest_targets():
     request = {"messages": [{"role": "user", "content": "x" * 3000}], "max_tokens": 1000}
     cheap = {"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey"}
     dear = {"provider": "openai", "model": "gpt-4o", "key_kind": "byokey"}
-    asked = largest_cost({"targets": [dear]}, request, PRICES)
-    assert largest_cost({"targets": [cheap, dear]}, request, PRICES) == asked > CENT
-    assert largest_cost({"targets": [cheap, {**dear, "model": "of my own"}]}, request, PRICES) is None
+    asked = largest_cost({"targets": [dear]}, request)
+    assert largest_cost({"targets": [cheap, dear]}, request) == asked > CENT
+    assert largest_cost({"targets": [cheap, {**dear, "model": "of my own"}]}, request) is None
 
 
 def test_a_conversation_may_fill_the_models_window():
     plan = {"targets": [{"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey"}]}
     asked = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
-    alone = largest_cost(plan, asked, PRICES)
+    alone = largest_cost(plan, asked)
     window = 128_000 * Decimal("0.15") / 1_000_000
-    assert largest_cost(plan, {**asked, "conversation_id": "c1"}, PRICES) >= window > alone
+    assert largest_cost(plan, {**asked, "conversation_id": "c1"}) >= window > alone
 
 
 def test_a_picture_is_not_counted_by_its_bytes():
