@@ -15,7 +15,7 @@ from core.config import Settings
 from core.crypto import Sealer, origin, provider_key_context
 from core.errors import Conflict, Invalid, KeyRequired, NotFound
 from core.llm import providers
-from core.llm.plan import SANDBOX
+from core.llm.providers import SANDBOX
 from core.outbound.guard import Guard
 from core.store import pages
 from core.store.repeat import insert_once

@@ -25,12 +25,11 @@ class BadManagedKeys(Exception):
 
 
 def check(settings: Settings) -> None:
-    """Raises `BadManagedKeys` for settings that can never work."""
+    """Raises `BadManagedKeys` for settings that can never work, and `BadTiers`."""
     if (settings.managed_llm_key is None) != (settings.managed_llm_provider is None):
         raise BadManagedKeys("MANAGED_LLM_KEY and MANAGED_LLM_PROVIDER belong together: set both or neither")
-    known = tiers.table().default_models
-    for provider in known:
-        providers.row(provider)
+    tiers.table()
+    known = providers.vendors()
     for name, given in (("KEYS", keys(settings)), ("URLS", settings.managed_llm_urls)):
         for provider in given:
             if provider not in known:
@@ -65,13 +64,12 @@ def available(tier: str, settings: Settings) -> bool:
 
 def targets(tier: str, settings: Settings) -> list[Document]:
     """The tier's model, then whoever follows in its provider's chain: those that have a managed key."""
-    table = tiers.table()
-    if tier not in table.tiers:
+    known = tiers.table().tiers
+    if tier not in known:
         return []
-    provider, model = table.tiers[tier].chat()
+    provider, model = known[tier].chat()
+    asked = [(provider, model), *((name, tiers.default_model(name)) for name in tiers.followers(provider))]
     having = keys(settings)
-    chain = [name for name in table.fallback_chains[provider] if name != provider]
-    asked = [(provider, model), *((name, table.default_models[name]) for name in chain)]
     return [_target(name, its_model, tier, settings) for name, its_model in asked if name in having]
 
 

@@ -14,13 +14,13 @@ from core.config import Settings
 from core.crypto import Sealer, provider_key_context
 from core.errors import Invalid, KeyRequired
 from core.llm import managed, providers, tiers
+from core.llm.providers import SANDBOX
 from core.llm.types import Target
 from core.outbound.guard import Guard
 
 Document = dict[str, Any]
 FindCredential = Callable[[str], Document | None]
 
-SANDBOX = "sandbox"
 NOT_WITH_MANAGED = ("sealed_key", "credential", "custom_endpoint", "fallback")
 
 
@@ -37,11 +37,11 @@ def check(config: Mapping[str, Any], settings: Settings) -> None:
             raise Invalid("the sandbox has no custom endpoint", errors=[_at("/custom_endpoint", "not here")])
         Guard(settings.custom_endpoint_allow).check_url(config["custom_endpoint"])
     for n, entry in enumerate(config["fallback"] or []):
-        if entry["provider"] == SANDBOX or entry["provider"] not in providers.PROVIDERS:
+        if entry["provider"] not in providers.vendors():
             detail = f"{entry['provider']} cannot be a fallback"
             raise Invalid(detail, errors=[_at(f"/fallback/{n}/provider", detail)])
     for provider in config["keys"]:
-        if provider == SANDBOX or provider not in providers.PROVIDERS:
+        if provider not in providers.vendors():
             detail = f"there is no provider {provider}"
             raise Invalid(detail, errors=[_at(f"/keys/{provider}", detail)])
     has_key = config["sealed_key"] or config["credential"] or config["custom_endpoint"]
@@ -131,8 +131,7 @@ def _fallbacks(config: Mapping[str, Any]) -> list[Document]:
     """The agent's own list, or the default chain after its provider."""
     if config["fallback"] is not None:
         return list(config["fallback"])
-    chain = tiers.table().fallback_chains[config["provider"]]
-    return [{"provider": name, "model": None} for name in chain if name != config["provider"]]
+    return [{"provider": name, "model": None} for name in tiers.followers(config["provider"])]
 
 
 def _target(
@@ -146,7 +145,7 @@ def _target(
     kind = "custom" if endpoint else SANDBOX if provider == SANDBOX else "byokey"
     return {
         "provider": provider,
-        "model": model or tiers.table().default_models.get(provider, provider),
+        "model": model or tiers.default_model(provider),
         "wire": providers.row(provider).wire,
         "base_url": providers.address(provider, endpoint, settings),
         "key_kind": kind,

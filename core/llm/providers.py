@@ -1,6 +1,7 @@
 """The providers: one row each. A vendor that speaks OpenAI's format is a row, not a file.
 
-Their default models and fallback chains are in `llm-tiers.json`: see `core.llm.tiers`.
+Which model each is asked for by default, and who is asked after it, an operator may change: `llm-tiers.json`
+says so, and has an entry for every vendor here (`core.llm.tiers` checks it when a process starts).
 
 Groq, Ollama, LM Studio, OpenRouter and the like are custom endpoints of `openai`.
 """
@@ -8,32 +9,78 @@ Groq, Ollama, LM Studio, OpenRouter and the like are custom endpoints of `openai
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from core.config import Settings
 from core.errors import Invalid
+from core.llm.types import Target, WireName
+
+SANDBOX = "sandbox"
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What a vendor does differently in OpenAI's format.
+
+    `names`: it takes `messages[].name`. `coldest`, `hottest`: the temperatures that it takes.
+    `thinks_aloud`: its `<think>` belongs back into the content when a turn goes on after a tool call.
+    """
+
+    names: bool = True
+    coldest: float = 0.0
+    hottest: float = 2.0
+    thinks_aloud: bool = False
 
 
 @dataclass(frozen=True)
 class Provider:
-    """`wire`: the format it speaks. `base_url` None: known at run time only (the sandbox)."""
+    """A row. The sandbox has no `base_url`, since its port is a setting, and no price.
+
+    `wire`: the format that it speaks. `priced_as`: its id in the tables of `genai-prices`.
+    `domains`: custom endpoints below these have its habits too.
+    """
 
     name: str
-    wire: str
+    wire: WireName
     base_url: str | None
+    priced_as: str | None
+    habits: Habits = Habits()
+    domains: tuple[str, ...] = ()
 
 
 PROVIDERS = {
     provider.name: provider
     for provider in (
         # https://platform.openai.com/docs/api-reference, read 2026-11
-        Provider("openai", "openai", "https://api.openai.com/v1"),
+        Provider("openai", "openai", "https://api.openai.com/v1", priced_as="openai"),
         # https://docs.anthropic.com/en/api/messages, read 2026-11
-        Provider("anthropic", "anthropic", "https://api.anthropic.com/v1"),
-        # https://platform.minimax.io/docs/api-reference/text-openai-api, read 2026-11
-        Provider("minimax", "openai", "https://api.minimax.io/v1"),
-        Provider("sandbox", "openai", None),
+        Provider("anthropic", "anthropic", "https://api.anthropic.com/v1", priced_as="anthropic"),
+        # https://platform.minimax.io/docs/api-reference/text-openai-api, read 2026-11: temperature in (0, 1].
+        Provider(
+            "minimax",
+            "openai",
+            "https://api.minimax.io/v1",
+            priced_as="minimax",
+            habits=Habits(coldest=0.01, hottest=1.0, thinks_aloud=True),
+            domains=("minimax.io", "minimaxi.com"),
+        ),
+        Provider(SANDBOX, "openai", None, priced_as=None),
     )
 }
+
+# https://console.groq.com/docs/openai, read 2026-11: Groq answers 400 to names (and to logprobs and n, which
+# are never sent).
+OF_CUSTOM_ENDPOINTS = {"groq.com": Habits(names=False)}
+"""The habits of vendors that are reached as custom endpoints only, by domain."""
+
+BY_DOMAIN = OF_CUSTOM_ENDPOINTS | {
+    domain: provider.habits for provider in PROVIDERS.values() for domain in provider.domains
+}
+
+
+def vendors() -> list[str]:
+    """Those that take a key and may follow one another: all but the sandbox, which is asked by name only."""
+    return [name for name in PROVIDERS if name != SANDBOX]
 
 
 def row(name: str) -> Provider:
@@ -53,3 +100,16 @@ def address(provider: str, custom_endpoint: str | None, settings: Settings) -> s
         return custom_endpoint.rstrip("/")
     found = row(provider)
     return found.base_url or settings.sandbox_url
+
+
+def habits(target: Target) -> Habits:
+    """Those of the address, which may be a custom endpoint; of the provider where the address tells none."""
+    host = f".{urlsplit(target.base_url).hostname or ''}"
+    at_address = (found for domain, found in BY_DOMAIN.items() if host.endswith(f".{domain}"))
+    return next(at_address, PROVIDERS[target.provider].habits)
+
+
+def priced_as(name: str) -> str:
+    """A provider's id in the price tables; a name that is no provider's (any more) is its own."""
+    found = PROVIDERS.get(name)
+    return (found.priced_as if found else None) or name

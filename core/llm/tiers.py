@@ -1,6 +1,6 @@
 """Tiers: what each plan allows and which models answer for it, read from `llm-tiers.json` beside this file.
 
-The same file names each provider's default model and whom to ask after it. It is read once a process, and
+The same file names each vendor's default model and whom to ask after it. It is read once a process, and
 checked when the process starts: a table with a hole in it would show as a failed call of some customer.
 """
 
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from core.llm import providers
 
 FILE = Path(__file__).with_name("llm-tiers.json")
 EXACT = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -48,14 +50,22 @@ class Table(BaseModel):
     fallback_chains: dict[str, list[str]]
 
     @model_validator(mode="after")
-    def _speaks_of_known_providers(self) -> Self:
+    def _fits_the_providers(self) -> Self:
+        """Each vendor of `core.llm.providers` has what it needs, and nothing is said of others."""
+        vendors = providers.vendors()
         named = [(name, tier.chat()[0]) for name, tier in self.tiers.items()]
-        named += [(name, provider) for name, chain in self.fallback_chains.items() for provider in chain]
-        for where, provider in named:
-            if provider not in self.default_models:
-                raise ValueError(f"{where} names {provider}, which has no entry in default_models")
-            if provider not in self.fallback_chains:
-                raise ValueError(f"{where} names {provider}, which has no entry in fallback_chains")
+        for where, entries in (
+            ("default_models", list(self.default_models)),
+            ("fallback_chains", list(self.fallback_chains)),
+        ):
+            if missing := [vendor for vendor in vendors if vendor not in entries]:
+                raise ValueError(f"{', '.join(missing)} has no entry in {where}")
+            named += [(where, vendor) for vendor in entries]
+        for vendor, chain in self.fallback_chains.items():
+            named += [(f"the chain of {vendor}", follower) for follower in chain]
+        for where, vendor in named:
+            if vendor not in vendors:
+                raise ValueError(f"{where} names {vendor}, which is no vendor in core/llm/providers.py")
         return self
 
     def monthly_tokens(self) -> dict[str, int]:
@@ -71,6 +81,16 @@ class Table(BaseModel):
 def table() -> Table:
     """The table that this installation came with. Raises `BadTiers`."""
     return read(FILE)
+
+
+def default_model(provider: str) -> str:
+    """The model that a provider is asked for where nobody names one. The sandbox has one, called as it is."""
+    return table().default_models.get(provider, provider)
+
+
+def followers(provider: str) -> list[str]:
+    """Whom to ask after a vendor, in this order."""
+    return [name for name in table().fallback_chains[provider] if name != provider]
 
 
 def read(file: Path) -> Table:

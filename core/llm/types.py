@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Document = dict[str, Any]
+
+WireName = Literal["openai", "anthropic"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Target:
 
     provider: str
     model: str
-    wire: str
+    wire: WireName
     base_url: str
     api_key: str | None = field(repr=False)
     key_kind: str

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from genai_prices.data_snapshot import get_snapshot
 
+from core.llm.providers import priced_as
 from core.llm.types import Target
 
 OWN_ADDRESSES = frozenset({"custom", "sandbox"})
@@ -26,7 +27,7 @@ def window(target: Target) -> int | None:
 def known(provider: str, model: str) -> int | None:
     """Tokens, of a vendor's model; None for one that no table knows."""
     try:
-        _, found = get_snapshot().find_provider_model(model, None, provider, None)
+        _, found = get_snapshot().find_provider_model(model, None, priced_as(provider), None)
     except LookupError:
         return None
     return found.context_window

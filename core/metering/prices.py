@@ -18,6 +18,8 @@ import genai_prices
 from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
+from core.llm.providers import priced_as
+
 Document = dict[str, Any]
 
 OURS = Path(__file__).with_name("prices.json")
@@ -94,7 +96,7 @@ class Prices:
                     cache_write_tokens=usage.get("tokens_cache_write") or None,
                 ),
                 call["model"],
-                provider_id=call["provider"],
+                provider_id=priced_as(call["provider"]),
                 genai_request_timestamp=call.get("started_at"),
             )
         except (LookupError, ValueError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+from core.llm import providers
 from core.llm.plain import mappings
+from core.llm.providers import Habits
 from core.llm.types import ChatRequest, Document, Target
 from core.llm.wire import think
-from core.llm.wire.openai.vendors import Vendor, vendor
 
 # o1, o3, o4-mini, gpt-5 and what followed, fine-tuned ones too: they answer 400 to `max_tokens` and to a
 # temperature (https://platform.openai.com/docs/guides/reasoning).
@@ -27,7 +28,7 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
     A temperature is left out for models that take none, and moved into the range of a vendor whose range is
     smaller: an agent's setting must not keep the next provider of its chain from answering.
     """
-    habits = vendor(target)
+    habits = providers.habits(target)
     messages = [_message(message, target, habits) for message in request.with_system()]
     body: Document = {"model": target.model, "messages": messages}
     given = {name: getattr(request, name) for name in SAID_AS_GIVEN}
@@ -42,7 +43,7 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
     return body
 
 
-def _message(message: Document, target: Target, habits: Vendor) -> Document:
+def _message(message: Document, target: Target, habits: Habits) -> Document:
     """As it was given, without what is ours alone: OpenAI and Groq refuse fields that they do not know."""
     kept = {name: value for name, value in message.items() if value is not None and name not in OURS}
     if not habits.names:

@@ -1,0 +1,82 @@
+"""The providers' rows: each vendor has all that it needs, and one that is added says what is missing."""
+
+import json
+
+import pytest
+
+from core.config import Settings
+from core.llm import plan, providers, tiers, windows
+from core.llm.providers import PROVIDERS, Habits, Provider
+from core.llm.tiers import BadTiers
+from core.llm.wire import WIRES
+from core.metering.prices import Prices
+from tests.core.llm.wire.replay import GPT, GROQ, MINIMAX, target
+
+GROK = Provider("grok", "openai", "https://api.x.ai/v1", priced_as="x-ai", habits=Habits(names=False))
+USAGE = {"tokens_input": 1000, "tokens_output": 10}
+
+
+def file_with(folder, **entries):
+    """The tiers' file with one more entry in each of its tables."""
+    table = json.loads(tiers.FILE.read_text())
+    for name, entry in entries.items():
+        table[name]["grok"] = entry
+    file = folder / "llm-tiers.json"
+    file.write_text(json.dumps(table))
+    return file
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_provider_is_called_as_its_row_says_and_speaks_a_wire(name):
+    assert PROVIDERS[name].name == name
+    assert PROVIDERS[name].wire in WIRES
+
+
+@pytest.mark.parametrize("name", providers.vendors())
+def test_a_vendors_default_model_has_a_price_and_a_window(name):
+    model = tiers.default_model(name)
+    price = Prices().of({"provider": name, "model": model, "key_kind": "byokey", "usage": USAGE})
+    assert price.status == "known", f"{name}/{model} has no price: see `priced_as`, and prices.json"
+    assert windows.known(name, model), f"the window of {name}/{model} is not known: see `priced_as`"
+
+
+def test_a_vendor_without_a_default_model_or_a_chain_is_named_when_a_process_starts(tmp_path, monkeypatch):
+    monkeypatch.setitem(PROVIDERS, "grok", GROK)
+    with pytest.raises(BadTiers, match="grok has no entry in default_models"):
+        tiers.read(tiers.FILE)
+    with pytest.raises(BadTiers, match="grok has no entry in fallback_chains"):
+        tiers.read(file_with(tmp_path, default_models="grok-4"))
+    tiers.read(file_with(tmp_path, default_models="grok-4", fallback_chains=["grok", "openai"]))
+
+
+def test_a_vendor_is_a_row_and_two_entries(tmp_path, monkeypatch):
+    monkeypatch.setitem(PROVIDERS, "grok", GROK)
+    table = tiers.read(file_with(tmp_path, default_models="grok-4", fallback_chains=["grok", "openai"]))
+    monkeypatch.setattr(tiers, "table", lambda: table)
+    config = {
+        "provider": "grok",
+        "model": None,
+        "custom_endpoint": None,
+        "sealed_key": "s",
+        "credential": None,
+    }
+    config |= {"managed": False, "allow_managed_fallback": False, "tier": None, "fallback": None}
+    agent = {"_id": "a1", "llm_config": {**config, "keys": {"openai": {"sealed": "o"}}}}
+    plan.check(agent["llm_config"], Settings())
+    made = plan.make(agent, settings=Settings(), find_credential=lambda name: None)
+    assert [(t["provider"], t["model"], t["base_url"]) for t in made] == [
+        ("grok", "grok-4", "https://api.x.ai/v1"),
+        ("openai", "gpt-4o-mini", "https://api.openai.com/v1"),
+    ]
+    assert windows.known("grok", "grok-4") == 256_000
+
+
+def test_habits_are_those_of_the_address_and_then_of_the_name():
+    plain, minimax = PROVIDERS["openai"].habits, PROVIDERS["minimax"].habits
+    assert minimax != plain
+    mine = "https://example.com/v1"
+    assert [providers.habits(one) for one in (GPT, MINIMAX)] == [plain, minimax]
+    assert providers.habits(GROQ) == Habits(names=False)
+    assert providers.habits(target(base_url="https://api.minimaxi.com/v1", key_kind="custom")) == minimax
+    assert providers.habits(target("minimax", base_url=mine, key_kind="custom")) == minimax
+    assert providers.habits(target(base_url=mine, key_kind="custom")) == plain
