@@ -124,8 +124,9 @@ def main() -> int:
 
     def run_what_was_asked_for() -> None:
         for name in core_ticks.asked(services.db):
-            if name in table and table[name].at_once:
-                _guarded(name, partial(_noted, replace(table[name], run=table[name].at_once), notes))()
+            at_once = table[name].at_once if name in table else None
+            if at_once is not None:
+                _guarded(name, partial(_noted, replace(table[name], run=at_once), notes))()
             elif name in table:
                 scheduler.modify_job(name, next_run_time=utcnow())
 

@@ -35,22 +35,23 @@ def nothing() -> Response:
     return Response(status=204)
 
 
-def accepted(job: Mapping[str, Any]) -> Response:
+def accepted(job: dict[str, Any]) -> Response:
     """202: the job will be carried out."""
     headers = {"Location": f"/api/v1/jobs/{job['_id']}", "Retry-After": "1"}
     return answer(views.public(job), 202, headers)
 
 
-def finished(job: Mapping[str, Any], waited_s: int) -> Response:
+def finished(job: dict[str, Any], waited_s: int) -> Response:
     """200: the job ended, well or not, while the client waited."""
     headers = {"Location": f"/api/v1/jobs/{job['_id']}", "Preference-Applied": f"wait={waited_s}"}
     return answer(views.public(job), headers=headers)
 
 
-def current(job: Mapping[str, Any]) -> Response:
+def current(job: dict[str, Any]) -> Response:
     """The job as it is now, or 304 to whom has seen it."""
     response = answer(views.public(job))
     response.set_etag(hashlib.sha256(response.data).hexdigest()[:32])
     if job["status"] not in DONE:
         response.headers["Retry-After"] = "1"
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask_openapi import Info, OpenAPI
+from typing import Any
+
+from flask_openapi import Info, OpenAPI, SecurityScheme
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import core
@@ -46,7 +48,7 @@ RESOURCES = (
     health.api,
 )
 
-SCHEMES = {
+SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "key": {"type": "http", "scheme": "bearer", "description": "Authorization: Bearer <API key>"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], object] = 
     settings = Settings()
     mongo = connect_mongo(settings, patience_s=PATIENCE_S)
     try:
-        return given.run(mongo[settings.mongodb_database], settings, given, say)
+        return int(given.run(mongo[settings.mongodb_database], settings, given, say))
     except Problem as problem:
         print(f"vutler: {problem.detail}", file=sys.stderr)
     except BadEncryptionKey as problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from flask import current_app, g
 from pymongo.database import Database
@@ -18,7 +18,7 @@ SERVICES, WATCHER, PRICES = "vutler.services", "vutler.watcher", "vutler.prices"
 
 
 def services() -> Services:
-    return current_app.extensions[SERVICES]
+    return cast(Services, current_app.extensions[SERVICES])
 
 
 def db() -> Database[Document]:
@@ -26,22 +26,22 @@ def db() -> Database[Document]:
 
 
 def watcher() -> Watcher:
-    return current_app.extensions[WATCHER]
+    return cast(Watcher, current_app.extensions[WATCHER])
 
 
 def prices() -> Prices:
-    return current_app.extensions[PRICES]
+    return cast(Prices, current_app.extensions[PRICES])
 
 
 def caller() -> Caller:
     """Who makes this request."""
-    return g.caller
+    return cast(Caller, g.caller)
 
 
 def workspace_id() -> str:
     """The workspace that this request is about: the key's own, or the one an admin named."""
-    return g.workspace_id
+    return cast(str, g.workspace_id)
 
 
 def request_id() -> str:
-    return g.request_id
+    return cast(str, g.request_id)

@@ -23,11 +23,13 @@ class Request(flask.Request):
     the JSON (flask-openapi 5.0.0).
     """
 
+    _body: dict[str, Any] | None = None
+
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """The body, a JSON object. Raises `Invalid` whatever `silent` says."""
-        if "json" not in self.__dict__.setdefault("_read", {}):
-            self._read["json"] = self._parse()
-        return self._read["json"]
+        if self._body is None:
+            self._body = self._parse()
+        return self._body
 
     def _parse(self) -> dict[str, Any]:
         if not self.mimetype and not self.content_length and not self.headers.get("Transfer-Encoding"):

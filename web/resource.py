@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from core.store.pages import DEFAULT_LIMIT, MOST, OLDEST
 
 PREFIX = "/api/v1"
-SECURITY = [{"key": []}, {"header": []}]
+SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"header": []}]
 
 
 class Model(BaseModel):

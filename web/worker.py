@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from typing import Any
+from typing import Any, cast
 
 import gevent
+from gevent import Greenlet
 from gunicorn.workers.ggevent import GeventWorker
 
 LAST_S = 0.5
@@ -31,7 +32,7 @@ class Worker(GeventWorker):
         super().load_wsgi()
         signal.signal(signal.SIGTERM, self.handle_exit)
 
-    def timeout_ctx(self) -> Waiting:
+    def timeout_ctx(self) -> Waiting:  # type: ignore[override] # its stubs say that it returns nothing
         """How long a connection may wait for its next request, whose headers are whole by then."""
         return Waiting(self.idle, self.cfg.keepalive if self.alive else LAST_S)
 
@@ -48,9 +49,9 @@ class Waiting(gevent.Timeout):
     """A connection's wait for its next request; over without a word when its time, or the worker's, is."""
 
     def __init__(self, idle: set[Waiting], seconds: float) -> None:
-        super().__init__(seconds, False)
+        super().__init__(seconds, False)  # type: ignore[arg-type] # False: over without an exception
         self.idle = idle
-        self.greenlet = gevent.getcurrent()
+        self.greenlet = cast("Greenlet[..., Any]", gevent.getcurrent())
 
     def __enter__(self) -> Waiting:
         self.idle.add(self)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 import dramatiq
 import redis
+from dramatiq import MessageProxy
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.errors import ConnectionClosed
 
@@ -46,7 +47,7 @@ class WakefulConsumer(_RedisConsumer):
         self._list = f"{broker.namespace}:{queue_name}"
         self._slot_freed = threading.Event()
 
-    def __next__(self):  # type: ignore[no-untyped-def]
+    def __next__(self) -> MessageProxy | None:
         try:
             self._slot_freed.clear()
             if not self.message_cache and not self._paused():
@@ -59,20 +60,20 @@ class WakefulConsumer(_RedisConsumer):
             if self._paused():
                 self._slot_freed.wait(PAUSED_S)
                 return None
-            return super().__next__()
+            return cast("MessageProxy | None", super().__next__())
         except redis.RedisError as error:
             raise ConnectionClosed(error) from None
 
     def _paused(self) -> bool:
         return self.queue_name in self.broker.paused
 
-    def ack(self, message):  # type: ignore[no-untyped-def]
+    def ack(self, message: MessageProxy) -> None:
         try:
             super().ack(message)
         finally:
             self._slot_freed.set()
 
-    def nack(self, message):  # type: ignore[no-untyped-def]
+    def nack(self, message: MessageProxy) -> None:
         try:
             super().nack(message)
         finally:

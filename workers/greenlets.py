@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import gevent
-from gevent import Greenlet
 
 
 class GreenletWork:
     """`core.jobs.run.Work` as a greenlet; killed wherever it waits, it closes its sockets."""
 
     def __init__(self, function: Callable[[], None]) -> None:
-        self._greenlet: Greenlet = gevent.spawn(function)
+        self._greenlet = gevent.spawn(function)
 
     def join(self, timeout_s: float) -> bool:
         self._greenlet.join(timeout_s)

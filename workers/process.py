@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
+from typing import cast
 
 import dramatiq
 import gevent
@@ -63,7 +65,7 @@ def serve(role: Role) -> int:
     heartbeat.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopping.set)
-    listeners = [
+    listeners: list[gevent.Greenlet[..., object]] = [
         gevent.spawn(_hear_signals, settings, runner, worker),
         gevent.spawn(_look_for_flags, runner, worker),
     ]
@@ -128,7 +130,7 @@ def _stop(worker: dramatiq.Worker, runner: Runner, grace_s: float) -> None:
     worker.stop(timeout=10_000)
 
 
-def _from_a_thread(stopping: Event):  # type: ignore[no-untyped-def]
+def _from_a_thread(stopping: Event) -> Callable[[], None]:
     """Sets a greenlet's event from another OS thread."""
     loop = gevent.get_hub().loop
 
@@ -183,7 +185,7 @@ def _pause_and_resume(runner: Runner, worker: dramatiq.Worker) -> None:
 
 def _pause(worker: dramatiq.Worker, queues: set[str]) -> None:
     """Pause the consumers of these queues, and let those of all others go on."""
-    worker.broker.paused = frozenset(queues)
+    cast(WakefulBroker, worker.broker).paused = frozenset(queues)
     for name, consumer in worker.consumers.items():
         if (name in queues) != consumer.paused:
             (consumer.pause if name in queues else consumer.resume)()

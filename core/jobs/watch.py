@@ -198,7 +198,7 @@ class Watcher:
     def _listen(self) -> None:
         while not self._closed.is_set():
             try:
-                with self.listening.pubsub(ignore_subscribe_messages=True) as pubsub:  # type: ignore[no-untyped-call]
+                with self.listening.pubsub(ignore_subscribe_messages=True) as pubsub:
                     pubsub.subscribe(signals.CHANGED)
                     self._wake_all()  # whatever was signalled while nobody listened
                     while not self._closed.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Response
+from flask_openapi.types import ResponseDict
 
 from core import retention
 from core.agents import agents
@@ -15,7 +16,7 @@ from web.resource import AgentPath, resource
 
 api = resource("chat", "Asking an agent")
 
-JOB = {
+JOB: ResponseDict = {
     "200": {"description": "The finished job (with `Prefer: wait=N`)"},
     "202": {"description": "The job"},
 }

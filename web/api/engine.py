@@ -29,7 +29,7 @@ class AuditQuery(PageQuery):
 @api.get("/queues", responses={"200": {"description": "Depth, oldest age and throughput of each"}})
 def list_queues() -> Response:
     """The queues as they are now."""
-    return listed(queues.overview(db()), None)
+    return _queues()
 
 
 @api.post("/queues/<queue>/pause", responses={"200": {"description": "The queues"}})
@@ -37,7 +37,7 @@ def list_queues() -> Response:
 def pause_queue(path: QueuePath) -> Response:
     """Let workers take nothing more from a queue; its jobs stay."""
     queues.set_paused(db(), services().redis, path.queue, True)
-    return list_queues()
+    return _queues()
 
 
 @api.post("/queues/<queue>/resume", responses={"200": {"description": "The queues"}})
@@ -45,7 +45,7 @@ def pause_queue(path: QueuePath) -> Response:
 def resume_queue(path: QueuePath) -> Response:
     """Let workers take from a queue again."""
     queues.set_paused(db(), services().redis, path.queue, False)
-    return list_queues()
+    return _queues()
 
 
 @api.get("/workers", responses={"200": {"description": "Processes, and what each is doing"}})
@@ -63,3 +63,7 @@ def list_audit_log(query: AuditQuery) -> Response:
         db(), workspace_id(), limit=query.limit, cursor=query.cursor, since=since(query.since)
     )
     return listed(map(audit.public, items), cursor)
+
+
+def _queues() -> Response:
+    return listed(queues.overview(db()), None)

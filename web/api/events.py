@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import Response, current_app, request
+from flask_openapi.types import ResponseDict
 from pydantic import BaseModel
 from simple_websocket import ConnectionClosed, Server
 from wsproto.utilities import RemoteProtocolError
@@ -21,9 +22,12 @@ from web.context import watcher
 from web.doors import leaving
 from web.resource import Id, resource
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
 api = resource("events", "Watching a job")
 
-EVENTS = {
+EVENTS: ResponseDict = {
     "200": {
         "description": "`status`, `delta`, `progress`, `restart`, `gap`, `done`; `Last-Event-ID` resumes",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
@@ -81,7 +85,7 @@ def _accept(environ: dict[str, Any]) -> Server:
         socket = Server(whole, ping_interval=PING_S, max_message_size=LONGEST_SAID)
     except RemoteProtocolError as error:
         raise Invalid(f"not a WebSocket handshake: {error}", code="malformed") from None
-    socket.input_buffer = deque(maxlen=1)
+    socket.input_buffer = cast("list[str | bytes]", deque(maxlen=1))
     return socket
 
 
@@ -116,7 +120,7 @@ def _sse(events: Iterator[Event | None]) -> Iterator[bytes]:
 class _Upgraded(Response):
     """Nothing is left to say: the connection was the WebSocket's, and is closed."""
 
-    def __call__(self, environ, start_response):  # type: ignore[no-untyped-def]
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if "gunicorn.socket" in environ:
             raise StopIteration  # how a gunicorn worker is told that the socket was taken over
         return super().__call__(environ, start_response)

@@ -94,16 +94,14 @@ def put_price(path: WorkspacePath, body: NewPrice) -> Response:
     rates = {name: Decimal(str(rate)) for name, rate in body.given().items() if isinstance(rate, float)}
     providers.row(body.provider)
     prices.set_for_workspace(db(), workspace["_id"], body.provider, body.model, rates, f"{utcnow():%Y-%m-%d}")
-    return list_prices(path)
+    return _own_prices(workspace)
 
 
 @api.get("/workspaces/<workspace_id>/prices", responses={"200": {"description": "All of its own prices"}})
 @access(admin=True)
 def list_prices(path: WorkspacePath) -> Response:
     """The workspace's own prices, USD per million tokens; other models cost what the public tables say."""
-    workspace = workspaces.get(db(), path.workspace_id)
-    found = sorted(prices.of_workspace(db(), workspace["_id"]).items())
-    return listed([_price(provider, rate) for (provider, _), rate in found], None)
+    return _own_prices(workspaces.get(db(), path.workspace_id))
 
 
 @api.delete("/workspaces/<workspace_id>/prices", responses={"204": {"description": "Gone"}})
@@ -121,6 +119,11 @@ def get_webhook_secret(path: WorkspacePath) -> Response:
     """What a receiver of callbacks verifies them with (Standard Webhooks)."""
     workspace = workspaces.get(db(), path.workspace_id)
     return answer({"secret": callbacks.webhook_secret(db(), services().sealer, workspace["_id"])})
+
+
+def _own_prices(workspace: dict[str, Any]) -> Response:
+    found = sorted(prices.of_workspace(db(), workspace["_id"]).items())
+    return listed([_price(provider, rate) for (provider, _), rate in found], None)
 
 
 def _price(provider: str, rate: prices.Rate) -> dict[str, Any]:

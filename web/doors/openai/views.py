@@ -90,9 +90,8 @@ def complete(body: Completion) -> Response:
     if body.n not in (None, 1):
         raise Invalid("only one choice can be asked for", errors=[{"pointer": "/n", "detail": "only 1"}])
     job, attached = _job(body)
-    leave = partial(second_tries.leave, services(), job["_id"], attached)
-    if request.headers.get("X-Detach", "").lower() == "true":
-        leave = _stay
+    detached = request.headers.get("X-Detach", "").lower() == "true"
+    leave = _stay if detached else partial(second_tries.leave, services(), job["_id"], attached)
     listener = Listener(leaving.gone(request.environ), leave)
     return _streamed(job, body, listener) if body.stream else _whole(job, body, listener)
 
