@@ -1,4 +1,4 @@
-# make run: everything, in one terminal. make test: the suite. make check: format, lint, types.
+# make run: everything, in one terminal. make test: the suite. make check: format, lint, types, layers.
 .PHONY: run test check fmt
 
 # In processes of their own, each with its own servers; in the order in which they are collected.
@@ -17,6 +17,7 @@ check: .venv/dev.stamp
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
 
 fmt: .venv/dev.stamp
 	.venv/bin/ruff format .

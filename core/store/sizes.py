@@ -12,7 +12,6 @@ from typing import Any
 from pymongo.database import Database
 
 from core.clock import utcnow
-from core.jobs.model import DONE
 
 Document = dict[str, Any]
 
@@ -21,11 +20,6 @@ MOST_DOCUMENTS = 50_000
 WARNED_FROM = 0.8
 COUNTED_EVERY = timedelta(minutes=5)
 NOTE = "sizes"
-
-
-def finished_jobs(db: Database[Document]) -> int:
-    """How many jobs are done; by index, status after status."""
-    return sum(db.jobs.count_documents({"status": status}) for status in sorted(DONE))
 
 
 def note(db: Database[Document], finished: int) -> None:
