@@ -8,6 +8,7 @@ import redis
 
 from core.jobs.accept import accept
 from core.jobs.model import Draft, Idempotency
+from core.llm.types import ChatRequest
 
 TARGET = {
     "provider": "openai",
@@ -19,6 +20,11 @@ TARGET = {
     "sealed": "v1.sealed.text",
     "holder": "agent:a1",
 }
+
+
+def asking(messages: list[Any], system_prompt: str | None = None, stream: bool = False, **parameters: Any):
+    """A chat as a worker asks it."""
+    return ChatRequest(messages, system_prompt, stream, parameters)
 
 
 class Sent:

@@ -8,7 +8,7 @@ from typing import Any
 from core.config import Settings
 from core.crypto import Sealer, origin, provider_key_context
 from core.errors import Invalid, KeyRequired
-from core.llm import plan, providers, tiers
+from core.llm import parameters, plan, providers, tiers
 
 Document = dict[str, Any]
 FindCredential = Callable[[str], Document | None]
@@ -20,8 +20,7 @@ PLAIN = (
     "managed",
     "tier",
     "credential",
-    "temperature",
-    "max_tokens",
+    *parameters.PRESETS,
     "fallback",
     "allow_managed_fallback",
     "content_fallback",

@@ -13,8 +13,8 @@ from core.config import Settings
 from core.jobs.erasing import in_conversation
 from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
+from core.llm import parameters, router, windows
 from core.llm import plan as routes
-from core.llm import router, windows
 from core.llm.breaker import Breaker
 from core.llm.exchange import Emit
 from core.llm.failures import StreamBroken
@@ -26,17 +26,6 @@ from core.store.repeat import through_outages
 
 Document = dict[str, Any]
 
-ASKED = (
-    "messages",
-    "tools",
-    "tool_choice",
-    "response_format",
-    "temperature",
-    "max_tokens",
-    "stop",
-    "seed",
-    "stream",
-)
 TEST: Document = {"messages": [{"role": "user", "content": "Answer with the one word OK."}], "max_tokens": 16}
 
 
@@ -49,8 +38,7 @@ def plan(
         "targets": routes.make(agent, settings=settings, find_credential=find_credential),
         "agent": {
             "system_prompt": agent.get("system_prompt"),
-            "temperature": config.get("temperature"),
-            "max_tokens": config.get("max_tokens"),
+            **{name: config.get(name) for name in parameters.PRESETS},
         },
         "on_worker_loss": agent.get("on_worker_loss", "retry"),
         "content_retention": agent.get("content_retention") or settings.content_retention,
@@ -68,7 +56,7 @@ def handlers(transport: Transport, quotes: Quotes, breaker: Breaker | None = Non
 
 def chat(run: Run, transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> Document:
     """Ask the agent's providers; the result as the API shows it."""
-    request, remembered = _remembering(run, _request(run.job))
+    request, remembered = _remembering(run, _request(run.job["request"], run.job["plan"]["agent"]))
     emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
     emit = (lambda delta: _publish(run, emitter, delta)) if request.stream else None
     try:
@@ -119,7 +107,7 @@ def _publish(run: Run, emitter: Emitter, delta: Document) -> None:
 
 def test(run: Run, transport: Transport, quotes: Quotes) -> Document:
     """One tiny call: does this configuration work?"""
-    answer, latency_ms = _ask(run, ChatRequest(**TEST), transport)
+    answer, latency_ms = _ask(run, _request(TEST, {}), transport)
     asked = {"provider": answer.provider, "model": answer.model, "latency_ms": latency_ms}
     return {"ok": True, **asked, **_cost(run, quotes)}
 
@@ -146,16 +134,14 @@ def _ask(
     return answer, int((time.monotonic() - started) * 1000)
 
 
-def _request(job: Document) -> ChatRequest:
-    agent = job["plan"]["agent"]
-    asked = {name: job["request"].get(name) for name in ASKED}
-    defaults = {name: agent.get(name) for name in ("temperature", "max_tokens")}
-    chosen = {name: value for name, value in (defaults | _given(asked)).items() if value is not None}
-    return ChatRequest(system_prompt=agent.get("system_prompt"), **chosen)
-
-
-def _given(asked: Document) -> Document:
-    return {name: value for name, value in asked.items() if value is not None}
+def _request(asked: Document, agent: Document) -> ChatRequest:
+    """What a job asks for, with what its agent says where the job says nothing."""
+    return ChatRequest(
+        messages=asked["messages"],
+        system_prompt=agent.get("system_prompt"),
+        stream=asked.get("stream", False),
+        parameters=parameters.chosen(asked, agent),
+    )
 
 
 def _cost(run: Run, quotes: Quotes) -> Document:

@@ -38,8 +38,8 @@ def recall(
 
     Also how many turns were dropped. The chat has its place in the conversation then; safe to repeat.
     """
-    room = window - (request.max_tokens or min(LARGEST_ANSWER, window // 4))
-    room -= history.tokens([request.system_prompt, request.tools])
+    room = window - (request.parameters.get("max_tokens") or min(LARGEST_ANSWER, window // 4))
+    room -= history.tokens([request.system_prompt, request.parameters.get("tools")])
     turns, unread = _newest(db, _enter(db, job), job, room)
     messages, dropped = history.told(turns, request.messages, room)
     return replace(request, messages=messages), dropped + unread

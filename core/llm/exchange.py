@@ -163,7 +163,7 @@ class Exchange:
 
 def estimate(request: ChatRequest, message: Document) -> Usage:
     """About four characters a token (openai.com/tokenizer), where a provider tells no usage."""
-    asked = json.dumps([request.with_system(), request.tools or []], ensure_ascii=False)
+    asked = json.dumps([request.with_system(), request.parameters.get("tools") or []], ensure_ascii=False)
     said = json.dumps([message.get("content"), message.get("tool_calls")], ensure_ascii=False)
     return Usage(tokens_input=len(asked) // 4 + 1, tokens_output=len(said) // 4 + 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -29,18 +30,15 @@ class Target:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """A chat as asked for. `messages`, `tools`, `tool_choice`, `response_format` are OpenAI's."""
+    """A chat as asked for, its `messages` in OpenAI's format.
+
+    `parameters`: those of `core.llm.parameters` that are set, by name.
+    """
 
     messages: list[Document]
     system_prompt: str | None = None
-    tools: list[Document] | None = None
-    tool_choice: str | Document | None = None
-    response_format: Document | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    stop: str | list[str] | None = None
-    seed: int | None = None
     stream: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def with_system(self) -> list[Document]:
         """The messages, with the agent's system prompt in front unless they bring one."""

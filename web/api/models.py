@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import to_json
 
+from core.llm.parameters import PRESETS
+from web.parameters import with_parameters
 from web.resource import Model, example
 
 MOST_METADATA = 16 * 1024
@@ -23,11 +25,9 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"
 Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^https?://[^\s]+$")]
 ProviderKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,4096}$")]
-Temperature = Annotated[float, Field(ge=0, le=2)]
 LimitPolicy = Literal["log", "block"]
 """What becomes of calls once a tier's allowance is used up."""
 ConversationId = Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]*$")]
-MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class Fallback(Model):
@@ -35,11 +35,7 @@ class Fallback(Model):
     model: Short | None = None
 
 
-class LlmConfig(Model):
-    """Which provider answers, with whose key. An absent `api_key` keeps the stored one; null removes it."""
-
-    model_config = example(provider="sandbox")
-
+class Route(Model):
     provider: Short | None = None
     model: Short | None = None
     api_key: ProviderKey | None = None
@@ -47,8 +43,13 @@ class LlmConfig(Model):
     credential: Short | None = None
     managed: bool = False
     tier: Short | None = None
-    temperature: Temperature | None = None
-    max_tokens: MaxTokens | None = None
+
+
+class LlmConfig(with_parameters(Route, PRESETS)):  # type: ignore[misc] # each preset parameter is a field
+    """Which provider answers, with whose key. An absent `api_key` keeps the stored one; null removes it."""
+
+    model_config = example(provider="sandbox")
+
     fallback: list[Fallback] | None = Field(default=None, max_length=10)
     keys: dict[Short, ProviderKey | None] | None = None
     allow_managed_fallback: bool = False
@@ -123,21 +124,17 @@ class ToolCall(BaseModel):
     function: Function
 
 
-class Chat(Model):
+class Said(Model):
+    message: Annotated[str, StringConstraints(min_length=1)] | None = None
+    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    conversation_id: ConversationId | None = None
+
+
+class Chat(with_parameters(Said)):  # type: ignore[misc] # each parameter is a field
     """`message`, or `messages` in OpenAI's format."""
 
     model_config = example(message="Hello!")
 
-    message: Annotated[str, StringConstraints(min_length=1)] | None = None
-    messages: Annotated[list[Message], Field(min_length=1)] | None = None
-    conversation_id: ConversationId | None = None
-    tools: Annotated[list[dict[str, Any]], Field(max_length=200)] | None = None
-    tool_choice: Short | dict[str, Any] | None = None
-    response_format: dict[str, Any] | None = None
-    temperature: Temperature | None = None
-    max_tokens: MaxTokens | None = None
-    stop: str | list[str] | None = None
-    seed: int | None = None
     stream: bool = False
     metadata: Metadata = Field(default_factory=dict)
     callback_url: Url | None = None

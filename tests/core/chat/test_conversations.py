@@ -9,9 +9,8 @@ from core.chat import conversations
 from core.clock import utcnow
 from core.jobs import control
 from core.jobs.claim import claim, finish, hand_back
-from core.llm.types import ChatRequest
 from core.retention import Purge
-from tests.factory import CALL, queued
+from tests.factory import CALL, asking, queued
 
 WINDOW = 100_000
 
@@ -24,7 +23,7 @@ def asked(db, text, name="c1", agent="a1"):
 def begun(db, job, window=WINDOW):
     """A worker's claim, what it would send, and how many turns were dropped."""
     mine = claim(db, job["_id"], "p1")
-    request = ChatRequest(messages=job["request"]["messages"], max_tokens=10)
+    request = asking(job["request"]["messages"], max_tokens=10)
     told, dropped = conversations.recall(db, mine, request, window)
     return mine, [message["content"] for message in told.messages], dropped
 
@@ -125,7 +124,7 @@ def test_the_agents_own_prompt_and_tools_take_their_room(db):
         chat(db, f"{n} " + "x" * 400)
     job = asked(db, "now")
     mine = claim(db, job["_id"], "p1")
-    request = ChatRequest(messages=job["request"]["messages"], max_tokens=10)
+    request = asking(job["request"]["messages"], max_tokens=10)
     plain = conversations.recall(db, mine, request, 1000)[1]
     prompted = dataclasses.replace(request, system_prompt="y" * 2000)
     assert conversations.recall(db, mine, prompted, 1000)[1] > plain

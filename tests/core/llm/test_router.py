@@ -9,8 +9,9 @@ import pytest
 from core.config import Settings
 from core.llm import router
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
-from core.llm.types import ChatRequest, Target
+from core.llm.types import Target
 from core.outbound.transport import Deadlines, Transport
+from tests.factory import asking
 from tests.providers.scripted import provider, streaming
 from tests.providers.vendors import BEGINNING, failing, good
 
@@ -34,7 +35,7 @@ def anthropic(url, key=OTHER_KEY):
 
 
 def ask(transport, targets, calls, **request):
-    asked = ChatRequest([{"role": "user", "content": "Hello"}], **request)
+    asked = asking([{"role": "user", "content": "Hello"}], **request)
     return router.run(asked, targets, transport=transport, calls=calls, sleep=lambda _: None)
 
 

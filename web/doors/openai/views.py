@@ -20,7 +20,8 @@ from web.doors.openai import second_tries
 from web.doors.openai import shape as openai_shape
 from web.doors.openai import stream as openai_stream
 from web.doors.openai.stream import Listener
-from web.resource import resource
+from web.parameters import under_their_names, with_parameters
+from web.resource import example, resource
 
 api = resource("openai", "OpenAI's wire format for any agent", prefix="/v1")
 
@@ -47,38 +48,26 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class Completion(BaseModel):
-    """OpenAI's request. Unknown fields are ignored here, and only here."""
-
-    model_config = ConfigDict(
-        extra="ignore",
-        hide_input_in_errors=True,
-        json_schema_extra={
-            "examples": [{"model": "agent:demo", "messages": [{"role": "user", "content": "Hello!"}]}]
-        },
-    )
-
+class Asked(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
     model: str = Field(min_length=1, max_length=300, description="an agent's id, or `agent:<name>`")
     messages: list[Said] = Field(min_length=1)
-    tools: list[dict[str, Any]] | None = Field(default=None, max_length=200)
-    tool_choice: str | dict[str, Any] | None = None
-    response_format: dict[str, Any] | None = None
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    max_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
-    max_completion_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
-    stop: str | list[str] | None = None
-    seed: int | None = None
+
+
+class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # each parameter is a field
+    """OpenAI's request. Unknown fields are ignored here, and only here."""
+
+    model_config = example(model="agent:demo", messages=[{"role": "user", "content": "Hello!"}])
+
     n: int | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
     def asked(self) -> Document:
         """As a chat of ours is asked."""
-        names = ("tools", "tool_choice", "response_format", "temperature", "stop", "seed")
         return {
-            **{name: getattr(self, name) for name in names if getattr(self, name) is not None},
+            **under_their_names(self),
             "messages": [message.model_dump() for message in self.messages],
-            "max_tokens": self.max_completion_tokens or self.max_tokens,
             "stream": bool(self.stream),
         }
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
-from core.llm import providers
+from core.llm import parameters, providers
 from core.llm.plain import mappings
 from core.llm.providers import Habits
 from core.llm.types import ChatRequest, Document, Target
 from core.llm.wire import think
 
-# o1, o3, o4-mini, gpt-5 and what followed, fine-tuned ones too: they answer 400 to `max_tokens` and to a
-# temperature (https://platform.openai.com/docs/guides/reasoning).
-REASONING_MODEL = re.compile(r"^(ft:)?(o\d|gpt-[5-9])")
-SAID_AS_GIVEN = ("tools", "tool_choice", "response_format", "stop", "seed")
 OURS = ("reasoning", "reasoning_content", "thinking_blocks")
 CALL_FIELDS = ("id", "type", "function", "custom")
 
@@ -23,21 +17,10 @@ def headers(target: Target) -> dict[str, str]:
 
 
 def to_wire(request: ChatRequest, target: Target) -> Document:
-    """The JSON body of a request.
-
-    A temperature is left out for models that take none, and moved into the range of a vendor whose range is
-    smaller: an agent's setting must not keep the next provider of its chain from answering.
-    """
+    """The JSON body of a request. Raises `ProviderRefused` for what this wire cannot say."""
     habits = providers.habits(target)
     messages = [_message(message, target, habits) for message in request.with_system()]
-    body: Document = {"model": target.model, "messages": messages}
-    given = {name: getattr(request, name) for name in SAID_AS_GIVEN}
-    body |= {name: value for name, value in given.items() if value is not None}
-    reasoning = target.provider == "openai" and REASONING_MODEL.match(target.model)
-    if request.max_tokens is not None:
-        body["max_completion_tokens" if reasoning else "max_tokens"] = request.max_tokens
-    if request.temperature is not None and not reasoning:
-        body["temperature"] = min(max(request.temperature, habits.coldest), habits.hottest)
+    body: Document = {"model": target.model, "messages": messages, **parameters.said(request, target)}
     if request.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body

@@ -6,10 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from core.llm.failures import ProviderRefused
-from core.llm.types import ChatRequest
 from core.llm.wire import anthropic
 from tests.core.llm.wire import sdk
 from tests.core.llm.wire.replay import CLAUDE, target
+from tests.factory import asking
 
 ASKED = [{"role": "user", "content": "Hello"}]
 WEATHER = {
@@ -25,7 +25,7 @@ PIXEL = "iVBORw0KGgo="
 
 def wire(messages=ASKED, to=CLAUDE, **asked):
     """The body, which the SDK knows in full: all but the temperature, which its newer version has no more."""
-    body = anthropic.to_wire(ChatRequest(messages=messages, **asked), to)
+    body = anthropic.to_wire(asking(messages, **asked), to)
     sent = {name: value for name, value in body.items() if name != "temperature"}
     assert sdk.known(sdk.ANTHROPIC, sent) == sent
     return body
@@ -40,7 +40,7 @@ def text(said):
 
 
 def test_the_check_itself_fails_for_a_field_or_a_block_that_anthropic_does_not_know():
-    body = anthropic.to_wire(ChatRequest(messages=ASKED), CLAUDE)
+    body = anthropic.to_wire(asking(ASKED), CLAUDE)
     assert sdk.known(sdk.ANTHROPIC, {**body, "seed": 1}) != {**body, "seed": 1}
     with pytest.raises(ValidationError):
         sdk.known(sdk.ANTHROPIC, {**body, "messages": [{"role": "tool", "content": 7}]})
@@ -255,6 +255,6 @@ AUDIO = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
 )
 def test_what_anthropic_cannot_do_is_refused_in_plain_words(asked, words):
     with pytest.raises(ProviderRefused, match=words) as raised:
-        anthropic.to_wire(ChatRequest(**{"messages": ASKED, **asked}), CLAUDE)
+        anthropic.to_wire(asking(**{"messages": ASKED, **asked}), CLAUDE)
     assert not raised.value.possibly_charged
     assert raised.value.http_status is None

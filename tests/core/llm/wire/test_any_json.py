@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from core.llm import classify
 from core.llm.failures import ProviderError, ProviderRefused
 from core.llm.sse import Parser
-from core.llm.types import ChatRequest
 from core.llm.wire import WIRES
 from tests.core.llm.wire.replay import CLAUDE, EXCHANGES, GPT, events, named
+from tests.factory import asking
 
 ODD = st.sampled_from(
     [
@@ -161,7 +161,7 @@ def test_a_clients_odd_parts_are_mapped_or_refused(target, parts, other):
     ]
     tools, choice = [{"type": "function", "function": parts}], other if isinstance(other, dict) else None
     for message in said:
-        request = ChatRequest(messages=[message], tools=tools, tool_choice=choice)
+        request = asking([message], tools=tools, tool_choice=choice)
         try:
             json.dumps(WIRES[target.wire].to_wire(request, target))
         except ProviderRefused:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from core.llm.types import ChatRequest
 from core.llm.wire import openai
 from tests.core.llm.wire import sdk
 from tests.core.llm.wire.replay import GPT, GROQ, MINIMAX, target
+from tests.factory import asking
 
 ASKED = [{"role": "user", "content": "Hello"}]
 CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
 
 
 def wire(messages=ASKED, to=GPT, **asked):
-    body = openai.to_wire(ChatRequest(messages=messages, **asked), to)
+    body = openai.to_wire(asking(messages, **asked), to)
     assert sdk.known(sdk.OPENAI, body) == body
     return body
 
@@ -93,7 +93,7 @@ def test_openai_never_sees_the_fields_that_are_ours():
 
 def test_what_else_a_message_brings_goes_to_the_provider_as_it_is():
     said = [{"role": "user", "content": "Hello", "cache_control": {"type": "ephemeral"}}]
-    assert openai.to_wire(ChatRequest(messages=said), GPT)["messages"] == said
+    assert openai.to_wire(asking(said), GPT)["messages"] == said
 
 
 def test_a_refusal_goes_back_to_openai_and_is_what_was_said_elsewhere():
@@ -123,6 +123,6 @@ def test_what_a_custom_endpoint_added_to_a_call_goes_back_to_it_alone():
     signed = {**CALL, "extra_content": {"google": {"thought_signature": "x"}}}
     said = [*ASKED, {"role": "assistant", "content": None, "tool_calls": [signed]}]
     custom = target(base_url="https://example.com/v1", key_kind="custom")
-    back = openai.to_wire(ChatRequest(messages=said), custom)["messages"][1]
+    back = openai.to_wire(asking(said), custom)["messages"][1]
     assert back["tool_calls"] == [signed]
     assert wire(said)["messages"][1]["tool_calls"] == [CALL]

@@ -10,9 +10,9 @@ import pytest
 
 from core.llm import router
 from core.llm.failures import ProviderError, ProviderRefused
-from core.llm.types import ChatRequest
 from core.outbound.transport import Transport
 from tests.core.llm.wire.replay import EXCHANGES, target
+from tests.factory import asking
 
 ASKED = [{"role": "user", "content": "Hello"}]
 HEADERS = {
@@ -68,7 +68,7 @@ def transport(settings):
 def ask(vendor, transport, name, calls, **asked):
     wire = EXCHANGES[name]["wire"]
     to = target(wire, base_url=f"http://127.0.0.1:{vendor.server_port}/{name}")
-    request = ChatRequest(messages=ASKED, stream="stream" in EXCHANGES[name], **asked)
+    request = asking(ASKED, stream="stream" in EXCHANGES[name], **asked)
     return router.run(request, [to], transport=transport, calls=calls, sleep=lambda seconds: None)
 
 

@@ -1,0 +1,141 @@
+"""The parameters of a chat: one row each, with its type and how each wire says it.
+
+A chat's body, the OpenAI door, an agent's `llm_config`, a job's plan, a request and both wires read this
+table: whoever adds a parameter adds a row. `messages` and `stream` are none: every wire has ways of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field
+
+from core.llm.failures import ProviderRefused
+from core.llm.translations import anthropic, openai
+from core.llm.types import ChatRequest, Document, Target
+
+
+class Way(Protocol):
+    """How a wire says a parameter: as fields of its body. Raises `ProviderRefused` for what it cannot say."""
+
+    def fields(self, name: str, value: Any, request: ChatRequest, target: Target) -> Document: ...
+
+
+@dataclass(frozen=True)
+class Passed:
+    """As it was given, or under another name."""
+
+    renamed: str | None = None
+
+    def fields(self, name: str, value: Any, request: ChatRequest, target: Target) -> Document:
+        return {self.renamed or name: value}
+
+
+@dataclass(frozen=True)
+class Translated:
+    by: Callable[[Any, ChatRequest, Target], Document]
+
+    def fields(self, name: str, value: Any, request: ChatRequest, target: Target) -> Document:
+        return self.by(value, request, target)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """`why` names the parameter, and says what to do."""
+
+    why: str
+
+    def fields(self, name: str, value: Any, request: ChatRequest, target: Target) -> Document:
+        raise ProviderRefused(self.why)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """`type`: what pydantic takes in a body. `openai`, `anthropic`: how the wire of this name says it.
+
+    `preset`: an agent's `llm_config` may set it, for chats that do not. `aliases`: other names of it at the
+    OpenAI door; an alias that is given wins over the name.
+    """
+
+    name: str
+    type: Any
+    openai: Way
+    anthropic: Way
+    preset: bool = False
+    aliases: tuple[str, ...] = ()
+
+    def said(self, value: Any, request: ChatRequest, target: Target) -> Document:
+        way: Way = getattr(self, target.wire)
+        return way.fields(self.name, value, request, target)
+
+
+PARAMETERS = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter(
+            "tools",
+            Annotated[list[dict[str, Any]], Field(max_length=200)],
+            openai=Passed(),
+            anthropic=Translated(anthropic.tools),
+        ),
+        Parameter(
+            "tool_choice",
+            Annotated[str, Field(min_length=1, max_length=200)] | dict[str, Any],
+            openai=Passed(),
+            anthropic=Translated(anthropic.tool_choice),
+        ),
+        Parameter(
+            "response_format",
+            dict[str, Any],
+            openai=Passed(),
+            anthropic=Translated(anthropic.response_format),
+        ),
+        Parameter(
+            "temperature",
+            Annotated[float, Field(ge=0, le=2)],
+            openai=Translated(openai.temperature),
+            anthropic=Translated(anthropic.temperature),
+            preset=True,
+        ),
+        Parameter(
+            "max_tokens",
+            Annotated[int, Field(ge=1, le=10_000_000)],
+            openai=Translated(openai.max_tokens),
+            anthropic=Passed(),
+            preset=True,
+            aliases=("max_completion_tokens",),
+        ),
+        Parameter(
+            "stop",
+            str | list[str],
+            openai=Passed(),
+            anthropic=Translated(anthropic.stop),
+        ),
+        Parameter(
+            "seed",
+            int,
+            openai=Passed(),
+            anthropic=Refused("Anthropic has no seed: leave `seed` out"),
+        ),
+    )
+}
+
+PRESETS = tuple(name for name, parameter in PARAMETERS.items() if parameter.preset)
+"""The parameters that an agent's `llm_config` may set."""
+
+
+def chosen(asked: Mapping[str, Any], presets: Mapping[str, Any]) -> Document:
+    """What a request says, and what its agent says where the request says nothing."""
+    given = {name: value for name in PARAMETERS if (value := asked.get(name)) is not None}
+    preset = {name: value for name in PRESETS if (value := presets.get(name)) is not None}
+    return preset | given
+
+
+def said(request: ChatRequest, target: Target) -> Document:
+    """The fields of a request's body, in the words of the target's wire. Raises `ProviderRefused`."""
+    fields: Document = {}
+    for name, value in request.parameters.items():
+        fields |= PARAMETERS[name].said(value, request, target)
+    return fields

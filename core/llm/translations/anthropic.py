@@ -1,0 +1,91 @@
+"""Parameters in Anthropic's words: (value, request, target) to fields of the body; none: left out. Pure.
+
+Each raises `ProviderRefused` for what Anthropic cannot do. Its own table of what it maps is at
+https://platform.claude.com/docs/en/cli-sdks-libraries/libraries/openai-sdk, read 2026-11.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from core.llm.failures import ProviderRefused
+from core.llm.plain import mapping
+from core.llm.types import ChatRequest, Document, Target
+
+# From 4.7 on a temperature is answered with 400, "`temperature` is deprecated for this model"
+# (https://github.com/Comfy-Org/ComfyUI/issues/13923, read 2026-11), and so is `top_p`
+# (https://github.com/aws-samples/bedrock-chat/pull/1102, read 2026-11). These still take them.
+TAKES_SAMPLING = re.compile(
+    r"claude-(v\d|instant|[23](?!\d)|(opus|sonnet|haiku)-4(-[0-6](?!\d)|-\d{8}|-latest|@|$))"
+)
+# Since Opus 4.1 and Sonnet 4.5, both in one request are answered with 400, "cannot both be specified"
+# (https://github.com/open-webui/pipelines/pull/546, read 2026-11). These take both.
+TAKES_BOTH = re.compile(r"claude-(v\d|instant|[23](?!\d)|(opus|sonnet)-4(-0(?!\d)|-\d{8}|@|$))")
+CHOICES = {"auto": "auto", "required": "any", "none": "none"}
+
+
+def temperature(value: float, request: ChatRequest, target: Target) -> Document:
+    """In 0 to 1: what is above is taken as 1, as Anthropic's own OpenAI door does it."""
+    return {"temperature": min(value, 1.0)} if _takes_sampling(target) else {}
+
+
+def top_p(value: float, request: ChatRequest, target: Target) -> Document:
+    """Left out beside a temperature, where the model takes only one of them."""
+    one_only = "claude-" in target.model and not TAKES_BOTH.search(target.model)
+    beside = one_only and request.parameters.get("temperature") is not None
+    return {"top_p": value} if _takes_sampling(target) and not beside else {}
+
+
+def stop(value: str | list[str], request: ChatRequest, target: Target) -> Document:
+    sequences = [value] if isinstance(value, str) else value
+    if not all(sequence.strip() for sequence in sequences):
+        raise ProviderRefused("Anthropic takes no `stop` that is only white space")
+    return {"stop_sequences": sequences} if sequences else {}
+
+
+def tools(value: list[Document], request: ChatRequest, target: Target) -> Document:
+    return {"tools": [_tool(tool, n) for n, tool in enumerate(value)]} if value else {}
+
+
+def tool_choice(value: str | Document, request: ChatRequest, target: Target) -> Document:
+    if not request.parameters.get("tools"):
+        if value in ("auto", "none"):
+            return {}
+        raise ProviderRefused("`tool_choice` demands a tool, and there are no `tools`")
+    if isinstance(value, str) and value in CHOICES:
+        return {"tool_choice": {"type": CHOICES[value]}}
+    name = mapping(mapping(value).get("function")).get("name")
+    if isinstance(name, str):
+        return {"tool_choice": {"type": "tool", "name": name}}
+    raise ProviderRefused("Anthropic takes `tool_choice` as auto, required, none, or one function")
+
+
+def response_format(value: Document, request: ChatRequest, target: Target) -> Document:
+    """https://platform.claude.com/docs/en/build-with-claude/structured-outputs, read 2026-11."""
+    kind = value.get("type", "text")
+    if kind == "text":
+        return {}
+    if kind == "json_object":
+        raise ProviderRefused("Anthropic gives JSON only for a schema: use `response_format` json_schema")
+    schema: Any = mapping(value.get("json_schema")).get("schema")
+    if kind != "json_schema" or not isinstance(schema, dict):
+        raise ProviderRefused("Anthropic takes `response_format` as text, or as json_schema with a schema")
+    return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+
+
+def _takes_sampling(target: Target) -> bool:
+    return "claude-" not in target.model or TAKES_SAMPLING.search(target.model) is not None
+
+
+def _tool(tool: Document, n: int) -> Document:
+    function = mapping(tool.get("function"))
+    if tool.get("type") != "function" or not isinstance(function.get("name"), str):
+        raise ProviderRefused(f"Anthropic takes tools of type `function` only: see tools[{n}]")
+    schema = mapping(function.get("parameters")) or {"type": "object", "properties": {}}
+    mapped: Document = {"name": function["name"], "input_schema": schema}
+    if isinstance(function.get("description"), str):
+        mapped["description"] = function["description"]
+    if function.get("strict") is True:
+        mapped["strict"] = True
+    return mapped

@@ -1,0 +1,33 @@
+"""The parameters of a chat as fields of a body: each row of `core.llm.parameters` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, create_model
+
+from core.llm.parameters import PARAMETERS
+
+
+def with_parameters(
+    base: type[BaseModel], names: Iterable[str] = tuple(PARAMETERS), *, aliases: bool = False
+) -> Any:
+    """A model to derive from: the fields of `base`, then these parameters, none of which must be given."""
+    fields: dict[str, Any] = {}
+    for name in names:
+        parameter = PARAMETERS[name]
+        for called in (name, *parameter.aliases) if aliases else (name,):
+            fields[called] = (parameter.type | None, None)
+    return create_model(f"{base.__name__}WithParameters", __base__=base, **fields)
+
+
+def under_their_names(body: BaseModel) -> dict[str, Any]:
+    """The parameters that a body with aliases gives; an alias wins over the name of its own."""
+    found: dict[str, Any] = {}
+    for name, parameter in PARAMETERS.items():
+        given = (getattr(body, called) for called in (*parameter.aliases, name))
+        value = next((one for one in given if one is not None), None)
+        if value is not None:
+            found[name] = value
+    return found
