@@ -108,6 +108,13 @@ PARAMETERS = {
             aliases=("max_completion_tokens",),
         ),
         Parameter(
+            "top_p",
+            Annotated[float, Field(ge=0, le=1)],
+            openai=Translated(openai.top_p),
+            anthropic=Translated(anthropic.top_p),
+            preset=True,
+        ),
+        Parameter(
             "stop",
             str | list[str],
             openai=Passed(),

@@ -24,9 +24,9 @@ PIXEL = "iVBORw0KGgo="
 
 
 def wire(messages=ASKED, to=CLAUDE, **asked):
-    """The body, which the SDK knows in full: all but the temperature, which its newer version has no more."""
+    """The body, which the SDK knows in full: all but the sampling, which its newer version has no more."""
     body = anthropic.to_wire(asking(messages, **asked), to)
-    sent = {name: value for name, value in body.items() if name != "temperature"}
+    sent = {name: value for name, value in body.items() if name not in ("temperature", "top_p")}
     assert sdk.known(sdk.ANTHROPIC, sent) == sent
     return body
 
@@ -211,6 +211,32 @@ def test_the_temperature_of_a_model_that_takes_one_is_at_most_1(model):
 )
 def test_a_model_that_takes_no_temperature_gets_none(model):
     assert "temperature" not in wire(to=target("anthropic", model), temperature=0.2)
+    assert "top_p" not in wire(to=target("anthropic", model), top_p=0.2)
+
+
+@pytest.mark.parametrize(
+    "model", ["claude-opus-4-1-20250805", "claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-6"]
+)
+def test_a_model_that_takes_one_of_temperature_and_top_p_gets_the_temperature(model):
+    to = target("anthropic", model)
+    both = wire(to=to, temperature=0, top_p=0.2)
+    assert (both["temperature"], "top_p" in both) == (0, False)
+    assert wire(to=to, top_p=0.2)["top_p"] == 0.2
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "claude-3-7-sonnet-latest",
+        "claude-opus-4-20250514",
+        "claude-sonnet-4@20250514",
+        "claude-sonnet-4-0",
+        "M2",
+    ],
+)
+def test_an_older_model_and_anothers_get_both(model):
+    both = wire(to=target("anthropic", model), temperature=0.5, top_p=0.2)
+    assert (both["temperature"], both["top_p"]) == (0.5, 0.2)
 
 
 def test_a_streamed_chat():

@@ -60,16 +60,16 @@ def test_everything_at_once():
 @pytest.mark.parametrize(
     "model", ["o1", "o3-mini", "gpt-5", "gpt-5.1-mini", "gpt-6-sol", "ft:o4-mini:acme::1"]
 )
-def test_a_reasoning_model_gets_its_own_limit_and_no_temperature(model):
-    body = wire(to=target(model=model), temperature=0.5, max_tokens=9)
+def test_a_reasoning_model_gets_its_own_limit_and_no_sampling(model):
+    body = wire(to=target(model=model), temperature=0.5, top_p=0.5, max_tokens=9)
     assert body["max_completion_tokens"] == 9
-    assert not {"max_tokens", "temperature"} & set(body)
+    assert not {"max_tokens", "temperature", "top_p"} & set(body)
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4.1", "olmo-2", "o-series-of-somebody"])
-def test_other_models_get_both(model):
-    body = wire(to=target(model=model), temperature=0.5, max_tokens=9)
-    assert (body["temperature"], body["max_tokens"]) == (0.5, 9)
+def test_other_models_get_all_of_them(model):
+    body = wire(to=target(model=model), temperature=0.5, top_p=0.4, max_tokens=9)
+    assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.5, 0.4, 9)
 
 
 @pytest.mark.parametrize(("asked", "sent"), [(0, 0.01), (0.4, 0.4), (2, 1.0)])

@@ -1,0 +1,163 @@
+"""Each parameter of a chat, by each road that leads to a provider, and what left the house on each wire."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from core.chat import chat
+from core.jobs.run import Runner
+from core.llm.parameters import PARAMETERS, PRESETS
+from core.metering.quotes import Quotes
+from core.outbound.transport import Transport
+from tests.core.jobs.test_run import Inline
+from tests.core.metering.rows import PRICES
+from tests.providers.scripted import answering, provider
+from tests.providers.vendors import WHOLE
+from web.api import models
+from web.doors.openai.views import Completion
+
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
+LOOK = {"type": "function", "function": {"name": "look"}}
+ANTHROPICS = [{"name": "look", "input_schema": {"type": "object"}}]
+FORMAT = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+
+MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-sonnet-4-5"}
+ALWAYS = {"openai": {}, "anthropic": {"max_tokens": 8192}}
+"""What a body holds beside model and messages, though nothing was asked for."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A value, and the fields of the body that it becomes; None: refused by name. `beside`: asked with it."""
+
+    value: Any
+    openai: Any
+    anthropic: Any
+    beside: dict[str, Any] = field(default_factory=dict)
+
+
+CASES = {
+    "tools": Case([TOOL], {"tools": [TOOL]}, {"tools": ANTHROPICS}),
+    "tool_choice": Case(
+        LOOK,
+        {"tools": [TOOL], "tool_choice": LOOK},
+        {"tools": ANTHROPICS, "tool_choice": {"type": "tool", "name": "look"}},
+        beside={"tools": [TOOL]},
+    ),
+    "response_format": Case(SCHEMA, {"response_format": SCHEMA}, {"output_config": FORMAT}),
+    "temperature": Case(1.5, {"temperature": 1.5}, {"temperature": 1.0}),
+    "max_tokens": Case(7, {"max_tokens": 7}, {"max_tokens": 7}),
+    "top_p": Case(0.5, {"top_p": 0.5}, {"top_p": 0.5}),
+    "stop": Case("END", {"stop": "END"}, {"stop_sequences": ["END"]}),
+    "seed": Case(3, {"seed": 3}, None),
+}
+WIRES = sorted(MODELS)
+NO_PARAMETERS = {"message", "messages", "conversation_id", "stream", "metadata", "callback_url"}
+THE_DOORS_OWN = {"model", "messages", "n", "stream", "stream_options"}
+
+
+@pytest.fixture(params=WIRES)
+def wire(request):
+    return request.param
+
+
+@pytest.fixture
+def asked(wire):
+    """The provider that is asked: it keeps the bodies that it received."""
+    with provider(answering(WHOLE[wire])) as running:
+        yield running
+
+
+@pytest.fixture
+def config(wire, asked):
+    return {"provider": wire, "model": MODELS[wire], "custom_endpoint": asked.url}
+
+
+@pytest.fixture
+def agent(services, member, asked, config):
+    """An agent's id. Its jobs are carried out as soon as they are sent."""
+    services.settings = services.settings.model_copy(update={"custom_endpoint_allow": "127.0.0.1"})
+    with closing(Transport(services.settings)) as transport:
+        handlers = chat.handlers(transport, Quotes(services.db, PRICES))
+        runner = Runner(services, "p1", handlers, start=Inline, lost=lambda: False)
+        services.send = lambda queue, job_id: runner.run(job_id)
+        made = member.post("/agents", {"name": "scout", "llm_config": config})
+        assert made.status_code == 201, made.text
+        yield made.json["id"]
+
+
+def by_chat(member, agent, given):
+    return member.post(f"/agents/{agent}/chat", {"message": "hello", **given})
+
+
+def by_the_door(member, agent, given):
+    body = {"model": agent, "messages": [{"role": "user", "content": "hello"}]}
+    return member.post("/v1/chat/completions", {**body, **given})
+
+
+ROADS = [by_chat, by_the_door]
+
+
+def sent(asked):
+    """What the one body that left the house says beside model and messages."""
+    (received,) = asked.received
+    return {name: value for name, value in received.body.items() if name not in ("model", "messages")}
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_parameter_leaves_the_house_in_the_words_of_the_wire(
+    member, agent, services, asked, wire, road, name
+):
+    case = CASES[name]
+    answer = road(member, agent, {name: case.value, **case.beside})
+    expected = getattr(case, wire)
+    if expected is None:
+        assert f"`{name}`" in services.db.jobs.find_one()["error"]["detail"]
+        assert asked.received == []
+    else:
+        assert answer.status_code in (200, 202), answer.text
+        assert sent(asked) == {**ALWAYS[wire], **expected}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_an_agent_presets_is_sent_for_chats_that_do_not_say_otherwise(
+    member, agent, asked, wire, config, name
+):
+    case = CASES[name]
+    stored = member.put(f"/agents/{agent}/llm-config", {**config, name: case.value})
+    assert stored.json[name] == case.value
+    by_chat(member, agent, {})
+    assert sent(asked) == {**ALWAYS[wire], **getattr(case, wire)}
+    asked.says(answering(WHOLE[wire]))
+    by_chat(member, agent, {name: 1})
+    assert sent(asked) == {**ALWAYS[wire], name: 1}
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS.keys() - set(PRESETS)))
+def test_what_cannot_be_preset_is_refused_by_name(member, agent, config, name):
+    refused = member.put(f"/agents/{agent}/llm-config", {**config, name: CASES[name].value})
+    assert [place["pointer"] for place in refused.json["errors"]] == [f"/{name}"]
+
+
+def test_the_door_takes_the_newer_name_of_the_limit_first(member, agent, asked):
+    by_the_door(member, agent, {"max_tokens": 7, "max_completion_tokens": 5})
+    assert sent(asked) == {"max_tokens": 5}
+
+
+def test_nothing_is_sent_that_nobody_asked_for(member, agent, asked, wire):
+    by_chat(member, agent, {})
+    assert sent(asked) == ALWAYS[wire]
+
+
+def test_every_parameter_is_in_the_table_on_every_body_and_tried_here():
+    aliases = {alias for parameter in PARAMETERS.values() for alias in parameter.aliases}
+    assert set(models.Chat.model_fields) - NO_PARAMETERS == set(PARAMETERS)
+    assert set(Completion.model_fields) - THE_DOORS_OWN == set(PARAMETERS) | aliases
+    assert set(models.LlmConfig.model_fields) & set(PARAMETERS) == set(PRESETS)
+    assert set(CASES) == set(PARAMETERS)
