@@ -2,6 +2,8 @@
 
 requests and urllib3 time single reads, so that a byte a second keeps a call alive for ever, in the headers
 already. Here the reader below `http.client` asks a clock before each read, plain or TLS, thread or greenlet.
+It also counts what is read: `http.client` itself reads interim answers (`100 Continue`), trailers and the
+extensions of chunks without end.
 """
 
 from __future__ import annotations
@@ -25,15 +27,25 @@ POOL = 512
 HOSTS = 64
 SEND_S = 30.0
 STALE_WITHIN_S = 1.0
+HEAD_BYTES = 128 * 1024
+"""For interim answers and the head together, and for the trailers of a body without a byte."""
+OVERHEAD = 8
+"""Bytes on the wire that a byte of the body may cost: six in a chunk of its own."""
+TURN_S = 0.01
 
 
 class Clock:
-    """When the next byte must have come: `due` is moved by progress, `ends` stays."""
+    """When the next byte must have come, and how many may: `due` is moved by progress, `ends` stays.
+
+    `left_bytes`: how many more may come on the wire before another byte of the body does.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.due = time.monotonic() + seconds
         self.ends = math.inf
         self.heard = False
+        self.left_bytes = HEAD_BYTES
+        self._turned = time.monotonic()
 
     def left(self) -> float:
         """Seconds for the next read. Raises `TimeoutError` when there are none."""
@@ -41,6 +53,19 @@ class Clock:
         if left <= 0:
             raise TimeoutError("timed out")
         return left
+
+    def count(self, size: int) -> None:
+        """So many bytes were read. Raises `HTTPException` when they are too many without a body."""
+        self.heard = self.heard or size > 0
+        self.left_bytes -= size
+        if self.left_bytes < 0:
+            raise http.client.HTTPException("too many bytes that are no body")
+
+    def give_way(self) -> None:
+        """Let other greenlets run: gevent switches where a read waits, and this one may never have to."""
+        if time.monotonic() - self._turned > TURN_S:
+            time.sleep(0)
+            self._turned = time.monotonic()
 
 
 class StaleConnection(Exception):
@@ -86,7 +111,8 @@ class _PacedReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         self._sock.settimeout(self._clock.left())
         size: int | None = self._raw.readinto(buffer)
-        self._clock.heard = self._clock.heard or bool(size)
+        self._clock.count(size or 0)
+        self._clock.give_way()
         return size
 
     def close(self) -> None:

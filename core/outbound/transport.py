@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from core.config import Settings
 from core.llm.failures import KeyRefused, ProviderBusy, ProviderError, ReadTimeout, Unreachable
-from core.outbound.connections import Clock, Session, StaleConnection, adapter
+from core.outbound.connections import OVERHEAD, Clock, Session, StaleConnection, adapter
 from core.outbound.guard import Guard
 
 CHUNK = 65536
@@ -86,6 +86,7 @@ class Answer:
         try:
             while chunk := self._response.raw.read1(CHUNK, decode_content=True):
                 size += len(chunk)
+                self._clock.left_bytes += OVERHEAD * len(chunk)
                 if size > self._most:
                     raise ProviderBusy(
                         f"the answer is larger than {self._most} bytes", http_status=self.status

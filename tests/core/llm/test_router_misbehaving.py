@@ -29,6 +29,9 @@ A_HANG_S = 20
 WIRES = ("openai", "anthropic")
 STREAM = head(200, "text/event-stream", ("Connection", "close"))
 CHUNKED = head(200, "text/event-stream", ("Transfer-Encoding", "chunked"))
+NO_CHUNKS = CHUNKED + b"0\r\n"
+EXTENDED_CHUNK = b"1;x=" + b"y" * 60_000 + b"\r\n \r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 TIMEOUT, BUSY, BROKEN, REFUSED = "provider_timeout", "provider_busy", "stream_broken", "provider_refused"
 
 
@@ -45,9 +48,8 @@ def endless(piece, begin=b""):
 
     def answer(write):
         write(begin)
-        for _ in range(200_000_000 // len(piece)):
+        while True:
             write(piece)
-        return False
 
     return answer
 
@@ -106,6 +108,9 @@ HABITS = [
     Habit("a chunk's size, digit by digit", lambda _: trickling(CHUNKED, b"0"), TIMEOUT, timed=True),
     Habit("a huge header", lambda _: endless(b"x" * 65536, b"HTTP/1.1 200 OK\r\nX: "), BUSY),
     Habit("a thousand headers", lambda _: endless(b"X-More: y\r\n", b"HTTP/1.1 200 OK\r\n"), BUSY),
+    Habit("continue, for ever and fast", lambda _: endless(CONTINUE * 1000), BUSY),
+    Habit("trailers, for ever and fast", lambda _: endless(b"X-More: y\r\n" * 1000, NO_CHUNKS), BUSY),
+    Habit("a chunk's extension, endless", lambda _: endless(EXTENDED_CHUNK, CHUNKED), BUSY),
     Habit("no HTTP", lambda _: trickling(b"SSH-2.0-OpenSSH_9.9\r\n", b"", every=0.01, most=1), BUSY),
     Habit("garbage", lambda _: answering(b"\xff\xfe\x00garbage"), BUSY),
     Habit("an HTML page", lambda _: answering(b"<html>It works!</html>"), BUSY),
@@ -284,3 +289,19 @@ def test_deadlines_hold_under_gevent_too(name):
         script = [sys.executable, "-m", "tests.providers.ask_under_gevent", bad.url]
         done = subprocess.run(script, cwd=ROOT, capture_output=True, timeout=A_HANG_S * 2, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == ["provider_timeout", "provider_timeout"]
+
+
+FLOODS = {
+    "interim answers": (endless(CONTINUE * 1000), [], [BUSY] * 3),
+    "trailers": (endless(b"X-More: y\r\n" * 1000, NO_CHUNKS), [], [BUSY] * 3),
+    "comments, cancelled": (endless(PING["openai"] * 1000, STREAM), ["cancel"], ["in_flight"]),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_under_gevent_a_flood_holds_up_nobody_else_and_can_be_cancelled(flood):
+    answer, how, outcomes = FLOODS[flood]
+    with provider(answer) as bad, provider(good("openai", True)) as other:
+        script = [sys.executable, "-m", "tests.providers.flooded_under_gevent", bad.url, other.url, *how]
+        done = subprocess.run(script, cwd=ROOT, capture_output=True, timeout=A_HANG_S * 3, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == [["ok"], outcomes]
