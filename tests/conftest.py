@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from pymongo import MongoClient
 
 from core.config import Settings
 from core.embedded import stores
 from core.services import connect_mongo, connect_redis
 from core.store import indexes
+from tests.meanwhile import Meanwhile
 from tests.stack import ROOT, Stack, free_ports, wait_for_port
 
 numbers = itertools.count()
@@ -80,6 +82,16 @@ def db(mongo):
     indexes.ensure(database)
     yield database
     mongo.drop_database(database.name)
+
+
+@pytest.fixture
+def meanwhile(db, settings):
+    """The same database through a client of its own, into whose way somebody else gets."""
+    somebody = Meanwhile()
+    with MongoClient(settings.mongodb_address, tz_aware=True, event_listeners=[somebody]) as client:
+        somebody.db = client[db.name]
+        yield somebody
+    somebody.check()
 
 
 @pytest.fixture

@@ -61,6 +61,17 @@ def test_keys_of_two_workspaces_do_not_meet(db):
     assert created
 
 
+@pytest.mark.parametrize(
+    "others", [{"workspace_id": "w2", "idempotency": mark()}, {"idempotency": mark(route="chat/a2")}]
+)
+def test_a_repeated_key_gives_the_job_of_its_own_workspace_and_route(db, others):
+    first, _ = accept(db, Sent(), draft(idempotency=mark()))
+    second, _ = accept(db, Sent(), draft(**others))
+    assert accept(db, Sent(), draft(idempotency=mark())) == (first, False)
+    again, created = accept(db, Sent(), draft(**others))
+    assert (again["_id"], created) == (second["_id"], False)
+
+
 def test_an_insert_whose_reply_was_lost_is_one_job_and_is_sent(db, settings, mongo_address):
     proxy = Proxy(mongo_address)
     through = settings.model_copy(

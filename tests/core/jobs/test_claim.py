@@ -76,6 +76,16 @@ def test_calls_of_a_lost_claim_are_kept_aside_once(db):
     assert kept["meter"] == "due"
 
 
+def test_calls_that_were_kept_with_the_job_are_not_kept_aside_as_well(db):
+    mine = claim(db, queued(db)["_id"], "p1")
+    calls = [{**CALL, "attempt": 1}]
+    finish(db, mine, status="succeeded", calls=calls, result={})
+    note_unkept(db, mine, calls)
+    kept = db.jobs.find_one({"_id": mine["_id"]})
+    assert kept["calls"] == calls
+    assert "unkept" not in kept
+
+
 def test_handing_back_is_not_losing_and_keeps_the_calls(db):
     job = queued(db)
     mine = claim(db, job["_id"], "p1")

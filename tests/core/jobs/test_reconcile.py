@@ -9,7 +9,7 @@ from pymongo.errors import PyMongoError
 from core.clock import utcnow
 from core.jobs import lease
 from core.jobs.accept import accept
-from core.jobs.claim import claim, finish
+from core.jobs.claim import claim, finish, hand_back
 from core.jobs.reconcile import RESENT_A_TICK, Reconciler
 from tests.factory import CALL, Sent, draft, queued
 
@@ -99,6 +99,43 @@ def test_after_a_break_of_its_own_nobody_is_dead_before_a_whole_lease(db, world)
     assert db.jobs.find_one({"_id": job["_id"]})["status"] == "running"
 
 
+def test_a_short_sleep_of_its_own_is_nobodys_silence(db, world):
+    """A host that slept for a lease slept with its workers: none of them had a chance to beat."""
+    owner = process(db)
+    claim(db, queued(db)["_id"], owner)
+    world.tick()
+    world.clock.now += LEASE + 1
+    world.tick()
+    assert lease.renew(db, owner)
+
+
+def test_a_process_that_claims_while_the_tick_looks_keeps_its_job(db, world, meanwhile):
+    job, owners = queued(db), []
+
+    def newcomer():
+        owners.append(process(db))
+        claim(db, job["_id"], owners[0])
+
+    meanwhile.before("find", "jobs", newcomer)
+    world.reconciler.db = meanwhile.db
+    world.tick()
+    assert db.jobs.find_one({"_id": job["_id"]})["owner"] == owners[0]
+
+
+def test_a_job_that_changed_hands_while_the_tick_looked_is_left_to_its_new_owner(db, world, meanwhile):
+    job, owner = claim(db, queued(db)["_id"], "gone"), process(db)
+
+    def change_hands():
+        hand_back(db, job, [])
+        claim(db, job["_id"], owner)
+
+    meanwhile.before("update", "jobs", change_hands)
+    world.reconciler.db = meanwhile.db
+    assert world.tick()["taken_up"] == 0
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["owner"], kept["attempt"]) == ("running", owner, 2)
+
+
 def test_an_error_of_the_store_starts_the_lease_anew(db, world):
     owner = process(db)
     claim(db, queued(db)["_id"], owner)
@@ -173,6 +210,19 @@ def test_a_queued_job_whose_message_was_lost_is_sent_again_later_and_later(db, w
         db.jobs.update_one({"_id": job_id}, {"$set": {"send_after": utcnow()}})
     assert waits == [20, 40, 80, 160, 300, 300, 300]
     assert world.sent.ids == [("chat", job_id)] * 7
+
+
+def test_a_job_that_ended_while_it_was_sent_again_keeps_the_time_at_which_its_content_goes(db, world):
+    job = queued(db, plan={"targets": [], "agent": {}, "content_retention": "none"})
+    db.jobs.update_one({"_id": job["_id"]}, {"$set": {"send_after": utcnow()}})
+
+    def taken_at_once(queue, job_id):
+        finish(db, claim(db, job_id, "p1"), status="succeeded", calls=[CALL], result={})
+
+    world.reconciler.send = taken_at_once
+    world.tick()
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert kept["send_after"] == kept["finished_at"]
 
 
 def test_nothing_is_sent_again_while_redis_holds_as_many_as_are_queued(db, world):

@@ -7,12 +7,14 @@ import pytest
 
 from core.embedded.stores import mongodb_uri
 from core.errors import Invalid
+from core.jobs import signals
 from core.jobs.claim import claim
 from core.jobs.run import Runner
 from core.services import Services, connect_mongo
 from tests.factory import CALL, Sent, queued
 from tests.proxy import Proxy
 
+IN_FLIGHT = {"outcome": "in_flight", "possibly_charged": True}
 UPDATE = b"\x02update\x00"
 """How a command of this name begins, on the wire."""
 
@@ -47,6 +49,14 @@ class Held:
 class Never(Held):
     def join(self, timeout_s):
         return self.killed.is_set()
+
+
+class Answering(Held):
+    """Work whose answer is there just when it is asked to end."""
+
+    def kill(self):
+        self.function()
+        self.killed.set()
 
 
 @pytest.fixture
@@ -106,14 +116,15 @@ def test_an_unexpected_error_fails_the_job_without_telling_what_it_quoted(db, se
     assert "sk-secret-key" not in str(kept) + output.out + output.err
 
 
-def stopped(db, services, reason):
-    job = queued(db)
-    one = runner(services, lambda run: {}, start=Held)
+def stopped(db, services, reason, call=IN_FLIGHT, start=Held, **changes):
+    """A job whose work was ended from outside while it waited for `call`."""
+    job = queued(db, **changes)
+    one = runner(services, lambda run: {"answer": 42}, start=start)
     thread = threading.Thread(target=one.run, args=(job["_id"],))
     thread.start()
     while job["_id"] not in one.running or one.running[job["_id"]].work is None:
         pass
-    one.running[job["_id"]].calls.append({**CALL, "outcome": "in_flight", "possibly_charged": True})
+    one.running[job["_id"]].calls.append({**CALL, **call})
     if reason == "handed_back":
         one.drain()
         one.hand_back_all()
@@ -133,6 +144,67 @@ def test_handing_back_queues_it_again_and_sends_it(db, services):
     kept = stopped(db, services, "handed_back")
     assert kept["status"] == "queued"
     assert services.send.ids == [("chat", kept["_id"])]
+
+
+@pytest.mark.parametrize(
+    ("call", "ends_as"),
+    [
+        (IN_FLIGHT, ("failed", "worker_lost")),
+        ({"outcome": "ok", "possibly_charged": False}, ("failed", "worker_lost")),
+        ({"outcome": "provider_busy", "possibly_charged": False}, ("queued", None)),
+    ],
+)
+def test_what_may_not_be_called_twice_is_not_handed_back_once_it_was_called(db, services, call, ends_as):
+    plan = {"targets": [], "agent": {}, "on_worker_loss": "fail"}
+    kept = stopped(db, services, "handed_back", call, plan=plan)
+    assert (kept["status"], kept["error"] and kept["error"]["code"]) == ends_as
+
+
+def test_an_answer_that_was_there_when_the_worker_was_stopped_is_kept(db, services):
+    kept = stopped(db, services, "handed_back", start=Answering)
+    assert (kept["status"], kept["result"]) == ("succeeded", {"answer": 42})
+
+
+def test_a_job_that_is_cancelled_before_its_work_has_begun_is_ended_all_the_same(db, services):
+    services.settings = services.settings.model_copy(update={"job_timeout_s": 0.2})
+    job, works = queued(db), []
+
+    def start(function):
+        one.stop(job["_id"], "cancelled")
+        works.append(Held(function))
+        return works[0]
+
+    one = runner(services, answering, start=start)
+    one.run(job["_id"])
+    assert works[0].killed.is_set()
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "cancelled"
+
+
+def test_a_worker_that_is_stopped_does_not_run_again_what_was_over_its_deadline(db, services):
+    """The first reason stands."""
+    services.settings = services.settings.model_copy(update={"job_timeout_s": 0.2})
+    job = queued(db)
+
+    class Slow(Never):
+        def kill(self):
+            if not self.killed.is_set():
+                super().kill()
+                one.hand_back_all()
+
+    one = runner(services, answering, start=Slow)
+    one.run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["error"]["code"]) == ("failed", "deadline")
+
+
+def test_whoever_watches_is_told_when_it_begins_and_when_it_has_ended(db, services):
+    job = queued(db)
+    with services.redis.pubsub() as listening:
+        listening.subscribe(signals.CHANGED)
+        assert listening.get_message(timeout=30)["type"] == "subscribe"
+        runner(services, answering).run(job["_id"])
+        heard = [listening.get_message(timeout=30)["data"].decode() for _ in range(2)]
+    assert heard == [signals.begun(job["_id"]), job["_id"]]
 
 
 def test_a_job_over_its_deadline_fails(db, services):

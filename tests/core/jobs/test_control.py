@@ -1,0 +1,66 @@
+"""What a user does to a job, while workers do what they do."""
+
+import pytest
+
+from core.errors import Conflict
+from core.jobs import signals
+from core.jobs.claim import claim, finish, hand_back
+from core.jobs.control import cancel
+from tests.factory import CALL, queued
+
+
+def test_a_queued_job_is_cancelled_at_once(db, redis_client):
+    job = queued(db, callback_url="https://example.com/hook")
+    assert cancel(db, redis_client, job)["status"] == "cancelled"
+    assert db.jobs.find_one({"_id": job["_id"]})["meter"] == "due"
+
+
+def test_a_running_jobs_worker_is_asked_to_end_it(db, redis_client):
+    job = claim(db, queued(db)["_id"], "p1")
+    with redis_client.pubsub() as worker:
+        worker.subscribe(signals.process_channel("p1"))
+        assert worker.get_message(timeout=30)["type"] == "subscribe"
+        asked = cancel(db, redis_client, job)
+        assert worker.get_message(timeout=30)["data"].decode() == job["_id"]
+    assert (asked["status"], asked["cancel_requested"]) == ("running", True)
+
+
+def test_a_job_that_was_begun_and_handed_back_meanwhile_is_cancelled_with_its_calls(
+    db, redis_client, meanwhile
+):
+    """They were charged: without them nobody would be billed for them."""
+    job = queued(db)
+
+    def begun_and_handed_back():
+        hand_back(db, claim(db, job["_id"], "p1"), [{**CALL, "attempt": 1}])
+
+    meanwhile.before("update", "jobs", begun_and_handed_back)
+    assert cancel(meanwhile.db, redis_client, job)["status"] == "cancelled"
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert kept["calls"] == [{**CALL, "attempt": 1}]
+    assert kept["meter"] == "due"
+
+
+def test_a_job_that_changed_hands_meanwhile_is_ended_by_its_new_worker(db, redis_client, meanwhile):
+    job = claim(db, queued(db)["_id"], "p1")
+
+    def change_hands():
+        hand_back(db, job, [])
+        claim(db, job["_id"], "p2")
+
+    meanwhile.before("update", "jobs", change_hands)
+    with redis_client.pubsub() as worker:
+        worker.subscribe(signals.process_channel("p2"))
+        assert worker.get_message(timeout=30)["type"] == "subscribe"
+        assert cancel(meanwhile.db, redis_client, job)["cancel_requested"]
+        assert worker.get_message(timeout=30)["data"].decode() == job["_id"]
+
+
+def test_a_job_that_ended_meanwhile_stays_as_it_ended(db, redis_client, meanwhile):
+    job = claim(db, queued(db)["_id"], "p1")
+    meanwhile.before(
+        "update", "jobs", lambda: finish(db, job, status="succeeded", calls=[CALL], result={"answer": 42})
+    )
+    with pytest.raises(Conflict):
+        cancel(meanwhile.db, redis_client, job)
+    assert db.jobs.find_one({"_id": job["_id"]})["result"] == {"answer": 42}

@@ -1,0 +1,43 @@
+"""Somebody else: what happens to the store between the moment it is read and the moment it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pymongo.monitoring import CommandListener
+
+
+class Meanwhile(CommandListener):
+    """Listens to a client whose database is `db`; another client's act gets in before one of its commands."""
+
+    def __init__(self) -> None:
+        self.db: Any = None
+        self._waiting: list[tuple[str, str, Callable[[], object]]] = []
+        self._errors: list[Exception] = []
+
+    def before(self, command: str, collection: str, act: Callable[[], object]) -> None:
+        """Do `act` once, just before the next `command` (`find`, `update`, ...) on `collection` is sent."""
+        self._waiting.append((command, collection, act))
+
+    def check(self) -> None:
+        """All of it happened, and none of it failed."""
+        assert not self._waiting, f"nobody came to {[each[:2] for each in self._waiting]}"
+        for error in self._errors:
+            raise error
+
+    def started(self, event: Any) -> None:
+        for each in list(self._waiting):
+            command, collection, act = each
+            if event.command_name == command and event.command[command] == collection:
+                self._waiting.remove(each)
+                try:
+                    act()
+                except Exception as error:  # noqa: BLE001 - pymongo would print it, and go on
+                    self._errors.append(error)
+
+    def succeeded(self, event: Any) -> None:
+        """Of no interest."""
+
+    def failed(self, event: Any) -> None:
+        """Of no interest."""
