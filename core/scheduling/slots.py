@@ -58,6 +58,8 @@ class Slots:
                 break
             if self._claim(slot):
                 done = self._carry_out(slot)
+            elif self._under_way(slot):
+                break  # another leader's; should it die as well, the slot is still to be had
             self._advance(slot)
             slot += self.every
         return done
@@ -97,6 +99,9 @@ class Slots:
                 self._finish(slot, "failed", {})
                 return False
         return True
+
+    def _under_way(self, slot: datetime) -> bool:
+        return self.db.slots.find_one({"_id": self._id(slot), "state": "running"}) is not None
 
     def _carry_out(self, slot: datetime) -> Document:
         done = self.effect(slot)

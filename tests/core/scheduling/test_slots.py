@@ -35,7 +35,7 @@ def clock():
 def scheduler(db, clock):
     """A scheduler's slots; its effect is an insert under the slot's time."""
 
-    def make(me="p1", effect=None):
+    def make(me="p1", effect=None, on=db):
         def put(slot):
             try:
                 db.effects.insert_one({"_id": slot})
@@ -43,7 +43,7 @@ def scheduler(db, clock):
                 return {}
             return {"put": 1}
 
-        return Slots(db, "roll", MINUTE, effect or put, me=me, now=clock)
+        return Slots(on, "roll", MINUTE, effect or put, me=me, now=clock)
 
     return make
 
@@ -93,6 +93,25 @@ def test_a_slot_that_a_dead_leader_left_is_done_by_the_next(db, scheduler, clock
     scheduler("p2").run()
     assert effects(db) == minutes(0)
     assert db.slots.find_one({})["by"] == "p2"
+
+
+def test_a_slot_that_another_takes_over_just_now_is_theirs_until_they_die(db, scheduler, meanwhile):
+    """Two leaders, for a moment."""
+
+    def dies(slot):
+        raise Killed
+
+    def take_over():
+        with pytest.raises(Killed):
+            scheduler("p3", dies).run()
+
+    with pytest.raises(Killed):
+        scheduler("p1", dies).run()
+    meanwhile.before("update", "slots", take_over)
+    scheduler("p2", on=meanwhile.db).run()
+    assert effects(db) == []
+    scheduler("p2").run()
+    assert effects(db) == minutes(0)
 
 
 def test_a_slot_that_always_fails_does_not_stop_the_tick_for_ever(db, scheduler, clock):
