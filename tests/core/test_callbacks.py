@@ -82,6 +82,18 @@ def test_what_was_not_taken_is_tried_again_under_the_same_id(db, sealer, deliver
     assert len(delivery()["tries"]) == 2
 
 
+def test_what_was_taken_meanwhile_is_not_sent_again(db, sealer, delivery):
+    """Two schedulers, for a moment: the slower one's failure does not make it due once more."""
+    found = delivery()
+
+    def fails_after_another_was_heard(url, headers, body):
+        Courier(db, sealer, Receiver(200)).deliver(found)
+        return 500
+
+    Courier(db, sealer, fails_after_another_was_heard).deliver(found)
+    assert delivery()["state"] == "delivered"
+
+
 def test_it_backs_off_further_and_further(db, sealer, delivery):
     courier = Courier(db, sealer, Receiver(*[500] * 4))
     pauses = []

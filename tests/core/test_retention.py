@@ -78,6 +78,15 @@ def test_content_stays_while_a_callback_needs_it(db, purge):
     assert job()["request"] is not None
 
 
+def test_content_stays_until_the_meter_has_made_the_callback(db, purge):
+    job = ended(db, 8, metered=False, callback_url="https://example.com/hook")
+    purge.tick()
+    assert job()["request"] is not None
+    db.jobs.update_one({"_id": job()["_id"]}, {"$unset": {"meter": ""}, "$set": {"send_after": utcnow()}})
+    purge.tick()
+    assert job()["request"] is None
+
+
 def test_jobs_go_after_their_time_but_never_before_they_were_metered(db, purge):
     old, unmetered, young = ended(db, 41), ended(db, 41, metered=False), ended(db, 39)
     purge.tick()

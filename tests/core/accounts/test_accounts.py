@@ -64,6 +64,12 @@ def test_a_revoked_key_is_refused_at_once_or_after_its_grace(db):
     assert not valid(db, text)
 
 
+def test_a_revoked_key_is_refused_from_that_very_moment(db):
+    key, text = make(db)
+    keys.revoke(db, key)
+    assert not valid(db, text, keys.get(db, "w1", key["_id"])["revoked_at"])
+
+
 def test_a_longer_grace_does_not_bring_a_key_back(db):
     key, text = make(db)
     keys.revoke(db, key)
@@ -115,6 +121,14 @@ def test_a_rotation_without_grace_ends_those_in_grace_too(db):
         for grace in (timedelta(), timedelta(minutes=10), timedelta())
     ]
     assert [valid(db, text) for text in texts] == [False, False, True]
+
+
+def test_rotating_an_agents_key_leaves_a_persons_alone(db):
+    agent = {"_id": "a1", "workspace_id": "w1", "name": "scout"}
+    _, persons = make(db, agents=["a1"])
+    keys.rotate_for_agent(db, agent, grace=timedelta(), created_by="test")
+    keys.rotate_for_agent(db, agent, grace=timedelta(), created_by="test")
+    assert valid(db, persons)
 
 
 def test_an_expired_key_is_not_rotated(db):

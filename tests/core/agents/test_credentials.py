@@ -81,6 +81,17 @@ def test_several_at_once_leave_one_that_opens(db):
     assert opened(credentials.get(db, "w1", "main")).startswith(KEY)
 
 
+def test_a_key_that_was_given_for_another_address_meanwhile_is_not_moved(db, meanwhile):
+    """Whoever kept the stored key meant the one that they saw, for the address that it was given for."""
+    put(db, provider="openai", api_key=KEY)
+    meanwhile.before("update", "credentials", lambda: put(db, provider="anthropic", api_key=f"{KEY}-new"))
+    with pytest.raises(KeyRequired):
+        put(meanwhile.db, provider="openai", custom_endpoint="https://api.openai.com/v2")
+    kept = credentials.get(db, "w1", "main")
+    assert kept["provider"] == "anthropic"
+    assert opened(kept, "https://api.anthropic.com/v1") == f"{KEY}-new"
+
+
 def test_another_workspaces_credential_is_not_there(db):
     put(db, provider="openai", api_key=KEY)
     with pytest.raises(NotFound):
