@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -61,6 +62,11 @@ class Settings(BaseSettings):
 
     lease_s: float = Field(default=15, gt=0, description="a worker process silent for this long is dead")
     beat_s: float = Field(default=5, gt=0, description="how often a worker process renews its lease")
+    worker_host: str = Field(
+        default_factory=socket.gethostname,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="the name of this host, as queues by host and GET /workers have it",
+    )
     worker_grace_s: float = Field(default=20, ge=0, description="what SIGTERM leaves running jobs")
     job_retention_days: int = Field(default=40, ge=1, description="finished jobs are deleted after")
     content_retention: str = Field(

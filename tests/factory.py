@@ -57,9 +57,9 @@ def mark(key: str = "key-1", body: str = "hash-1", route: str = "chat/a1") -> Id
     return Idempotency(route=route, key=key, hash=body)
 
 
-def queued(db: Any, **changes: Any) -> dict[str, Any]:
+def queued(db: Any, sent: Sent | None = None, **changes: Any) -> dict[str, Any]:
     """An accepted job."""
-    return accept(db, Sent(), draft(**changes))[0]
+    return accept(db, sent or Sent(), draft(**changes))[0]
 
 
 CALL = {

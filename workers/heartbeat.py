@@ -7,10 +7,10 @@ does look at the event loop, though: a process whose loop has stood still for a 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 
-import gevent
 import structlog
 from gevent import monkey
 from pymongo.errors import PyMongoError
@@ -51,7 +51,7 @@ class Heartbeat:
         self._loop_seen = time.monotonic()
 
     def start(self) -> None:
-        gevent.spawn(self._show_that_the_loop_turns)
+        threading.Thread(target=self._show_that_the_loop_turns, daemon=True).start()  # a greenlet, if patched
         _start_thread(self._beat, ())
 
     def stop(self) -> None:
@@ -61,7 +61,7 @@ class Heartbeat:
         while not self._stopped:
             self._loop_seen = time.monotonic()
             self._finished = self.finished_last_minute()  # here, where jobs end, not in the other thread
-            gevent.sleep(1)
+            time.sleep(1)
 
     def _beat(self) -> None:
         """Without it this process would be declared dead and go on: whatever ends it, ends the process."""

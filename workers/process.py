@@ -3,41 +3,56 @@
 from __future__ import annotations
 
 import signal
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import cast
 
 import dramatiq
-import gevent
 import redis
 import structlog
-from gevent.event import Event
 from pymongo.errors import PyMongoError
 
 import core
 from core import services as core_services
-from core.chat import chat
 from core.config import Settings
-from core.jobs import lease, signals
+from core.jobs import kinds, lease, signals
 from core.jobs.model import RUNNING
 from core.jobs.queues import paused
-from core.jobs.run import Runner
-from core.llm.breaker import Breaker
+from core.jobs.run import Handler, Runner, Start
 from core.log import configure as configure_logs
-from core.metering.prices import Prices
-from core.metering.quotes import Quotes
-from core.outbound.transport import Transport
 from core.services import Services, connect_redis
 from workers.broker import ACTOR, WakefulBroker, make_broker, sender
-from workers.greenlets import GreenletWork
 from workers.heartbeat import CRASHED, Heartbeat
 from workers.roles import Role
+from workers.threads import ThreadWork
 
 STORE_PATIENCE_S = 60.0
 LOST_GRACE_S = 2.0
-BREAKER_REDIS_S = 0.1
+LOOK_S = 0.1
 
 log = structlog.get_logger(__name__)
+
+
+class Stopping:
+    """Told by a signal or by the heartbeat's thread: flags alone, since neither may wait for a lock.
+
+    `told`: take nothing more. `over`: all work has ended, and so may those who listen for cancellations.
+    """
+
+    def __init__(self) -> None:
+        self.told = False
+        self.over = False
+
+    def tell(self, *_: object) -> None:
+        self.told = True
+
+    def wait(self) -> None:
+        """Until told."""
+        while not self.told:
+            time.sleep(LOOK_S)
 
 
 def serve(role: Role) -> int:
@@ -48,41 +63,64 @@ def serve(role: Role) -> int:
     services = core_services.build(
         settings, send=sender(broker), patience_s=2, redis_client=connect_redis(settings)
     )
-    process_id = _register(services, role)
-    transport = Transport(settings)
-    breaker_redis = connect_redis(settings, timeout_s=BREAKER_REDIS_S)
-    services.cleanups += [transport.close, breaker_redis.close]
-    handlers = chat.handlers(transport, Quotes(services.db, Prices()), Breaker(breaker_redis))
-    stopping = Event()
+    carried_out_by = handlers(services, role)
+    queues = kinds.queues_of(role.name, settings.worker_host)
+    process_id = _register(services, role, queues)
+    stopping = Stopping()
     heartbeat = Heartbeat(
         settings,
         process_id,
-        on_lost=_from_a_thread(stopping),
+        on_lost=stopping.tell,
         finished_last_minute=lambda: runner.finished_last_minute(),
     )
-    runner = Runner(services, process_id, handlers, start=GreenletWork, lost=lambda: heartbeat.lost)
-    worker = _consume(broker, role, runner)
+    runner = Runner(
+        services, process_id, carried_out_by, start=_start(role), lost=lambda: heartbeat.lost, queues=queues
+    )
+    worker = _consume(broker, queues, role.slots, runner)
     heartbeat.start()
     for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, stopping.set)
-    listeners: list[gevent.Greenlet[..., object]] = [
-        gevent.spawn(_hear_signals, settings, runner, worker),
-        gevent.spawn(_look_for_flags, runner, worker),
-    ]
+        signal.signal(number, stopping.tell)
+    _in_background(lambda: _hear_signals(settings, runner, worker, stopping))
+    _in_background(lambda: _look_for_flags(runner, worker, stopping))
     log.info("worker.ready", role=role.name, process_id=process_id, slots=role.slots)
 
     stopping.wait()
     log.info("worker.stopping", running=len(runner.running))
     grace = LOST_GRACE_S if heartbeat.lost else settings.worker_grace_s
     _stop(worker, runner, grace)
-    gevent.killall(listeners)
+    stopping.over = True
     heartbeat.stop()
     _retire(services, process_id)
     services.close()
     return CRASHED if heartbeat.lost else 0
 
 
-def _register(services: Services, role: Role) -> str:
+def handlers(services: Services, role: Role) -> Mapping[str, Handler]:
+    """What carries out this role's kinds. One without a handler ends the process: its jobs would all fail."""
+    wanted = kinds.of_role(role.name)
+    found: dict[str, Handler] = {}
+    for home in sorted({kind.home for kind in wanted}):
+        found |= import_module(home).handlers(services)
+    missing = [f"{kind.name} (by {kind.home})" for kind in wanted if kind.name not in found]
+    if missing:
+        sys.exit(f"vutler: the role {role.name} cannot carry out {', '.join(missing)}")
+    return found
+
+
+def _start(role: Role) -> Start:
+    if not role.green:
+        return ThreadWork
+    from workers.greenlets import GreenletWork  # gevent, only where the process was patched for it
+
+    return GreenletWork
+
+
+def _in_background(function: Callable[[], None]) -> None:
+    """A thread of its own; a greenlet where the process was patched."""
+    threading.Thread(target=function, daemon=True).start()
+
+
+def _register(services: Services, role: Role, queues: list[str]) -> str:
     """Enter the lease, waiting for a store that is still starting."""
     deadline = time.monotonic() + STORE_PATIENCE_S
     while True:
@@ -90,7 +128,8 @@ def _register(services: Services, role: Role) -> str:
             return lease.register(
                 services.db,
                 role=role.name,
-                queues=list(role.queues),
+                host=services.settings.worker_host,
+                queues=queues,
                 slots=role.slots,
                 version=core.VERSION,
             )
@@ -98,7 +137,7 @@ def _register(services: Services, role: Role) -> str:
             if time.monotonic() > deadline:
                 raise
             log.warning("worker.waits_for_store", error=type(error).__name__)
-            gevent.sleep(1)
+            time.sleep(1)
 
 
 def _retire(services: Services, process_id: str) -> None:
@@ -108,13 +147,13 @@ def _retire(services: Services, process_id: str) -> None:
         log.warning("worker.not_retired", error=type(error).__name__)
 
 
-def _consume(broker: WakefulBroker, role: Role, runner: Runner) -> dramatiq.Worker:
+def _consume(broker: WakefulBroker, queues: list[str], slots: int, runner: Runner) -> dramatiq.Worker:
     """Declare the one actor and start taking messages. Prefetches no more than there are slots."""
-    dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name=role.queues[0])(runner.run)
-    for queue in role.queues:
+    dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name=queues[0])(runner.run)
+    for queue in queues:
         broker.declare_queue(queue)
-    worker = dramatiq.Worker(broker, queues=set(role.queues), worker_threads=role.slots)
-    worker.queue_prefetch = role.slots
+    worker = dramatiq.Worker(broker, queues=set(queues), worker_threads=slots)
+    worker.queue_prefetch = slots
     worker.start()
     return worker
 
@@ -125,29 +164,19 @@ def _stop(worker: dramatiq.Worker, runner: Runner, grace_s: float) -> None:
     _pause(worker, set(worker.consumers))
     deadline = time.monotonic() + grace_s
     while runner.running and time.monotonic() < deadline:
-        gevent.sleep(0.05)
+        time.sleep(0.05)
     runner.hand_back_all()
     worker.stop(timeout=10_000)
 
 
-def _from_a_thread(stopping: Event) -> Callable[[], None]:
-    """Sets a greenlet's event from another OS thread."""
-    loop = gevent.get_hub().loop
-
-    def lost() -> None:
-        loop.run_callback_threadsafe(stopping.set)
-
-    return lost
-
-
-def _hear_signals(settings: Settings, runner: Runner, worker: dramatiq.Worker) -> None:
+def _hear_signals(settings: Settings, runner: Runner, worker: dramatiq.Worker, stopping: Stopping) -> None:
     channel = signals.process_channel(runner.process_id)
     client = connect_redis(settings)
-    while True:
+    while not stopping.over:
         try:
             with client.pubsub(ignore_subscribe_messages=True) as pubsub:
                 pubsub.subscribe(channel, signals.QUEUES_CHANGED)
-                while True:
+                while not stopping.over:
                     message = pubsub.get_message(timeout=2.0)
                     if message is None:
                         continue
@@ -157,17 +186,17 @@ def _hear_signals(settings: Settings, runner: Runner, worker: dramatiq.Worker) -
                         _pause_and_resume(runner, worker)
         except redis.RedisError as error:
             log.warning("signals.redis_away", error=type(error).__name__)
-            gevent.sleep(1)
+            time.sleep(1)
         except PyMongoError as error:
             log.warning("signals.store_away", error=type(error).__name__)
 
 
-def _look_for_flags(runner: Runner, worker: dramatiq.Worker) -> None:
+def _look_for_flags(runner: Runner, worker: dramatiq.Worker, stopping: Stopping) -> None:
     """The slow road for cancellations and pauses whose message was lost."""
     services = runner.services
     wanted = {"status": RUNNING, "owner": runner.process_id, "cancel_requested": True}
-    while True:
-        gevent.sleep(services.settings.beat_s)
+    while not stopping.over:
+        time.sleep(services.settings.beat_s)
         try:
             for job in services.db.jobs.find(wanted, {"_id": 1}):
                 runner.stop(job["_id"], "cancelled")

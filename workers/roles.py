@@ -1,4 +1,7 @@
-"""The kinds of worker process: which queues each takes from, and how much it carries at a time."""
+"""The roles of worker processes: how each carries its jobs out, and how many at a time.
+
+Which kinds of job, and so which queues, a role takes is told by `core.jobs.kinds`.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Role:
-    """`slots`: how many jobs at the same time."""
+    """`slots`: how many jobs at the same time. `green`: in greenlets, not in threads.
+
+    Greenlets are for work that waits for the network: hundreds of them wait in one process, and each can be
+    ended from outside. Threads are for work that hashes, writes to disk or starts processes.
+    """
 
     name: str
-    queues: tuple[str, ...]
     slots: int
+    green: bool
 
 
 ROLES = {
     role.name: role
     for role in (
-        Role("chat", queues=("chat",), slots=512),
+        Role("chat", slots=512, green=True),
         # One at a time: the next worker that dies here names the job that killed it.
-        Role("isolation", queues=("isolation",), slots=1),
+        Role("isolation", slots=1, green=True),
     )
 }

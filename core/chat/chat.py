@@ -20,12 +20,15 @@ from core.llm.exchange import Emit
 from core.llm.failures import StreamBroken
 from core.llm.types import ChatAnswer, ChatRequest
 from core.metering.calls import consumed
+from core.metering.prices import Prices
 from core.metering.quotes import Quotes
 from core.outbound.transport import Transport
+from core.services import Services, connect_redis
 from core.store.repeat import through_outages
 
 Document = dict[str, Any]
 
+BREAKER_REDIS_S = 0.1
 TEST: Document = {"messages": [{"role": "user", "content": "Answer with the one word OK."}], "max_tokens": 16}
 
 
@@ -46,8 +49,16 @@ def plan(
     }
 
 
-def handlers(transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> dict[str, Handler]:
-    """What a worker does for each kind of job that calls a provider."""
+def handlers(services: Services) -> dict[str, Handler]:
+    """What a worker does for each kind of job that calls a provider, with the clients that this needs."""
+    transport = Transport(services.settings)
+    breaker_redis = connect_redis(services.settings, timeout_s=BREAKER_REDIS_S)
+    services.cleanups += [transport.close, breaker_redis.close]
+    return asking(transport, Quotes(services.db, Prices()), Breaker(breaker_redis))
+
+
+def asking(transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> dict[str, Handler]:
+    """The handlers, over clients that the caller made and will close."""
     return {
         "chat": _settled(partial(chat, transport=transport, quotes=quotes, breaker=breaker)),
         "llm_test": _settled(partial(test, transport=transport, quotes=quotes)),

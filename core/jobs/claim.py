@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pymongo.database import Database
@@ -14,22 +15,30 @@ from core.store.repeat import update_once
 Document = dict[str, Any]
 
 
-def claim(db: Database[Document], job_id: str, owner: str, *, token: str | None = None) -> Document | None:
+def claim(
+    db: Database[Document],
+    job_id: str,
+    owner: str,
+    *,
+    token: str | None = None,
+    queues: Collection[str] | None = None,
+) -> Document | None:
     """Make a queued job this process's; the job as claimed, or None: somebody got there first.
 
     The claim's own random token is the fence: whatever is written for this claim is filtered by it. `token`:
-    an earlier try's, whose reply may have been lost; what it did is ours.
+    an earlier try's, whose reply may have been lost; what it did is ours. `queues`: those that this process
+    takes from. A message may be older than a move of its job to another queue.
     """
     token = token or new_token()
     job = db.jobs.find_one({"_id": job_id})
     if job is not None and job["token"] == token:
         return job
-    if job is None or job["status"] != QUEUED:
+    if job is None or job["status"] != QUEUED or (queues is not None and job["queue"] not in queues):
         return None
     changes = {"status": RUNNING, "owner": owner, "token": token, "started_at": utcnow()}
     won = update_once(
         db.jobs,
-        {"_id": job_id, "status": QUEUED, "attempt": job["attempt"]},
+        {"_id": job_id, "status": QUEUED, "attempt": job["attempt"], "queue": job["queue"]},
         {"$set": changes, "$inc": {"attempt": 1}},
         was_mine=lambda found: found["token"] == changes["token"],
     )

@@ -7,7 +7,6 @@ the reconciler, which then says so in the document. A process that finds itself 
 from __future__ import annotations
 
 import os
-import socket
 from typing import Any
 
 from pymongo.database import Database
@@ -19,7 +18,9 @@ from core.store.repeat import insert_once, update_once
 Document = dict[str, Any]
 
 
-def register(db: Database[Document], *, role: str, queues: list[str], slots: int, version: str) -> str:
+def register(
+    db: Database[Document], *, role: str, host: str, queues: list[str], slots: int, version: str
+) -> str:
     """Enter this process among the living; its id."""
     process = {
         "_id": new_id(),
@@ -27,7 +28,7 @@ def register(db: Database[Document], *, role: str, queues: list[str], slots: int
         "queues": queues,
         "slots": slots,
         "version": version,
-        "host": socket.gethostname(),
+        "host": host,
         "pid": os.getpid(),
         "started_at": utcnow(),
         "renewed_at": utcnow(),

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from core.jobs import kinds
+
 Document = dict[str, Any]
 
 QUEUED, RUNNING = "queued", "running"
 SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
 DONE = frozenset({SUCCEEDED, FAILED, CANCELLED})
 STATUSES = (QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED)
-
-CHAT_QUEUE, ISOLATION_QUEUE = "chat", "isolation"
-QUEUES = (CHAT_QUEUE, ISOLATION_QUEUE)
 
 FIRST_RESEND = timedelta(seconds=10)
 LONGEST_RESEND = timedelta(minutes=5)
@@ -45,7 +44,10 @@ class Idempotency:
 
 @dataclass(frozen=True)
 class Draft:
-    """A job about to be accepted. `request` is the validated body, `plan` all that a worker will need."""
+    """A job about to be accepted. `request` is the validated body, `plan` all that a worker will need.
+
+    `host`: who should carry it out, for a kind that goes by host; None: whoever the reconciler finds.
+    """
 
     kind: str
     workspace_id: str
@@ -54,7 +56,7 @@ class Draft:
     plan: Mapping[str, Any]
     created_by: str
     request_id: str
-    queue: str = CHAT_QUEUE
+    host: str | None = None
     idempotency: Idempotency | None = None
     callback_url: str | None = None
     retry_of: str | None = None
@@ -66,7 +68,7 @@ def born(draft: Draft, job_id: str, now: datetime) -> Document:
     job: Document = {
         "_id": job_id,
         "kind": draft.kind,
-        "queue": draft.queue,
+        "queue": kinds.row(draft.kind).queue_on(draft.host),
         "status": QUEUED,
         "workspace_id": draft.workspace_id,
         "agent_id": draft.agent_id,

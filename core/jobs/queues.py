@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import redis
@@ -9,8 +10,8 @@ from pymongo.database import Database
 
 from core.clock import utcnow
 from core.errors import NotFound
-from core.jobs import signals
-from core.jobs.model import QUEUED, QUEUES, RUNNING
+from core.jobs import kinds, signals
+from core.jobs.model import QUEUED, RUNNING
 
 Document = dict[str, Any]
 
@@ -47,7 +48,7 @@ def overview(db: Database[Document]) -> list[Document]:
             ),
             "workers": sum(queue in w["queues"] for w in workers),
         }
-        for queue in QUEUES
+        for queue in _names([*waiting, *running, *(q for w in workers for q in w["queues"])], stopped)
     ]
 
 
@@ -58,7 +59,12 @@ def paused(db: Database[Document]) -> set[str]:
 
 def set_paused(db: Database[Document], client: redis.Redis, queue: str, value: bool) -> None:
     """Pause or resume; safe to repeat. Workers hear of it at once, or read it within one beat."""
-    if queue not in QUEUES:
+    if queue not in {row["name"] for row in overview(db)}:
         raise NotFound(f"no queue {queue}")
     db.queues.update_one({"_id": queue}, {"$set": {"paused": value, "changed_at": utcnow()}}, upsert=True)
     signals.publish(client, signals.QUEUES_CHANGED, queue)
+
+
+def _names(seen: Iterable[str], stopped: set[str]) -> list[str]:
+    """The fixed queues, then those of hosts: where jobs are, processes take from, or somebody paused."""
+    return [*dict.fromkeys([*kinds.fixed_queues(), *sorted({*seen, *stopped})])]

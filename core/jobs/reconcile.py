@@ -7,7 +7,8 @@ than how long a queue is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from importlib import import_module
 from typing import Any
 
 import structlog
@@ -17,14 +18,13 @@ from pymongo.errors import PyMongoError
 
 from core.clock import utcnow
 from core.errors import JobFailed
-from core.jobs import lease
+from core.jobs import kinds, lease
 from core.jobs.accept import enqueue
 from core.jobs.model import (
     CANCELLED,
     FAILED,
-    ISOLATION_QUEUE,
+    FIRST_RESEND,
     QUEUED,
-    QUEUES,
     RUNNING,
     ending,
     queued_again,
@@ -82,7 +82,7 @@ class Reconciler:
         except PyMongoError:
             self._seen.clear()
             raise
-        return {"declared_dead": declared, "taken_up": taken, "resent": self._resend()}
+        return {"declared_dead": declared, "taken_up": taken, **self._see_to_overdue()}
 
     def _forget_after_a_break(self) -> None:
         """After an outage, or a sleep of our own, every process gets a whole lease to show itself again."""
@@ -148,17 +148,52 @@ class Reconciler:
         if losses >= QUARANTINED_FROM:
             error = JobFailed(f"{losses} workers were lost while they ran this job", code="quarantined")
             return ending(job, status=FAILED, now=utcnow(), error=error.as_dict())
-        queue = ISOLATION_QUEUE if losses >= ISOLATED_FROM else job["queue"]
+        isolated = losses >= ISOLATED_FROM and kinds.row(job["kind"]).isolated
+        queue = kinds.ISOLATION if isolated else job["queue"]
         return {"$set": {**queued_again(utcnow()), "queue": queue}}
 
-    def _resend(self) -> int:
-        """Send queued jobs again whose message seems lost; none while Redis holds as many as are queued."""
+    def _see_to_overdue(self) -> Document:
+        """What nobody took: jobs of a host that is gone are placed anew, lost messages are sent again."""
         overdue: Document = {"status": QUEUED, "send_after": {"$lte": utcnow()}}
         if self.db.jobs.find_one(overdue, {"_id": 1}) is None:
+            return {"placed_anew": 0, "resent": 0}
+        queues = self.db.jobs.distinct("queue", overdue)
+        served = {
+            queue for p in self.db.processes.find({"dead": False}, {"queues": 1}) for queue in p["queues"]
+        }
+        deserted = [queue for queue in kinds.by_host(queues) if queue not in served]
+        kept = [queue for queue in queues if queue not in deserted]
+        return {"placed_anew": self._place(overdue, deserted), "resent": self._resend(overdue, kept)}
+
+    def _place(self, overdue: Document, deserted: Collection[str]) -> int:
+        """Jobs of hosts that are gone, or were never there, go to the host that their kind now chooses."""
+        if not deserted:
             return 0
+        waiting = self.db.jobs.find({**overdue, "queue": {"$in": list(deserted)}}, {"request": 0})
+        return sum(self._placed(job) for job in waiting.limit(RESENT_A_TICK))
+
+    def _placed(self, job: Document) -> bool:
+        kind = kinds.row(job["kind"])
+        host = import_module(kind.home).place(self.db, job)
+        if host is None:
+            return False
+        queue = kind.queue_on(host)
+        moved = self.db.jobs.update_one(
+            {"_id": job["_id"], "status": QUEUED, "queue": job["queue"]},
+            {"$set": {"queue": queue, "send_after": utcnow() + FIRST_RESEND, "sends": 1}},
+        )
+        if moved.matched_count:
+            log.warning("job.placed_anew", job_id=job["_id"], queue=queue, before=job["queue"])
+            enqueue(self.send, {**job, "queue": queue})
+        return moved.matched_count == 1
+
+    def _resend(self, overdue: Document, queues: Collection[str]) -> int:
+        """Send queued jobs again whose message seems lost; none while Redis holds as many as are queued."""
         # By queue: those of a long or paused queue must not stand before a lost message of another.
-        queues = [queue for queue in QUEUES if not self._backlogged(queue)]
-        lost = self.db.jobs.find({**overdue, "queue": {"$in": queues}}, {"queue": 1, "sends": 1})
+        open_queues = [queue for queue in queues if not self._backlogged(queue)]
+        if not open_queues:
+            return 0
+        lost = self.db.jobs.find({**overdue, "queue": {"$in": open_queues}}, {"queue": 1, "sends": 1})
         sent = []
         for job in lost.limit(RESENT_A_TICK):
             if not enqueue(self.send, job):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from pymongo.errors import DocumentTooLarge, PyMongoError, WriteError
 
 from core.errors import JobFailed, Problem
 from core.ids import new_token
-from core.jobs import signals
+from core.jobs import kinds, signals
 from core.jobs.accept import enqueue
 from core.jobs.claim import claim, finish, hand_back, note_unkept
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, runs_again
@@ -59,11 +60,14 @@ class Run:
     stopped: str | None = None
     work: Work | None = None
     done: bool = False
+    told_to_stop: threading.Event = field(default_factory=threading.Event)
+    """For work that cannot be ended from outside: it waits here instead of sleeping, and looks here."""
 
     def stop(self, reason: str) -> None:
         """End the work: `cancelled`, `handed_back` or `deadline`. The first reason stands."""
         if not self.done and self.stopped is None:
             self.stopped = reason
+            self.told_to_stop.set()
             if self.work is not None:
                 self.work.kill()
 
@@ -73,7 +77,10 @@ Handler = Callable[[Run], Document]
 
 
 class Runner:
-    """Carries out the jobs of one process. `lost()`: this process was declared dead, its fences are gone."""
+    """Carries out the jobs of one process. `lost()`: this process was declared dead, its fences are gone.
+
+    `queues`: those that this process takes from; None: any.
+    """
 
     def __init__(
         self,
@@ -83,12 +90,14 @@ class Runner:
         *,
         start: Start,
         lost: Callable[[], bool],
+        queues: Collection[str] | None = None,
     ) -> None:
         self.services = services
         self.process_id = process_id
         self.handlers = handlers
         self.start = start
         self.lost = lost
+        self.queues = queues
         self.running: dict[str, Run] = {}
         self.draining = False
         self._ended: deque[float] = deque()
@@ -124,7 +133,7 @@ class Runner:
         """One token through all tries: a claim whose reply was lost is ours all the same."""
         token = new_token()
         return through_outages(
-            lambda: claim(self.services.db, job_id, self.process_id, token=token),
+            lambda: claim(self.services.db, job_id, self.process_id, token=token, queues=self.queues),
             what="claim",
             give_up=lambda: self.lost() or self.draining,
         )
@@ -150,7 +159,7 @@ class Runner:
         signals.publish(self.services.redis, signals.CHANGED, signals.begun(run.job["_id"]))
         if run.stopped:  # asked for between the claim and this line
             run.work.kill()
-        if not run.work.join(self.services.settings.job_timeout_s):
+        if not run.work.join(_limit(run)):
             run.stop("deadline")
             run.work.join(ENDING_S)
         run.done = True
@@ -227,10 +236,14 @@ def _verdict(run: Run) -> tuple[str, Document | None]:
         detail = "its worker was stopped, and this job must not be run again"
         return FAILED, JobFailed(detail, code="worker_lost").as_dict()
     if run.stopped == "deadline":
-        limit = run.services.settings.job_timeout_s
-        return FAILED, JobFailed(f"not done within {limit:g} s", code="deadline").as_dict()
+        return FAILED, JobFailed(f"not done within {_limit(run):g} s", code="deadline").as_dict()
     problem = run.problem or JobFailed("the work ended without a result", code="internal")
     return FAILED, problem.as_dict()
+
+
+def _limit(run: Run) -> float:
+    """How long this kind of job may take, in seconds."""
+    return kinds.row(run.job["kind"]).time_limit(run.services.settings)
 
 
 def _as_they_stand(run: Run) -> list[Document]:

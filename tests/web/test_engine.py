@@ -12,7 +12,7 @@ from tests.factory import queued
 @pytest.fixture
 def worker(services):
     """A process that says it lives."""
-    return lease.register(services.db, role="chat", queues=["chat"], slots=512, version="0.1.0")
+    return lease.register(services.db, role="chat", host="h1", queues=["chat"], slots=512, version="0.1.0")
 
 
 def of(client, name):
@@ -53,7 +53,7 @@ def test_a_paused_queue_still_takes_jobs(admin, member, agent):
 
 def test_workers_say_where_they_are_and_what_they_do(admin, services, worker, agent):
     job = claim(services.db, queued(services.db, workspace_id="default", agent_id=agent)["_id"], worker)
-    gone = lease.register(services.db, role="chat", queues=["chat"], slots=512, version="0.1.0")
+    gone = lease.register(services.db, role="chat", host="h1", queues=["chat"], slots=512, version="0.1.0")
     lease.retire(services.db, gone)
     living, dead = admin.get("/workers").json["items"]
     assert (living["id"], living["alive"], living["jobs"]) == (worker, True, [job["_id"]])

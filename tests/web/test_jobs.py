@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.callbacks import Courier, outbox
-from core.jobs import claim
+from core.jobs import claim, kinds
+from tests import echo
 from tests.factory import queued
 
 
@@ -57,6 +60,33 @@ def test_jobs_are_listed_newest_first_by_what_is_asked(member, agent, services):
     assert listed("agent_id=another") == []
     assert listed("since=2026-01-01T00:00:00Z&limit=1") == [test]
     assert listed("since=2999-01-01T00:00:00Z") == []
+
+
+def test_a_kind_that_there_is_not_is_no_filter(member):
+    refused = member.get("/jobs?kind=chats")
+    assert (refused.status_code, "chat, llm_test" in refused.text) == (422, True)
+
+
+def test_a_job_that_asks_no_provider_is_run_again_as_it_was(member, agent, services, monkeypatch):
+    monkeypatch.setitem(kinds.KINDS, "echo", echo.ROW)
+    job = queued(services.db, kind="echo", request={"say": "hi"}, plan={"a": 1}, workspace_id="default")
+    finish(services, job["_id"], "failed")
+    again = member.post(f"/jobs/{job['_id']}/retry")
+    assert (again.status_code, again.json["kind"], again.json["retry_of"]) == (202, "echo", job["_id"])
+    kept = services.db.jobs.find_one({"_id": again.json["id"]})
+    assert (kept["request"], kept["plan"], kept["queue"]) == ({"say": "hi"}, {"a": 1}, "echo")
+    assert member.post(f"/jobs/{job['_id']}/retry").json["id"] == again.json["id"]
+    assert [one["id"] for one in member.get("/jobs?kind=echo").json["items"]] == [
+        again.json["id"],
+        job["_id"],
+    ]
+
+
+def test_a_kind_may_forbid_to_be_run_again(member, services, monkeypatch):
+    monkeypatch.setitem(kinds.KINDS, "echo", replace(echo.ROW, retried=False))
+    job = queued(services.db, kind="echo", request={"say": "hi"}, plan={}, workspace_id="default")
+    finish(services, job["_id"], "failed")
+    assert member.post(f"/jobs/{job['_id']}/retry").status_code == 409
 
 
 def test_another_workspaces_jobs_are_not_listed(member, services):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flask import Response
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from core import deliveries
 from core.agents import agents
 from core.errors import Conflict, NotFound
-from core.jobs import control, queries, views
+from core.jobs import control, kinds, queries, views
+from core.jobs.accept import accept
 from core.jobs.model import Idempotency
 from web import answers
 from web.access import access
@@ -22,7 +23,14 @@ from web.resource import Id, PageQuery, resource, since
 
 api = resource("jobs", "Work is a job")
 
-ASKING = frozenset({"chat", "llm_test"})
+RESULTS = "The job; its `result`, by kind: " + "; ".join(
+    f"`{kind.name}`: {kind.result}" for kind in kinds.KINDS.values()
+)
+KindName = Annotated[
+    str,
+    AfterValidator(lambda name: kinds.row(name).name),
+    WithJsonSchema({"type": "string", "enum": list(kinds.KINDS)}),
+]
 
 
 class JobPath(BaseModel):
@@ -30,14 +38,14 @@ class JobPath(BaseModel):
 
 
 class JobsQuery(PageQuery):
-    kind: str | None = Field(default=None, max_length=50)
+    kind: KindName | None = None
     status: Literal["queued", "running", "succeeded", "failed", "cancelled"] | None = None
     agent_id: str | None = Field(default=None, max_length=100)
     q: str | None = Field(default=None, max_length=200, description="part of an id or an error")
     since: datetime | None = None
 
 
-@api.get("/jobs/<job_id>", responses={"200": {"description": "The job"}, "304": {"description": "Unchanged"}})
+@api.get("/jobs/<job_id>", responses={"200": {"description": RESULTS}, "304": {"description": "Unchanged"}})
 @access(agent=True)
 def get_job(path: JobPath) -> Response:
     """A job as it is now."""
@@ -67,11 +75,14 @@ def retry_job(path: JobPath) -> Response:
     """Run a failed or cancelled job again with today's configuration; a second retry gives the same job."""
     job = job_of_caller(path.job_id)
     control.check_retry(job)
-    if job["kind"] not in ASKING:
-        raise Conflict(f"a job of the kind {job['kind']} cannot be run again")
+    kind = kinds.row(job["kind"])
+    if not kind.retried:
+        raise Conflict(f"a job of the kind {kind.name} cannot be run again")
+    mark = Idempotency(route="retry", key=job["_id"], hash="", kept=None)
+    if not kind.budgeted:
+        return work.started(accept(db(), services().send, work.again(job, mark))[0])
     agent = agents.ready(db(), workspace_id(), job["agent_id"])
     asked = {**job["request"], "metadata": job["metadata"], "callback_url": job.get("callback_url")}
-    mark = Idempotency(route="retry", key=job["_id"], hash="", kept=None)
     again = work.draft(job["kind"], agent, asked, idempotency=mark, retry_of=job["_id"])
     return work.started(work.accepted(again, agent)[0])
 

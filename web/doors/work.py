@@ -71,6 +71,23 @@ def draft(
     )
 
 
+def again(job: Document, mark: Idempotency) -> Draft:
+    """A job once more that asks no provider: what was asked is all that it needs."""
+    return Draft(
+        kind=job["kind"],
+        workspace_id=job["workspace_id"],
+        agent_id=job["agent_id"],
+        request=job["request"],
+        plan=job["plan"],
+        created_by=caller().key_id,
+        request_id=request_id(),
+        idempotency=mark,
+        callback_url=job.get("callback_url"),
+        retry_of=job["_id"],
+        metadata=job["metadata"],
+    )
+
+
 def accepted(asked: Draft, agent: Document) -> tuple[Document, bool]:
     """The job of a request, admitted and then accepted, and whether it was made by this request.
 

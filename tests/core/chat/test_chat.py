@@ -99,7 +99,7 @@ def services(db, mongo, settings, redis_client, provider):
 def carry_out(db, services):
     """Runs a chat of an agent with this configuration; its job as it was kept, entered into the ledger."""
     transport = Transport(services.settings)
-    handlers = chat.handlers(transport, Quotes(db, PRICES))
+    handlers = chat.asking(transport, Quotes(db, PRICES))
     runner = Runner(services, "p1", handlers, start=Inline, lost=lambda: False)
 
     def go(config, kind="chat", reserved=None, **request):

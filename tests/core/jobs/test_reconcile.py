@@ -57,7 +57,7 @@ def world(db):
 
 
 def process(db):
-    return lease.register(db, role="chat", queues=["chat"], slots=1, version="test")
+    return lease.register(db, role="chat", host="h1", queues=["chat"], slots=1, version="test")
 
 
 def test_a_silent_process_is_dead_after_a_lease_and_its_job_is_taken_up(db, world):
@@ -237,8 +237,8 @@ def test_nothing_is_sent_again_while_redis_holds_as_many_as_are_queued(db, world
 
 def test_a_long_queue_does_not_stand_before_the_lost_message_of_another(db, world):
     overdue(db, RESENT_A_TICK)
-    isolated = queued(db, queue="isolation")["_id"]
-    db.jobs.update_one({"_id": isolated}, {"$set": {"send_after": utcnow()}})
+    isolated = queued(db)["_id"]
+    db.jobs.update_one({"_id": isolated}, {"$set": {"send_after": utcnow(), "queue": "isolation"}})
     world.waiting["chat"] = RESENT_A_TICK
     world.tick()
     assert world.sent.ids == [("isolation", isolated)]

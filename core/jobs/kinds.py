@@ -1,0 +1,103 @@
+"""The kinds of job: one row each. Whatever depends on the kind of a job reads it here. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core.errors import Invalid
+
+if TYPE_CHECKING:  # a worker reads its roles before gevent patches, so nothing heavy is imported here
+    from core.config import Settings
+
+ISOLATION = "isolation"
+"""The role, and the queue, for jobs that have lost workers, one at a time: the next loss names its job."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is true of all jobs of a kind.
+
+    `home`: the module whose `handlers(services)` gives what carries it out, by name of kind. For a kind that
+    is `by_host` it also has `place(db, job)`: the name of the host that should carry the job out, or None.
+    `role`: the worker process that takes it, from `queue`, or, `by_host`, from `<queue>.<host>`.
+    `time_limit`: seconds, from the settings. A job that takes longer has failed.
+    `retried`: may a user run it again after it failed?
+    `isolated`: does it move to the isolation queue after its second lost worker?
+    `budgeted`: does it ask providers, so that budgets, caps and the ledger hold for it?
+    `result`: what `result` holds when it has succeeded, in words for the specification.
+    """
+
+    name: str
+    home: str
+    role: str
+    queue: str
+    result: str
+    time_limit: Callable[[Settings], float]
+    by_host: bool = False
+    retried: bool = True
+    isolated: bool = True
+    budgeted: bool = False
+
+    def queue_on(self, host: str | None) -> str:
+        """The queue of a job of this kind. While its host is not known, it waits where nobody takes."""
+        return f"{self.queue}.{host}" if self.by_host and host else self.queue
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "chat",
+            home="core.chat.chat",
+            role="chat",
+            queue="chat",
+            result="the answer: message, finish_reason, provider, model, usage, cost, calls",
+            time_limit=lambda settings: settings.job_timeout_s,
+            budgeted=True,
+        ),
+        Kind(
+            "llm_test",
+            home="core.chat.chat",
+            role="chat",
+            queue="chat",
+            result="ok, provider, model, latency_ms, cost",
+            time_limit=lambda settings: settings.job_timeout_s,
+            budgeted=True,
+        ),
+    )
+}
+
+
+def row(name: str) -> Kind:
+    """Raises `Invalid` for a kind that is not in the table."""
+    if name not in KINDS:
+        known = ", ".join(sorted(KINDS))
+        raise Invalid(
+            f"there is no kind of job {name!r}", errors=[{"pointer": "/kind", "detail": f"one of {known}"}]
+        )
+    return KINDS[name]
+
+
+def of_role(role: str) -> list[Kind]:
+    """The kinds that a role carries out."""
+    return [kind for kind in KINDS.values() if kind.role == role or (role == ISOLATION and kind.isolated)]
+
+
+def queues_of(role: str, host: str) -> list[str]:
+    """The queues that a process of this role takes from on this host."""
+    if role == ISOLATION:
+        return [ISOLATION]
+    return sorted({kind.queue_on(host) for kind in of_role(role)})
+
+
+def fixed_queues() -> list[str]:
+    """The queues that are there whatever hosts are: the shared ones, in the table's order, then isolation."""
+    return [*dict.fromkeys(kind.queue for kind in KINDS.values() if not kind.by_host), ISOLATION]
+
+
+def by_host(queues: Iterable[str]) -> list[str]:
+    """Those of these queues that belong to one host, or wait for one."""
+    bases = {kind.queue for kind in KINDS.values() if kind.by_host}
+    return [queue for queue in queues if queue.partition(".")[0] in bases]

@@ -1,0 +1,148 @@
+"""A worker process in threads, for the kind of `tests/echo.py`: started, told to end, killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from core.jobs import control, kinds
+from core.jobs.reconcile import Reconciler
+from core.services import connect_redis
+from tests import echo
+from tests.factory import queued
+from tests.stack import ROOT
+from workers.broker import make_broker, sender
+
+
+def wait_for(holds, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+class Host:
+    """A worker of the role `echo` on a host of this name."""
+
+    def __init__(self, db, settings, name, log, **environment):
+        self.db, self.name = db, name
+        settings = {
+            "PATH": os.environ["PATH"],
+            "MONGODB_URI": settings.mongodb_uri,
+            "MONGODB_DATABASE": db.name,
+            "REDIS_URL": settings.redis_url,
+            "DATA_DIR": str(settings.data_dir),
+            "WORKER_HOST": name,
+            "BEAT_S": "0.5",
+            **environment,
+        }
+        with log.open("a") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.echo"], cwd=ROOT, env=settings, stdout=out, stderr=out
+            )
+        wait_for(lambda: self.document())
+
+    def document(self):
+        return self.db.processes.find_one({"host": self.name, "dead": False, "pid": self.process.pid})
+
+
+@pytest.fixture
+def host(db, settings, tmp_path):
+    hosts = []
+
+    def start(name="h1", **environment):
+        hosts.append(Host(db, settings, name, tmp_path / "log", **environment))
+        return hosts[-1]
+
+    yield start
+    for one in hosts:
+        one.process.kill()
+        one.process.wait()
+
+
+@pytest.fixture
+def send(settings):
+    client = connect_redis(settings)
+    yield sender(make_broker(client))
+    client.close()
+
+
+@pytest.fixture
+def say(db, send, monkeypatch, redis_client):
+    """Makes a job for the host h1, and sends its id."""
+    monkeypatch.setitem(kinds.KINDS, "echo", echo.ROW)
+
+    def say(**request):
+        return queued(db, send, kind="echo", request={"say": "hi", **request}, plan={}, host="h1")
+
+    return say
+
+
+def job(db, asked):
+    return db.jobs.find_one({"_id": asked["_id"]})
+
+
+def becomes(db, asked, status):
+    return wait_for(lambda: (found := job(db, asked))["status"] == status and found)
+
+
+def test_it_carries_out_its_hosts_jobs_and_shows_itself(db, host, say):
+    one = host()
+    done = becomes(db, say(), "succeeded")
+    assert done["result"] == {"said": "hi", "attempt": 1}
+    shown = one.document()
+    assert (shown["role"], shown["host"], shown["queues"]) == ("echo", "h1", ["echo.h1"])
+    assert done["owner"] is None
+
+
+def test_a_running_job_is_cancelled(db, host, say, redis_client):
+    host()
+    asked = say(wait_s=1.5)
+    control.cancel(db, redis_client, becomes(db, asked, "running"))
+    assert becomes(db, asked, "cancelled")["result"] is None
+
+
+def test_told_to_end_it_finishes_what_it_can(db, host, say):
+    one, asked = host(WORKER_GRACE_S="20"), say(wait_s=1)
+    becomes(db, asked, "running")
+    one.process.send_signal(signal.SIGTERM)
+    assert one.process.wait(30) == 0
+    assert job(db, asked)["status"] == "succeeded"
+    assert one.document() is None
+
+
+def test_told_to_end_without_a_grace_it_hands_back(db, host, say):
+    one, asked = host(WORKER_GRACE_S="0"), say(wait_s=1.9)
+    becomes(db, asked, "running")
+    one.process.send_signal(signal.SIGTERM)
+    assert one.process.wait(30) == 0
+    kept = job(db, asked)
+    assert (kept["status"], kept["attempt"], len(kept["handed_back"])) == ("queued", 1, 1)
+    host()
+    assert becomes(db, asked, "succeeded")["attempt"] == 2
+
+
+def test_killed_its_job_is_taken_up_by_the_next_process_of_its_host(db, host, say, send, redis_client):
+    one, asked = host(), say(wait_s=1)
+    becomes(db, asked, "running")
+    one.process.kill()
+    one.process.wait()
+    host()
+    reconciler = Reconciler(db, send, queue_length=lambda _: 0, ended=lambda _: None, lease_s=2)
+    done = wait_for(
+        lambda: reconciler.tick() and (found := job(db, asked))["status"] == "succeeded" and found
+    )
+    assert (done["result"]["attempt"], len(done["lost"])) == (2, 1)
+
+
+def test_a_role_that_is_not_there_is_told_in_words():
+    ended = subprocess.run(
+        [sys.executable, "-m", "workers.main", "chats"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, "chat|isolation" in ended.stderr) == (2, True)
