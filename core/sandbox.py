@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from core import tokens
 from core.config import Settings
 
 MODEL = "sandbox"
@@ -38,7 +39,7 @@ def application(environ: Document, start_response: Any) -> Iterable[bytes]:
     except (ValueError, KeyError, TypeError, IndexError):
         return _error(start_response, "400 Bad Request", "the body is not a chat completion request")
     text = f"[sandbox] No model was asked. You said: {said}"
-    usage = _usage(json.dumps(asked["messages"]), text)
+    usage = _usage(asked["messages"], text)
     if asked.get("stream"):
         start_response("200 OK", [("Content-Type", "text/event-stream")])
         return _stream(text, usage if (asked.get("stream_options") or {}).get("include_usage") else None)
@@ -53,9 +54,9 @@ def _last_words(messages: list[Document]) -> str:
     return str(content)[:500]
 
 
-def _usage(asked: str, answered: str) -> Document:
-    """About four characters a token, as a rule of thumb; the sandbox has no tokenizer."""
-    prompt, completion = len(asked) // 4 + 1, len(answered) // 4 + 1
+def _usage(asked: list[Document], answered: str) -> Document:
+    """The sandbox has no tokenizer."""
+    prompt, completion = tokens.about(asked), tokens.about([], answered)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Flask, Response, g
-from pydantic_core import to_json
 
 from core.accounts import limits
 from core.errors import RateLimited
@@ -57,7 +56,7 @@ def reserve_tokens(asked: Mapping[str, Any]) -> dict[str, Any] | None:
     """Reserve a chat's tokens; what its job carries, None for a key without a limit. Raises `RateLimited`."""
     if caller().tpm is None:
         return None
-    tokens = limits.estimate(len(to_json(asked)), asked.get("max_tokens"))
+    tokens = limits.estimate(asked)
     _account(limits.reserve_tokens(services().redis, caller(), tokens))
     return limits.reservation(tokens)
 

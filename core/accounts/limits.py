@@ -14,13 +14,13 @@ from typing import Any
 import redis
 import structlog
 
+from core import tokens
 from core.accounts.keys import Caller
 from core.errors import RateLimited
 
 Document = dict[str, Any]
 
 WINDOW_S = 60
-BYTES_PER_TOKEN = 4
 
 log = structlog.get_logger(__name__)
 
@@ -54,9 +54,9 @@ def reserve_tokens(
     return standing
 
 
-def estimate(body_bytes: int, max_tokens: int | None) -> int:
-    """Tokens that a chat may take: its text at four bytes a token, and the longest answer it asks for."""
-    return max(1, body_bytes // BYTES_PER_TOKEN) + (max_tokens or 0)
+def estimate(asked: Mapping[str, Any]) -> int:
+    """Tokens that a chat may take: of what it says, and of the longest answer that it asks for."""
+    return tokens.about(asked.get("messages") or [], asked.get("tools")) + (asked.get("max_tokens") or 0)
 
 
 def reservation(tokens: int, now: float | None = None) -> Document:

@@ -15,6 +15,7 @@ import redis
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from core import tokens
 from core.chat import history
 from core.clock import rfc3339, utcnow
 from core.errors import NotFound
@@ -26,7 +27,6 @@ from core.store import pages
 
 Document = dict[str, Any]
 
-LARGEST_ANSWER = 4096
 SAID = {"status": 1, "request": 1, "result": 1}
 """The projection of an earlier turn: neither its plan nor what its providers reported."""
 
@@ -38,8 +38,8 @@ def recall(
 
     Also how many turns were dropped. The chat has its place in the conversation then; safe to repeat.
     """
-    room = window - (request.parameters.get("max_tokens") or min(LARGEST_ANSWER, window // 4))
-    room -= history.tokens([request.system_prompt, request.parameters.get("tools")])
+    room = window - (request.parameters.get("max_tokens") or min(tokens.ANSWER, window // 4))
+    room -= tokens.about([], request.system_prompt, request.parameters.get("tools"))
     turns, unread = _newest(db, _enter(db, job), job, room)
     messages, dropped = history.told(turns, request.messages, room)
     return replace(request, messages=messages), dropped + unread
@@ -141,7 +141,7 @@ def _newest(
         said = _said(earlier) if earlier is not None else []
         if said:
             turns.insert(0, said)
-            room -= history.weight(said)
+            room -= tokens.about(said)
         elif earlier is not None and earlier["status"] in DONE:
             leave_conversation(db, earlier)
     return turns, len(before)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic_core import to_json
+from core import tokens
 
 Document = dict[str, Any]
 Turn = Sequence[Document]
 """The messages of one chat: what was asked, then the assistant's answer."""
 
-BYTES_PER_TOKEN = 4
-PART_TOKENS = 1000
 SYSTEM = ("system", "developer")
 
 
@@ -24,10 +22,10 @@ def told(turns: Sequence[Turn], asked: Turn, room: int) -> tuple[list[Document],
     message of an earlier turn was for that turn alone.
     """
     *earlier, mine = _joined([*turns, asked])
-    left = room - sum(map(weight, mine))
+    left = room - sum(map(tokens.about, mine))
     kept: list[list[Turn]] = []
     for group in reversed(earlier):
-        left -= sum(map(weight, group))
+        left -= sum(map(tokens.about, group))
         if left < 0:
             break
         kept.insert(0, group)
@@ -36,16 +34,6 @@ def told(turns: Sequence[Turn], asked: Turn, room: int) -> tuple[list[Document],
     question = [message for message in asked if message["role"] not in SYSTEM]
     dropped = len(turns) - sum(map(len, kept)) - len(mine[:-1])
     return [*system, *_answered(before, question), *question], dropped
-
-
-def tokens(value: Any) -> int:
-    """An estimate, at four bytes a token."""
-    return len(to_json(value)) // BYTES_PER_TOKEN
-
-
-def weight(turn: Turn) -> int:
-    """A turn's tokens. An image or a file has its own price, whatever the length of its text."""
-    return sum(map(_weight, turn))
 
 
 def _joined(turns: Sequence[Turn]) -> list[list[Turn]]:
@@ -83,11 +71,3 @@ def _answered(before: list[Document], question: Turn) -> list[Document]:
 
 def _calls(message: Mapping[str, Any]) -> set[str]:
     return {call["id"] for call in message.get("tool_calls") or []}
-
-
-def _weight(message: Document) -> int:
-    content = message.get("content")
-    if not isinstance(content, list):
-        return tokens(message)
-    texts = [part for part in content if part.get("type") == "text"]
-    return tokens({**message, "content": texts}) + PART_TOKENS * (len(content) - len(texts))

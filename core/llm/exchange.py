@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
+from core import tokens
 from core.clock import utcnow
 from core.llm import classify
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
@@ -162,10 +163,9 @@ class Exchange:
 
 
 def estimate(request: ChatRequest, message: Document) -> Usage:
-    """About four characters a token (openai.com/tokenizer), where a provider tells no usage."""
-    asked = json.dumps([request.with_system(), request.parameters.get("tools") or []], ensure_ascii=False)
-    said = json.dumps([message.get("content"), message.get("tool_calls")], ensure_ascii=False)
-    return Usage(tokens_input=len(asked) // 4 + 1, tokens_output=len(said) // 4 + 1)
+    """Where a provider tells no usage."""
+    asked = tokens.about(request.with_system(), request.parameters.get("tools"))
+    return Usage(asked, tokens.about([], message.get("content"), message.get("tool_calls")))
 
 
 def _events(answer: Answer, stream: Any) -> Iterator[Any]:

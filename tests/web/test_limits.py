@@ -55,6 +55,12 @@ def test_a_key_over_its_tokens_makes_no_job(client_for, agent, services):
     assert limited.post(f"/agents/{agent}/chat", {"message": "a", "max_tokens": 10}).status_code == 202
 
 
+def test_what_a_chat_says_counts_too(client_for, agent):
+    limited = client_for("member", tpm=500)
+    refused = limited.post(f"/agents/{agent}/chat", {"message": "a" * 4000, "max_tokens": 10})
+    assert refused.status_code == 429
+
+
 def test_limits_of_one_key_are_not_anothers(client_for):
     one, other = client_for("member", rpm=1), client_for("member", rpm=1)
     assert 429 in [one.get("/agents").status_code for _ in range(4)]

@@ -128,3 +128,16 @@ def test_the_agents_own_prompt_and_tools_take_their_room(db):
     plain = conversations.recall(db, mine, request, 1000)[1]
     prompted = dataclasses.replace(request, system_prompt="y" * 2000)
     assert conversations.recall(db, mine, prompted, 1000)[1] > plain
+
+
+def test_an_answer_without_a_limit_is_left_a_quarter_of_a_small_window(db):
+    for n in range(5):
+        chat(db, f"{n} " + "x" * 400)
+    job = asked(db, "now")
+    mine = claim(db, job["_id"], "p1")
+
+    def dropped(window, **parameters):
+        return conversations.recall(db, mine, asking(job["request"]["messages"], **parameters), window)[1]
+
+    assert dropped(1000, max_tokens=10) < dropped(1000, max_tokens=250) == dropped(1000)
+    assert dropped(WINDOW) == 0

@@ -1,5 +1,6 @@
 """What of a conversation is told again: what fits, whole, and nothing that a provider would refuse."""
 
+from core import tokens
 from core.chat import history
 
 ROOM = 1000
@@ -32,7 +33,7 @@ def test_the_oldest_turns_are_dropped_and_counted():
     messages, dropped = history.told(turns, [user("now")], 500)
     assert 0 < dropped < 10
     assert messages == [m for t in turns[dropped:] for m in t] + [user("now")]
-    assert history.weight(messages) <= 500
+    assert tokens.about(messages) <= 500
 
 
 def test_the_question_is_asked_however_long_it_is():
@@ -78,11 +79,3 @@ def test_a_system_message_is_for_its_own_turn_and_stands_in_front():
     system = {"role": "system", "content": "be brief"}
     messages, _ = history.told([[system, *turn("one")]], [system, user("two")], ROOM)
     assert messages == [system, *turn("one"), user("two")]
-
-
-def test_an_image_weighs_the_same_however_long_its_text_is():
-    def image(size):
-        part = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * size}}
-        return [{"role": "user", "content": [part, {"type": "text", "text": "what is this?"}]}]
-
-    assert history.weight(image(10)) == history.weight(image(1_000_000))

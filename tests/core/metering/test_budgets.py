@@ -16,7 +16,7 @@ from core.jobs.model import born
 from core.metering import allowances, budgets, rollups, true_up
 from core.metering.budget import OverLimit
 from core.metering.budget import of_key as of_caller
-from core.metering.estimate import costs_of, largest, tokens_asked
+from core.metering.estimate import costs_of, largest
 from core.metering.sums import exact
 from tests.core.metering.rows import PRICES, at, call, enter, managed, put, row
 from tests.factory import draft
@@ -212,17 +212,20 @@ def test_an_estimate_is_the_dearest_targets():
     assert largest_cost({"targets": [cheap, {**dear, "model": "of my own"}]}, request) is None
 
 
+def test_an_answer_without_a_limit_is_taken_for_4096_tokens_and_the_agents_own_limit_counts():
+    plan = {"targets": [{"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey"}]}
+    asked = {"messages": [{"role": "user", "content": "hi"}]}
+    assert largest_cost(plan, asked) == largest_cost(plan, {**asked, "max_tokens": 4096})
+    limited = {**plan, "agent": {"max_tokens": 50}}
+    assert largest_cost(limited, asked) == largest_cost(plan, {**asked, "max_tokens": 50})
+
+
 def test_a_conversation_may_fill_the_models_window():
     plan = {"targets": [{"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey"}]}
     asked = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
     alone = largest_cost(plan, asked)
     window = 128_000 * Decimal("0.15") / 1_000_000
     assert largest_cost(plan, {**asked, "conversation_id": "c1"}) >= window > alone
-
-
-def test_a_picture_is_not_counted_by_its_bytes():
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 1_000_000}}
-    assert tokens_asked({"messages": [{"role": "user", "content": [picture]}]}) < 2000
 
 
 def test_a_blocking_limit_names_itself(db):
