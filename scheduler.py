@@ -36,6 +36,8 @@ from core.scheduling.leader import Leadership
 from core.scheduling.slots import Effect, Slots
 from core.scheduling.ticks import Notes
 from core.services import Services, connect_redis
+from core.store import migrations
+from core.store.migrations import NewerStore
 from workers.broker import WakefulBroker, make_broker, sender
 
 LOOK_S = 10.0
@@ -108,6 +110,10 @@ def main() -> int:
     services = core_services.build(
         settings, send=sender(broker), patience_s=2, redis_client=connect_redis(settings)
     )
+    try:
+        migrations.wait_until_prepared(services.db)
+    except NewerStore as error:
+        sys.exit(f"vutler: {error}")
     me = new_id()
     leadership = Leadership(services.db, me, lease_s=settings.lease_s)
     notes = Notes(services.db)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import atexit
 import logging
-import time
+import sys
+from functools import partial
 
 import structlog
-from pymongo.errors import PyMongoError
+from gunicorn.arbiter import Arbiter
 
 from core import first_start as first
 from core import services as core_services
@@ -15,12 +16,12 @@ from core.config import Settings
 from core.jobs.watch import Watcher
 from core.log import configure as configure_logs
 from core.services import Services, connect_redis
-from core.store import indexes
+from core.store import migrations
+from core.store.migrations import NewerStore
+from core.store.repeat import once_it_answers
 from web.app import App, create_app
 from web.deadline import BodyDeadline
 from workers.broker import make_broker, sender
-
-START_PATIENCE_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -49,19 +50,13 @@ def build() -> App:
 
 
 def _prepare_store(services: Services) -> None:
-    """Indexes, the admin key, the default workspace; waits for a store that is still starting."""
-    deadline = time.monotonic() + START_PATIENCE_S
-    while True:
-        try:
-            indexes.ensure(services.db)
-            first.ensure(services.db, services.settings)
-        except PyMongoError as error:
-            if time.monotonic() > deadline:
-                raise
-            log.warning("web.waits_for_store", error=type(error).__name__)
-            time.sleep(0.5)
-        else:
-            return
+    """Upgrades, indexes, the admin key, the default workspace; waits for a store that is still starting."""
+    try:
+        migrations.prepare(services.db)
+    except NewerStore as error:
+        print(f"vutler: {error}", file=sys.stderr)
+        sys.exit(Arbiter.APP_LOAD_ERROR)  # gunicorn starts no other worker
+    once_it_answers(partial(first.ensure, services.db, services.settings))
 
 
 def _take_over_gunicorn_logs() -> None:

@@ -24,6 +24,8 @@ from core.jobs.queues import paused
 from core.jobs.run import Handler, Runner, Start
 from core.log import configure as configure_logs
 from core.services import Services, connect_redis
+from core.store import migrations
+from core.store.migrations import NewerStore
 from workers.broker import ACTOR, WakefulBroker, make_broker, sender
 from workers.heartbeat import CRASHED, Heartbeat
 from workers.roles import Role
@@ -56,13 +58,17 @@ class Stopping:
 
 
 def serve(role: Role) -> int:
-    """Work until told to stop; the exit code."""
+    """Work until told to stop; the exit code. A database of a later version ends the process."""
     settings = Settings()
     configure_logs(settings, process=role.name)
     broker = make_broker(connect_redis(settings))
     services = core_services.build(
         settings, send=sender(broker), patience_s=2, redis_client=connect_redis(settings)
     )
+    try:
+        migrations.wait_until_prepared(services.db)
+    except NewerStore as error:
+        sys.exit(f"vutler: {error}")
     carried_out_by = handlers(services, role)
     queues = kinds.queues_of(role.name, settings.worker_host)
     process_id = _register(services, role, queues)

@@ -11,7 +11,10 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from core import health
 from core.config import Settings
@@ -20,6 +23,8 @@ from core.embedded.stores import StartFailed
 from core.embedded.supervise import ROOT, Program, configuration, from_procfile
 from core.embedded.terminal import Tail
 from core.services import connect_mongo, connect_redis
+from core.store import migrations
+from core.store.migrations import NewerStore
 
 ORPHANS_END_WITHIN_S = 10.0
 """What a killed supervisor started has no stores to finish its work with: they were told to end as well."""
@@ -99,17 +104,29 @@ def _becomes_ready(
 ) -> bool:
     """Wait until everything answers; False when we were told to stop meanwhile."""
     deadline = time.monotonic() + settings.start_within_s
-    while not stopping.wait(0.1):
-        if supervisor.poll() is not None:
-            raise StartFailed("the supervisor ended while it started")
-        if _ready(settings):
-            return True
-        if time.monotonic() > deadline:
-            raise StartFailed(
-                f"no answer from {_silent(settings)} within {settings.start_within_s:g} s; "
-                f"{settings.data_dir}/log says why"
-            )
+    with connect_mongo(settings, patience_s=0.2) as mongo:
+        while not stopping.wait(0.1):
+            if supervisor.poll() is not None:
+                raise StartFailed("the supervisor ended while it started")
+            if _ready(settings):
+                return True
+            _check_version(mongo[settings.mongodb_database])
+            if time.monotonic() > deadline:
+                raise StartFailed(
+                    f"no answer from {_silent(settings)} within {settings.start_within_s:g} s; "
+                    f"{settings.data_dir}/log says why"
+                )
     return False
+
+
+def _check_version(db: Database[dict[str, Any]]) -> None:
+    """Raises `StartFailed` for a database of a later version: the processes would end again and again."""
+    try:
+        migrations.reached(db)
+    except NewerStore as error:
+        raise StartFailed(str(error)) from None
+    except PyMongoError:
+        return  # it does not answer yet
 
 
 def _ready(settings: Settings) -> bool:

@@ -101,3 +101,9 @@ def through_outages(
             if failures == 1:
                 log.warning("store.away", what=what, error=type(error).__name__)
             time.sleep(pause_s)
+
+
+def once_it_answers(act: Callable[[], T], *, seconds: float = 60.0) -> T:
+    """What `act` returns, once a store that is still starting takes it. Raises the last error of `OUTAGE`."""
+    deadline = time.monotonic() + seconds
+    return through_outages(act, what="start", give_up=lambda: time.monotonic() > deadline)

@@ -1,0 +1,173 @@
+"""Upgrades: each step once, whoever is killed in it, however many processes start together."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from pymongo import ASCENDING, IndexModel
+
+from core.store import indexes, migrations
+from core.store.migrations import NewerStore, each, idempotency_marks, old_indexes
+
+LATER = len(migrations.STEPS) + 1
+
+
+def definition(db, collection, name):
+    (found,) = [index for index in db[collection].list_indexes() if index["name"] == name]
+    return dict(found)
+
+
+def test_an_empty_database_is_of_this_version_and_has_all_indexes(mongo, db):
+    empty = mongo[f"{db.name}-empty"]
+    migrations.prepare(empty)
+    assert migrations.reached(empty) == len(migrations.STEPS)
+    made = {(name, index["name"]) for name in indexes.INDEXES for index in empty[name].list_indexes()}
+    wanted = {(name, index.document["name"]) for name in indexes.INDEXES for index in indexes.INDEXES[name]}
+    assert made - {(name, "_id_") for name in indexes.INDEXES} == wanted
+    mongo.drop_database(empty.name)
+
+
+def test_a_step_is_carried_out_once(db):
+    ran = []
+    for _ in range(2):
+        migrations.upgrade(db, (("first", ran.append),))
+    migrations.upgrade(db, (("first", ran.append), ("second", ran.append)))
+    assert ran == [db, db]
+    assert [step["name"] for step in db.migrations.find().sort("_id", 1)] == ["first", "second"]
+
+
+def test_a_step_that_fails_is_carried_out_again_and_none_after_it(db):
+    ran = []
+
+    def breaks_at_first(_):
+        ran.append("first")
+        if len(ran) == 1:
+            raise ValueError
+
+    steps = (("first", breaks_at_first), ("second", lambda _: ran.append("second")))
+    with pytest.raises(ValueError):
+        migrations.upgrade(db, steps)
+    migrations.upgrade(db, steps)
+    assert ran == ["first", "first", "second"]
+
+
+def test_processes_that_start_together_all_find_the_upgrade_done(mongo, db):
+    db.jobs.drop_index("idempotent")
+    db.jobs.insert_many([{"_id": f"j{n}", "workspace_id": "w1"} for n in range(40)])
+    together = threading.Barrier(4)
+
+    def start(_):
+        together.wait()
+        migrations.prepare(db)
+        return db.jobs.count_documents({"idempotency": {"$exists": False}})
+
+    with ThreadPoolExecutor(4) as processes:
+        assert list(processes.map(start, range(4))) == [0, 0, 0, 0]
+    assert db.migrations.count_documents({}) == len(migrations.STEPS)
+    assert definition(db, "jobs", "idempotent")["unique"]
+
+
+def test_whoever_waits_goes_on_once_the_upgrade_is_done(db, monkeypatch):
+    looks = []
+
+    def upgrade_at_the_third(_):
+        looks.append(migrations.reached(db))
+        if len(looks) == 3:
+            migrations.upgrade(db)
+
+    monkeypatch.setattr(migrations.time, "sleep", upgrade_at_the_third)
+    migrations.wait_until_prepared(db)
+    assert looks == [0, 0, 0]
+
+
+@pytest.mark.parametrize("start", [migrations.prepare, migrations.wait_until_prepared])
+def test_a_database_of_a_later_version_is_refused(db, start):
+    db.migrations.insert_one({"_id": LATER})
+    with pytest.raises(NewerStore, match=f"is of version {LATER}, and this program knows {LATER - 1}: start"):
+        start(db)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def test_changing_many_goes_on_where_it_was_killed(db, monkeypatch):
+    monkeypatch.setattr(each, "BATCH", 3)
+    db.things.insert_many([{"_id": n, "old": n} for n in range(8)])
+    changed = []
+
+    def change(thing):
+        if len(changed) == 5:
+            changed.append(None)
+            raise Killed
+        changed.append(thing["_id"])
+        return {"$set": {"new": thing["old"]}, "$unset": {"old": ""}}
+
+    with pytest.raises(Killed):
+        each.change_each(db.things, {"old": {"$exists": True}}, change, "old")
+    assert db.things.count_documents({"new": {"$exists": True}}) == 3
+    each.change_each(db.things, {"old": {"$exists": True}}, change, "old")
+    assert sorted((thing["_id"], thing["new"]) for thing in db.things.find()) == [(n, n) for n in range(8)]
+    assert changed == [0, 1, 2, 3, 4, None, 3, 4, 5, 6, 7]
+
+
+def test_what_another_process_has_changed_meanwhile_stays(db):
+    db.things.insert_one({"_id": 1, "old": 1})
+
+    def change(thing):
+        db.things.replace_one({"_id": thing["_id"]}, {"new": "by another"})
+        return {"$set": {"new": "by this one"}}
+
+    each.change_each(db.things, {"old": {"$exists": True}}, change)
+    assert db.things.find_one({}) == {"_id": 1, "new": "by another"}
+
+
+def test_a_job_without_a_mark_gets_its_own_and_others_keep_theirs(db):
+    db.jobs.drop_index("idempotent")
+    theirs = {"route": "chat/a1", "key": "k", "hash": "h"}
+    db.jobs.insert_many([{"_id": "bare"}, {"_id": "marked", "idempotency": theirs}])
+    idempotency_marks.run(db)
+    assert db.jobs.find_one({"_id": "bare"})["idempotency"] == {"route": "", "key": "bare", "hash": ""}
+    assert db.jobs.find_one({"_id": "marked"})["idempotency"] == theirs
+
+
+OLD = {
+    "jobs": [
+        IndexModel(
+            [("workspace_id", ASCENDING), ("idempotency.route", ASCENDING), ("idempotency.key", ASCENDING)],
+            name="idempotent",
+            unique=True,
+            partialFilterExpression={"idempotency.key": {"$exists": True}},
+        ),
+        IndexModel([("meter", ASCENDING)], name="metering"),
+    ],
+    "managed_overage": [
+        IndexModel([("workspace_id", ASCENDING), ("month", ASCENDING)], name="by_workspace"),
+    ],
+    "usage_quarters": [
+        IndexModel(
+            [("workspace_id", ASCENDING), ("date", ASCENDING), ("agent_id", ASCENDING)], name="by_day"
+        ),
+    ],
+}
+"""As earlier commits made them."""
+
+
+def test_indexes_of_earlier_versions_go_and_those_of_this_one_are_made(db):
+    for collection, made in OLD.items():
+        db[collection].drop_indexes()
+        db[collection].create_indexes(made)
+    old_indexes.run(db)
+    indexes.ensure(db)
+    for collection in OLD:
+        wanted = {index.document["name"] for index in indexes.INDEXES[collection]}
+        assert {index["name"] for index in db[collection].list_indexes()} == wanted | {"_id_"}
+    assert "partialFilterExpression" not in definition(db, "jobs", "idempotent")
+    assert len(definition(db, "usage_quarters", "by_day")["key"]) == 2
+
+
+def test_an_index_that_is_as_wanted_or_of_somebody_else_stays(db):
+    db.jobs.create_index("metadata.order", name="mine")
+    before = [index["name"] for index in db.jobs.list_indexes()]
+    old_indexes.run(db)
+    assert [index["name"] for index in db.jobs.list_indexes()] == before
