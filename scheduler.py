@@ -29,6 +29,7 @@ from core.llm import tiers
 from core.log import configure as configure_logs
 from core.metering import allowances, budgets, ledger, rollups, statements, true_up
 from core.metering.prices import Prices
+from core.outbound.guard import Guard
 from core.outbound.transport import Deadlines, Transport
 from core.retention import Purge
 from core.scheduling import ticks as core_ticks
@@ -93,7 +94,13 @@ def _slotted(db: Database[dict[str, Any]], me: str, name: str, every_s: float, e
 
 def _post(services: Services) -> Post:
     """POSTs to users' addresses through the guard; the receiver has 10 s."""
-    transport = Transport(services.settings, Deadlines(connect=5, first_byte=10, between=5, total=10))
+    settings = services.settings
+    transport = Transport(
+        Guard(settings.custom_endpoint_allow),
+        whole=Deadlines(connect=5, first_byte=10, between=5, total=10),
+        most_bytes=0,  # what a receiver says is not read
+        ca_bundle=settings.provider_ca_bundle,
+    )
     services.cleanups.append(transport.close)
 
     def post(url: str, headers: Mapping[str, str], body: bytes) -> int:

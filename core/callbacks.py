@@ -32,8 +32,8 @@ from core.store.repeat import write_missing
 
 Document = dict[str, Any]
 Post = Callable[[str, Mapping[str, str], bytes], int]
-"""POSTs a body to a user's URL through the guard, without following redirects; the HTTP status. Raises
-`OSError` (requests' exceptions are) or a `Problem` when there was no answer."""
+"""POSTs a body to a user's URL through the guard, without following redirects; the HTTP status. Raises an
+`OutboundError` when there was no answer."""
 
 BACK_OFF = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 28800)]
 GIVEN_UP_AFTER = timedelta(days=1)

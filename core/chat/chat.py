@@ -18,6 +18,7 @@ from core.llm import plan as routes
 from core.llm.breaker import Breaker
 from core.llm.exchange import Emit
 from core.llm.failures import StreamBroken
+from core.llm.transport import provider_transport
 from core.llm.types import ChatAnswer, ChatRequest
 from core.metering.calls import consumed
 from core.metering.prices import Prices
@@ -51,7 +52,7 @@ def plan(
 
 def handlers(services: Services) -> dict[str, Handler]:
     """What a worker does for each kind of job that calls a provider, with the clients that this needs."""
-    transport = Transport(services.settings)
+    transport = provider_transport(services.settings)
     breaker_redis = connect_redis(services.settings, timeout_s=BREAKER_REDIS_S)
     services.cleanups += [transport.close, breaker_redis.close]
     return asking(transport, Quotes(services.db, Prices()), Breaker(breaker_redis))

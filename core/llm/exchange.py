@@ -15,6 +15,7 @@ from core.llm import classify
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
 from core.llm.redact import redact
 from core.llm.sse import Parser
+from core.llm.transport import named_failures
 from core.llm.types import ChatAnswer, ChatRequest, Document, Target, Usage
 from core.llm.wire import WIRES
 from core.outbound.transport import Answer, Transport
@@ -81,7 +82,7 @@ class Exchange:
             guarded=target.key_kind == GUARDED,
             stream=self.request.stream,
         )
-        with posted as answer:
+        with named_failures(), posted as answer:
             record["http_status"] = answer.status
             record["provider_request_id"] = self._request_id(answer)
             if 300 <= answer.status < 400:
@@ -172,11 +173,12 @@ def _events(answer: Answer, stream: Any) -> Iterator[Any]:
     """The events up to the one that says it is done. What breaks after the answer is whole breaks nothing."""
     parser = Parser()
     try:
-        for chunk in answer.chunks():
-            yield from parser.feed(chunk)
-            if stream.done:
-                answer.drain()
-                return
+        with named_failures():
+            for chunk in answer.chunks():
+                yield from parser.feed(chunk)
+                if stream.done:
+                    answer.drain()
+                    return
         yield from parser.close()
     except ProviderError:
         if not stream.complete:

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.errors import Invalid
-from core.llm.failures import EndpointForbidden, Unreachable
 from core.outbound.addresses import Address, folded, is_name, literal, public
+from core.outbound.errors import AddressForbidden, NoConnection
 from core.outbound.openings import openings
 
 LOCAL_NAMES = frozenset({"localhost", "local", "internal", "intranet", "lan", "arpa", "localdomain", "test"})
@@ -40,20 +40,20 @@ class Guard:
     def addresses(self, host: str, port: int, scheme: str) -> list[tuple[str, int]]:
         """Where a connection to `host` may go now, as (address, family).
 
-        Raises `EndpointForbidden`; `Unreachable` for a name that does not resolve. All that the name resolves
+        Raises `AddressForbidden`; `NoConnection` for a name that does not resolve. All that the name resolves
         to must be allowed: a name with one private address is up to something.
         """
         host = folded(host)
         try:
             found = self.resolve(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            raise Unreachable(f"the name {host} does not resolve") from None
+            raise NoConnection(f"the name {host} does not resolve") from None
         checked = []
         for family, _, _, _, name in found:
             text = str(name[0])
             address = literal(text)
             if address is None or not self._admitted(host, port, address, scheme):
-                raise EndpointForbidden("the endpoint leads to an address that is not allowed")
+                raise AddressForbidden("the endpoint leads to an address that is not allowed")
             checked.append((text, int(family)))
         return checked
 

@@ -18,9 +18,15 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from core.config import Settings
-from core.llm.failures import KeyRefused, ProviderBusy, ProviderError, ReadTimeout, Unreachable
 from core.outbound.connections import OVERHEAD, Clock, Session, StaleConnection, adapter
+from core.outbound.errors import (
+    AnswerTooLarge,
+    ConnectionCut,
+    NoAnswerInTime,
+    NoConnection,
+    OutboundError,
+    UnsendableHeader,
+)
 from core.outbound.guard import Guard
 
 CHUNK = 65536
@@ -47,21 +53,6 @@ class Deadlines:
     between: float
     total: float
 
-    @classmethod
-    def whole(cls, settings: Settings) -> Deadlines:
-        """Nothing comes of an answer that is not streamed until all of it is there."""
-        whole = settings.answer_timeout_s
-        return cls(settings.connect_timeout_s, whole, settings.between_tokens_timeout_s, whole)
-
-    @classmethod
-    def streamed(cls, settings: Settings) -> Deadlines:
-        return cls(
-            settings.connect_timeout_s,
-            settings.first_token_timeout_s,
-            settings.between_tokens_timeout_s,
-            settings.job_timeout_s,
-        )
-
 
 class Answer:
     """An HTTP answer under way. Reads are bounded by the deadlines and by `most` bytes."""
@@ -81,22 +72,20 @@ class Answer:
         self._clock.due = time.monotonic() + self._deadlines.between
 
     def chunks(self) -> Iterator[bytes]:
-        """The body as it comes. Raises `ReadTimeout` or `ProviderBusy`."""
+        """The body as it comes. Raises `NoAnswerInTime`, `ConnectionCut` or `AnswerTooLarge`."""
         size = 0
         try:
             while chunk := self._response.raw.read1(CHUNK, decode_content=True):
                 size += len(chunk)
                 self._clock.left_bytes += OVERHEAD * len(chunk)
                 if size > self._most:
-                    raise ProviderBusy(
-                        f"the answer is larger than {self._most} bytes", http_status=self.status
-                    )
+                    raise AnswerTooLarge(f"the answer is larger than {self._most} bytes", status=self.status)
                 yield chunk
         except (urllib3.exceptions.ReadTimeoutError, TimeoutError):
-            raise ReadTimeout("the answer stopped coming", http_status=self.status) from None
+            raise NoAnswerInTime("the answer stopped coming", status=self.status) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ProviderBusy(
-                f"the answer broke off ({type(error).__name__})", http_status=self.status
+            raise ConnectionCut(
+                f"the answer broke off ({type(error).__name__})", status=self.status
             ) from None
 
     def body(self) -> bytes:
@@ -109,7 +98,7 @@ class Answer:
         try:
             for _ in self.chunks():
                 pass
-        except ProviderError:
+        except OutboundError:
             return  # no harm: the answer is complete, the connection is closed instead of kept
 
     def _moving(self) -> Iterator[bytes]:
@@ -125,29 +114,37 @@ class Answer:
                 data += chunk
                 if len(data) > ERROR_BYTES:
                     break
-        except ProviderError:
+        except OutboundError:
             return data
         return data
 
 
 class Transport:
-    """Sends requests to providers. Vendors' own addresses are fixed; users' addresses pass the guard.
+    """Sends requests: to addresses that users give through the guard, to those of our own without it.
 
-    `deadlines`: for all answers, instead of those of the settings.
+    `whole`, `streamed`: the deadlines of answers in one piece, and of streams. `most_bytes`: of the body of
+    an answer in one piece. `ca_bundle`: the certificates to trust in place of the public ones. `proxy`: for
+    requests that are not guarded.
     """
 
     def __init__(
-        self, settings: Settings, deadlines: Deadlines | None = None, *, guard: Guard | None = None
+        self,
+        guard: Guard,
+        *,
+        whole: Deadlines,
+        streamed: Deadlines | None = None,
+        most_bytes: int,
+        ca_bundle: Path | None = None,
+        proxy: str | None = None,
     ) -> None:
-        self.most_bytes = settings.provider_answer_bytes
-        self.whole = deadlines or Deadlines.whole(settings)
-        self.streamed = deadlines or Deadlines.streamed(settings)
-        guarded = adapter(guard or Guard(settings.custom_endpoint_allow))
-        self._vendors = _session(adapter(None), settings.provider_ca_bundle, settings.provider_proxy)
-        self._guarded = _session(guarded, settings.provider_ca_bundle, None)
+        self.most_bytes = most_bytes
+        self.whole = whole
+        self.streamed = streamed or whole
+        self._unguarded = _session(adapter(None), ca_bundle, proxy)
+        self._guarded = _session(adapter(guard), ca_bundle, None)
 
     def close(self) -> None:
-        self._vendors.close()
+        self._unguarded.close()
         self._guarded.close()
 
     @contextmanager
@@ -156,10 +153,9 @@ class Transport:
     ) -> Iterator[Answer]:
         """POST, and the answer's head.
 
-        Raises `Unreachable` (nothing was sent), `ReadTimeout`, `ProviderBusy`, `EndpointForbidden`, and
-        `KeyRefused` for a key that no header can carry.
+        Raises an `OutboundError`.
         """
-        session = self._guarded if guarded else self._vendors
+        session = self._guarded if guarded else self._unguarded
         deadlines = self.streamed if stream else self.whole
         started = time.monotonic()
         with _sent(
@@ -185,27 +181,27 @@ def _sent(
         except StaleConnection:
             continue
         except (requests.exceptions.InvalidHeader, UnicodeEncodeError):
-            raise KeyRefused("the key holds characters that an HTTP header cannot carry") from None
+            raise UnsendableHeader(
+                "a header (the key is in one) holds characters that HTTP cannot carry"
+            ) from None
         except requests.ConnectTimeout:
-            raise Unreachable("no connection within the time allowed") from None
+            raise NoConnection("no connection within the time allowed") from None
         except requests.ReadTimeout:
-            raise ReadTimeout("no answer within the time allowed") from None
+            raise NoAnswerInTime("no answer within the time allowed") from None
         except requests.ConnectionError as error:
             raise _not_answered(error) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
-            raise Unreachable(f"the request could not be made ({type(error).__name__})") from None
-    raise Unreachable("the provider closes every connection before it reads the request")
+            raise NoConnection(f"the request could not be made ({type(error).__name__})") from None
+    raise NoConnection("the other side closes every connection before it reads the request")
 
 
-def _not_answered(error: requests.ConnectionError) -> ProviderError:
-    """No connection at all, or one that was cut before the answer: the second may have been charged."""
+def _not_answered(error: requests.ConnectionError) -> OutboundError:
+    """No connection at all, or one that was cut before the answer."""
     reason = error.args[0] if error.args else None
     cause = getattr(reason, "reason", reason)
     if isinstance(cause, NEVER_SENT) or isinstance(error, requests.exceptions.SSLError):
-        return Unreachable("no connection")
-    broken = ProviderBusy("the connection was cut before the answer")
-    broken.possibly_charged = True
-    return broken
+        return NoConnection("no connection")
+    return ConnectionCut("the connection was cut before the answer")
 
 
 def _session(https: HTTPAdapter, ca_bundle: Path | None, proxy: str | None) -> Session:

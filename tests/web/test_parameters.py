@@ -11,8 +11,8 @@ import pytest
 from core.chat import chat
 from core.jobs.run import Runner
 from core.llm.parameters import PARAMETERS, PRESETS
+from core.llm.transport import provider_transport
 from core.metering.quotes import Quotes
-from core.outbound.transport import Transport
 from tests.core.jobs.test_run import Inline
 from tests.core.metering.rows import PRICES
 from tests.providers.scripted import answering, provider
@@ -82,7 +82,7 @@ def config(wire, asked):
 def agent(services, member, asked, config):
     """An agent's id. Its jobs are carried out as soon as they are sent."""
     services.settings = services.settings.model_copy(update={"custom_endpoint_allow": "127.0.0.1"})
-    with closing(Transport(services.settings)) as transport:
+    with closing(provider_transport(services.settings)) as transport:
         handlers = chat.handlers(transport, Quotes(services.db, PRICES))
         runner = Runner(services, "p1", handlers, start=Inline, lost=lambda: False)
         services.send = lambda queue, job_id: runner.run(job_id)

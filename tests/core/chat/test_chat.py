@@ -18,10 +18,10 @@ from core.chat import chat
 from core.crypto import Sealer
 from core.jobs.run import Runner
 from core.llm import router
+from core.llm.transport import provider_transport
 from core.llm.types import ChatRequest, Target
 from core.metering import prices
 from core.metering.quotes import Quotes
-from core.outbound.transport import Transport
 from core.services import Services
 from tests.core.jobs.test_run import Inline
 from tests.core.metering.rows import PRICES, enter, finished
@@ -98,7 +98,7 @@ def services(db, mongo, settings, redis_client, provider):
 @pytest.fixture
 def carry_out(db, services):
     """Runs a chat of an agent with this configuration; its job as it was kept, entered into the ledger."""
-    transport = Transport(services.settings)
+    transport = provider_transport(services.settings)
     handlers = chat.asking(transport, Quotes(db, PRICES))
     runner = Runner(services, "p1", handlers, start=Inline, lost=lambda: False)
 
@@ -207,7 +207,7 @@ def test_a_stream_that_is_ended_from_outside_is_counted_for_what_was_said(db, se
             raise GreenletExit  # as a cancelled job's greenlet does, at whatever it waits for
 
     request = ChatRequest(messages=[{"role": "user", "content": "hello"}], stream=True)
-    with closing(Transport(services.settings)) as transport, pytest.raises(GreenletExit):
+    with closing(provider_transport(services.settings)) as transport, pytest.raises(GreenletExit):
         router.run(request, [target], transport=transport, calls=calls, emit=emit)
     finished(db, [{**call, "attempt": 1, "outcome": "cancelled"} for call in calls], status="cancelled")
     enter(db)

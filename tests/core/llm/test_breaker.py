@@ -19,8 +19,8 @@ from core.llm.failures import (
     ReadTimeout,
     Unreachable,
 )
+from core.llm.transport import provider_transport
 from core.llm.types import ChatRequest, Target
-from core.outbound.transport import Transport
 from core.services import connect_redis
 from tests.providers.scripted import provider
 from tests.providers.vendors import failing, good
@@ -195,7 +195,7 @@ def test_it_is_back_when_redis_is(redis_client, clock):
 
 
 def test_the_router_goes_round_a_provider_that_fails_and_comes_back(redis_client, clock):
-    breaker, transport = Breaker(redis_client, now=clock), Transport(Settings())
+    breaker, transport = Breaker(redis_client, now=clock), provider_transport(Settings())
     with provider(failing("openai", 503, "down")) as one, provider(good("anthropic", False)) as two:
         targets = [
             Target("openai", "m1", "openai", one.url, "k1", "byokey"),

@@ -9,8 +9,9 @@ import pytest
 from core.config import Settings
 from core.llm import router
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
+from core.llm.transport import provider_transport
 from core.llm.types import Target
-from core.outbound.transport import Deadlines, Transport
+from core.outbound.transport import Deadlines
 from tests.factory import asking
 from tests.providers.scripted import provider, streaming
 from tests.providers.vendors import BEGINNING, failing, good
@@ -21,7 +22,7 @@ OTHER_KEY = "another/users+key=0987654321"
 
 @pytest.fixture
 def transport():
-    made = Transport(Settings(), Deadlines(connect=2, first_byte=2, between=2, total=5))
+    made = provider_transport(Settings(), Deadlines(connect=2, first_byte=2, between=2, total=5))
     yield made
     made.close()
 

@@ -16,8 +16,9 @@ import pytest
 from core.config import Settings
 from core.llm import router
 from core.llm.failures import ProviderError
+from core.llm.transport import provider_transport
 from core.llm.types import ChatRequest, Target
-from core.outbound.transport import Deadlines, Transport
+from core.outbound.transport import Deadlines
 from tests.providers.scripted import answering, dying, head, provider, silent, streaming, trickling
 from tests.providers.vendors import BEGINNING, END, MORE, PING, WHOLE, good
 from tests.stack import ROOT
@@ -206,14 +207,14 @@ def servers(peak_before):
 
 @pytest.fixture
 def transport():
-    made = Transport(Settings(provider_answer_bytes=MOST), PATIENT)
+    made = provider_transport(Settings(provider_answer_bytes=MOST), PATIENT)
     yield made
     made.close()
 
 
 @pytest.fixture
 def hasty_transport():
-    made = Transport(Settings(provider_answer_bytes=MOST), HASTY)
+    made = provider_transport(Settings(provider_answer_bytes=MOST), HASTY)
     yield made
     made.close()
 

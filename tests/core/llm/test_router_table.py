@@ -30,8 +30,9 @@ from core.llm.failures import (
     StreamBroken,
     Unreachable,
 )
+from core.llm.transport import provider_transport
 from core.llm.types import ChatRequest, Target
-from core.outbound.transport import Deadlines, Transport
+from core.outbound.transport import Deadlines
 from tests.providers.scripted import answering, provider, silent, streaming
 from tests.providers.vendors import BEGINNING, failing, good
 from tests.stack import free_ports
@@ -164,7 +165,7 @@ def servers():
 
 @pytest.fixture
 def transport():
-    made = Transport(
+    made = provider_transport(
         Settings(custom_endpoint_allow="127.0.0.1"), Deadlines(connect=2, first_byte=0.3, between=1, total=5)
     )
     yield made

@@ -8,8 +8,8 @@ import pytest
 
 from core.config import Settings
 from core.errors import Invalid
-from core.llm.failures import EndpointForbidden, Unreachable
 from core.outbound.addresses import literal
+from core.outbound.errors import AddressForbidden, NoConnection
 from core.outbound.guard import Guard
 from tests.core.outbound.endpoints import ALLOWED_URLS, FORBIDDEN, FORBIDDEN_URLS
 
@@ -51,12 +51,12 @@ def test_a_public_address_over_https_passes(url):
 def test_a_name_that_leads_there_at_call_time_is_refused(kind, host):
     guard = Guard("", resolve=resolving(str(literal(host))))
     guard.check_url("https://models.example.com/v1")
-    with pytest.raises(EndpointForbidden):
+    with pytest.raises(AddressForbidden):
         guard.addresses("models.example.com", 443, "https")
 
 
 def test_one_private_address_among_public_ones_is_refused():
-    with pytest.raises(EndpointForbidden):
+    with pytest.raises(AddressForbidden):
         Guard("", resolve=resolving("1.1.1.1", "10.0.0.1")).addresses("a.example.com", 443, "https")
 
 
@@ -69,7 +69,7 @@ def test_what_was_checked_is_what_is_connected_to():
 
 
 def test_plain_http_is_refused_at_call_time_too():
-    with pytest.raises(EndpointForbidden):
+    with pytest.raises(AddressForbidden):
         Guard("", resolve=resolving("1.1.1.1")).addresses("a.example.com", 80, "http")
 
 
@@ -77,7 +77,7 @@ def test_a_name_that_does_not_resolve_is_not_called_forbidden():
     def away(*_, **__):
         raise socket.gaierror(-3, "try again")
 
-    with pytest.raises(Unreachable):
+    with pytest.raises(NoConnection):
         Guard("", resolve=away).addresses("a.example.com", 443, "https")
 
 
@@ -117,7 +117,7 @@ def test_a_listed_name_may_lead_anywhere_and_a_listed_network_opens_what_names_l
     to_ten = resolving("10.0.0.7")
     assert Guard("llm.corp:8000", resolve=to_ten).addresses("LLM.corp.", 8000, "http")
     assert Guard("10.0.0.0/8", resolve=to_ten).addresses("any.example.com", 8000, "http")
-    with pytest.raises(EndpointForbidden):
+    with pytest.raises(AddressForbidden):
         Guard("llm.corp:8000", resolve=to_ten).addresses("llm.corp", 8001, "http")
 
 

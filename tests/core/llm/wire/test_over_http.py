@@ -10,7 +10,7 @@ import pytest
 
 from core.llm import router
 from core.llm.failures import ProviderError, ProviderRefused
-from core.outbound.transport import Transport
+from core.llm.transport import provider_transport
 from tests.core.llm.wire.replay import EXCHANGES, target
 from tests.factory import asking
 
@@ -60,7 +60,7 @@ def vendor():
 
 @pytest.fixture(scope="module")
 def transport(settings):
-    transport = Transport(settings)
+    transport = provider_transport(settings)
     yield transport
     transport.close()
 

@@ -1,0 +1,81 @@
+"""How providers are called over HTTP: within which limits, and what becomes of a call without an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from core.config import Settings
+from core.llm.failures import (
+    EndpointForbidden,
+    KeyRefused,
+    ProviderBusy,
+    ProviderError,
+    ReadTimeout,
+    Unreachable,
+)
+from core.outbound.errors import (
+    AddressForbidden,
+    AnswerTooLarge,
+    ConnectionCut,
+    NoAnswerInTime,
+    NoConnection,
+    OutboundError,
+    UnsendableHeader,
+)
+from core.outbound.guard import Guard
+from core.outbound.transport import Deadlines, Transport
+
+FAILURES: dict[type[OutboundError], type[ProviderError]] = {
+    NoConnection: Unreachable,
+    AddressForbidden: EndpointForbidden,
+    UnsendableHeader: KeyRefused,
+    NoAnswerInTime: ReadTimeout,
+    ConnectionCut: ProviderBusy,
+    AnswerTooLarge: ProviderBusy,
+}
+
+
+def provider_transport(
+    settings: Settings, deadlines: Deadlines | None = None, *, guard: Guard | None = None
+) -> Transport:
+    """The transport of a process that calls providers. `deadlines`: in place of those of the settings."""
+    return Transport(
+        guard or Guard(settings.custom_endpoint_allow),
+        whole=deadlines or _whole(settings),
+        streamed=deadlines or _streamed(settings),
+        most_bytes=settings.provider_answer_bytes,
+        ca_bundle=settings.provider_ca_bundle,
+        proxy=settings.provider_proxy,
+    )
+
+
+@contextmanager
+def named_failures() -> Iterator[None]:
+    """What outbound HTTP raises inside is raised on as the `ProviderError` that it is to the router."""
+    try:
+        yield
+    except OutboundError as error:
+        raise _failure(error) from None
+
+
+def _failure(error: OutboundError) -> ProviderError:
+    failure = FAILURES[type(error)](str(error), http_status=error.status)
+    if isinstance(error, ConnectionCut) and error.status is None:
+        failure.possibly_charged = True  # the request may have been read
+    return failure
+
+
+def _whole(settings: Settings) -> Deadlines:
+    """Nothing comes of an answer that is not streamed until all of it is there."""
+    whole = settings.answer_timeout_s
+    return Deadlines(settings.connect_timeout_s, whole, settings.between_tokens_timeout_s, whole)
+
+
+def _streamed(settings: Settings) -> Deadlines:
+    return Deadlines(
+        settings.connect_timeout_s,
+        settings.first_token_timeout_s,
+        settings.between_tokens_timeout_s,
+        settings.job_timeout_s,
+    )

@@ -1,0 +1,104 @@
+"""Providers over HTTP: what the settings say holds, and a call without an answer has the right failure."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from core.config import Settings
+from core.llm import router
+from core.llm.failures import EndpointForbidden, ProviderBusy, ProviderError, ReadTimeout, Unreachable
+from core.llm.transport import FAILURES, named_failures, provider_transport
+from core.llm.types import ChatRequest, Target
+from core.outbound.errors import ConnectionCut, NoAnswerInTime, NoConnection, OutboundError
+from core.outbound.guard import Guard
+from core.outbound.transport import Deadlines
+from tests.providers.scripted import answering, provider
+from tests.providers.vendors import BEGINNING, END, MORE, OPENAI_WHOLE
+
+DEADLINES = Deadlines(connect=2, first_byte=2, between=2, total=10)
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "possibly_charged"),
+    [
+        (NoConnection("x"), Unreachable, False),
+        (NoAnswerInTime("x"), ReadTimeout, True),
+        (NoAnswerInTime("x", status=200), ReadTimeout, True),
+        (ConnectionCut("x"), ProviderBusy, True),
+        (ConnectionCut("x", status=200), ProviderBusy, False),
+    ],
+)
+def test_what_may_have_been_read_may_have_been_charged(raised, kind, possibly_charged):
+    with pytest.raises(kind) as failed, named_failures():
+        raise raised
+    said = failed.value
+    assert (said.detail, said.http_status) == ("x", raised.status)
+    assert said.possibly_charged is possibly_charged
+
+
+def test_every_error_of_outbound_http_is_a_failure_of_a_provider():
+    assert set(FAILURES) == set(OutboundError.__subclasses__())
+
+
+def test_the_limits_are_those_of_the_settings():
+    settings = Settings(
+        connect_timeout_s=1,
+        first_token_timeout_s=2,
+        between_tokens_timeout_s=3,
+        answer_timeout_s=4,
+        job_timeout_s=5,
+        provider_answer_bytes=6,
+    )
+    transport = provider_transport(settings)
+    assert transport.streamed == Deadlines(connect=1, first_byte=2, between=3, total=5)
+    assert transport.whole == Deadlines(connect=1, first_byte=4, between=3, total=4)
+    assert transport.most_bytes == 6
+    transport.close()
+
+
+def test_users_addresses_pass_the_guard_of_the_settings():
+    with provider(answering(OPENAI_WHOLE)) as one:
+        target = Target("openai", "m", "openai", one.url, "k", "custom")
+        for allow, outcome in (("", "endpoint_forbidden"), (f"127.0.0.1:{one.port}", "ok")):
+            transport, calls = provider_transport(Settings(custom_endpoint_allow=allow), DEADLINES), []
+            ask(transport, [target], calls)
+            assert [call["outcome"] for call in calls] == [outcome]
+            transport.close()
+
+
+def test_a_streams_connection_is_kept():
+    body = BEGINNING["openai"] + MORE["openai"] + END["openai"]
+    transport = provider_transport(Settings(), DEADLINES)
+    with provider(answering(body, 200)) as one:
+        target = Target("openai", "m", "openai", one.url, "k", "byokey")
+        for _ in range(3):
+            router.run(ChatRequest(HELLO, stream=True), [target], transport=transport, calls=[])
+        assert one.connections == 1
+    transport.close()
+
+
+def test_a_forbidden_endpoint_is_asked_once_and_nobody_else_is():
+    def resolve(host, port, **_):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port))]
+
+    with provider(answering(OPENAI_WHOLE)) as other:
+        transport, calls = provider_transport(Settings(), DEADLINES, guard=Guard("", resolve=resolve)), []
+        targets = [
+            Target("openai", "m", "openai", "https://models.example.com/v1", "k1", "custom"),
+            Target("minimax", "m", "openai", other.url, "k2", "byokey"),
+        ]
+        assert isinstance(ask(transport, targets, calls), EndpointForbidden)
+        transport.close()
+        assert other.received == []
+        assert [(c["outcome"], c["possibly_charged"]) for c in calls] == [("endpoint_forbidden", False)]
+
+
+def ask(transport, targets, calls):
+    """The failure, if any."""
+    try:
+        router.run(ChatRequest(HELLO), targets, transport=transport, calls=calls)
+    except ProviderError as error:
+        return error
