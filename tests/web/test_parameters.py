@@ -83,7 +83,7 @@ def agent(services, member, asked, config):
     """An agent's id. Its jobs are carried out as soon as they are sent."""
     services.settings = services.settings.model_copy(update={"custom_endpoint_allow": "127.0.0.1"})
     with closing(provider_transport(services.settings)) as transport:
-        handlers = chat.handlers(transport, Quotes(services.db, PRICES))
+        handlers = chat.asking(transport, Quotes(services.db, PRICES))
         runner = Runner(services, "p1", handlers, start=Inline, lost=lambda: False)
         services.send = lambda queue, job_id: runner.run(job_id)
         made = member.post("/agents", {"name": "scout", "llm_config": config})
