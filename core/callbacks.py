@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 from pymongo import InsertOne
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from core.clock import utcnow
 from core.crypto import Sealer
@@ -107,11 +108,20 @@ class Courier:
     def _deliver_and_log(self, delivery: Document) -> None:
         try:
             self.deliver(delivery)
-        except Exception:
+        except Exception as problem:
             log.exception("callback.failed", delivery=delivery["_id"])
+            self._put_aside(delivery, problem)
         finally:
             with self._lock:
                 del self._under_way[delivery["_id"]]
+
+    def _put_aside(self, delivery: Document, problem: Exception) -> None:
+        """What went wrong on our side is a try too: it waits its back-off, and all others go on."""
+        tried = {"at": (now := utcnow()), "error": type(problem).__name__}
+        try:
+            self._note(delivery, _next(delivery, tried, now), tried)
+        except PyMongoError as error:  # the store is away: nothing is delivered now, and this stays due
+            log.warning("callback.not_noted", delivery=delivery["_id"], error=type(error).__name__)
 
     def deliver(self, delivery: Document) -> None:
         """Try once, and write down how it went."""

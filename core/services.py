@@ -15,6 +15,7 @@ from redis.retry import Retry
 from core.config import Settings
 from core.crypto import Sealer
 from core.llm import managed
+from core.store import free_json
 
 Document = dict[str, Any]
 Send = Callable[[str, str], None]
@@ -66,6 +67,7 @@ def connect_mongo(settings: Settings, *, patience_s: float) -> MongoClient[Docum
         connectTimeoutMS=2000,
         socketTimeoutMS=10_000,
         appname="vutler",
+        type_registry=free_json.REGISTRY,
     )
 
 

@@ -19,6 +19,7 @@ from core.ids import new_id
 from core.jobs import control
 from core.jobs.model import QUEUED
 from core.store import pages
+from core.store.free_json import storable
 from core.store.repeat import insert_once
 
 Document = dict[str, Any]
@@ -46,7 +47,7 @@ def create(
     if configure is not None:
         agent["llm_config"] = configure(agent["_id"], None)
     try:
-        insert_once(db.agents, agent)
+        insert_once(db.agents, storable(agent))
     except DuplicateKeyError:
         raise _name_taken(agent["name"]) from None
     return agent
@@ -134,7 +135,7 @@ def change(
 def swap(db: Database[Document], agent: Document, new: Mapping[str, Any]) -> bool:
     """Write `new` if the agent is still as it was read; False: somebody was faster."""
     unchanged = {"_id": agent["_id"], "revision": agent["revision"]}
-    update = {"$set": dict(new), "$inc": {"revision": 1}}
+    update = {"$set": storable(dict(new)), "$inc": {"revision": 1}}
     return db.agents.update_one(unchanged, update).matched_count == 1
 
 

@@ -14,6 +14,7 @@ from core.errors import Conflict, IdempotencyMismatch
 from core.ids import new_id
 from core.jobs.model import Draft, Idempotency, born, marked
 from core.services import Send
+from core.store.free_json import storable
 from core.store.repeat import insert_once
 
 Document = dict[str, Any]
@@ -34,7 +35,7 @@ def accept(
     job = born(draft, job_id or new_id(), utcnow())
     for _ in range(3):
         try:
-            insert_once(db.jobs, job)
+            insert_once(db.jobs, storable(job))
         except DuplicateKeyError:
             found = earlier(db, draft)
             if found is not None:

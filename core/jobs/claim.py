@@ -10,6 +10,7 @@ from pymongo.database import Database
 from core.clock import utcnow
 from core.ids import new_token
 from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending, queued_again
+from core.store.free_json import storable
 from core.store.repeat import update_once
 
 Document = dict[str, Any]
@@ -82,7 +83,7 @@ def hand_back(db: Database[Document], job: Document, calls: list[Document]) -> b
         db.jobs,
         {**mine, "cancel_requested": False},
         {
-            "$set": {**queued_again(utcnow()), "calls": job["calls"] + calls},
+            "$set": {**queued_again(utcnow()), "calls": storable(job["calls"] + calls)},
             "$push": {"handed_back": returned},
         },
         was_mine=lambda found: any(r["attempt"] == job["attempt"] for r in found.get("handed_back", [])),
@@ -95,7 +96,7 @@ def note_unkept(db: Database[Document], job: Document, calls: list[Document]) ->
     if not calls:
         return
     attempt = job["attempt"]
-    unkept = {"attempt": attempt, "owner": job["owner"], "calls": calls}
+    unkept = {"attempt": attempt, "owner": job["owner"], "calls": storable(calls)}
     db.jobs.update_one(
         {"_id": job["_id"], "unkept.attempt": {"$ne": attempt}, "calls.attempt": {"$ne": attempt}},
         {"$push": {"unkept": unkept}, "$set": {"meter": "due"}, "$inc": {"meter_rev": 1}},

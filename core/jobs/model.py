@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.jobs import kinds
+from core.store.free_json import storable
 
 Document = dict[str, Any]
 
@@ -132,10 +133,10 @@ def ending(
         "send_after": now + content_kept(rule) if rule else now,
         "owner": None,
         "token": token,
-        "result": result,
-        "error": error,
-        "calls": calls,
-        "plan": without_keys(job["plan"]),
+        "result": storable(result),
+        "error": storable(error),
+        "calls": storable(calls),
+        "plan": storable(without_keys(job["plan"])),
     }
     if calls or "callback_url" in job:
         changes["meter"] = "due"

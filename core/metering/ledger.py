@@ -20,6 +20,7 @@ from core.metering import budgets, marks
 from core.metering import prices as price_tables
 from core.metering.calls import calls_of, consumed, row_id
 from core.metering.prices import NOTHING, Price, Prices, Table
+from core.store.free_json import storable
 from core.store.repeat import write_missing
 
 Document = dict[str, Any]
@@ -102,7 +103,7 @@ def row(job: Mapping[str, Any], call: Mapping[str, Any], price: Price, *, kept: 
         "tokens_cache_write": usage.get("tokens_cache_write", 0),
         "tokens_reasoning": usage.get("tokens_reasoning", 0),
         "usage_status": call.get("usage_status") or "reported",
-        "usage_raw": call.get("usage_raw"),
+        "usage_raw": storable(call.get("usage_raw")),
         "cost": None if price.cost is None else Decimal128(price.cost),
         "cost_status": price.status,
         "price": {"model": price.model, "source": price.source, "version": price.version},

@@ -172,3 +172,16 @@ def test_however_much_waits_for_a_slow_receiver_others_are_told(db, stuck):
     receiver.release.set()
     courier.close()
     assert receiver.asked.count("https://quick.example/") == 1
+
+
+def test_a_delivery_that_cannot_be_handled_waits_and_the_others_go_out(db, sealer, delivery):
+    bad = {**delivery(), "_id": "bad", "job_id": None, "payload": {}, "workspace_id": "none"}
+    db.deliveries.insert_one(bad)
+    receiver = Receiver()
+    courier = Courier(db, sealer, receiver)
+    courier.tick()
+    courier.close()
+    kept = db.deliveries.find_one({"_id": "bad"})
+    assert (kept["state"], [tried["error"] for tried in kept["tries"]]) == ("due", ["LookupError"])
+    assert kept["next_at"] > bad["next_at"]
+    assert delivery()["state"] == "delivered"

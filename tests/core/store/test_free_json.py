@@ -1,0 +1,48 @@
+"""Free-form JSON comes back as it was given, key by key, whatever a store would make of it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.store.free_json import Text, storable
+
+ODD = ["$ref", "$id", "$db", "$oid", "$date", "$numberLong", "", "a.b", "$", ".", "a\0b", "_id", "plain"]
+NAMES = st.sampled_from(ODD) | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.just("$ref")
+)
+JSON = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4)
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(JSON)
+def test_whatever_is_given_comes_back(db, value):
+    kept = {"_id": 1, "metadata": value}
+    db.things.replace_one({"_id": 1}, storable(kept), upsert=True)
+    assert db.things.find_one({"_id": 1}) == kept
+
+
+@pytest.mark.parametrize(
+    "reference", [{"$ref": "x", "$id": "y"}, {"$ref": "x", "$id": 1, "$db": "z", "more": [1]}]
+)
+def test_a_reference_in_an_update_is_data_too(db, reference):
+    db.things.insert_one({"_id": 1})
+    db.things.update_one({"_id": 1}, {"$set": storable({"a": {"deep": [reference]}})})
+    assert db.things.find_one({"_id": 1})["a"] == {"deep": [reference]}
+
+
+def test_only_what_is_odd_is_wrapped():
+    value = {"a": [{"b": 1}, {"$ref": 2}], "c": {"d.e": {"f": 1}}}
+    wrapped = storable(value)
+    assert wrapped["a"][0] == {"b": 1}
+    assert isinstance(wrapped["a"][1], Text)
+    assert isinstance(wrapped["c"], Text)
+    assert value == {"a": [{"b": 1}, {"$ref": 2}], "c": {"d.e": {"f": 1}}}
