@@ -14,6 +14,7 @@ from core.llm.failures import (
     ContextOverflow,
     KeyRefused,
     ProviderBusy,
+    ProviderError,
     ProviderRefused,
     RateLimited,
     ReadTimeout,
@@ -140,6 +141,13 @@ def test_when_all_are_open_all_are_asked_as_ever(breaker):
     assert breaker.order(BOTH) == BOTH
 
 
+def test_when_all_are_open_a_probe_of_the_second_does_not_put_it_first(breaker, redis_client):
+    fail(breaker, SECOND)
+    let_the_probe_pass(redis_client)
+    fail(breaker, FIRST)
+    assert breaker.order(BOTH) == BOTH
+
+
 def test_another_endpoint_of_the_same_provider_is_another_matter(breaker):
     elsewhere = Target("openai", "m", "openai", "https://mine.example.com/v1", "k3", "custom")
     fail(breaker, elsewhere)
@@ -219,4 +227,30 @@ def test_the_router_goes_round_a_provider_that_fails_and_comes_back(redis_client
         let_the_probe_pass(redis_client)
         assert chat() == [("openai", "ok")]
         assert chat() == [("openai", "ok")]
+    transport.close()
+
+
+def test_the_user_sees_the_error_of_the_provider_they_chose_though_another_was_asked_first(
+    redis_client, clock
+):
+    breaker, transport = Breaker(redis_client, now=clock), Transport(Settings())
+    with (
+        provider(failing("openai", 503, "over capacity")) as one,
+        provider(failing("anthropic", 401, "invalid x-api-key")) as two,
+    ):
+        chosen = Target("openai", "m1", "openai", one.url, "k1", "byokey")
+        fail(breaker, chosen)
+        request = ChatRequest([{"role": "user", "content": "Hello"}])
+        calls = []
+        with pytest.raises(ProviderError) as failed:
+            router.run(
+                request,
+                [chosen, Target("anthropic", "m2", "anthropic", two.url, "k2", "byokey")],
+                transport=transport,
+                calls=calls,
+                breaker=breaker,
+                sleep=lambda _: None,
+            )
+    assert calls[0]["provider"] == "anthropic"
+    assert failed.value.detail == "over capacity (asked after it: anthropic: invalid x-api-key)"
     transport.close()

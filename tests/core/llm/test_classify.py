@@ -96,6 +96,7 @@ def test_no_failure_is_seen_where_there_is_none(body):
     [
         ({"code": 401, "message": "No auth"}, "provider_key_refused"),
         ({"code": "402", "message": "Pay"}, "provider_quota"),
+        ({"code": 502, "message": "The upstream was flagged as down"}, "provider_busy"),
         ({"code": "rate_limit_exceeded"}, "provider_rate_limited"),
         ({"type": "overloaded_error"}, "provider_busy"),
         ({"type": "invalid_request_error", "message": "No."}, "provider_refused"),

@@ -90,7 +90,8 @@ def test_a_tier_without_a_key_is_refused_where_it_is_chosen():
 
 def test_managed_keys_follow_a_users_own_only_if_the_agent_says_so():
     own = {"provider": "openai", "model": "gpt-4o", "api_key": "sk-mine-0123456789"}
-    assert [key for *_, key, _ in sent(targets(own))] == ["sk-mine-0123456789"]
+    for unasked in (own, {**own, "tier": "economy"}):
+        assert [key for *_, key, _ in sent(targets(unasked))] == ["sk-mine-0123456789"]
     both = sent(targets({**own, "allow_managed_fallback": True, "tier": "economy"}))
     assert [(model, key, tier) for _, model, _, key, tier in both] == [
         ("gpt-4o", "sk-mine-0123456789", None),

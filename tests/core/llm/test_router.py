@@ -13,8 +13,16 @@ from core.llm.transport import provider_transport
 from core.llm.types import Target
 from core.outbound.transport import Deadlines
 from tests.factory import asking
-from tests.providers.scripted import provider, streaming
-from tests.providers.vendors import BEGINNING, failing, good
+from tests.providers.scripted import provider, sse, streaming
+from tests.providers.vendors import (
+    BEGINNING,
+    END,
+    anthropic_delta,
+    anthropic_start,
+    failing,
+    good,
+    openai_delta,
+)
 
 KEY = "zq81-Lm0Pv7tR2wXyB4cD6eF"
 OTHER_KEY = "another/users+key=0987654321"
@@ -86,6 +94,30 @@ def test_a_second_targets_broken_stream_is_kept(transport):
     assert broken.value.partial["content"] == "Hel"
     assert calls[-1]["outcome"] == "stream_broken"
     assert calls[-1]["usage"]["tokens_input"] == 7
+
+
+@pytest.mark.parametrize(
+    ("said", "counted", "billed"),
+    [("x" * 4000, 2, 1000), ("Hel", 500, 500)],
+    ids=["what was said, where the count comes at the end", "the provider's count, where it is larger"],
+)
+def test_of_a_broken_stream_no_token_is_given_away(transport, said, counted, billed):
+    count = {"type": "message_delta", "delta": {"stop_reason": None}, "usage": {"output_tokens": counted}}
+    events = [anthropic_start(), anthropic_delta(said), sse(count, "message_delta")]
+    calls = []
+    with provider(streaming(*events)) as one, pytest.raises(StreamBroken):
+        ask(transport, [anthropic(one.url)], calls, stream=True)
+    assert calls[0]["usage"]["tokens_output"] >= billed
+    assert calls[0]["usage_status"] == "estimated"
+
+
+def test_a_streamed_answer_that_is_too_large_to_keep_ends_there():
+    small = Transport(Settings(provider_answer_bytes=1000), Deadlines(2, 2, 2, 5))
+    endless = streaming(*[openai_delta("x" * 400)] * 10, END["openai"])
+    with provider(endless) as one, pytest.raises(StreamBroken) as broken:
+        ask(small, [openai(one.url)], [], stream=True)
+    assert len(broken.value.partial["content"]) == 1200
+    small.close()
 
 
 @pytest.mark.parametrize(
