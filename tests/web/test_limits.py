@@ -6,6 +6,7 @@ import pytest
 
 from core.accounts import limits
 from core.accounts.keys import Caller
+from core.errors import RateLimited
 from core.services import connect_redis
 from tests.web.conftest import ADMIN
 from tests.web_client import Client
@@ -134,3 +135,13 @@ def test_the_memory_of_addresses_is_bounded():
     for n in range(12_000):
         failed.note(f"10.0.{n // 250}.{n % 250}")
     assert len(failed._seen) <= 10_000
+
+
+def test_who_guesses_when_the_memory_of_addresses_is_full_is_stopped_all_the_same():
+    failed = FailedLogins(2, now=lambda: 0.0)
+    for n in range(10_000):
+        failed.note(f"10.0.{n // 250}.{n % 250}")
+    for _ in range(2):
+        failed.note("203.0.113.1")
+    with pytest.raises(RateLimited):
+        failed.check("203.0.113.1")

@@ -114,6 +114,24 @@ def test_entering_the_calls_settles_at_what_they_cost(db, key, budget):
     assert budgets.used(db, budget)["spent_usd"] == 0.015
 
 
+def test_a_budget_that_is_used_up_takes_nothing_more_not_even_what_seems_free(db, key, budget):
+    budgets.reserve(db, budget, new_id(), 5 * CENT)
+    with pytest.raises(OverLimit):
+        budgets.reserve(db, budget, new_id(), Decimal(0))
+
+
+def test_two_that_settle_a_job_at_the_same_time_count_it_once(db, key, budget, meanwhile):
+    job = job_of(db, key, new_id())
+    budgets.reserve(db, budget, job["_id"], 5 * CENT)
+    finish(db, job, status="succeeded", calls=[call(tokens=(100_000, 0))], result={})
+    done = [db.jobs.find_one({"_id": job["_id"]})]
+    entered = [{**row(utcnow(), tokens=(100_000, 0)), "job_id": job["_id"]}]
+    meanwhile.before("update", "budgets", lambda: budgets.settle(db, done, entered))
+    assert budgets.settle(meanwhile.db, done, entered) == 0
+    assert budgets.used(db, budget)["spent_usd"] == 0.015
+    assert budgets.used(db, budget)["reserved_usd"] == 0
+
+
 def test_a_job_that_was_cancelled_before_any_call_gives_everything_back(db, key, budget):
     job = job_of(db, key, new_id())
     budgets.reserve(db, budget, job["_id"], 5 * CENT)

@@ -33,6 +33,29 @@ def test_a_finished_jobs_call_becomes_a_row(db):
     assert "meter" not in db.jobs.find_one({"_id": job_id})
 
 
+def test_each_kind_of_token_is_in_the_row(db):
+    usage = {
+        "tokens_input": 100,
+        "tokens_output": 20,
+        "tokens_total": 120,
+        "tokens_cached": 3,
+        "tokens_cache_write": 5,
+        "tokens_reasoning": 7,
+    }
+    finished(db, [call(usage=usage)])
+    enter(db)
+    (row,) = rows(db)
+    assert {name: row[name] for name in usage} == usage
+
+
+def test_what_costs_nothing_has_a_price_and_what_has_none_says_so(db):
+    finished(db, [call(key_kind="custom"), call(1, model="unheard of")])
+    enter(db)
+    free, unknown = rows(db)
+    assert (free["cost"].to_decimal(), free["cost_status"], free["unpriced"]) == (0, "free", 0)
+    assert (unknown["cost"], unknown["cost_status"], unknown["unpriced"]) == (None, "unknown", 1)
+
+
 def test_entering_again_changes_nothing(db):
     job_id = finished(db, [call()])
     enter(db)

@@ -67,6 +67,12 @@ def test_today_and_this_month_are_left_open(db):
     assert db.usage_months.find_one({})["open"] is True
 
 
+def test_a_month_waits_for_the_last_of_its_days(db):
+    put(db, [row(at(f"2026-10-0{day} 10:00")) for day in (1, 2, 3)])
+    assert [rollups.tick(db, NOW, limit=1)["months"] for _ in range(3)] == [0, 0, 1]
+    assert tokens(db.usage_monthly.find()) == 3 * 17
+
+
 def test_computing_again_changes_nothing(db):
     put(db, some_rows(60))
     settle(db)

@@ -161,6 +161,31 @@ def test_overage_without_a_price_is_incomplete_not_zero(db):
     assert get(db)["total"]["complete"] is False
 
 
+def test_of_overage_that_is_priced_in_part_the_known_part_is_due(db):
+    over = {"key_kind": "managed", "tier": "economy", "tokens": (1_000_000, 0)}
+    put(
+        db,
+        [
+            managed(at("2026-10-02 10:00"), (1000, 0)),
+            row(at("2026-10-03 10:00"), **over),
+            row(at("2026-10-04 10:00"), **over, model="unheard of"),
+        ],
+    )
+    settle(db)
+    tick(db)
+    (line,) = get(db)["tiers"]
+    assert (line["overage_usd"], line["overage_calls"], line["overage_calls_unpriced"]) == ("0.15", 2, 1)
+    total = get(db)["total"]
+    assert (total["due_usd"], total["complete"]) == ("5.15", False)
+
+
+@pytest.mark.parametrize(("price", "due"), [("0.125", "0.13"), ("0.124", "0.12")])
+def test_half_a_cent_is_rounded_up(db, price, due):
+    put(db, [managed(at("2026-10-02 10:00"), (700, 100))])
+    settle(db)
+    assert compute(db, {"economy": price})["total"]["due_usd"] == due
+
+
 def test_the_csv_adds_up(db, october):
     put(db, [managed(at("2026-10-25 10:00"), (1_000_000, 0))])
     settle(db)

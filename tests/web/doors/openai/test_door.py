@@ -1,12 +1,15 @@
 """The OpenAI door without its workers: second tries, refusals, models. With them: tests/test_sdks.py."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from core.clock import utcnow
-from core.jobs import claim
+from core.jobs import claim, control
+from tests.web_client import Client
+from web.app import create_app
 from web.doors.openai import second_tries
 
 HELLO = {"model": "agent:scout", "messages": [{"role": "user", "content": "hello"}]}
@@ -80,6 +83,17 @@ def test_a_job_that_ended_badly_or_long_ago_is_not_joined(ask, jobs, before, cha
     jobs.update_one({}, {"$set": changes})
     ask(1)
     ask(2)
+    assert count(jobs) == 2
+
+
+def test_a_second_try_joins_no_job_that_is_cancelled_just_now(
+    ask, jobs, services, watcher, member, meanwhile
+):
+    ask()
+    job = claim.claim(services.db, jobs.find_one()["_id"], "p1")
+    meanwhile.before("update", "jobs", lambda: control.cancel(services.db, services.redis, job))
+    behind = create_app(replace(services, mongo=meanwhile.db.client), watcher)
+    ask(1, client=Client(behind, None, **member.headers))
     assert count(jobs) == 2
 
 
