@@ -233,7 +233,7 @@ def test_the_router_goes_round_a_provider_that_fails_and_comes_back(redis_client
 def test_the_user_sees_the_error_of_the_provider_they_chose_though_another_was_asked_first(
     redis_client, clock
 ):
-    breaker, transport = Breaker(redis_client, now=clock), Transport(Settings())
+    breaker, transport = Breaker(redis_client, now=clock), provider_transport(Settings())
     with (
         provider(failing("openai", 503, "over capacity")) as one,
         provider(failing("anthropic", 401, "invalid x-api-key")) as two,

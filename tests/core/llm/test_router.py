@@ -112,7 +112,7 @@ def test_of_a_broken_stream_no_token_is_given_away(transport, said, counted, bil
 
 
 def test_a_streamed_answer_that_is_too_large_to_keep_ends_there():
-    small = Transport(Settings(provider_answer_bytes=1000), Deadlines(2, 2, 2, 5))
+    small = provider_transport(Settings(provider_answer_bytes=1000), Deadlines(2, 2, 2, 5))
     endless = streaming(*[openai_delta("x" * 400)] * 10, END["openai"])
     with provider(endless) as one, pytest.raises(StreamBroken) as broken:
         ask(small, [openai(one.url)], [], stream=True)
