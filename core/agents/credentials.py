@@ -82,6 +82,7 @@ def _changes(
         raise Invalid("the sandbox takes no key", errors=[{"pointer": "/provider", "detail": "not this one"}])
     if endpoint is not None:
         Guard(settings.custom_endpoint_allow).check_url(endpoint)
+        providers.check_endpoint(provider, endpoint)
     address = providers.address(provider, endpoint, settings)
     changes: Document = {
         "workspace_id": workspace_id,

@@ -36,6 +36,7 @@ def check(config: Mapping[str, Any], settings: Settings) -> None:
         if config["provider"] == SANDBOX:
             raise Invalid("the sandbox has no custom endpoint", errors=[_at("/custom_endpoint", "not here")])
         Guard(settings.custom_endpoint_allow).check_url(config["custom_endpoint"])
+        providers.check_endpoint(config["provider"], config["custom_endpoint"])
     for n, entry in enumerate(config["fallback"] or []):
         if entry["provider"] not in providers.vendors():
             detail = f"{entry['provider']} cannot be a fallback"
@@ -44,7 +45,8 @@ def check(config: Mapping[str, Any], settings: Settings) -> None:
         if provider not in providers.vendors():
             detail = f"there is no provider {provider}"
             raise Invalid(detail, errors=[_at(f"/keys/{provider}", detail)])
-    has_key = config["sealed_key"] or config["credential"] or config["custom_endpoint"]
+    own_address = config["custom_endpoint"] and providers.vendor_at(config["custom_endpoint"]) is None
+    has_key = config["sealed_key"] or config["credential"] or own_address
     if not has_key and config["provider"] != SANDBOX:
         raise KeyRequired(
             "give `api_key`, `credential`, `custom_endpoint`, `managed: true`, or provider `sandbox`",
@@ -142,7 +144,8 @@ def _target(
     holder: str,
     settings: Settings,
 ) -> Document:
-    kind = "custom" if endpoint else SANDBOX if provider == SANDBOX else "byokey"
+    custom = endpoint and providers.vendor_at(endpoint) is None
+    kind = "custom" if custom else SANDBOX if provider == SANDBOX else "byokey"
     return {
         "provider": provider,
         "model": model or tiers.default_model(provider),

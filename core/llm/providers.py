@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from core.config import Settings
 from core.errors import Invalid
 from core.llm.types import Target, WireName
+from core.outbound.addresses import folded
 
 SANDBOX = "sandbox"
 
@@ -37,6 +38,7 @@ class Provider:
     """A row. The sandbox has no `base_url`, since its port is a setting, and no price.
 
     `wire`: the format that it speaks. `priced_as`: its id in the tables of `genai-prices`.
+    `hosts`: its own addresses. Who names one of them as a custom endpoint asks the vendor, at its price.
     `domains`: custom endpoints below these have its habits too.
     """
 
@@ -44,6 +46,7 @@ class Provider:
     wire: WireName
     base_url: str | None
     priced_as: str | None
+    hosts: tuple[str, ...] = ()
     habits: Habits = Habits()
     domains: tuple[str, ...] = ()
 
@@ -52,15 +55,29 @@ PROVIDERS = {
     provider.name: provider
     for provider in (
         # https://platform.openai.com/docs/api-reference, read 2026-11
-        Provider("openai", "openai", "https://api.openai.com/v1", priced_as="openai"),
+        Provider(
+            "openai",
+            "openai",
+            "https://api.openai.com/v1",
+            priced_as="openai",
+            # Data residency: https://platform.openai.com/docs/guides/your-data, read 2026-11
+            hosts=("api.openai.com", "us.api.openai.com", "eu.api.openai.com"),
+        ),
         # https://docs.anthropic.com/en/api/messages, read 2026-11
-        Provider("anthropic", "anthropic", "https://api.anthropic.com/v1", priced_as="anthropic"),
+        Provider(
+            "anthropic",
+            "anthropic",
+            "https://api.anthropic.com/v1",
+            priced_as="anthropic",
+            hosts=("api.anthropic.com",),
+        ),
         # https://platform.minimax.io/docs/api-reference/text-openai-api, read 2026-11: temperature in (0, 1].
         Provider(
             "minimax",
             "openai",
             "https://api.minimax.io/v1",
             priced_as="minimax",
+            hosts=("api.minimax.io", "api.minimaxi.com", "api.minimax.chat"),
             habits=Habits(coldest=0.01, hottest=1.0, thinks_aloud=True),
             domains=("minimax.io", "minimaxi.com"),
         ),
@@ -100,6 +117,22 @@ def address(provider: str, custom_endpoint: str | None, settings: Settings) -> s
         return custom_endpoint.rstrip("/")
     found = row(provider)
     return found.base_url or settings.sandbox_url
+
+
+def vendor_at(custom_endpoint: str | None) -> str | None:
+    """The provider whose own address this is, in whatever spelling; None for anybody else's."""
+    if not custom_endpoint:
+        return None
+    host = folded(urlsplit(custom_endpoint).hostname or "")
+    return next((name for name, provider in PROVIDERS.items() if host in provider.hosts), None)
+
+
+def check_endpoint(provider: str, custom_endpoint: str | None) -> None:
+    """Raises `Invalid` for the address of another vendor, whose prices and rules would not be found."""
+    vendor = vendor_at(custom_endpoint)
+    if vendor not in (None, provider):
+        detail = f"this is {vendor}'s own address: name `{vendor}` as the provider"
+        raise Invalid(detail, errors=[{"pointer": "/custom_endpoint", "detail": detail}])
 
 
 def habits(target: Target) -> Habits:

@@ -86,9 +86,9 @@ def reserve(
 
 
 def _policy(db: Database[Document], agent: Mapping[str, Any]) -> str | None:
-    """`limit_policy` of the agent, else of its workspace; None, like `log`, blocks nothing."""
+    """The stricter `limit_policy` of the agent's and its workspace's; None, like `log`, blocks nothing."""
     policy: str | None = agent.get("limit_policy")
-    if policy is None:
-        workspace = db.workspaces.find_one({"_id": agent["workspace_id"]}, {"limit_policy": 1})
-        policy = (workspace or {}).get("limit_policy")
-    return policy
+    if policy == BLOCK:
+        return policy
+    workspace = db.workspaces.find_one({"_id": agent["workspace_id"]}, {"limit_policy": 1})
+    return (workspace or {}).get("limit_policy") or policy

@@ -159,6 +159,16 @@ def test_a_model_without_a_price_needs_one_of_the_workspaces_own(client_for, adm
     assert chat(spender, agent).status_code == 202
 
 
+def test_the_vendors_own_address_as_a_custom_endpoint_costs_what_the_vendor_costs(client_for, member, agent):
+    spelt = {
+        "provider": "openai",
+        "custom_endpoint": "https://API.OpenAI.com:443/v1/",
+        "model": "gpt-4o-mini",
+    }
+    assert member.put(f"/agents/{agent}/llm-config", spelt).status_code == 200
+    assert chat(limited(client_for, 0.000001), agent).status_code == 402
+
+
 def test_other_keys_are_not_held_up(client_for, agent, member):
     assert chat(limited(client_for, 0.0), agent).status_code == 402
     assert chat(member, agent).status_code == 202
@@ -176,13 +186,24 @@ def test_above_an_allowance_calls_go_on_unless_the_agent_blocks(member, on_a_tie
     assert "standard" in said["detail"]
 
 
-def test_the_workspaces_policy_holds_where_the_agent_says_nothing(admin, member, on_a_tier, services):
+def test_an_admin_alone_takes_a_block_away_from_an_agent(admin, member, on_a_tier, services):
+    use_up(services, on_a_tier)
+    assert member.patch(f"/agents/{on_a_tier}", {"limit_policy": "block"}).status_code == 200
+    for looser in ("log", None):
+        assert member.patch(f"/agents/{on_a_tier}", {"limit_policy": looser}).status_code == 403
+    assert member.patch(f"/agents/{on_a_tier}", {"description": "as before"}).status_code == 200
+    assert chat(member, on_a_tier).status_code == 402
+    assert admin.patch(f"/agents/{on_a_tier}", {"limit_policy": None}).status_code == 200
+    assert chat(member, on_a_tier).status_code == 202
+
+
+def test_the_workspaces_policy_holds_whatever_the_agent_says(admin, member, on_a_tier, services):
     use_up(services, on_a_tier)
     assert admin.patch("/workspaces/default", {"limit_policy": "block"}).status_code == 200
     assert chat(member, on_a_tier).status_code == 402
     assert member.post(f"/agents/{on_a_tier}/llm-config/explain").status_code == 402
-    member.patch(f"/agents/{on_a_tier}", {"limit_policy": "log"})
-    assert chat(member, on_a_tier).status_code == 202
+    assert member.patch(f"/agents/{on_a_tier}", {"limit_policy": "log"}).status_code == 200
+    assert chat(member, on_a_tier).status_code == 402
 
 
 def test_an_admin_sees_how_a_budget_stands(admin, client_for, agent, services):

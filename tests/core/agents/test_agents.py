@@ -90,6 +90,39 @@ def test_a_put_that_moves_the_address_needs_the_key_again(db, moved):
     assert agents.get(db, "w1", agent["_id"]) == agent
 
 
+SPELLINGS = [
+    "https://api.openai.com/v1",
+    "https://API.openai.com:443/v1/",
+    "https://api.openai.com./v1",
+    "https://api.openai.com/v2",
+    "https://ａpi.openai.com/v1",
+    "https://eu.api.openai.com/v1",
+]
+
+
+@pytest.mark.parametrize("endpoint", SPELLINGS)
+def test_the_vendors_own_address_needs_a_key_and_has_the_vendors_price(db, endpoint):
+    with pytest.raises(KeyRequired):
+        make(db, {"provider": "openai", "custom_endpoint": endpoint})
+    agent = make(db, {"provider": "openai", "custom_endpoint": endpoint, "api_key": KEY})
+    (target, *_) = plan.make(agent, settings=SETTINGS, find_credential=partial(credentials.find, db, "w1"))
+    assert target["key_kind"] == "byokey"
+
+
+def test_another_vendors_address_is_refused_by_name(db):
+    elsewhere = {"provider": "openai", "custom_endpoint": "https://api.anthropic.com/v1", "api_key": KEY}
+    with pytest.raises(Invalid, match="this is anthropic's own address"):
+        make(db, elsewhere)
+    with pytest.raises(Invalid, match="this is anthropic's own address"):
+        credentials.put(db, "w1", "main", elsewhere, sealer=SEALER, settings=SETTINGS)
+
+
+def test_an_address_that_only_resembles_a_vendors_is_a_users_own(db):
+    agent = make(db, {"provider": "openai", "custom_endpoint": "https://api.openai.com.example.com/v1"})
+    (target, *_) = plan.make(agent, settings=SETTINGS, find_credential=partial(credentials.find, db, "w1"))
+    assert target["key_kind"] == "custom"
+
+
 def test_a_key_that_is_given_moves_with_the_address(db):
     agent = make(db, {"provider": "openai", "api_key": KEY})
     endpoint = "https://other.example.com/v1"

@@ -71,11 +71,16 @@ def test_the_agents_policy_blocks(db, used_up):
     assert said["resets_at"].endswith("-01T00:00:00.000Z")
 
 
-def test_the_workspaces_policy_holds_where_the_agent_has_none(db, used_up):
+def test_the_stricter_of_the_agents_and_the_workspaces_policy_holds(db, used_up):
     db.workspaces.update_one({"_id": "w1"}, {"$set": {"limit_policy": "block"}})
     with pytest.raises(OverLimit):
         ask(db)
+    with pytest.raises(OverLimit):
+        ask(db, {**AGENT, "limit_policy": "log"})
+    db.workspaces.update_one({"_id": "w1"}, {"$set": {"limit_policy": "log"}})
     assert ask(db, {**AGENT, "limit_policy": "log"}) == ["MiniMax-M2.5"]
+    with pytest.raises(OverLimit):
+        ask(db, BLOCKING)
 
 
 def test_own_keys_know_no_allowance(db, used_up):
