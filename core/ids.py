@@ -12,6 +12,6 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
-def new_token() -> str:
-    """128 random bits as hex: the mark of one claim, never shown."""
+def new_nonce() -> str:
+    """128 random bits as hex: the fence of one claim, for example, which is never shown."""
     return secrets.token_hex(16)

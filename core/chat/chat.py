@@ -108,7 +108,7 @@ def _publish(run: Run, emitter: Emitter, delta: Document) -> None:
     """Publish a delta; a job whose words cannot be unsaid is marked at the first one."""
     emitter.emit("delta", delta)
     if emitter.n == 1 and run.job["plan"].get("on_worker_loss") == "fail_once_streamed":
-        mine = {"_id": run.job["_id"], "token": run.job["token"]}
+        mine = {"_id": run.job["_id"], "fence": run.job["fence"]}
         through_outages(
             lambda: run.services.db.jobs.update_one(mine, {"$set": {"streamed": True}}),
             what="streamed",

@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.database import Database
 
 from core.clock import utcnow
-from core.ids import new_token
+from core.ids import new_nonce
 from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending, queued_again
 from core.store.free_json import storable
 from core.store.repeat import update_once
@@ -21,27 +21,27 @@ def claim(
     job_id: str,
     owner: str,
     *,
-    token: str | None = None,
+    fence: str | None = None,
     queues: Collection[str] | None = None,
 ) -> Document | None:
     """Make a queued job this process's; the job as claimed, or None: somebody got there first.
 
-    The claim's own random token is the fence: whatever is written for this claim is filtered by it. `token`:
-    an earlier try's, whose reply may have been lost; what it did is ours. `queues`: those that this process
-    takes from. A message may be older than a move of its job to another queue.
+    Each claim has a random fence of its own, which filters whatever is written for it. `fence`: that of an
+    earlier try whose reply may have been lost; what it did is ours. `queues`: those that this process takes
+    from. A message may be older than a move of its job to another queue.
     """
-    token = token or new_token()
+    fence = fence or new_nonce()
     job = db.jobs.find_one({"_id": job_id})
-    if job is not None and job["token"] == token:
+    if job is not None and job["fence"] == fence:
         return job
     if job is None or job["status"] != QUEUED or (queues is not None and job["queue"] not in queues):
         return None
-    changes = {"status": RUNNING, "owner": owner, "token": token, "started_at": utcnow()}
+    changes = {"status": RUNNING, "owner": owner, "fence": fence, "started_at": utcnow()}
     won = update_once(
         db.jobs,
         {"_id": job_id, "status": QUEUED, "attempt": job["attempt"], "queue": job["queue"]},
         {"$set": changes, "$inc": {"attempt": 1}},
-        was_mine=lambda found: found["token"] == changes["token"],
+        was_mine=lambda found: found["fence"] == changes["fence"],
     )
     return {**job, **changes, "attempt": job["attempt"] + 1} if won else None
 
@@ -58,7 +58,7 @@ def finish(
     """End a job that this claim owns, in one write. False: somebody else owns it, nothing was changed."""
     return update_once(
         db.jobs,
-        {"_id": job["_id"], "status": RUNNING, "token": job["token"]},
+        {"_id": job["_id"], "status": RUNNING, "fence": job["fence"]},
         ending(
             job,
             status=status,
@@ -66,9 +66,9 @@ def finish(
             result=result,
             error=error,
             calls=job["calls"] + calls,
-            token=job["token"],
+            fence=job["fence"],
         ),
-        was_mine=lambda found: found["token"] == job["token"] and found["status"] in DONE,
+        was_mine=lambda found: found["fence"] == job["fence"] and found["status"] in DONE,
     )
 
 
@@ -77,7 +77,7 @@ def hand_back(db: Database[Document], job: Document, calls: list[Document]) -> b
 
     A job whose cancellation was asked for ends here instead. False: somebody else owns it.
     """
-    mine = {"_id": job["_id"], "status": RUNNING, "token": job["token"]}
+    mine = {"_id": job["_id"], "status": RUNNING, "fence": job["fence"]}
     returned = {"attempt": job["attempt"], "owner": job["owner"], "at": utcnow()}
     back = update_once(
         db.jobs,

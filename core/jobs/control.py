@@ -29,7 +29,7 @@ def cancel(db: Database[Document], client: redis.Redis, job: Document) -> Docume
             update = ending(job, status=CANCELLED, now=utcnow())
             channel = signals.CHANGED
         else:
-            matching = {"_id": job["_id"], "status": RUNNING, "token": job["token"]}
+            matching = {"_id": job["_id"], "status": RUNNING, "fence": job["fence"]}
             update = {"$set": {"cancel_requested": True}}
             channel = signals.process_channel(job["owner"])
         moved = db.jobs.update_one(matching, update).matched_count != 1

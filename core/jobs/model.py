@@ -75,7 +75,7 @@ def born(draft: Draft, job_id: str, now: datetime) -> Document:
         "agent_id": draft.agent_id,
         "attempt": 0,
         "owner": None,
-        "token": None,
+        "fence": None,
         "created_at": now,
         "started_at": None,
         "finished_at": None,
@@ -118,11 +118,11 @@ def ending(
     result: Document | None = None,
     error: Document | None = None,
     calls: list[Document] | None = None,
-    token: str | None = None,
+    fence: str | None = None,
 ) -> Document:
     """The update that ends a job: its outcome, its calls for the meter, and no sealed key any more.
 
-    `token`: the fence of the claim that ends it; it stays on the document as the proof of who did.
+    `fence`: that of the claim that ends it; it stays on the document as the proof of who did.
     """
     calls = job["calls"] if calls is None else calls
     rule = job["plan"].get("content_retention")
@@ -132,7 +132,7 @@ def ending(
         # Nothing is sent any more: from here on it says when the content may go, found by the same index.
         "send_after": now + content_kept(rule) if rule else now,
         "owner": None,
-        "token": token,
+        "fence": fence,
         "result": storable(result),
         "error": storable(error),
         "calls": storable(calls),
@@ -153,7 +153,7 @@ def runs_again(job: Document, calls: list[Document]) -> bool:
 
 def queued_again(now: datetime) -> Document:
     """The changes that put a running job back into the queue; its id is sent right after."""
-    back = {"status": QUEUED, "owner": None, "token": None}
+    back = {"status": QUEUED, "owner": None, "fence": None}
     return {**back, "send_after": now + FIRST_RESEND, "sends": 1}
 
 

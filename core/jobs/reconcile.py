@@ -122,10 +122,10 @@ class Reconciler:
         lost = {"attempt": job["attempt"], "owner": job["owner"], "lost_at": utcnow()}
         update = self._after_loss(job, losses=len(job.get("lost", [])) + 1)
         update["$push"] = {"lost": lost}
-        token = job["token"]
+        fence = job["fence"]
         done = update_once(
             self.db.jobs,
-            {"_id": job["_id"], "status": RUNNING, "token": token, "attempt": job["attempt"]},
+            {"_id": job["_id"], "status": RUNNING, "fence": fence, "attempt": job["attempt"]},
             update,
             was_mine=lambda found: any(x["attempt"] == job["attempt"] for x in found.get("lost", [])),
         )

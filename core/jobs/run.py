@@ -16,7 +16,7 @@ from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, PyMongoError, WriteError
 
 from core.errors import JobFailed, Problem
-from core.ids import new_token
+from core.ids import new_nonce
 from core.jobs import kinds, signals
 from core.jobs.accept import enqueue
 from core.jobs.claim import claim, finish, hand_back, note_unkept
@@ -130,10 +130,10 @@ class Runner:
         return len(self._ended)
 
     def _claimed(self, job_id: str) -> Document | None:
-        """One token through all tries: a claim whose reply was lost is ours all the same."""
-        token = new_token()
+        """The same fence through all tries: a claim whose reply was lost is ours all the same."""
+        fence = new_nonce()
         return through_outages(
-            lambda: claim(self.services.db, job_id, self.process_id, token=token, queues=self.queues),
+            lambda: claim(self.services.db, job_id, self.process_id, fence=fence, queues=self.queues),
             what="claim",
             give_up=lambda: self.lost() or self.draining,
         )

@@ -228,7 +228,7 @@ def test_work_that_lost_its_job_changes_nothing_but_notes_its_calls(db, services
 
     def overtaken(run):
         run.calls.append(dict(CALL))
-        db.jobs.update_one({"_id": job["_id"]}, {"$set": {"status": "queued", "token": None}})
+        db.jobs.update_one({"_id": job["_id"]}, {"$set": {"status": "queued", "fence": None}})
         assert claim(db, job["_id"], "p2")
         return {"from": "p1"}
 

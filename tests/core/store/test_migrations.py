@@ -7,7 +7,7 @@ import pytest
 from pymongo import ASCENDING, IndexModel
 
 from core.store import indexes, migrations
-from core.store.migrations import NewerStore, each, idempotency_marks, old_indexes
+from core.store.migrations import NewerStore, each, fences, idempotency_marks, old_indexes
 
 LATER = len(migrations.STEPS) + 1
 
@@ -171,3 +171,14 @@ def test_an_index_that_is_as_wanted_or_of_somebody_else_stays(db):
     before = [index["name"] for index in db.jobs.list_indexes()]
     old_indexes.run(db)
     assert [index["name"] for index in db.jobs.list_indexes()] == before
+
+
+def test_the_mark_of_a_claim_is_called_fence(db):
+    db.jobs.drop_index("idempotent")
+    db.jobs.insert_many(
+        [{"_id": "old", "token": "t1"}, {"_id": "new", "fence": "f"}, {"_id": "none", "token": None}]
+    )
+    fences.run(db)
+    kept = {job["_id"]: job for job in db.jobs.find()}
+    assert {name: job["fence"] for name, job in kept.items()} == {"old": "t1", "new": "f", "none": None}
+    assert not any("token" in job for job in kept.values())

@@ -16,7 +16,7 @@ from flask import request
 
 from core.clock import utcnow
 from core.errors import Conflict
-from core.ids import new_id, new_token
+from core.ids import new_id, new_nonce
 from core.jobs import control
 from core.jobs.model import CANCELLED, FAILED, QUEUED, RUNNING, Idempotency
 from core.services import Services
@@ -61,7 +61,7 @@ def attach(job: Document) -> str | None:
 
     The mark of it, for `leave`; None when the job has ended, or is being cancelled.
     """
-    mine = new_token()
+    mine = new_nonce()
     under_way = {"_id": job["_id"], "status": {"$in": [QUEUED, RUNNING]}, "cancel_requested": False}
     attached = db().jobs.update_one(under_way, {"$set": {"attached": mine}}).matched_count == 1
     return mine if attached else None

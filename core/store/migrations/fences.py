@@ -1,0 +1,20 @@
+"""Names the random mark of a job's claim `fence`, as the rest of the field does; it was called `token`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo.database import Database
+
+from core.store.migrations.each import change_each
+
+Document = dict[str, Any]
+
+
+def run(db: Database[Document]) -> None:
+    """A job of which both are there was claimed since: its new mark stands."""
+    change_each(db.jobs, {"token": {"$exists": True}}, _renamed, "token", "fence")
+
+
+def _renamed(job: Document) -> Document:
+    return {"$set": {"fence": job.get("fence", job["token"])}, "$unset": {"token": ""}}
