@@ -26,7 +26,9 @@ from core.outbound.guard import Guard
 POOL = 512
 HOSTS = 64
 SEND_S = 30.0
-STALE_WITHIN_S = 1.0
+KEPT_S = 60.0
+"""An idle connection is used again within this time. Routers on the way forget it after minutes (AWS's NAT
+gateways after 350 s, as their users report, 2026-11) and cut the next request, which may have been read."""
 HEAD_BYTES = 128 * 1024
 """For interim answers and the head together, and for the trailers of a body without a byte."""
 OVERHEAD = 8
@@ -43,9 +45,8 @@ class Clock:
     def __init__(self, seconds: float) -> None:
         self.due = time.monotonic() + seconds
         self.ends = math.inf
-        self.heard = False
         self.left_bytes = HEAD_BYTES
-        self._turned = time.monotonic()
+        self.heard_at = self._turned = time.monotonic()
 
     def left(self) -> float:
         """Seconds for the next read. Raises `TimeoutError` when there are none."""
@@ -56,20 +57,16 @@ class Clock:
 
     def count(self, size: int) -> None:
         """So many bytes were read. Raises `HTTPException` when they are too many without a body."""
-        self.heard = self.heard or size > 0
+        self.heard_at = time.monotonic()
         self.left_bytes -= size
         if self.left_bytes < 0:
             raise http.client.HTTPException("too many bytes that are no body")
 
     def give_way(self) -> None:
         """Let other greenlets run: gevent switches where a read waits, and this one may never have to."""
-        if time.monotonic() - self._turned > TURN_S:
+        if self.heard_at - self._turned > TURN_S:
             time.sleep(0)
             self._turned = time.monotonic()
-
-
-class StaleConnection(Exception):
-    """A kept connection that the other side closed between two calls: nobody has read the request."""
 
 
 def adapter(guard: Guard | None) -> HTTPAdapter:
@@ -131,17 +128,18 @@ class _Paced:
     """Mixed into urllib3's connections. `clock` is that of the answer under way."""
 
     clock: Clock
-    served = 0
 
-    def connect(self) -> None:
-        self.served = 0
-        super().connect()  # type: ignore[misc]
+    @property
+    def is_connected(self) -> bool:
+        """urllib3 asks before it uses a kept connection again: is it open, and was it not idle for long?"""
+        still_open: bool = super().is_connected  # type: ignore[misc]
+        return still_open and time.monotonic() - self.clock.heard_at < KEPT_S
 
     def send(self, data: Any) -> None:
         """Sending has a limit of its own: urllib3 would allow the time to connect for a body of megabytes."""
         connection: Any = self
         if connection.sock is None:
-            self.connect()
+            connection.connect()
         connection.sock.settimeout(SEND_S)
         super().send(data)  # type: ignore[misc]
 
@@ -149,18 +147,6 @@ class _Paced:
         connection: Any = self
         self.clock = Clock(connection.timeout)
         return _Response(sock, *args, clock=self.clock, **kwargs)
-
-    def getresponse(self) -> Any:
-        asked = time.monotonic()
-        try:
-            response = super().getresponse()  # type: ignore[misc]
-        except ConnectionError as error:
-            unheard = self.served and not self.clock.heard
-            if unheard and time.monotonic() - asked < STALE_WITHIN_S:
-                raise StaleConnection from error
-            raise
-        self.served += 1
-        return response
 
 
 def _pools(guard: Guard | None) -> dict[str, type[HTTPConnectionPool]]:

@@ -18,7 +18,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from core.outbound.connections import OVERHEAD, Clock, Session, StaleConnection, adapter
+from core.outbound.connections import OVERHEAD, Clock, Session, adapter
 from core.outbound.errors import (
     AnswerTooLarge,
     ConnectionCut,
@@ -33,7 +33,6 @@ CHUNK = 65536
 ERROR_BYTES = 64 * 1024
 ERROR_S = 5.0
 DRAIN_S = 0.05
-STALE_TRIES = 3
 EVENT_OVERHEAD = 16
 """A token of four characters travels in an event of some 250 bytes."""
 
@@ -167,32 +166,26 @@ class Transport:
 def _sent(
     session: Session, url: str, headers: Mapping[str, str], body: bytes, deadlines: Deadlines
 ) -> requests.Response:
-    """The head of the answer. A kept connection that turns out to be closed is replaced at once."""
-    for _ in range(STALE_TRIES):
-        try:
-            return session.post(
-                url,
-                data=body,
-                headers=dict(headers),
-                timeout=(deadlines.connect, deadlines.first_byte),
-                allow_redirects=False,
-                stream=True,
-            )
-        except StaleConnection:
-            continue
-        except (requests.exceptions.InvalidHeader, UnicodeEncodeError):
-            raise UnsendableHeader(
-                "a header (the key is in one) holds characters that HTTP cannot carry"
-            ) from None
-        except requests.ConnectTimeout:
-            raise NoConnection("no connection within the time allowed") from None
-        except requests.ReadTimeout:
-            raise NoAnswerInTime("no answer within the time allowed") from None
-        except requests.ConnectionError as error:
-            raise _not_answered(error) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
-            raise NoConnection(f"the request could not be made ({type(error).__name__})") from None
-    raise NoConnection("the other side closes every connection before it reads the request")
+    """The answer, of which the head has come."""
+    try:
+        return session.post(
+            url,
+            data=body,
+            headers=dict(headers),
+            timeout=(deadlines.connect, deadlines.first_byte),
+            allow_redirects=False,
+            stream=True,
+        )
+    except (requests.exceptions.InvalidHeader, UnicodeEncodeError):
+        raise UnsendableHeader("a header (as the key is) holds characters that HTTP cannot carry") from None
+    except requests.ConnectTimeout:
+        raise NoConnection("no connection within the time allowed") from None
+    except requests.ReadTimeout:
+        raise NoAnswerInTime("no answer within the time allowed") from None
+    except requests.ConnectionError as error:
+        raise _not_answered(error) from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
+        raise NoConnection(f"the request could not be made ({type(error).__name__})") from None
 
 
 def _not_answered(error: requests.ConnectionError) -> OutboundError:

@@ -14,7 +14,7 @@ from core.llm.types import ChatRequest, Target
 from core.outbound.errors import ConnectionCut, NoAnswerInTime, NoConnection, OutboundError
 from core.outbound.guard import Guard
 from core.outbound.transport import Deadlines
-from tests.providers.scripted import answering, provider
+from tests.providers.scripted import answering, provider, trickling
 from tests.providers.vendors import BEGINNING, END, MORE, OPENAI_WHOLE
 
 DEADLINES = Deadlines(connect=2, first_byte=2, between=2, total=10)
@@ -80,6 +80,20 @@ def test_a_streams_connection_is_kept():
     transport.close()
 
 
+def test_each_request_that_a_provider_may_have_read_is_a_call_of_its_own():
+    """It answers the first request of a connection, reads the second whole, and closes a little later."""
+    reads_and_closes = trickling(b"", b"", every=0.3, most=1)
+    transport, calls = provider_transport(Settings(), DEADLINES), []
+    with provider(answering(OPENAI_WHOLE), reads_and_closes, answering(OPENAI_WHOLE)) as one:
+        target = Target("openai", "m", "openai", one.url, "k", "byokey")
+        for _ in range(2):
+            assert ask(transport, [target], calls) is None
+        assert len(one.received) == len(calls) == 3
+    transport.close()
+    seen = [(call["outcome"], call["possibly_charged"]) for call in calls]
+    assert seen == [("ok", False), ("provider_busy", True), ("ok", False)]
+
+
 def test_a_forbidden_endpoint_is_asked_once_and_nobody_else_is():
     def resolve(host, port, **_):
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port))]
@@ -99,6 +113,6 @@ def test_a_forbidden_endpoint_is_asked_once_and_nobody_else_is():
 def ask(transport, targets, calls):
     """The failure, if any."""
     try:
-        router.run(ChatRequest(HELLO), targets, transport=transport, calls=calls)
+        router.run(ChatRequest(HELLO), targets, transport=transport, calls=calls, sleep=lambda _: None)
     except ProviderError as error:
         return error

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from core.outbound import connections
 from core.outbound.errors import AddressForbidden, ConnectionCut, NoConnection, UnsendableHeader
 from core.outbound.guard import Guard
 from core.outbound.transport import Deadlines, Transport
@@ -44,11 +45,6 @@ def last_answer(*headers):
     return answer
 
 
-def reading_then_closing(write):
-    """What a provider looks like whose time for an idle connection is up just as the next request arrives."""
-    return False
-
-
 @pytest.mark.parametrize("guarded", [False, True])
 def test_a_connection_is_kept_between_calls(transport, guarded):
     with provider(FINE) as one:
@@ -65,29 +61,27 @@ def test_a_connection_that_was_closed_between_calls_is_replaced_unseen(transport
         assert (len(one.received), one.connections) == (2, 2)
 
 
-def test_a_kept_connection_that_is_closed_under_the_request_is_replaced_unseen(transport):
-    with provider(FINE, reading_then_closing, FINE) as one:
+def test_a_connection_that_was_idle_for_long_is_replaced(transport, monkeypatch):
+    monkeypatch.setattr(connections, "KEPT_S", 0.0)
+    with provider(FINE) as one:
+        for _ in range(2):
+            assert post(transport, one.url)[0] == 200
+        assert one.connections == 2
+
+
+def test_a_request_that_may_have_been_read_is_not_sent_again(transport):
+    with provider(FINE, dying, FINE) as one:
         assert post(transport, one.url)[0] == 200
-        assert post(transport, one.url)[0] == 200
-        assert [request.connection for request in one.received] == [0, 0, 1]
+        with pytest.raises(ConnectionCut) as cut:
+            post(transport, one.url)
+        assert cut.value.status is None
+        assert [request.connection for request in one.received] == [0, 0]
 
 
 def test_a_new_connection_that_is_cut_was_cut_and_not_refused(transport):
     with provider(dying) as one, pytest.raises(ConnectionCut) as cut:
         post(transport, one.url)
     assert cut.value.status is None
-
-
-def test_a_kept_connection_that_is_cut_later_is_not_replaced(transport):
-    def working_then_dying(write):
-        time.sleep(1.3)
-        return False
-
-    with provider(FINE, working_then_dying) as one:
-        post(transport, one.url)
-        with pytest.raises(ConnectionCut):
-            post(transport, one.url)
-        assert len(one.received) == 2
 
 
 @pytest.mark.parametrize("guarded", [False, True])
