@@ -66,7 +66,7 @@ def type_and_place(_: Any, __: str, event: EventDict) -> EventDict:
 def blank_secrets(_: Any, __: str, event: EventDict) -> EventDict:
     """Blank the fields whose name says that they hold a key or a prompt."""
     for name in event:
-        if any(word in name.lower() for word in SECRET_WORDS):
+        if any(word in name.lower().replace("-", "_") for word in SECRET_WORDS):
             event[name] = "[hidden]"
     return event
 
