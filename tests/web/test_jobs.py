@@ -42,7 +42,7 @@ def test_a_job_is_shown_and_304_to_whom_has_seen_it(member, job, services):
 def test_nothing_of_the_plan_or_the_owner_is_shown(member, job, services):
     claim.claim(services.db, job["id"], "process-1")
     shown = member.get(job["links"]["self"]).text
-    for hidden in ("process-1", "plan", "sealed", "token", "targets"):
+    for hidden in ("process-1", "plan", "sealed", "fence", "targets"):
         assert hidden not in shown
 
 

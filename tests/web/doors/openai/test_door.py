@@ -73,7 +73,7 @@ def test_a_second_try_gets_the_answer_of_a_job_that_ended_meanwhile(ask, jobs, m
     [
         {"status": "failed"},
         {"status": "cancelled"},
-        {"status": "running", "cancel_requested": True, "token": "t", "owner": "p1"},
+        {"status": "running", "cancel_requested": True, "fence": "t", "owner": "p1"},
         {"created_at": utcnow() - timedelta(minutes=11)},
     ],
 )
