@@ -74,23 +74,23 @@ class Heartbeat:
 
     def _renew_until_stopped(self) -> None:
         # A client of this thread's own: sockets and locks are not shared with the patched world.
-        mongo = connect_mongo(self.settings, patience_s=2)
-        db = mongo[self.settings.mongodb_database]
-        while not self._stopped:
-            pause = self.settings.beat_s
-            try:
-                if not lease.renew(db, self.process_id, finished_last_minute=self._finished):
-                    self.lost = True
-                    log.error("process.lost_its_lease", process_id=self.process_id)
-                    self.on_lost()
-                    return
-            except PyMongoError as error:
-                log.warning("lease.not_renewed", error=type(error).__name__)
-                pause = RETRY_S
-            if time.monotonic() - self._loop_seen > LOOP_STUCK_S:
-                log.error("process.loop_stuck", seconds=LOOP_STUCK_S)
-                os._exit(CRASHED)
-            self._pause(pause)
+        with connect_mongo(self.settings, patience_s=2) as mongo:
+            db = mongo[self.settings.mongodb_database]
+            while not self._stopped:
+                pause = self.settings.beat_s
+                try:
+                    if not lease.renew(db, self.process_id, finished_last_minute=self._finished):
+                        self.lost = True
+                        log.error("process.lost_its_lease", process_id=self.process_id)
+                        self.on_lost()
+                        return
+                except PyMongoError as error:
+                    log.warning("lease.not_renewed", error=type(error).__name__)
+                    pause = RETRY_S
+                if time.monotonic() - self._loop_seen > LOOP_STUCK_S:
+                    log.error("process.loop_stuck", seconds=LOOP_STUCK_S)
+                    os._exit(CRASHED)
+                self._pause(pause)
 
     def _pause(self, seconds: float) -> None:
         """Sleeps in short steps, so that a stop is seen soon."""

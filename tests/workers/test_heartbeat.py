@@ -1,0 +1,120 @@
+"""The heartbeat: it keeps a process alive in the eyes of others, and ends one that is as good as dead."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from core.jobs import lease
+from tests.stack import ROOT
+from tests.workers.test_process import wait_for
+from workers.heartbeat import CRASHED, Heartbeat
+
+
+@pytest.fixture
+def process_id(db):
+    return lease.register(db, role="chat", host="h1", queues=["chat"], slots=1, version="test")
+
+
+@pytest.fixture
+def heartbeat(db, settings, process_id):
+    """Beats every 50 ms; `heartbeat.told` is set when it finds itself declared dead."""
+    told = threading.Event()
+    quick = settings.model_copy(update={"mongodb_database": db.name, "beat_s": 0.05})
+    heartbeat = Heartbeat(quick, process_id, on_lost=told.set, finished_last_minute=lambda: 7)
+    heartbeat.told = told
+    heartbeat.start()
+    yield heartbeat
+    heartbeat.stop()
+
+
+def document(db, process_id):
+    return db.processes.find_one({"_id": process_id})
+
+
+def test_it_raises_the_beat_and_tells_how_much_was_done(db, heartbeat, process_id):
+    wait_for(lambda: document(db, process_id)["beat"] > 3)
+    wait_for(lambda: document(db, process_id)["finished_last_minute"] == 7)
+    assert not heartbeat.lost
+
+
+def test_a_process_that_was_declared_dead_is_told_and_beats_no_more(db, heartbeat, process_id):
+    wait_for(lambda: lease.declare_dead(db, process_id, document(db, process_id)["beat"]))
+    assert heartbeat.told.wait(30)
+    assert heartbeat.lost
+    assert document(db, process_id)["dead"]
+
+
+def test_a_process_that_was_forgotten_is_told_too(db, heartbeat, process_id):
+    db.processes.delete_one({"_id": process_id})
+    assert heartbeat.told.wait(30)
+
+
+STUCK = """
+import sys
+from gevent import monkey
+monkey.patch_all()
+import workers.heartbeat as heartbeat
+from core.config import Settings
+heartbeat.LOOP_STUCK_S = 0.5
+heartbeat.Heartbeat(Settings(), sys.argv[1], on_lost=print, finished_last_minute=lambda: 0).start()
+import time
+time.sleep(0.2)
+print("computing", flush=True)
+while True:
+    pass
+"""
+AWAY = """
+import sys, time
+import workers.heartbeat as heartbeat
+from core.config import Settings
+heartbeat.RETRY_S = 0.1
+one = heartbeat.Heartbeat(Settings(), sys.argv[1], on_lost=print, finished_last_minute=lambda: 0)
+one.start()
+for line in sys.stdin:
+    print(one.lost, flush=True)
+"""
+
+
+@pytest.fixture
+def start(db, settings, process_id):
+    """A process with a heartbeat of its own, running this program."""
+    started = []
+
+    def start(program, uri=settings.mongodb_uri):
+        environment = {
+            "PATH": os.environ["PATH"],
+            "MONGODB_URI": uri,
+            "MONGODB_DATABASE": db.name,
+            "REDIS_URL": settings.redis_url,
+            "BEAT_S": "0.05",
+        }
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        command = [sys.executable, "-c", program, process_id]
+        started.append(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_process_whose_loop_stands_still_ends_itself(db, start, process_id):
+    process = start(STUCK)
+    assert process.wait(60) == CRASHED
+
+
+def test_a_store_that_is_away_is_waited_for(start):
+    process = start(AWAY, uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100")
+    for _ in range(3):
+        process.stdin.write("are you lost?\n")
+        process.stdin.flush()
+        while (said := process.stdout.readline().strip()) not in ("True", "False"):
+            assert said  # a line of the log
+        assert said == "False"
+    assert process.poll() is None
