@@ -12,17 +12,16 @@ from typing import Any
 from core.llm.failures import (
     ContentRefused,
     ContextOverflow,
-    KeyRefused,
     ProviderBusy,
     ProviderError,
     ProviderRefused,
     QuotaUsedUp,
-    RateLimited,
 )
 from core.llm.plain import mapping, storable, text
 from core.llm.signs import (
     BUSY,
     CONTENT_WORDS,
+    KINDS,
     MINIMAX,
     MISTAKE_WORDS,
     OVERFLOW_WORDS,
@@ -84,7 +83,7 @@ def _kind(status: int, body: Any) -> type[ProviderError]:
             return kind
     if status in BUSY or status >= 500 or status == UNKNOWN:
         return ProviderBusy
-    return {401: KeyRefused, 402: QuotaUsedUp, 403: KeyRefused, 429: RateLimited}.get(status, ProviderRefused)
+    return KINDS.get(status, ProviderRefused)
 
 
 def message(body: Any) -> str:

@@ -3,7 +3,7 @@
 ProviderError           a core.errors.Problem; its detail is the provider's own words, redacted
 ├─ Unreachable          no connection; nothing was sent
 ├─ ProviderBusy         408, 498, 5xx, 529, or a body that is no answer
-├─ RateLimited          429; `retry_after` in seconds, when the provider said so
+├─ ProviderRateLimited  429; `retry_after` in seconds, when the provider said so
 ├─ KeyRefused           401, 403: the key is wrong or may not do this
 ├─ QuotaUsedUp          402, an empty balance, a spend limit: final, though it may come as 429
 ├─ ContextOverflow      the messages are longer than the model's window
@@ -74,7 +74,7 @@ class ProviderBusy(ProviderError):
     unwell = True
 
 
-class RateLimited(ProviderError):
+class ProviderRateLimited(ProviderError):
     code = "provider_rate_limited"
     title = "The provider limits the rate of this key"
     again = 2

@@ -13,11 +13,18 @@ from core.llm.failures import (
     KeyRefused,
     ProviderBusy,
     ProviderError,
+    ProviderRateLimited,
     QuotaUsedUp,
-    RateLimited,
 )
 
 BUSY = frozenset({408, 498, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+KINDS: dict[int, type[ProviderError]] = {
+    401: KeyRefused,
+    402: QuotaUsedUp,
+    403: KeyRefused,
+    429: ProviderRateLimited,
+}
+"""What a status alone says; any other from 400 to 499 is `ProviderRefused`."""
 UNKNOWN = 0
 """The status of an error inside a 200 that names none."""
 
@@ -61,7 +68,7 @@ MISTAKE_WORDS = ("unexpected endpoint or method",)  # LM Studio, inside a 200
 MINIMAX: dict[int, type[ProviderError]] = {
     1000: ProviderBusy,
     1001: ProviderBusy,
-    1002: RateLimited,
+    1002: ProviderRateLimited,
     1004: KeyRefused,
     1008: QuotaUsedUp,
     1024: ProviderBusy,

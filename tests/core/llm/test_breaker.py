@@ -15,8 +15,8 @@ from core.llm.failures import (
     KeyRefused,
     ProviderBusy,
     ProviderError,
+    ProviderRateLimited,
     ProviderRefused,
-    RateLimited,
     ReadTimeout,
     Unreachable,
 )
@@ -80,7 +80,7 @@ def test_what_speaks_against_its_health_counts(breaker, error):
 @pytest.mark.parametrize(
     "error",
     [
-        RateLimited(http_status=429),
+        ProviderRateLimited(http_status=429),
         KeyRefused(http_status=401),
         ContextOverflow(http_status=400),
         ProviderRefused(http_status=404),
