@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from core.crypto import origin
 from core.llm.managed import MANAGED
+from core.llm.records import PlannedTarget
 from core.metering import estimate
 from core.metering.estimate import Cost
 
@@ -24,7 +25,7 @@ def explain(costs: Sequence[Cost]) -> Document:
     }
 
 
-def _shown(target: Mapping[str, Any], cost: Decimal | None) -> Document:
+def _shown(target: PlannedTarget, cost: Decimal | None) -> Document:
     return {
         "provider": target["provider"],
         "model": target["model"],
@@ -35,13 +36,13 @@ def _shown(target: Mapping[str, Any], cost: Decimal | None) -> Document:
     }
 
 
-def _whose(target: Mapping[str, Any]) -> str:
+def _whose(target: PlannedTarget) -> str:
     """`own`, `credential:<name>`, `managed`, or `none`."""
     if target["key_kind"] == MANAGED:
         return MANAGED
     if target["sealed"] is None:
         return NONE
-    holder: str = target["holder"]
+    holder = target["holder"]
     return holder if holder.startswith("credential:") else OWN
 
 

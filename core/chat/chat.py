@@ -18,9 +18,10 @@ from core.llm import plan as routes
 from core.llm.breaker import Breaker
 from core.llm.exchange import Emit
 from core.llm.failures import StreamBroken
+from core.llm.records import Plan
 from core.llm.transport import provider_transport
 from core.llm.types import ChatAnswer, ChatRequest
-from core.metering.calls import consumed
+from core.metering.calls import tokens
 from core.metering.prices import Prices
 from core.metering.quotes import Quotes
 from core.outbound.transport import Transport
@@ -33,9 +34,7 @@ BREAKER_REDIS_S = 0.1
 TEST: Document = {"messages": [{"role": "user", "content": "Answer with the one word OK."}], "max_tokens": 16}
 
 
-def plan(
-    agent: Document, *, settings: Settings, find_credential: Callable[[str], Document | None]
-) -> Document:
+def plan(agent: Document, *, settings: Settings, find_credential: Callable[[str], Document | None]) -> Plan:
     """All that a worker will need of the agent's configuration, read once; keys stay sealed."""
     config = agent["llm_config"]
     return {
@@ -174,7 +173,7 @@ def _settled(handler: Handler) -> Handler:
             return handler(run)
         finally:
             if run.stopped != "handed_back":
-                used = sum(call["usage"]["tokens_total"] for call in run.calls if consumed(call))
+                used = sum(map(tokens, run.calls))
                 limits.settle(run.services.redis, run.job, used)
 
     return carry_out

@@ -10,6 +10,7 @@ from pymongo.database import Database
 from core.clock import utcnow
 from core.ids import new_nonce
 from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending, queued_again
+from core.llm.records import Call
 from core.store.free_json import storable
 from core.store.repeat import update_once
 
@@ -51,7 +52,7 @@ def finish(
     job: Document,
     *,
     status: str,
-    calls: list[Document],
+    calls: list[Call],
     result: Document | None = None,
     error: Document | None = None,
 ) -> bool:
@@ -72,7 +73,7 @@ def finish(
     )
 
 
-def hand_back(db: Database[Document], job: Document, calls: list[Document]) -> bool:
+def hand_back(db: Database[Document], job: Document, calls: list[Call]) -> bool:
     """Return a job that could not be finished before this process stops; not counted as a lost owner.
 
     A job whose cancellation was asked for ends here instead. False: somebody else owns it.
@@ -91,7 +92,7 @@ def hand_back(db: Database[Document], job: Document, calls: list[Document]) -> b
     return back or finish(db, job, status=CANCELLED, calls=calls)
 
 
-def note_unkept(db: Database[Document], job: Document, calls: list[Document]) -> None:
+def note_unkept(db: Database[Document], job: Document, calls: list[Call]) -> None:
     """Keep the calls of a claim that lost its job: outside the bill, inside the audit."""
     if not calls:
         return

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.jobs import kinds
+from core.llm.records import OK, Call
 from core.store.free_json import storable
 
 Document = dict[str, Any]
@@ -117,7 +118,7 @@ def ending(
     now: datetime,
     result: Document | None = None,
     error: Document | None = None,
-    calls: list[Document] | None = None,
+    calls: list[Call] | None = None,
     fence: str | None = None,
 ) -> Document:
     """The update that ends a job: its outcome, its calls for the meter, and no sealed key any more.
@@ -143,11 +144,11 @@ def ending(
     return {"$set": changes, "$inc": {"meter_rev": 1}}
 
 
-def runs_again(job: Document, calls: list[Document]) -> bool:
-    """May a job whose worker is gone be run again? `calls`: what that worker is known to have called."""
+def runs_again(job: Document, calls: list[Call] | None) -> bool:
+    """May a job whose worker is gone be run again? `calls`: what that worker called; None: nobody knows."""
     rule = job["plan"].get("on_worker_loss", "retry")
     if rule == "fail":
-        return not any(call["possibly_charged"] or call["outcome"] == "ok" for call in calls)
+        return calls is not None and not any(c["possibly_charged"] or c["outcome"] == OK for c in calls)
     return rule == "retry" or not job.get("streamed")
 
 

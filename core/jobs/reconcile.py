@@ -40,9 +40,6 @@ RESENT_A_TICK = 200
 ISOLATED_FROM = 2
 QUARANTINED_FROM = 3
 
-UNKNOWN: list[Document] = [{"possibly_charged": True, "outcome": "unknown"}]
-"""What a lost worker called: nobody knows."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -142,7 +139,7 @@ class Reconciler:
     def _after_loss(self, job: Document, *, losses: int) -> Document:
         if job["cancel_requested"]:
             return ending(job, status=CANCELLED, now=utcnow())
-        if not runs_again(job, calls=UNKNOWN):
+        if not runs_again(job, calls=None):
             error = JobFailed("its worker was lost; its agent says not to run it again", code="worker_lost")
             return ending(job, status=FAILED, now=utcnow(), error=error.as_dict())
         if losses >= QUARANTINED_FROM:

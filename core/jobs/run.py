@@ -21,6 +21,7 @@ from core.jobs import kinds, signals
 from core.jobs.accept import enqueue
 from core.jobs.claim import claim, finish, hand_back, note_unkept
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, runs_again
+from core.llm.records import CUT_OFF, IN_FLIGHT, Call
 from core.services import Services
 from core.store.repeat import OUTAGE, through_outages
 
@@ -53,7 +54,7 @@ class Run:
 
     services: Services
     job: Document
-    calls: list[Document] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     result: Document | None = None
     partial: Document | None = None
     problem: Problem | None = None
@@ -213,7 +214,7 @@ def _finish(
     job: Document,
     status: str,
     *,
-    calls: list[Document],
+    calls: list[Call],
     result: Document | None,
     error: Document | None,
 ) -> bool:
@@ -222,7 +223,7 @@ def _finish(
         return finish(db, job, status=status, calls=calls, result=result, error=error)
     except NOT_STORABLE as problem:
         log.error("job.not_storable", job_id=job["_id"], error=type(problem).__name__)
-        lean = [{**call, "usage_raw": None, "detail": None} for call in calls]
+        lean: list[Call] = [{**call, "usage_raw": None, "detail": None} for call in calls]
         failure = JobFailed("the answer cannot be stored: it is too large, or no JSON", code="not_storable")
         return finish(db, job, status=FAILED, calls=lean, error=failure.as_dict())
 
@@ -246,13 +247,13 @@ def _limit(run: Run) -> float:
     return kinds.row(run.job["kind"]).time_limit(run.services.settings)
 
 
-def _as_they_stand(run: Run) -> list[Document]:
+def _as_they_stand(run: Run) -> list[Call]:
     """The calls at the end, with their claim: what was in flight was cut off, and may have been charged."""
     return [
         {
             **call,
             "attempt": run.job["attempt"],
-            "outcome": "cancelled" if call["outcome"] == "in_flight" else call["outcome"],
+            "outcome": CUT_OFF if call["outcome"] == IN_FLIGHT else call["outcome"],
         }
         for call in run.calls
     ]

@@ -6,23 +6,23 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from types import ModuleType
 from typing import Any
 
 from core import tokens
 from core.clock import utcnow
 from core.llm import classify
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
+from core.llm.records import Call
 from core.llm.redact import redact
 from core.llm.sse import Parser
 from core.llm.transport import named_failures
-from core.llm.types import ChatAnswer, ChatRequest, Document, Target, Usage
-from core.llm.wire import WIRES
+from core.llm.types import ChatAnswer, ChatRequest, Document, FinishReason, KeyKind, Target, Usage
+from core.llm.wire import WIRES, AnswerStream, Wire
 from core.outbound.transport import Answer, Transport
 
 Emit = Callable[[Document], None]
 
-GUARDED = "custom"
+GUARDED: KeyKind = "custom"
 REQUEST_ID_HEADERS = ("x-request-id", "request-id")
 
 
@@ -36,7 +36,7 @@ class Exchange:
 
     request: ChatRequest
     transport: Transport
-    calls: list[Document]
+    calls: list[Call]
     emit: Emit | None
     secrets: list[str] = field(repr=False)
 
@@ -64,7 +64,7 @@ class Exchange:
         }
         return answer
 
-    def _timed(self, target: Target, record: Document) -> ChatAnswer:
+    def _timed(self, target: Target, record: Call) -> ChatAnswer:
         """What cannot be put into the provider's format is refused before the clock starts."""
         wire = WIRES[target.wire]
         body = json.dumps(wire.to_wire(self.request, target)).encode()
@@ -74,7 +74,7 @@ class Exchange:
         finally:
             record["latency_ms"] = int((time.monotonic() - started) * 1000)
 
-    def _exchanged(self, wire: ModuleType, target: Target, body: bytes, record: Document) -> ChatAnswer:
+    def _exchanged(self, wire: Wire, target: Target, body: bytes, record: Call) -> ChatAnswer:
         posted = self.transport.post(
             f"{target.base_url}{wire.PATH}",
             wire.headers(target),
@@ -93,14 +93,14 @@ class Exchange:
                 return self._streamed(wire, answer, target, record)
             return self._whole(wire, answer, target)
 
-    def _whole(self, wire: ModuleType, answer: Answer, target: Target) -> ChatAnswer:
+    def _whole(self, wire: Wire, answer: Answer, target: Target) -> ChatAnswer:
         body = _json(answer.body())
         failure = wire.failure_inside(body)
         if failure is not None:
             raise failure
         return self._answer(target, *wire.from_wire(body))
 
-    def _streamed(self, wire: ModuleType, answer: Answer, target: Target, record: Document) -> ChatAnswer:
+    def _streamed(self, wire: Wire, answer: Answer, target: Target, record: Call) -> ChatAnswer:
         """Emits deltas as they come. After the first one nothing is tried again: what was said is kept."""
         stream, said = wire.Stream(), 0
         try:
@@ -117,19 +117,16 @@ class Exchange:
         except ProviderError as error:
             if not said:
                 raise
-            raise self._broken(error, target, stream, record) from None
+            broken = StreamBroken(error.detail, http_status=error.http_status)
+            broken.partial = self._partial(target, stream, record).message
+            raise broken from None
         except BaseException:  # ended from outside, as a cancellation does: what was said is billed anyway
             if said:
                 self._partial(target, stream, record)
             raise
         return self._answer(target, *stream.answer())
 
-    def _broken(self, error: ProviderError, target: Target, stream: Any, record: Document) -> StreamBroken:
-        broken = StreamBroken(error.detail, http_status=error.http_status)
-        broken.partial = self._partial(target, stream, record).message
-        return broken
-
-    def _partial(self, target: Target, stream: Any, record: Document) -> ChatAnswer:
+    def _partial(self, target: Target, stream: AnswerStream, record: Call) -> ChatAnswer:
         """What was said before a stream broke off: kept, and counted with what is known."""
         partial = self._answer(target, *stream.answer())
         guess = estimate(self.request, partial.message)
@@ -142,7 +139,7 @@ class Exchange:
         self,
         target: Target,
         message: Document,
-        finish_reason: str | None,
+        finish_reason: FinishReason | None,
         usage: Usage | None,
         usage_raw: Document | None,
     ) -> ChatAnswer:
@@ -169,7 +166,7 @@ def estimate(request: ChatRequest, message: Document) -> Usage:
     return Usage(asked, tokens.about([], message.get("content"), message.get("tool_calls")))
 
 
-def _events(answer: Answer, stream: Any) -> Iterator[Any]:
+def _events(answer: Answer, stream: AnswerStream) -> Iterator[Any]:
     """The events up to the one that says it is done. What breaks after the answer is whole breaks nothing."""
     parser = Parser()
     try:
@@ -185,7 +182,7 @@ def _events(answer: Answer, stream: Any) -> Iterator[Any]:
             raise
 
 
-def _record(target: Target, n: int) -> Document:
+def _record(target: Target, n: int) -> Call:
     return {
         "n": n,
         "provider": target.provider,

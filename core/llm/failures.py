@@ -17,9 +17,25 @@ ProviderError           a core.errors.Problem; its detail is the provider's own 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from core.errors import Problem
+
+FailureCode = Literal[
+    "provider_error",
+    "provider_unreachable",
+    "provider_busy",
+    "provider_rate_limited",
+    "provider_key_refused",
+    "provider_quota",
+    "context_overflow",
+    "content_refused",
+    "provider_refused",
+    "provider_timeout",
+    "stream_broken",
+    "endpoint_forbidden",
+]
+"""What machines know a failure by: the `code` of its class, and the outcome of its call."""
 
 
 class Elsewhere(Enum):
@@ -38,7 +54,7 @@ class ProviderError(Problem):
     `unwell`: it speaks against the provider's health, whoever asked (see `core.llm.breaker`).
     """
 
-    code = "provider_error"
+    code: FailureCode = "provider_error"
     title = "The provider did not answer"
     again = 0
     elsewhere = Elsewhere.NONE

@@ -6,18 +6,15 @@ the address that the settings give its provider.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from pydantic import SecretStr
 
 from core.config import Settings
 from core.errors import Invalid
 from core.llm import providers, tiers
+from core.llm.records import PlannedTarget
+from core.llm.types import KeyKind
 
-Document = dict[str, Any]
-
-MANAGED = "managed"
+MANAGED: KeyKind = "managed"
 
 
 class BadManagedKeys(Exception):
@@ -62,7 +59,7 @@ def available(tier: str, settings: Settings) -> bool:
     return tiers.table().tiers[tier].chat()[0] in keys(settings)
 
 
-def targets(tier: str, settings: Settings) -> list[Document]:
+def targets(tier: str, settings: Settings) -> list[PlannedTarget]:
     """The tier's model, then whoever follows in its provider's chain: those that have a managed key."""
     known = tiers.table().tiers
     if tier not in known:
@@ -73,7 +70,7 @@ def targets(tier: str, settings: Settings) -> list[Document]:
     return [_target(name, its_model, tier, settings) for name, its_model in asked if name in having]
 
 
-def key_for(target: Mapping[str, Any], settings: Settings) -> str | None:
+def key_for(target: PlannedTarget, settings: Settings) -> str | None:
     """The key for a managed target; None when it is gone since, or the target names another address."""
     key = keys(settings).get(target["provider"])
     if key is None or target["base_url"] != address(target["provider"], settings):
@@ -87,7 +84,7 @@ def address(provider: str, settings: Settings) -> str:
     return given.rstrip("/") if given else providers.address(provider, None, settings)
 
 
-def _target(provider: str, model: str, tier: str, settings: Settings) -> Document:
+def _target(provider: str, model: str, tier: str, settings: Settings) -> PlannedTarget:
     return {
         "provider": provider,
         "model": model,

@@ -15,7 +15,8 @@ from core.crypto import Sealer, provider_key_context
 from core.errors import Invalid, KeyRequired
 from core.llm import managed, providers, tiers
 from core.llm.providers import SANDBOX
-from core.llm.types import Target
+from core.llm.records import PlannedTarget
+from core.llm.types import KeyKind, Target
 from core.outbound.guard import Guard
 
 Document = dict[str, Any]
@@ -54,7 +55,9 @@ def check(config: Mapping[str, Any], settings: Settings) -> None:
         )
 
 
-def make(agent: Mapping[str, Any], *, settings: Settings, find_credential: FindCredential) -> list[Document]:
+def make(
+    agent: Mapping[str, Any], *, settings: Settings, find_credential: FindCredential
+) -> list[PlannedTarget]:
     """The targets in the order in which they are asked, keys still sealed, as a job's plan keeps them."""
     config, holder = agent["llm_config"], f"agent:{agent['_id']}"
     if config["managed"]:
@@ -80,7 +83,8 @@ def open_targets(job: Mapping[str, Any], *, sealer: Sealer, settings: Settings) 
     `KeyRequired` when nobody is left to be asked: a managed key that is gone since is left out.
     """
     found = []
-    for target in job["plan"]["targets"]:
+    planned: list[PlannedTarget] = job["plan"]["targets"]
+    for target in planned:
         if target["key_kind"] == managed.MANAGED:
             key = managed.key_for(target, settings)
             if key is None:
@@ -108,7 +112,7 @@ def _check_managed(config: Mapping[str, Any]) -> None:
             raise Invalid(f"a managed tier takes no `{name}`", errors=[_at(f"/{name}", "not with `managed`")])
 
 
-def _of_tier(tier: str, settings: Settings) -> list[Document]:
+def _of_tier(tier: str, settings: Settings) -> list[PlannedTarget]:
     """Raises `Invalid` for a tier that was to be had when it was chosen, and is not any more."""
     found = managed.targets(tier, settings)
     if not found:
@@ -118,7 +122,7 @@ def _of_tier(tier: str, settings: Settings) -> list[Document]:
 
 def _own(
     config: Mapping[str, Any], holder: str, settings: Settings, find_credential: FindCredential
-) -> Document:
+) -> PlannedTarget:
     endpoint, sealed = config["custom_endpoint"], config["sealed_key"]
     if config["credential"]:
         credential = find_credential(config["credential"])
@@ -143,9 +147,9 @@ def _target(
     sealed: str | None,
     holder: str,
     settings: Settings,
-) -> Document:
+) -> PlannedTarget:
     custom = endpoint and providers.vendor_at(endpoint) is None
-    kind = "custom" if custom else SANDBOX if provider == SANDBOX else "byokey"
+    kind: KeyKind = "custom" if custom else "sandbox" if provider == SANDBOX else "byokey"
     return {
         "provider": provider,
         "model": model or tiers.default_model(provider),
@@ -158,7 +162,7 @@ def _target(
     }
 
 
-def _opened(target: Mapping[str, Any], workspace_id: str, sealer: Sealer) -> str | None:
+def _opened(target: PlannedTarget, workspace_id: str, sealer: Sealer) -> str | None:
     if target["sealed"] is None:
         return None
     context = provider_key_context(
@@ -170,7 +174,7 @@ def _opened(target: Mapping[str, Any], workspace_id: str, sealer: Sealer) -> str
     return sealer.open(target["sealed"], context)
 
 
-def _with_key(target: Mapping[str, Any], key: str | None) -> Target:
+def _with_key(target: PlannedTarget, key: str | None) -> Target:
     return Target(
         provider=target["provider"],
         model=target["model"],

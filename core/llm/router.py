@@ -14,7 +14,8 @@ from core.llm.breaker import Breaker
 from core.llm.exchange import Emit, Exchange
 from core.llm.failures import Elsewhere, ProviderError, StreamBroken
 from core.llm.managed import MANAGED
-from core.llm.types import ChatAnswer, ChatRequest, Document, Target
+from core.llm.records import Call
+from core.llm.types import ChatAnswer, ChatRequest, Target
 from core.outbound.transport import Transport
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ def run(
     targets: Sequence[Target],
     *,
     transport: Transport,
-    calls: list[Document],
+    calls: list[Call],
     emit: Emit | None = None,
     breaker: Breaker | None = None,
     content_fallback: bool = False,

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 Document = dict[str, Any]
 
 WireName = Literal["openai", "anthropic"]
+KeyKind = Literal["byokey", "custom", "managed", "sandbox"]
+"""`byokey`: the user's, at the vendor's address. `custom`: at an endpoint of the user's. `managed`: ours."""
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+UsageStatus = Literal["reported", "estimated"]
+"""`estimated`: the provider told no usage, or its answer broke off before it could."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One place a call may go: whose key, to which address.
-
-    `key_kind`: `byokey` (the user's, at the vendor's address), `custom` (at an endpoint of the user's),
-    `managed` (ours), `sandbox`.
-    """
+    """One place a call may go: whose key, to which address."""
 
     provider: str
     model: str
     wire: WireName
     base_url: str
     api_key: str | None = field(repr=False)
-    key_kind: str
+    key_kind: KeyKind
     tier: str | None = None
 
 
@@ -47,6 +48,17 @@ class ChatRequest:
         return [{"role": "system", "content": self.system_prompt}, *self.messages]
 
 
+class UsageRecord(TypedDict):
+    """A `Usage` as jobs and clients see it."""
+
+    tokens_input: int
+    tokens_output: int
+    tokens_total: int
+    tokens_cached: int
+    tokens_cache_write: int
+    tokens_reasoning: int
+
+
 @dataclass(frozen=True)
 class Usage:
     """Tokens of one call. Cached, cache-written and reasoning tokens are parts of input and output."""
@@ -61,7 +73,7 @@ class Usage:
     def tokens_total(self) -> int:
         return self.tokens_input + self.tokens_output
 
-    def public(self) -> Document:
+    def public(self) -> UsageRecord:
         return {
             "tokens_input": self.tokens_input,
             "tokens_output": self.tokens_output,
@@ -72,14 +84,18 @@ class Usage:
         }
 
 
+WireAnswer = tuple[Document, FinishReason | None, Usage | None, Document | None]
+"""(message, finish_reason, usage, usage as the provider told it): what a wire makes of an answer."""
+
+
 @dataclass(frozen=True)
 class ChatAnswer:
-    """A provider's whole answer. `usage_status`: `reported`, or `estimated` where the provider told none."""
+    """A provider's whole answer."""
 
     message: Document
-    finish_reason: str
+    finish_reason: FinishReason
     provider: str
     model: str
     usage: Usage
-    usage_status: str
+    usage_status: UsageStatus
     usage_raw: Document | None = None

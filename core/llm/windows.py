@@ -7,9 +7,9 @@ from functools import lru_cache
 from genai_prices.data_snapshot import get_snapshot
 
 from core.llm.providers import priced_as
-from core.llm.types import Target
+from core.llm.types import KeyKind, Target
 
-OWN_ADDRESSES = frozenset({"custom", "sandbox"})
+OWN_ADDRESSES: frozenset[KeyKind] = frozenset({"custom", "sandbox"})
 
 
 def larger(target: Target, than: Target) -> bool:

@@ -16,6 +16,7 @@ from core.accounts.keys import Caller
 from core.errors import Invalid
 from core.llm import tiers
 from core.llm.managed import MANAGED
+from core.llm.records import PlannedTarget
 from core.metering import allowances, budgets
 from core.metering import prices as price_tables
 from core.metering.budget import Budget, OverLimit, of_key
@@ -44,7 +45,8 @@ def within_cap(
     try:
         allowances.check(db, agent["workspace_id"], agent["_id"], tier, monthly_tokens[tier], now)
     except OverLimit:
-        own = [target for target in plan["targets"] if target["key_kind"] != MANAGED]
+        targets: list[PlannedTarget] = plan["targets"]
+        own = [target for target in targets if target["key_kind"] != MANAGED]
         if not own:
             raise
         return {**plan, "targets": own}

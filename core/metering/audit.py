@@ -14,7 +14,7 @@ from pymongo.database import Database
 
 from core.clock import rfc3339
 from core.jobs.model import DONE
-from core.metering.calls import calls_of, consumed
+from core.metering.calls import calls_of, consumed, tokens
 from core.metering.periods import DAY, Period
 
 Document = dict[str, Any]
@@ -84,7 +84,7 @@ def _read_jobs(db: Database[Document], workspace_id: str, day: datetime, found: 
             if not found.within(call["started_at"]):
                 continue
             if consumed(call):
-                found.calls[name] = call["usage"]["tokens_total"]
+                found.calls[name] = tokens(call)
                 if job["status"] not in DONE or job.get("meter") == "due":
                     found.pending.add(name)
             elif call.get("possibly_charged"):
@@ -126,7 +126,7 @@ def _look_up_rows(db: Database[Document], found: Findings) -> None:
             continue
         for its, call, _ in calls_of(job):
             if its == name and consumed(call):
-                found.calls[name] = call["usage"]["tokens_total"]
+                found.calls[name] = tokens(call)
     found.meet()
 
 

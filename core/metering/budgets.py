@@ -24,6 +24,7 @@ from core.jobs.model import DONE
 from core.metering import true_up
 from core.metering.budget import Budget, OverLimit
 from core.metering.calls import calls_of
+from core.metering.row import LedgerRow
 from core.metering.sums import exact
 
 Document = dict[str, Any]
@@ -78,9 +79,7 @@ def release(db: Database[Document], budget: Budget, job_id: str) -> None:
         _settle_one(db, state, job_id, Decimal(0))
 
 
-def settle(
-    db: Database[Document], jobs: Iterable[Mapping[str, Any]], rows: Iterable[Mapping[str, Any]]
-) -> int:
+def settle(db: Database[Document], jobs: Iterable[Mapping[str, Any]], rows: Iterable[LedgerRow]) -> int:
     """Turn the reservations of jobs that are done into what their `rows` in the ledger cost; how many."""
     done = {job["_id"]: job["created_by"] for job in jobs if job["status"] in DONE}
     if not done:

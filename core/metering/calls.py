@@ -5,26 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Document = dict[str, Any]
+from core.llm.records import Call
 
 
-def calls_of(job: Mapping[str, Any]) -> Iterator[tuple[str, Document, bool]]:
+def calls_of(job: Mapping[str, Any]) -> Iterator[tuple[str, Call, bool]]:
     """Every call that a job knows of: its id, the call with its claim, and whether it was kept."""
-    for call in job.get("calls", ()):
-        mine = {"attempt": job["attempt"], **call}
+    calls: list[Call] = job.get("calls", [])
+    for call in calls:
+        mine: Call = {"attempt": job["attempt"], **call}
         yield row_id(job, mine), mine, True
     for lost in job.get("unkept", ()):
-        for call in lost["calls"]:
-            theirs = {**call, "attempt": lost["attempt"]}
+        unkept: list[Call] = lost["calls"]
+        for call in unkept:
+            theirs: Call = {**call, "attempt": lost["attempt"]}
             yield row_id(job, theirs), theirs, False
 
 
-def row_id(job: Mapping[str, Any], call: Mapping[str, Any]) -> str:
+def row_id(job: Mapping[str, Any], call: Call) -> str:
     """`job:claim:call`."""
     return f"{job['_id']}:{call['attempt']}:{call['n']}"
 
 
-def consumed(call: Mapping[str, Any]) -> bool:
-    """Did this call use tokens, as far as anybody knows?"""
+def tokens(call: Call) -> int:
+    """How many it used, as far as anybody knows."""
     usage = call.get("usage")
-    return usage is not None and usage["tokens_total"] > 0
+    return 0 if usage is None else usage["tokens_total"]
+
+
+def consumed(call: Call) -> bool:
+    """Did this call use tokens, as far as anybody knows?"""
+    return tokens(call) > 0

@@ -6,57 +6,24 @@ as its cost. So roll-ups, overage and budgets take it up like any other row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from bson.decimal128 import Decimal128
 
 from core.metering.prices import Price
+from core.metering.row import LedgerRow
 from core.metering.sums import exact
 
-Document = dict[str, Any]
 
-SAME = (
-    "workspace_id",
-    "agent_id",
-    "job_id",
-    "attempt",
-    "n",
-    "key_id",
-    "request_type",
-    "provider",
-    "model",
-    "tier",
-    "key_kind",
-    "outcome",
-    "kept",
-    "usage_status",
-    "timestamp",
-    "date",
-    "month",
-)
-NOTHING_USED = (
-    "requests",
-    "tokens_input",
-    "tokens_output",
-    "tokens_total",
-    "tokens_cached",
-    "tokens_cache_write",
-    "tokens_reasoning",
-)
-
-
-def cost_now(row: Mapping[str, Any], corrections: Iterable[Mapping[str, Any]]) -> Decimal | None:
+def cost_now(row: LedgerRow, corrections: Iterable[LedgerRow]) -> Decimal | None:
     """What a call costs with all its corrections; None while that is not known."""
     costs = [one["cost"] for one in (row, *corrections) if one["cost"] is not None]
     return sum((exact(cost) for cost in costs), Decimal(0)) if costs else None
 
 
-def correction(
-    row: Mapping[str, Any], earlier: list[Mapping[str, Any]], price: Price, now: datetime
-) -> Document | None:
+def correction(row: LedgerRow, earlier: list[LedgerRow], price: Price, now: datetime) -> LedgerRow | None:
     """The row that brings a call's cost to `price`; None where there is nothing to change.
 
     A price that is no longer known changes nothing. The id says which correction of its call it is: two that
@@ -66,11 +33,17 @@ def correction(
     if price.cost is None or before == price.cost:
         return None
     return {
-        **{name: row[name] for name in SAME},
-        **dict.fromkeys(NOTHING_USED, 0),
+        **row,
         "_id": f"{row['_id']}~{len(earlier) + 1}",
         "corrects": row["_id"],
+        "requests": 0,
         "unpriced": -1 if before is None else 0,
+        "tokens_input": 0,
+        "tokens_output": 0,
+        "tokens_total": 0,
+        "tokens_cached": 0,
+        "tokens_cache_write": 0,
+        "tokens_reasoning": 0,
         "usage_raw": None,
         "cost": Decimal128(price.cost - (before or Decimal(0))),
         "cost_status": price.status,

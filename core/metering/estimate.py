@@ -8,11 +8,12 @@ from typing import Any
 
 from core import tokens
 from core.llm import windows
+from core.llm.records import PlannedTarget
 from core.metering.prices import NOTHING, Prices, Table
 
 Document = dict[str, Any]
 
-Cost = tuple[Mapping[str, Any], Decimal | None]
+Cost = tuple[PlannedTarget, Decimal | None]
 """A target of a plan, and the most in USD that a call to it may cost; None: its price is not known."""
 
 
@@ -36,11 +37,12 @@ def costs_of(
     `plan`, `request`: as a job carries them. `unknown_window`: the tokens that a conversation may fill of a
     model that no public table knows.
     """
+    targets: list[PlannedTarget] = plan["targets"]
     of_agent = plan.get("agent") or {}
     said = request.get("max_tokens") or of_agent.get("max_tokens") or tokens.ANSWER
     asked = tokens.at_most(request.get("messages") or [], request.get("tools"), of_agent.get("system_prompt"))
     if request.get("conversation_id") is not None:  # its history is added by the worker
-        first = plan["targets"][0]
+        first = targets[0]
         asked = max(asked, windows.known(first["provider"], first["model"]) or unknown_window)
     usage = {"tokens_input": asked, "tokens_output": said}
-    return [(target, prices.of({**target, "usage": usage}, own).cost) for target in plan["targets"]]
+    return [(target, prices.of({**target, "usage": usage}, own).cost) for target in targets]

@@ -16,10 +16,12 @@ from pymongo.database import Database
 
 from core.clock import utcnow
 from core.jobs.model import DONE
+from core.llm.records import Call
 from core.metering import budgets, marks
 from core.metering import prices as price_tables
 from core.metering.calls import calls_of, consumed, row_id
 from core.metering.prices import NOTHING, Price, Prices, Table
+from core.metering.row import LedgerRow
 from core.store.free_json import storable
 from core.store.repeat import write_missing
 
@@ -69,16 +71,17 @@ def enter(db: Database[Document], prices: Prices, *, outbox: Outbox, limit: int 
     return {"rows": entered, "jobs": cleared}
 
 
-def rows_of(job: Mapping[str, Any], prices: Prices, own: Table = NOTHING) -> Iterator[Document]:
+def rows_of(job: Mapping[str, Any], prices: Prices, own: Table = NOTHING) -> Iterator[LedgerRow]:
     """The rows of a job's calls that used tokens. While it runs, only of those that will not be kept."""
     for _, call, kept in calls_of(job):
         if consumed(call) and (job["status"] in DONE or not kept):
             yield row(job, call, prices.of(call, own), kept=kept)
 
 
-def row(job: Mapping[str, Any], call: Mapping[str, Any], price: Price, *, kept: bool) -> Document:
+def row(job: Mapping[str, Any], call: Call, price: Price, *, kept: bool) -> LedgerRow:
     """One call as the ledger keeps it. `date` and `month` are those of `timestamp` in UTC."""
     usage, at = call["usage"], call["started_at"]
+    assert usage is not None, "only calls that used tokens have a row"
     return {
         "_id": row_id(job, call),
         "workspace_id": job["workspace_id"],
@@ -116,9 +119,9 @@ def row(job: Mapping[str, Any], call: Mapping[str, Any], price: Price, *, kept: 
     }
 
 
-def insert(db: Database[Document], rows: list[Document]) -> int:
+def insert(db: Database[Document], rows: Iterable[LedgerRow]) -> int:
     """Insert rows; one that is there already stays as it is. How many were new."""
-    return write_missing(db.token_usage, [InsertOne(row) for row in rows])
+    return write_missing(db.token_usage, [InsertOne(dict(row)) for row in rows])
 
 
 def _mark(job: Mapping[str, Any], update: Document) -> UpdateOne:

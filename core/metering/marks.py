@@ -17,12 +17,13 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from core.llm.managed import MANAGED
+from core.metering.row import LedgerRow
 from core.store.repeat import write_missing
 
 Document = dict[str, Any]
 
 
-def raise_for(db: Database[Document], rows: Iterable[Mapping[str, Any]]) -> None:
+def raise_for(db: Database[Document], rows: Iterable[LedgerRow]) -> None:
     """Open the marks of rows that are in the ledger; safe to repeat, at the price of computing again."""
     days, months, allowances = {}, {}, {}
     for row in rows:

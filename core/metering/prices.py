@@ -19,12 +19,14 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
 from core.llm.providers import priced_as
+from core.llm.types import KeyKind
+from core.metering.row import CostStatus
 
 Document = dict[str, Any]
 
 OURS = Path(__file__).with_name("prices.json")
 TABLES = "genai-prices"
-FREE = frozenset({"custom", "sandbox"})
+FREE: frozenset[KeyKind] = frozenset({"custom", "sandbox"})
 MILLION = 1_000_000
 RATES = ("input", "output", "cache_read", "cache_write")
 
@@ -37,7 +39,7 @@ class Price:
     """
 
     cost: Decimal | None
-    status: str
+    status: CostStatus
     model: str | None = None
     source: str | None = None
     version: str | None = None
@@ -104,7 +106,7 @@ class Prices:
         return Price(found.total_price, "known", found.model.id, TABLES, self.version)
 
 
-def total(prices: Iterable[Price]) -> tuple[Decimal | None, str]:
+def total(prices: Iterable[Price]) -> tuple[Decimal | None, CostStatus]:
     """The cost of several calls together, and its status: the least certain of theirs."""
     listed = list(prices)
     found = {price.status for price in listed}

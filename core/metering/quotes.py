@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
 from pymongo.database import Database
 
+from core.llm.records import Call
 from core.metering import prices as price_tables
 from core.metering.calls import consumed
 from core.metering.prices import NOTHING, UNKNOWN, Prices, Table
@@ -31,7 +32,7 @@ class Quotes:
         self.monotonic = monotonic
         self._kept: dict[str, tuple[float, Table]] = {}
 
-    def cost(self, workspace_id: str, calls: Iterable[Mapping[str, Any]]) -> Document:
+    def cost(self, workspace_id: str, calls: Iterable[Call]) -> Document:
         """`cost` and `cost_status` of all calls that used tokens; unknown, rather than a failed job."""
         try:
             own = self._own(workspace_id)

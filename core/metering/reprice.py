@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
@@ -26,6 +26,7 @@ from core.metering import prices as price_tables
 from core.metering.corrections import correction, cost_now
 from core.metering.periods import DAY, Period, period
 from core.metering.prices import Prices, Table
+from core.metering.row import LedgerRow
 from core.metering.sums import exact, plain
 from core.services import connect_mongo
 
@@ -56,27 +57,28 @@ def reprice(
 
 def _of_day(
     db: Database[Document], workspace_id: str, day: str, during: Period
-) -> tuple[list[Document], dict[str, list[Document]]]:
+) -> tuple[list[LedgerRow], dict[str, list[LedgerRow]]]:
     """The calls of a day, and the corrections that each of them has."""
-    calls: list[Document] = []
-    corrections: dict[str, list[Document]] = {}
-    for row in db.token_usage.find({"workspace_id": workspace_id, "date": day}, {"usage_raw": 0}):
+    calls: list[LedgerRow] = []
+    corrections: dict[str, list[LedgerRow]] = {}
+    found = db.token_usage.find({"workspace_id": workspace_id, "date": day}, {"usage_raw": 0})
+    for row in cast("Iterable[LedgerRow]", found):
         if not during.start <= row["timestamp"] < during.end:
             continue
-        if row.get("corrects"):
-            corrections.setdefault(row["corrects"], []).append(row)
+        if corrected := row.get("corrects"):
+            corrections.setdefault(corrected, []).append(row)
         else:
             calls.append(row)
     return calls, corrections
 
 
 def _differences(
-    calls: list[Document],
-    corrections: Mapping[str, list[Document]],
+    calls: list[LedgerRow],
+    corrections: Mapping[str, list[LedgerRow]],
     prices: Prices,
     own: Table,
     found: dict[tuple[str, str], Document],
-) -> Iterator[Document]:
+) -> Iterator[LedgerRow]:
     """The corrections that a day's calls need, summed up by model in `found` on the way."""
     nothing = {"calls": 0, "priced_anew": 0, "no_longer_known": 0, "before": Decimal(0), "after": Decimal(0)}
     for row in calls:

@@ -8,6 +8,8 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 
+from core.llm.records import OK
+
 Document = dict[str, Any]
 
 COUNTS = (
@@ -28,7 +30,7 @@ DIMENSIONS = ("agent_id", "provider", "model", "tier", "key_kind")
 
 IN_LEDGER: Document = {
     "requests": "$requests",
-    "failed": {"$cond": [{"$eq": ["$outcome", "ok"]}, 0, "$requests"]},
+    "failed": {"$cond": [{"$eq": ["$outcome", OK]}, 0, "$requests"]},
     "estimated": {"$cond": [{"$eq": ["$usage_status", "estimated"]}, "$requests", 0]},
     "unpriced": "$unpriced",
     **{name: f"${name}" for name in COUNTS if name.startswith("tokens_")},

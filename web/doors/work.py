@@ -20,6 +20,7 @@ from core.ids import new_id
 from core.jobs.accept import accept, earlier
 from core.jobs.model import DONE, Draft, Idempotency
 from core.llm import tiers
+from core.llm.records import OnWorkerLoss
 from core.metering import admission, budgets
 from core.metering.budget import Budget
 from core.outbound.guard import Guard
@@ -41,7 +42,7 @@ def draft(
     *,
     idempotency: Idempotency | None = None,
     retry_of: str | None = None,
-    on_worker_loss: str | None = None,
+    on_worker_loss: OnWorkerLoss | None = None,
 ) -> Draft:
     """A job for an agent, with the agent's configuration as it is now.
 

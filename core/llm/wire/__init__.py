@@ -1,20 +1,54 @@
-"""Wire formats: what a vendor's HTTP looks like. Each is a package with the same names.
-
-PATH                        where the request goes, below the target's `base_url`
-headers(target)             the key, as this format carries it
-to_wire(request, target)    the JSON body; raises `ProviderRefused` for what the vendor cannot do
-failure_inside(body)        the `ProviderError` that came with a 200, or None
-from_wire(body)             (message, finish_reason, usage, raw usage); raises `ProviderBusy` for no answer
-usage(raw)                  the tokens that a provider reports, or None
-Stream                      `feed(event)` returns deltas; `done`, `complete`; `answer()` is as `from_wire`
-
-Whatever a provider sends, nothing but a `ProviderError` is raised, and what is returned can be stored.
-"""
+"""Wire formats: what a vendor's HTTP looks like, a package each, which holds what `Wire` says."""
 
 from __future__ import annotations
 
-from types import ModuleType
+from typing import Any, Protocol
 
+from core.llm.failures import ProviderError
+from core.llm.types import ChatRequest, Document, Target, Usage, WireAnswer, WireName
 from core.llm.wire import anthropic, openai
 
-WIRES: dict[str, ModuleType] = {"openai": openai, "anthropic": anthropic}
+
+class AnswerStream(Protocol):
+    """Gathers the events of one streamed answer."""
+
+    done: bool
+    """The event that says so has come."""
+
+    @property
+    def complete(self) -> bool:
+        """Has the whole answer come? Not every vendor says that it is done."""
+
+    def feed(self, event: Any) -> list[Document]:
+        """The deltas that an event brought. Raises a `ProviderError` for an error inside the stream."""
+
+    def answer(self) -> WireAnswer:
+        """As `from_wire`, of what came so far."""
+
+
+class Wire(Protocol):
+    """Whatever a provider sends, only a `ProviderError` is raised, and what is returned can be stored."""
+
+    PATH: str
+    """Where the request goes, below the target's `base_url`."""
+
+    def headers(self, target: Target) -> dict[str, str]:
+        """The key, as this format carries it."""
+
+    def to_wire(self, request: ChatRequest, target: Target) -> Document:
+        """The JSON body. Raises `ProviderRefused` for what the vendor cannot do."""
+
+    def failure_inside(self, body: Any) -> ProviderError | None:
+        """The failure that came with a 200."""
+
+    def from_wire(self, body: Any) -> WireAnswer:
+        """A whole answer. Raises `ProviderBusy` for a body that is none."""
+
+    def usage(self, raw: Any) -> Usage | None:
+        """The tokens that a provider reports."""
+
+    def Stream(self) -> AnswerStream:
+        """A new gatherer."""
+
+
+WIRES: dict[WireName, Wire] = {"openai": openai, "anthropic": anthropic}

@@ -5,11 +5,13 @@ Source: https://platform.openai.com/docs/api-reference/chat, read 2026-11.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+from core.llm.failures import FailureCode
 
 Document = dict[str, Any]
 
-PROVIDER_STATUSES = {
+PROVIDER_STATUSES: dict[FailureCode | Literal["deadline", "cancelled"], int] = {
     "provider_rate_limited": 429,
     "provider_quota": 429,
     "provider_key_refused": 401,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.agents import agents
 from core.errors import Conflict, Invalid, NotFound, Unavailable
 from core.jobs.model import DONE, SUCCEEDED
+from core.llm.records import OnWorkerLoss
 from web import problems
 from web.access import access
 from web.answers import answer
@@ -27,7 +28,7 @@ api = resource("openai", "OpenAI's wire format for any agent", prefix="/v1")
 
 Document = dict[str, Any]
 
-LOST = "fail_once_streamed"
+LOST: OnWorkerLoss = "fail_once_streamed"
 MOST_MODELS = 1000
 NOT_AGAIN = frozenset({"worker_lost", "quarantined", "deadline", "insufficient_quota"})
 """Failures that the SDKs must not try again by themselves, though their status says they might."""

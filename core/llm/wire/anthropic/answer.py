@@ -8,11 +8,11 @@ from typing import Any
 from core.llm import classify
 from core.llm.failures import ProviderBusy, ProviderError
 from core.llm.plain import count, mapping, mappings, storable, text
-from core.llm.types import Document, Usage
+from core.llm.types import Document, FinishReason, Usage, WireAnswer
 from core.llm.wire.anthropic.thinking import signed, thoughts
 
 # All that the anthropic SDK's type `StopReason` knows (2.12.0, 2026-11).
-FINISHES = {
+FINISHES: dict[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "pause_turn": "stop",  # only with tools that Anthropic runs itself, which are never asked for
@@ -27,7 +27,7 @@ def failure_inside(body: Any) -> ProviderError | None:
     return classify.by_error_inside(body)
 
 
-def from_wire(body: Any) -> tuple[Document, str | None, Usage | None, Document | None]:
+def from_wire(body: Any) -> WireAnswer:
     """(message, finish_reason, usage, raw usage) of a whole answer. Raises `ProviderBusy` for no answer."""
     body = mapping(body)
     if not isinstance(body.get("content"), list):
@@ -59,7 +59,7 @@ def usage(raw: Any) -> Usage | None:
     )
 
 
-def finish(stop_reason: Any) -> str | None:
+def finish(stop_reason: Any) -> FinishReason | None:
     return FINISHES.get(stop_reason, "stop") if isinstance(stop_reason, str) else None
 
 

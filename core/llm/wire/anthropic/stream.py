@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from core.llm.plain import mapping, storable, text
-from core.llm.types import Document, Usage
+from core.llm.types import Document, FinishReason, WireAnswer
 from core.llm.wire.anthropic.answer import failure_inside, finish, message, usage
 
 
@@ -19,7 +19,7 @@ class Stream:
 
     def __init__(self) -> None:
         self.blocks: dict[int, Document] = {}
-        self.finish_reason: str | None = None
+        self.finish_reason: FinishReason | None = None
         self.usage_raw: Document | None = None
         self.done = False
         self._stop_details: Any = None
@@ -51,7 +51,7 @@ class Stream:
     def complete(self) -> bool:
         return self.done or self.finish_reason is not None
 
-    def answer(self) -> tuple[Document, str | None, Usage | None, Document | None]:
+    def answer(self) -> WireAnswer:
         """As `from_wire`, of what came so far."""
         blocks = [self.blocks[index] for index in sorted(self.blocks)]
         said = message(blocks, self._stop_details)

@@ -8,11 +8,11 @@ from typing import Any
 from core.llm import classify
 from core.llm.failures import ProviderBusy, ProviderError
 from core.llm.plain import count, mapping, mappings, storable, text
-from core.llm.types import Document, Usage
+from core.llm.types import Document, FinishReason, Usage, WireAnswer
 from core.llm.wire import think
 
 # What vendors say besides OpenAI's own words.
-FINISHES = {
+FINISHES: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
     "tool_calls": "tool_calls",
@@ -36,7 +36,7 @@ def failure_inside(body: Any) -> ProviderError | None:
     return None
 
 
-def from_wire(body: Any) -> tuple[Document, str | None, Usage | None, Document | None]:
+def from_wire(body: Any) -> WireAnswer:
     """(message, finish_reason, usage, raw usage) of a whole answer. Raises `ProviderBusy` for no answer."""
     choice = next(iter(mappings(mapping(body).get("choices"))), {})
     said = choice.get("message")
@@ -82,7 +82,7 @@ def message(content: str, calls: list[Document], reasoning: str, refusal: str) -
     return said
 
 
-def finish(choice: Document) -> str | None:
+def finish(choice: Document) -> FinishReason | None:
     said = choice.get("finish_reason")
     return FINISHES.get(said, "stop") if isinstance(said, str) else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.llm.plain import mapping, mappings, storable, text
-from core.llm.types import Document, Usage
+from core.llm.types import Document, FinishReason, WireAnswer
 from core.llm.wire import think
 from core.llm.wire.openai.answer import (
     arguments,
@@ -28,7 +28,7 @@ class Stream:
         self.reasoning: list[str] = []
         self.refusal: list[str] = []
         self.calls: dict[int, Document] = {}
-        self.finish_reason: str | None = None
+        self.finish_reason: FinishReason | None = None
         self.usage_raw: Document | None = None
         self.done = False
         self._thinking = think.Splitter()
@@ -65,7 +65,7 @@ class Stream:
             return False
         return self.done or self.finish_reason is not None
 
-    def answer(self) -> tuple[Document, str | None, Usage | None, Document | None]:
+    def answer(self) -> WireAnswer:
         """As `from_wire`, of what came so far."""
         content, thought = self._thinking.close()
         self._said(content, thought)
