@@ -136,7 +136,8 @@ def test_all_workers_killed_then_redis_then_the_store(stack, agent, provider):
 
 
 def test_a_worker_that_was_stopped_past_its_lease_does_no_harm(stack, agent, provider):
-    ids = submit(stack, agent, 10, "delay=2 id=stopped-{i}")
+    ids = submit(stack, agent, 10, "delay=4 id=stopped-{i}")
+    stack.until(lambda: stack.job(ids[-1])["status"] == "running", 30, "its jobs run")
     stopped = stack.kill("workers.main", "chat", how=signal.SIGSTOP)
     time.sleep(12)
     for pid in stopped:
