@@ -135,7 +135,7 @@ def change(
 def swap(db: Database[Document], agent: Document, new: Mapping[str, Any]) -> bool:
     """Write `new` if the agent is still as it was read; False: somebody was faster."""
     unchanged = {"_id": agent["_id"], "revision": agent["revision"]}
-    update = {"$set": storable(dict(new)), "$inc": {"revision": 1}}
+    update = {"$set": {name: storable(value) for name, value in new.items()}, "$inc": {"revision": 1}}
     return db.agents.update_one(unchanged, update).matched_count == 1
 
 
