@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -141,3 +141,9 @@ class Settings(BaseSettings):
     def sandbox_url(self) -> str:
         """Where `make run` keeps the sandbox provider: a demo without a key, on PORT + 3."""
         return f"http://127.0.0.1:{self.port + 3}/v1"
+
+
+def first_error(error: ValidationError) -> str:
+    """What is wrong with the environment, in one line that does not show the value: `PORT: …`."""
+    first = error.errors()[0]
+    return f"{str(first['loc'][0]).upper()}: {first['msg'].removeprefix('Value error, ')}"

@@ -21,6 +21,7 @@ from pymongo.database import Database
 from core.agents import agents, credentials
 from core.config import Settings
 from core.crypto import CannotOpen, Sealer, provider_key_context
+from core.errors import Conflict
 from core.jobs.model import QUEUED, RUNNING
 from core.llm import providers
 
@@ -35,7 +36,10 @@ log = structlog.get_logger(__name__)
 def everything(
     db: Database[Document], sealer: Sealer, settings: Settings, *, sleep: Callable[[float], None] = time.sleep
 ) -> Document:
-    """How many documents were sealed anew, and the ids of those that no configured key opens."""
+    """How many documents were sealed anew, and the ids of those that no configured key opens.
+
+    Raises `Conflict` when others go on sealing under an earlier key.
+    """
     resealed = 0
     for _ in range(MOST_PASSES):
         one = Pass(db, sealer, settings)
@@ -44,7 +48,7 @@ def everything(
         if one.found == 0:
             return {"resealed": resealed, "cannot_open": sorted(one.cannot_open)}
         sleep(PAUSE_S)
-    raise RuntimeError("others go on sealing under an old key: restart them with the new one first")
+    raise Conflict("others go on sealing under an old key: restart them with the new one first")
 
 
 class Pass:

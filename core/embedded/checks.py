@@ -13,7 +13,7 @@ import redis
 from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
-from core.config import Settings
+from core.config import Settings, first_error
 from core.crypto import BadEncryptionKey, Sealer
 from core.embedded.stores import StartFailed
 from core.first_start import BadAdminKey, check_admin_key
@@ -41,9 +41,7 @@ def settings() -> Settings:
         check_admin_key(given)
         managed.check(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        said = first["msg"].removeprefix("Value error, ")
-        raise StartFailed(f"{str(first['loc'][0]).upper()}: {said}") from None
+        raise StartFailed(first_error(error)) from None
     except (BadEncryptionKey, BadAdminKey, BadTiers, BadManagedKeys) as error:
         raise StartFailed(str(error)) from None
     _addresses(given)

@@ -42,5 +42,5 @@ def _admin_key(settings: Settings) -> tuple[str, str]:
     if settings.admin_api_key is not None:
         return "$ADMIN_API_KEY", "the ADMIN_API_KEY that you set"
     if not file.exists():
-        return "$ADMIN_API_KEY", "one that was made before (python -m web.cli keys create makes another)"
+        return "$ADMIN_API_KEY", "one that was made before (python -m core.cli keys create makes another)"
     return f"$(cat {shlex.quote(str(file))})", str(file)

@@ -1,39 +1,28 @@
 """Reprice: what a period costs by today's price tables; a dry run with a diff, then correction rows.
 
-    python -m core.metering.reprice --from 2026-11-01 --to 2026-11-30 [--workspace ID] [--apply]
-
 Safe to repeat, also after a crash half way through: what was corrected already does not differ any more.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, cast
 
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
 
-from core.accounts import workspaces
 from core.clock import utcnow
-from core.config import Settings
-from core.errors import Problem
 from core.metering import ledger, marks
 from core.metering import prices as price_tables
 from core.metering.corrections import correction, cost_now
-from core.metering.periods import DAY, Period, period
+from core.metering.periods import DAY, Period
 from core.metering.prices import Prices, Table
 from core.metering.row import LedgerRow
 from core.metering.sums import exact, plain
-from core.services import connect_mongo
 
 Document = dict[str, Any]
 
 TOKENS = ("tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write")
-PATIENCE_S = 5.0
 
 
 def reprice(
@@ -113,53 +102,3 @@ def _shown(key: tuple[str, str], one: Mapping[str, Any]) -> Document:
     costs = {"before": one["before"], "after": one["after"], "difference": one["after"] - one["before"]}
     counts = {name: one[name] for name in ("calls", "priced_anew", "no_longer_known")}
     return {"provider": key[0], "model": key[1], **counts, **{name: plain(c) for name, c in costs.items()}}
-
-
-def main(arguments: Sequence[str] | None = None, say: Callable[[str], object] = print) -> int:
-    """The exit code: 0 done, 1 not, with one line that says why, 2 not understood."""
-    given = _parser().parse_args(arguments)
-    settings = Settings()
-    mongo = connect_mongo(settings, patience_s=PATIENCE_S)
-    try:
-        db = mongo[settings.mongodb_database]
-        workspaces.get(db, given.workspace)
-        during = period(utcnow(), first=given.first, last=given.last)
-        _say(reprice(db, given.workspace, during, Prices(), apply=given.apply), say)
-    except Problem as problem:
-        print(f"vutler: {problem.detail}", file=sys.stderr)
-        return 1
-    except PyMongoError as error:
-        print(f"vutler: MongoDB does not answer ({type(error).__name__}): see MONGODB_URI", file=sys.stderr)
-        return 1
-    finally:
-        mongo.close()
-    return 0
-
-
-def _say(report: Document, say: Callable[[str], object]) -> None:
-    for one in report["by_model"]:
-        unknown = f", {one['priced_anew']} were unknown" if one["priced_anew"] else ""
-        lost = f"; {one['no_longer_known']} have no price any more and stay" if one["no_longer_known"] else ""
-        say(
-            f"{one['provider']}/{one['model']}: {one['calls']} calls{unknown}, "
-            f"{one['before']} -> {one['after']} USD ({one['difference']}){lost}"
-        )
-    if not any(one["calls"] for one in report["by_model"]):
-        say("nothing to correct")
-    elif report["applied"]:
-        say("entered as corrections; roll-ups and overage follow within a minute")
-    else:
-        say("nothing was written: say --apply to enter the corrections")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m core.metering.reprice", description=__doc__)
-    parser.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="DATE")
-    parser.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="DATE")
-    parser.add_argument("--workspace", default=workspaces.DEFAULT, metavar="ID")
-    parser.add_argument("--apply", action="store_true", help="enter the corrections, not only show them")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -152,27 +152,3 @@ def test_the_audit_and_the_export_tell_corrections_from_calls(db, rows):
     assert audit(db, "w1", NOVEMBER, kept_since=at("2026-11-01 00:00"))["rows_of_deleted_jobs"] == 3
     fixes = [r for r in export.rows(db, "w1", NOVEMBER) if r["corrects"]]
     assert [(r["cost"], r["tokens_total"]) for r in fixes] == [("0.002", 0), ("0.002", 0)]
-
-
-def test_the_command_says_what_it_would_do_and_does_it(db, rows, settings, monkeypatch):
-    db.workspaces.insert_one({"_id": "w1"})
-    monkeypatch.setenv("MONGODB_URI", settings.mongodb_address)
-    monkeypatch.setenv("MONGODB_DATABASE", db.name)
-    dearer(db)
-    command = ["--workspace", "w1", "--from", "2026-11-01", "--to", "2026-11-30"]
-    said = []
-    assert reprice.main(command, said.append) == 0
-    assert said[0] == "openai/of my own: 2 calls, 2 were unknown, 0 -> 0.004 USD (0.004)"
-    assert "--apply" in said[1]
-    assert db.token_usage.count_documents({}) == 4
-    assert reprice.main([*command, "--apply"], said.append) == 0
-    assert db.token_usage.count_documents({}) == 6
-    assert reprice.main([*command, "--apply"], said.append) == 0
-    assert said[-1] == "nothing to correct"
-
-
-def test_the_command_refuses_a_workspace_that_is_not_there(db, settings, monkeypatch, capsys):
-    monkeypatch.setenv("MONGODB_URI", settings.mongodb_address)
-    monkeypatch.setenv("MONGODB_DATABASE", db.name)
-    assert reprice.main(["--workspace", "w9", "--from", "2026-11-01", "--to", "2026-11-30"]) == 1
-    assert "no such workspace" in capsys.readouterr().err

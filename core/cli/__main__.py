@@ -1,0 +1,77 @@
+"""`python -m core.cli`: finds the command, opens the store, says in one line why something was not done."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pymongo.errors import PyMongoError
+
+from core.cli.command import Command, Say
+from core.cli.table import COMMANDS, GROUPS
+from core.config import Settings, first_error
+from core.crypto import BadEncryptionKey
+from core.errors import Problem
+from core.services import connect_mongo
+
+PROGRAM = "python -m core.cli"
+ABOUT = """For operators. Talks to the store, not to the server, which may be up or down.
+Settings come from the environment, the same as the server's: MONGODB_URI or PORT, DATA_DIR, and so on."""
+PATIENCE_S = 5.0
+
+
+def main(arguments: Sequence[str] | None = None, say: Say = print) -> int:
+    """The exit code: 0 done, 1 not done, with one line that says why, 2 not understood."""
+    given = parser().parse_args(arguments)
+    try:
+        settings = Settings()
+        with connect_mongo(settings, patience_s=PATIENCE_S) as mongo:
+            return int(given.run(mongo[settings.mongodb_database], settings, given, say))
+    except ValidationError as error:
+        return _not_done(first_error(error))
+    except (Problem, BadEncryptionKey) as problem:
+        return _not_done(str(problem))
+    except PyMongoError as error:
+        return _not_done(f"MongoDB does not answer ({type(error).__name__}): see MONGODB_URI")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The words and options of all commands, each with its examples."""
+    whole = argparse.ArgumentParser(PROGRAM, description=ABOUT, **_shown(COMMANDS))
+    first_words = whole.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    groups: dict[str, Any] = {"": first_words}
+    for command in COMMANDS:
+        group, _, word = command.words.rpartition(" ")
+        if group not in groups:
+            groups[group] = _group(first_words, group)
+        one = groups[group].add_parser(word, help=command.help, description=command.help, **_shown([command]))
+        command.options(one)
+        one.set_defaults(run=command.run)
+    return whole
+
+
+def _group(first_words: Any, group: str) -> Any:
+    members = [command for command in COMMANDS if command.words.startswith(f"{group} ")]
+    of_group = first_words.add_parser(group, help=GROUPS[group], description=GROUPS[group], **_shown(members))
+    return of_group.add_subparsers(required=True, metavar="COMMAND", title="commands")
+
+
+def _shown(commands: Iterable[Command]) -> dict[str, Any]:
+    """The end of a help text: examples, a line each."""
+    lines = [f"  {PROGRAM} {example}" for command in commands for example in command.examples]
+    return {
+        "epilog": "\n".join(["examples:", *lines]),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
+def _not_done(why: str) -> int:
+    print(f"vutler: {why}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
