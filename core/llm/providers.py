@@ -38,7 +38,7 @@ class Provider:
     """A row. The sandbox has no `base_url`, since its port is a setting, and no price.
 
     `wire`: the format that it speaks. `priced_as`: its id in the tables of `genai-prices`.
-    `hosts`: its own addresses. Who names one of them as a custom endpoint asks the vendor, at its price.
+    `hosts`: its own, beside that of `base_url`; as a custom endpoint, one of them is the vendor itself.
     `domains`: custom endpoints below these have its habits too.
     """
 
@@ -49,6 +49,11 @@ class Provider:
     hosts: tuple[str, ...] = ()
     habits: Habits = Habits()
     domains: tuple[str, ...] = ()
+
+    def is_at(self, host: str) -> bool:
+        """Is this host one of its own?"""
+        own = None if self.base_url is None else urlsplit(self.base_url).hostname
+        return host == own or host in self.hosts
 
 
 PROVIDERS = {
@@ -61,23 +66,17 @@ PROVIDERS = {
             "https://api.openai.com/v1",
             priced_as="openai",
             # Data residency: https://platform.openai.com/docs/guides/your-data, read 2026-11
-            hosts=("api.openai.com", "us.api.openai.com", "eu.api.openai.com"),
+            hosts=("us.api.openai.com", "eu.api.openai.com"),
         ),
         # https://docs.anthropic.com/en/api/messages, read 2026-11
-        Provider(
-            "anthropic",
-            "anthropic",
-            "https://api.anthropic.com/v1",
-            priced_as="anthropic",
-            hosts=("api.anthropic.com",),
-        ),
+        Provider("anthropic", "anthropic", "https://api.anthropic.com/v1", priced_as="anthropic"),
         # https://platform.minimax.io/docs/api-reference/text-openai-api, read 2026-11: temperature in (0, 1].
         Provider(
             "minimax",
             "openai",
             "https://api.minimax.io/v1",
             priced_as="minimax",
-            hosts=("api.minimax.io", "api.minimaxi.com", "api.minimax.chat"),
+            hosts=("api.minimaxi.com", "api.minimax.chat"),
             habits=Habits(coldest=0.01, hottest=1.0, thinks_aloud=True),
             domains=("minimax.io", "minimaxi.com"),
         ),
@@ -124,7 +123,7 @@ def vendor_at(custom_endpoint: str | None) -> str | None:
     if not custom_endpoint:
         return None
     host = folded(urlsplit(custom_endpoint).hostname or "")
-    return next((name for name, provider in PROVIDERS.items() if host in provider.hosts), None)
+    return next((name for name, provider in PROVIDERS.items() if provider.is_at(host)), None)
 
 
 def check_endpoint(provider: str, custom_endpoint: str | None) -> None:

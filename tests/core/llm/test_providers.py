@@ -69,6 +69,15 @@ def test_a_vendor_is_a_row_and_two_entries(tmp_path, monkeypatch):
         ("openai", "gpt-4o-mini", "https://api.openai.com/v1"),
     ]
     assert windows.known("grok", "grok-4") == 256_000
+    assert providers.vendor_at("https://API.x.ai:443/v1/") == "grok"
+
+
+@pytest.mark.parametrize("name", providers.vendors())
+def test_a_vendors_own_address_is_the_vendor(name):
+    assert providers.vendor_at(PROVIDERS[name].base_url) == name
+    for host in PROVIDERS[name].hosts:
+        assert providers.vendor_at(f"https://{host}/v1") == name
+    assert providers.vendor_at("https://example.com/v1") is None
 
 
 def test_habits_are_those_of_the_address_and_then_of_the_name():
