@@ -40,7 +40,7 @@ def _is_part(word: str, secrets: list[str]) -> bool:
     for secret in secrets:
         if any(piece in secret for piece in pieces):
             return True
-        if len(ends) > 1 and ends[0] + ends[-1] and _begins_and_ends(secret, ends[0], ends[-1]):
+        if len(ends) > 1 and _begins_and_ends(secret, ends[0], ends[-1]):
             return True
     return False
 
