@@ -120,7 +120,7 @@ class Exchange:
             broken = StreamBroken(error.detail, http_status=error.http_status)
             broken.partial = self._partial(target, stream, record).message
             raise broken from None
-        except BaseException:  # ended from outside, as a cancellation does: what was said is billed anyway
+        except BaseException:  # ended from outside, as a cancellation does: what was said counts anyway
             if said:
                 self._partial(target, stream, record)
             raise

@@ -69,7 +69,7 @@ def reserve(
 
     `unknown_window`: see `core.metering.estimate`.
     The job must get this id, or `budgets.release` be called. Raises `OverLimit` (402), and `Invalid` for a
-    model without a known price: a hard budget cannot be kept for it.
+    model without a known price: a hard budget cannot be held to without one.
     """
     budget = of_key(caller, now.astimezone(UTC))
     if budget is None:

@@ -44,7 +44,7 @@ def recompute(
 ) -> Projection:
     """Set the overage of an agent, tier and month from the ledger; stale rows go. Safe to repeat.
 
-    A month that is over keeps the allowance it had.
+    A month that is over has the allowance that it had then.
     """
     allowance = allowances.get(mark["tier"], 0)
     if mark["month"] < f"{now:%Y-%m}":

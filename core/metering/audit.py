@@ -1,6 +1,6 @@
 """The audit: provider calls that used tokens, as the jobs know them, against the rows of the ledger, by id.
 
-It can speak for as long as jobs are kept; it walks day by day, and forgets what agrees.
+It covers the time for which jobs are retained. It goes through it day by day, and forgets what agrees.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Findings:
                 self.differing.append(name)
 
 
-def audit(db: Database[Document], workspace_id: str, period: Period, *, kept_since: datetime) -> Document:
-    """Calls against rows; `equal` when there is no difference. `kept_since`: older jobs may be gone."""
-    found = Findings(max(period.start, kept_since), period.end)
+def audit(db: Database[Document], workspace_id: str, period: Period, *, retained_since: datetime) -> Document:
+    """Calls against rows; `equal` when there is no difference. `retained_since`: older jobs may be gone."""
+    found = Findings(max(period.start, retained_since), period.end)
     day = (found.start - WAITING).replace(hour=0, minute=0, second=0, microsecond=0)
     while day < found.end:
         _read_rows(db, workspace_id, day, found)
@@ -65,7 +65,7 @@ def audit(db: Database[Document], workspace_id: str, period: Period, *, kept_sin
         day += DAY
     _look_up_rows(db, found)
     _look_up_calls(db, found)
-    return _report(found, kept_since)
+    return _report(found, retained_since)
 
 
 def _read_rows(db: Database[Document], workspace_id: str, day: datetime, found: Findings) -> None:
@@ -142,12 +142,12 @@ def _look_up_calls(db: Database[Document], found: Findings) -> None:
         del found.calls[name]
 
 
-def _report(found: Findings, kept_since: datetime) -> Document:
+def _report(found: Findings, retained_since: datetime) -> Document:
     missing, unexpected = sorted(found.calls), sorted(found.rows)
     return {
         "from": rfc3339(found.start),
         "to": rfc3339(found.end),
-        "speaks_from": rfc3339(kept_since),
+        "speaks_from": rfc3339(retained_since),
         "calls": found.agreed + len(missing),
         "rows": found.agreed + len(unexpected),
         "equal": not (missing or unexpected or found.differing),

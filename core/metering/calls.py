@@ -1,4 +1,4 @@
-"""Calls as jobs keep them: the id that each has in the ledger, and whether it belongs there. Pure."""
+"""The calls that a job records: the id of each in the ledger, and whether it belongs there. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from core.llm.records import Call
 
 
 def calls_of(job: Mapping[str, Any]) -> Iterator[tuple[str, Call, bool]]:
-    """Every call that a job knows of: its id, the call with its claim, and whether it was kept."""
+    """Every call that a job knows of: its id, the call with its claim, and whether it is kept.
+
+    Kept are the calls of claims that owned the job to their end: they count in sums, allowances and budgets.
+    """
     calls: list[Call] = job.get("calls", [])
     for call in calls:
         mine: Call = {"attempt": job["attempt"], **call}

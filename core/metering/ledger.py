@@ -60,7 +60,7 @@ def enter(db: Database[Document], prices: Prices, *, outbox: Outbox, limit: int 
         try:
             rows += list(rows_of(job, prices, own[job["workspace_id"]]))
             after.append(_mark(job, {"$unset": {"meter": ""}}))
-        except Exception:  # one unreadable job must not keep all others waiting; the audit shows it
+        except Exception:  # one unreadable job must not hold up the others; the audit shows it
             log.exception("meter.stuck", job_id=job["_id"])
             after.append(_mark(job, {"$set": {"meter": "stuck"}}))
     entered = insert(db, rows)
@@ -79,7 +79,7 @@ def rows_of(job: Mapping[str, Any], prices: Prices, own: Table = NOTHING) -> Ite
 
 
 def row(job: Mapping[str, Any], call: Call, price: Price, *, kept: bool) -> LedgerRow:
-    """One call as the ledger keeps it. `date` and `month` are those of `timestamp` in UTC."""
+    """The row of one call. `date` and `month` are those of `timestamp` in UTC."""
     usage, at = call["usage"], call["started_at"]
     assert usage is not None, "only calls that used tokens have a row"
     return {

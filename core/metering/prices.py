@@ -70,8 +70,8 @@ class Prices:
 
     def __init__(self, ours: Path = OURS) -> None:
         self.version = version(TABLES)
-        kept = json.loads(ours.read_text())
-        self.ours = table(kept["prices"], source="prices.json", version=kept["version"])
+        file = json.loads(ours.read_text())
+        self.ours = table(file["prices"], source="prices.json", version=file["version"])
 
     def of(self, call: Mapping[str, Any], own: Table = NOTHING) -> Price:
         """The price of a call that used tokens; never raises for what a provider may have reported.
@@ -135,8 +135,8 @@ def set_for_workspace(
     It holds for calls that are entered from now on; `reprice` applies it to earlier ones.
     """
     exact = {name: Decimal128(rate) for name, rate in rates.items()}
-    kept = {"workspace_id": workspace_id, "provider": provider, "model": model, "date": at, **exact}
-    db.workspace_prices.replace_one({"_id": _id(workspace_id, provider, model)}, kept, upsert=True)
+    document = {"workspace_id": workspace_id, "provider": provider, "model": model, "date": at, **exact}
+    db.workspace_prices.replace_one({"_id": _id(workspace_id, provider, model)}, document, upsert=True)
 
 
 def unset_for_workspace(db: Database[Document], workspace_id: str, provider: str, model: str) -> None:

@@ -16,13 +16,13 @@ from core.metering.prices import NOTHING, UNKNOWN, Prices, Table
 
 Document = dict[str, Any]
 
-KEPT_S = 2.0
+CACHED_S = 2.0
 
 log = structlog.get_logger(__name__)
 
 
 class Quotes:
-    """A workspace's own prices are read again after `KEPT_S`: a chat does not pay for a read of its own."""
+    """A workspace's own prices are read again after `CACHED_S`: a chat does not pay for a read of its own."""
 
     def __init__(
         self, db: Database[Document], prices: Prices, *, monotonic: Callable[[], float] = time.monotonic
@@ -30,7 +30,7 @@ class Quotes:
         self.db = db
         self.prices = prices
         self.monotonic = monotonic
-        self._kept: dict[str, tuple[float, Table]] = {}
+        self._cached: dict[str, tuple[float, Table]] = {}
 
     def cost(self, workspace_id: str, calls: Iterable[Call]) -> Document:
         """`cost` and `cost_status` of all calls that used tokens; unknown, rather than a failed job."""
@@ -44,8 +44,8 @@ class Quotes:
 
     def _own(self, workspace_id: str) -> Table:
         now = self.monotonic()
-        read_at, own = self._kept.get(workspace_id, (-KEPT_S, NOTHING))
-        if now - read_at >= KEPT_S:
+        read_at, own = self._cached.get(workspace_id, (-CACHED_S, NOTHING))
+        if now - read_at >= CACHED_S:
             own = price_tables.of_workspace(self.db, workspace_id)
-            self._kept[workspace_id] = (now, own)
+            self._cached[workspace_id] = (now, own)
         return own

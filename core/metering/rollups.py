@@ -55,7 +55,7 @@ def day(db: Database[Document], mark: Mapping[str, Any]) -> bool:
     keys = sums.fold(found, lambda sums_: sums_["_id"]["key_id"])
     marks.set_all(db.usage_keys, of_day, [_key(of_day, key, spent) for key, spent in keys.items()], rev)
     whole = sums.fold(groups.values(), lambda _: None).get(None) or sums.nothing()
-    return marks.close(db.usage_days, mark, {"totals": sums.kept(whole)})
+    return marks.close(db.usage_days, mark, {"totals": sums.stored(whole)})
 
 
 def month(db: Database[Document], mark: Mapping[str, Any]) -> bool:
@@ -93,7 +93,7 @@ def _by_quarter(workspace: str, date: str) -> list[Document]:
 def _group(scope: Mapping[str, Any], key: tuple[Any, ...], group: Document) -> Document:
     when = scope.get("date") or scope["month"]
     name = ":".join([scope["workspace_id"], when, *(quote(str(part), safe="") for part in key)])
-    return {"_id": name, **scope, **dict(zip(sums.DIMENSIONS, key, strict=True)), **sums.kept(group)}
+    return {"_id": name, **scope, **dict(zip(sums.DIMENSIONS, key, strict=True)), **sums.stored(group)}
 
 
 def _quarters(scope: Mapping[str, Any], found: list[Document]) -> list[Document]:
@@ -109,8 +109,8 @@ def _quarters(scope: Mapping[str, Any], found: list[Document]) -> list[Document]
             "_id": f"{scope['workspace_id']}:{scope['date']}:{agent}",
             **scope,
             "agent_id": agent,
-            "parts": _kept(_parts(quarters)),
-            "quarters": _kept(quarters),
+            "parts": _stored(_parts(quarters)),
+            "quarters": _stored(quarters),
         }
         for agent, quarters in by_agent.items()
     ]
@@ -123,8 +123,8 @@ def _parts(quarters: Mapping[int, Document]) -> dict[int, Document]:
     return parts
 
 
-def _kept(numbered: Mapping[int, Document]) -> Document:
-    return {str(number): sums.kept(group) for number, group in numbered.items()}
+def _stored(numbered: Mapping[int, Document]) -> Document:
+    return {str(number): sums.stored(group) for number, group in numbered.items()}
 
 
 def _key(scope: Mapping[str, Any], key_id: str, spent: Document) -> Document:
@@ -132,5 +132,5 @@ def _key(scope: Mapping[str, Any], key_id: str, spent: Document) -> Document:
         "_id": f"{scope['workspace_id']}:{scope['date']}:{key_id}",
         **scope,
         "key_id": key_id,
-        **sums.kept(spent),
+        **sums.stored(spent),
     }

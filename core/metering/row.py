@@ -42,7 +42,7 @@ class LedgerRow(TypedDict):
     tier: str  # sums; allowances; `byokey` where no managed tier was used
     key_kind: KeyKind  # sums; marks: allowances count managed calls alone
     outcome: Outcome  # sums: `failed`
-    kept: bool  # False: its worker had lost the job; outside sums, budgets and allowances, inside the audit
+    kept: bool  # sums, budgets, allowances count kept rows alone; False: its worker had lost the job
     requests: int  # sums; 1, of a correction 0
     unpriced: int  # sums; 1 while the cost is not known, -1 where a correction has made it known
     tokens_input: int  # sums

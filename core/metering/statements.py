@@ -1,4 +1,4 @@
-"""Statements: one for each workspace at its month's close, kept as it was issued, in collection `statements`.
+"""Statements: one for each workspace at its month's close, stored as it was issued, in `statements`.
 
 What comes in later (a late row, a correction) makes a new revision; the earlier ones stay. A statement can be
 computed again from the ledger at any time: the last revision's SHA-256 is the proof that nothing changed.
@@ -106,18 +106,18 @@ def _issue(
     if any(allowance["open"] for allowance in waiting):
         return False
     body = statement.encoded(compute(db, workspace, month, tier_prices))
-    issued = _keep(db, workspace, month, body, now)
+    issued = _store(db, workspace, month, body, now)
     db.usage_months.update_one({"_id": mark["_id"], "rev": mark["rev"]}, {"$set": {"stated": True}})
     return issued
 
 
-def _keep(db: Database[Document], workspace_id: str, month: str, body: bytes, now: datetime) -> bool:
+def _store(db: Database[Document], workspace_id: str, month: str, body: bytes, now: datetime) -> bool:
     earlier = _revisions(db, workspace_id, month)
     sha256 = statement.digest(body)
     if earlier and earlier[0]["sha256"] == sha256:
         return False
     revision = earlier[0]["revision"] + 1 if earlier else 1
-    kept = {
+    document = {
         "_id": f"{workspace_id}:{month}:{revision}",
         "workspace_id": workspace_id,
         "month": month,
@@ -127,11 +127,11 @@ def _keep(db: Database[Document], workspace_id: str, month: str, body: bytes, no
         "body": zlib.compress(body),
     }
     try:
-        db.statements.insert_one(kept)
+        db.statements.insert_one(document)
     except DuplicateKeyError:  # an earlier leader's; the mark's next turn compares again
-        log.warning("statement.issued_twice", statement=kept["_id"])
+        log.warning("statement.issued_twice", statement=document["_id"])
         return False
-    log.info("statement.issued", statement=kept["_id"], sha256=sha256)
+    log.info("statement.issued", statement=document["_id"], sha256=sha256)
     return True
 
 
@@ -149,11 +149,11 @@ def _revisions(db: Database[Document], workspace_id: str, month: str) -> list[Do
     return sorted(found, key=lambda one: -one["revision"])
 
 
-def _content(kept: Mapping[str, Any]) -> Document:
-    found: Document = json.loads(zlib.decompress(kept["body"]))
+def _content(document: Mapping[str, Any]) -> Document:
+    found: Document = json.loads(zlib.decompress(document["body"]))
     return found
 
 
-def _head(kept: Mapping[str, Any]) -> Document:
-    issued = {"revision": kept["revision"], "issued_at": rfc3339(kept["issued_at"]), "sha256": kept["sha256"]}
-    return {"month": kept["month"], **issued}
+def _head(document: Mapping[str, Any]) -> Document:
+    same = {name: document[name] for name in ("month", "revision", "sha256")}
+    return {**same, "issued_at": rfc3339(document["issued_at"])}

@@ -61,8 +61,8 @@ def fold(
     return folded
 
 
-def kept(sums: Mapping[str, Any]) -> Document:
-    """Sums as the store keeps them."""
+def stored(sums: Mapping[str, Any]) -> Document:
+    """Sums as the store has them."""
     return {**{name: sums[name] for name in COUNTS}, "cost": Decimal128(sums["cost"])}
 
 

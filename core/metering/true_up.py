@@ -1,7 +1,7 @@
 """True-up: what keys have spent is set from the ledger, so that corrections count and nothing drifts.
 
 Closed days come from roll-ups, open ones from the ledger, in one read for all keys of a workspace. A budget
-that changes meanwhile is left for the next time: entering calls keeps it exact anyway.
+that changes meanwhile is left for the next time: it is exact anyway, since entering calls changes it too.
 """
 
 from __future__ import annotations

@@ -97,8 +97,8 @@ def usage_overage(query: OverageQuery) -> Response:
 @api.get("/usage/audit", responses={"200": {"description": "Two numbers that must be equal"}})
 def usage_audit(query: PeriodQuery) -> Response:
     """Provider calls that used tokens against the rows of the ledger, and what else may have been charged."""
-    kept_since = utcnow() - timedelta(days=services().settings.job_retention_days)
-    return answer(audit.audit(db(), workspace_id(), query.chosen(), kept_since=kept_since))
+    retained_since = utcnow() - timedelta(days=services().settings.job_retention_days)
+    return answer(audit.audit(db(), workspace_id(), query.chosen(), retained_since=retained_since))
 
 
 @api.get("/usage/export", responses={"200": {"description": "The ledger's rows"}})

@@ -14,9 +14,9 @@ from tests.factory import queued
 
 @pytest.fixture
 def ask(db):
-    def ask(name="month", kept_days=40):
+    def ask(name="month", retained_days=40):
         now = utcnow()
-        return audit(db, "w1", period(now, name=name), kept_since=now - timedelta(days=kept_days))
+        return audit(db, "w1", period(now, name=name), retained_since=now - timedelta(days=retained_days))
 
     return ask
 
@@ -92,7 +92,7 @@ def test_rows_of_deleted_jobs_are_counted_apart(db, ask):
 
 
 def test_it_says_from_when_it_can_speak(ask):
-    found = ask(kept_days=0)
+    found = ask(retained_days=0)
     assert found["from"] == found["speaks_from"]
 
 

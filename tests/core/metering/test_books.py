@@ -164,6 +164,8 @@ def test_all_books_say_what_the_ledger_says(db, steps, limit):
         assert state["holds"] == {}
         assert exact(state["spent"]) == exact(state["used"])
         assert exact(state["spent"]) == sum((exact(row["cost"]) for row in kept), Decimal(0))
-    found = audit.audit(db, "w1", period(utcnow(), name="month"), kept_since=utcnow() - timedelta(days=40))
+    found = audit.audit(
+        db, "w1", period(utcnow(), name="month"), retained_since=utcnow() - timedelta(days=40)
+    )
     assert found["equal"], found
     assert (found["calls"], found["rows_not_kept"]) == (len(rows), len(rows) - len(kept))

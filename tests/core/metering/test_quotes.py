@@ -7,7 +7,7 @@ from decimal import Decimal
 from pymongo import MongoClient
 
 from core.metering import prices
-from core.metering.quotes import KEPT_S, Quotes
+from core.metering.quotes import CACHED_S, Quotes
 from tests.core.metering.rows import PRICES, call
 
 UNKNOWN = {"cost": None, "cost_status": "unknown"}
@@ -44,7 +44,7 @@ def test_the_workspaces_own_prices_are_read_now_and_then(db):
     assert quotes.cost("w1", [call()])["cost"] == 0.0000048
     prices.set_for_workspace(db, "w1", "openai", "gpt-4o-mini", rates, "2026-11-25")
     assert quotes.cost("w1", [call()])["cost"] == 0.0000048
-    clock.now = KEPT_S
+    clock.now = CACHED_S
     assert quotes.cost("w1", [call()])["cost"] == 0.000012
     assert quotes.cost("w2", [call()])["cost"] == 0.0000048
 

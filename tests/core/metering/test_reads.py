@@ -72,7 +72,7 @@ def a_year(db):
         lambda db, now: reports.tiers(db, "w1", {"economy": {}}, now),
         lambda db, now: reports.overage(db, "w1", f"{now:%Y-%m}", limit=10, cursor=None),
         lambda db, now: list(export.rows(db, "w1", period(now))),
-        lambda db, now: audit.audit(db, "w1", period(now), kept_since=now - timedelta(days=3)),
+        lambda db, now: audit.audit(db, "w1", period(now), retained_since=now - timedelta(days=3)),
         lambda db, now: budgets.reserve(
             db, Budget("k1", Decimal(1), f"{now:%Y-%m}"), new_id(), Decimal("0.01")
         ),

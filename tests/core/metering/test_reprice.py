@@ -149,6 +149,6 @@ def test_overage_follows(db, tmp_path):
 def test_the_audit_and_the_export_tell_corrections_from_calls(db, rows):
     dearer(db)
     again(db)
-    assert audit(db, "w1", NOVEMBER, kept_since=at("2026-11-01 00:00"))["rows_of_deleted_jobs"] == 3
+    assert audit(db, "w1", NOVEMBER, retained_since=at("2026-11-01 00:00"))["rows_of_deleted_jobs"] == 3
     fixes = [r for r in export.rows(db, "w1", NOVEMBER) if r["corrects"]]
     assert [(r["cost"], r["tokens_total"]) for r in fixes] == [("0.002", 0), ("0.002", 0)]

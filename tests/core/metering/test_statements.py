@@ -139,8 +139,8 @@ def test_rows_that_come_in_while_it_is_issued_are_not_forgotten(db, october):
 
 def test_two_leaders_issue_one(db, october):
     body = statement.encoded(compute(db))
-    assert statements._keep(db, "w1", "2026-10", body, CLOSE)
-    assert not statements._keep(db, "w1", "2026-10", body, CLOSE)
+    assert statements._store(db, "w1", "2026-10", body, CLOSE)
+    assert not statements._store(db, "w1", "2026-10", body, CLOSE)
     assert len(statements.listed(db, "w1")) == 1
 
 
