@@ -79,7 +79,7 @@ def ensure_default_workspace(db: Database[Document]) -> None:
     if db.workspaces.find_one({"_id": DEFAULT}) is not None:
         return
     workspace = {"_id": DEFAULT, "name": "Default", "created_at": utcnow(), **EVERYWHERE}
-    for collection, document in ((db.agents, agents.demo(DEFAULT)), (db.workspaces, workspace)):
+    for collection, document in ((db.agents, dict(agents.demo(DEFAULT))), (db.workspaces, workspace)):
         try:
             insert_once(collection, document)
         except DuplicateKeyError:

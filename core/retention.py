@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -129,7 +129,7 @@ class Purge:
         )
 
 
-def check_remembers(agent: Document, settings: Settings) -> None:
+def check_remembers(agent: Mapping[str, Any], settings: Settings) -> None:
     """Raises `Invalid` for an agent whose conversations would be erased before they could be continued."""
     if (agent.get("content_retention") or settings.content_retention) == "none":
         detail = "this agent keeps no content, so it cannot continue a conversation"

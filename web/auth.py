@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pymongo
 from flask import Flask, current_app, g, request
 from pymongo.errors import PyMongoError
 
 from core.accounts import keys, workspaces
+from core.agents import agents
 from core.clock import utcnow
 from core.config import Settings
 from core.errors import Forbidden, NotFound, Unauthorized, Unavailable
@@ -73,12 +74,20 @@ def check(failed: limiting.FailedLogins, patience: Patience) -> None:
     limiting.take_request()
     if not allowed.allows(caller.role, request.method):
         raise Forbidden(f"a key of the role {caller.role} may not do this")
-    named = request.view_args or {}
+    named = _with_agent(request.view_args or {})
     if caller.agents is not None and not allowed.shows_only_its_own(set(named)):
         raise Forbidden("this key is bound to some agents; this is about the whole workspace")
     agent_id = named.get("agent_id")
     if agent_id is not None and not caller.may_touch(agent_id):
         raise NotFound("no such agent")
+
+
+def _with_agent(named: dict[str, Any]) -> dict[str, Any]:
+    """A route's parameters, `agent:<name>` replaced by the agent's id. Raises `NotFound`."""
+    reference = named.get("agent_id", "")
+    if reference.startswith(agents.BY_NAME):
+        named["agent_id"] = agents.named(db(), g.workspace_id, reference)["_id"]
+    return named
 
 
 def presented() -> str:

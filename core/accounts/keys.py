@@ -166,7 +166,7 @@ def revoke(db: Database[Document], key: Document, grace: timedelta = timedelta()
 
 
 def rotate_for_agent(
-    db: Database[Document], agent: Document, *, grace: timedelta, created_by: str
+    db: Database[Document], agent: Mapping[str, Any], *, grace: timedelta, created_by: str
 ) -> tuple[Document, str]:
     """A new key for an agent; the earlier ones end after `grace`, those in an earlier grace too.
 
@@ -198,7 +198,7 @@ def rotate_for_agent(
     return key, text
 
 
-def of_agent(db: Database[Document], agent: Document) -> list[Document]:
+def of_agent(db: Database[Document], agent: Mapping[str, Any]) -> list[Document]:
     """The keys that are bound to this agent alone, the ended ones too."""
     bound = {"workspace_id": agent["workspace_id"], "role": "agent", "agents": agent["_id"]}
     return list(db["keys"].find(bound))

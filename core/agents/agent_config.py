@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
+from core.agents import fields
+from core.agents.documents import LlmConfig
 from core.config import Settings
 from core.crypto import Sealer, origin, provider_key_context
 from core.errors import Invalid, KeyRequired
-from core.llm import parameters, plan, providers, tiers
+from core.llm import plan, providers, tiers
 
 Document = dict[str, Any]
 FindCredential = Callable[[str], Document | None]
 
-PLAIN = (
-    "provider",
-    "model",
-    "custom_endpoint",
-    "managed",
-    "tier",
-    "credential",
-    *parameters.PRESETS,
-    "fallback",
-    "allow_managed_fallback",
-    "content_fallback",
-)
-EMPTY: Document = {
-    **dict.fromkeys(PLAIN),
-    "managed": False,
-    "allow_managed_fallback": False,
-    "content_fallback": False,
+EMPTY: Any = {
+    **fields.stored(fields.LLM_CONFIG, {}),
     "sealed_key": None,
     "key_hint": None,
     "keys": {},
@@ -39,14 +26,14 @@ SHORTEST_HINTED = 12
 
 def configured(
     given: Mapping[str, Any],
-    stored: Mapping[str, Any] | None,
+    stored: LlmConfig | None,
     *,
     workspace_id: str,
     agent_id: str,
     sealer: Sealer,
     settings: Settings,
     find_credential: FindCredential,
-) -> Document:
+) -> LlmConfig:
     """The configuration to store: `given` replaces everything that is `stored` but the keys.
 
     `given` holds only what the request said. An absent `api_key` keeps the stored one while provider and
@@ -54,7 +41,7 @@ def configured(
     works the same for each fallback provider. Raises `Invalid`, and `KeyRequired` when a key must be given.
     """
     old = stored or EMPTY
-    new: Document = {**EMPTY, **{name: given[name] for name in PLAIN if given.get(name) is not None}}
+    new: Document = {**EMPTY, **fields.stored(fields.LLM_CONFIG, given)}
     own_key = given.get("api_key")
     keeps = "api_key" not in given and old["sealed_key"] is not None and not _keyless(new)
     given_keys: Mapping[str, str | None] = given.get("keys") or {}
@@ -87,21 +74,26 @@ def configured(
         if key is not None
     }
     kept = {provider: key for provider, key in kept_keys.items() if provider not in given_keys}
-    return {**new, "keys": kept | added}
+    return cast(LlmConfig, {**new, "keys": kept | added})
 
 
-def public(config: Mapping[str, Any] | None) -> Document | None:
+def public(config: LlmConfig | None) -> Document | None:
     """The configuration without its secrets."""
     if config is None:
         return None
     others = {provider: {"hasKey": True, "key_hint": key["hint"]} for provider, key in config["keys"].items()}
     own = {"hasKey": config["sealed_key"] is not None, "key_hint": config["key_hint"]}
-    return {**{name: config.get(name) for name in PLAIN}, **_of_tier(config), **own, "keys": others}
+    return {
+        **fields.stored(fields.LLM_CONFIG, config),
+        **_of_tier(config),
+        **own,
+        "keys": others,
+    }
 
 
-def _of_tier(config: Mapping[str, Any]) -> Document:
+def _of_tier(config: LlmConfig) -> Document:
     """Provider and model of a managed tier, which are not kept: they are the table's of today."""
-    tier = tiers.table().tiers.get(config["tier"]) if config["managed"] else None
+    tier = tiers.table().tiers.get(config["tier"] or "") if config["managed"] else None
     if tier is None:
         return {}
     provider, model = tier.chat()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import redis
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from core.accounts import keys
-from core.agents import agent_config
+from core.agents import agent_config, fields
+from core.agents.documents import Agent, LlmConfig
 from core.chat import conversations
 from core.clock import rfc3339, utcnow
 from core.errors import Conflict, Invalid, NotFound
@@ -23,25 +24,16 @@ from core.store.free_json import storable
 from core.store.repeat import insert_once
 
 Document = dict[str, Any]
-Configure = Callable[[str, Document | None], Document]
+Configure = Callable[[str, LlmConfig | None], LlmConfig]
 """From an agent's id and its stored llm_config to the new one: `agent_config.configured`, its rest bound."""
 
-PLAIN = (
-    "name",
-    "email",
-    "description",
-    "system_prompt",
-    "tools",
-    "metadata",
-    "content_retention",
-    "limit_policy",
-)
+BY_NAME = "agent:"
 TRIES = 20
 
 
 def create(
     db: Database[Document], workspace_id: str, given: Mapping[str, Any], configure: Configure | None
-) -> Document:
+) -> Agent:
     """Raises `Conflict` when the name is taken, and whatever `configure` raises."""
     agent = born(workspace_id, new_id(), given)
     if configure is not None:
@@ -53,44 +45,53 @@ def create(
     return agent
 
 
-def born(workspace_id: str, agent_id: str, given: Mapping[str, Any]) -> Document:
+def born(workspace_id: str, agent_id: str, given: Mapping[str, Any]) -> Agent:
     """The document of an agent without a provider."""
     now = utcnow()
-    return {
+    agent = {
         "_id": agent_id,
         "workspace_id": workspace_id,
-        **{name: given.get(name) for name in PLAIN},
-        "tools": given.get("tools") or [],
-        "metadata": given.get("metadata") or {},
-        "on_worker_loss": given.get("on_worker_loss") or "retry",
+        "name": given["name"],
+        **fields.stored(fields.AGENT, given),
         "llm_config": None,
         "revision": 0,
         "created_at": now,
         "updated_at": now,
     }
+    return cast(Agent, agent)
 
 
-def demo(workspace_id: str) -> Document:
+def demo(workspace_id: str) -> Agent:
     """The agent of a first try: it answers from the sandbox, without any key."""
     given = {"name": "demo", "description": "Answers from the built-in sandbox provider, not from a model."}
     config = {**agent_config.EMPTY, "provider": "sandbox", "model": "sandbox"}
-    return {**born(workspace_id, "demo", given), "llm_config": config}
+    return {**born(workspace_id, "demo", given), "llm_config": cast(LlmConfig, config)}
 
 
-def get(db: Database[Document], workspace_id: str, agent_id: str) -> Document:
+def get(db: Database[Document], workspace_id: str, agent_id: str) -> Agent:
     """Raises `NotFound`, also for another workspace's agent."""
     agent = db.agents.find_one({"_id": agent_id})
     if agent is None or agent["workspace_id"] != workspace_id:
         raise NotFound("no such agent")
-    return agent
+    return _read(agent)
 
 
-def ready(db: Database[Document], workspace_id: str, agent_id: str) -> Document:
+def named(db: Database[Document], workspace_id: str, reference: str) -> Agent:
+    """The agent of an id or of `agent:<name>`. Raises `NotFound`."""
+    if not reference.startswith(BY_NAME):
+        return get(db, workspace_id, reference)
+    found = db.agents.find_one({"workspace_id": workspace_id, "name": reference.removeprefix(BY_NAME)})
+    if found is None:
+        raise NotFound(f"there is no agent {reference!r}")
+    return _read(found)
+
+
+def ready(db: Database[Document], workspace_id: str, agent_id: str) -> Agent:
     """An agent that can be asked. Raises `Invalid` for one that has no provider yet."""
     return checked(get(db, workspace_id, agent_id))
 
 
-def checked(agent: Document) -> Document:
+def checked(agent: Agent) -> Agent:
     """The agent, if it can be asked. Raises `Invalid`."""
     if agent["llm_config"] is None:
         raise Invalid("this agent has no provider yet: PUT its llm-config first", code="llm_config_required")
@@ -104,20 +105,21 @@ def page(
     limit: int,
     cursor: str | None,
     only: Sequence[str] | None = None,
-) -> tuple[list[Document], str | None]:
+) -> tuple[list[Agent], str | None]:
     """A workspace's agents, newest first; `only` those of these ids."""
     wanted: Document = {"workspace_id": workspace_id}
     if only is not None:
         wanted["_id"] = {"$in": list(only)}
-    return pages.page(db.agents, wanted, limit=limit, cursor=cursor)
+    found, after = pages.page(db.agents, wanted, limit=limit, cursor=cursor)
+    return [_read(agent) for agent in found], after
 
 
 def change(
     db: Database[Document],
-    agent: Document,
+    agent: Agent,
     changes: Mapping[str, Any],
     configure: Configure | None = None,
-) -> Document:
+) -> Agent:
     """Set some fields and, with `configure`, the llm_config. Raises `Conflict`, `NotFound`."""
     for _ in range(TRIES):
         new: Document = {**changes, "updated_at": utcnow()}
@@ -132,14 +134,14 @@ def change(
     raise Conflict("this agent is being changed by several requests at once; try again")
 
 
-def swap(db: Database[Document], agent: Document, new: Mapping[str, Any]) -> bool:
+def swap(db: Database[Document], agent: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Write `new` if the agent is still as it was read; False: somebody was faster."""
     unchanged = {"_id": agent["_id"], "revision": agent["revision"]}
     update = {"$set": {name: storable(value) for name, value in new.items()}, "$inc": {"revision": 1}}
     return db.agents.update_one(unchanged, update).matched_count == 1
 
 
-def delete(db: Database[Document], client: redis.Redis, agent: Document) -> None:
+def delete(db: Database[Document], client: redis.Redis, agent: Agent) -> None:
     """Remove an agent: its keys end, its queued jobs are cancelled, its conversations are erased.
 
     Its other jobs and its ledger stay.
@@ -154,17 +156,24 @@ def delete(db: Database[Document], client: redis.Redis, agent: Document) -> None
             control.cancel(db, client, job)
 
 
-def public(agent: Document) -> Document:
+def public(agent: Agent) -> Document:
     """An agent as the API shows it."""
     return {
         "id": agent["_id"],
         "workspace_id": agent["workspace_id"],
-        **{name: agent.get(name) for name in PLAIN},
-        "on_worker_loss": agent["on_worker_loss"],
+        "name": agent["name"],
+        **fields.stored(fields.AGENT, agent),
         "llm_config": agent_config.public(agent["llm_config"]),
         "created_at": rfc3339(agent["created_at"]),
         "updated_at": rfc3339(agent["updated_at"]),
     }
+
+
+def _read(document: Document) -> Agent:
+    """What an earlier version kept, as of this one: a field that it does not have gets its default."""
+    config = document["llm_config"]
+    config = config and {**agent_config.EMPTY, **config}
+    return cast(Agent, {**fields.stored(fields.AGENT, {}), **document, "llm_config": config})
 
 
 def _name_taken(name: str) -> Conflict:

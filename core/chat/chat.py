@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,9 @@ BREAKER_REDIS_S = 0.1
 TEST: Document = {"messages": [{"role": "user", "content": "Answer with the one word OK."}], "max_tokens": 16}
 
 
-def plan(agent: Document, *, settings: Settings, find_credential: Callable[[str], Document | None]) -> Plan:
+def plan(
+    agent: Mapping[str, Any], *, settings: Settings, find_credential: Callable[[str], Document | None]
+) -> Plan:
     """All that a worker will need of the agent's configuration, read once; keys stay sealed."""
     config = agent["llm_config"]
     return {

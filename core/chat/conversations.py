@@ -8,6 +8,7 @@ one conversation that run at the same time do not see each other.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,13 +47,13 @@ def recall(
 
 
 def page(
-    db: Database[Document], agent: Document, *, limit: int, cursor: str | None
+    db: Database[Document], agent: Mapping[str, Any], *, limit: int, cursor: str | None
 ) -> tuple[list[Document], str | None]:
     """An agent's conversations, newest first."""
     return pages.page(db.conversations, {"agent_id": agent["_id"]}, limit=limit, cursor=cursor)
 
 
-def get(db: Database[Document], agent: Document, name: str) -> Document:
+def get(db: Database[Document], agent: Mapping[str, Any], name: str) -> Document:
     """Raises `NotFound`."""
     found = _find(db, agent["_id"], name)
     if found is None:

@@ -101,3 +101,34 @@ def test_deleting_an_agent_ends_its_keys_and_cancels_its_queued_jobs(member, age
     assert member.get(queued["links"]["self"]).json["status"] == "cancelled"
     assert bound.get(queued["links"]["self"]).status_code == 401
     assert member.delete(f"/agents/{agent}").status_code == 404
+
+
+CALLS = (
+    ("GET", ""),
+    ("PATCH", ""),
+    ("GET", "/llm-config"),
+    ("POST", "/llm-test"),
+    ("GET", "/usage"),
+    ("GET", "/conversations"),
+    ("DELETE", ""),
+)
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_a_path_names_an_agent_by_its_name_too(member, agent, method, path):
+    body = {"json": {"description": "d"}} if method == "PATCH" else {}
+    named = member(method, f"/agents/agent:scout{path}", **body)
+    assert named.status_code < 300
+    if named.data and method == "GET" and path == "":
+        assert named.json["id"] == agent
+
+
+def test_a_name_of_nobody_or_of_another_workspace_is_not_found(member, agent, client_for):
+    assert member.get("/agents/agent:nobody").status_code == 404
+    assert client_for("member", workspace="other").get("/agents/agent:scout").status_code == 404
+
+
+def test_a_key_of_one_agent_reaches_no_other_by_its_name(member, agent, client_for):
+    other = member.post("/agents", {"name": "other"}).json["id"]
+    bound = client_for("agent", agents=[other])
+    assert bound.post("/agents/agent:scout/chat", {"message": "a"}).status_code == 404

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Response
 
 from core.agents import agent_config, agents, explain
+from core.agents.documents import Agent
 from core.chat import chat
 from core.clock import utcnow
 from core.errors import Forbidden
@@ -96,7 +97,7 @@ def explain_llm_config(path: AgentPath, body: Supposed) -> Response:
     return answer(explain.explain(costs_of(capped, body.asked(), prices(), own, unknown_window=window)))
 
 
-def _check_policy(agent: dict[str, Any], given: dict[str, Any]) -> None:
+def _check_policy(agent: Agent, given: dict[str, Any]) -> None:
     """Raises `Forbidden`: anybody may make an agent's limit stricter, an admin alone loosens it."""
     loosens = agent["limit_policy"] == "block" and given.get("limit_policy", "block") != "block"
     if loosens and caller().role != "admin":

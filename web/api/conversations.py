@@ -5,9 +5,10 @@ from __future__ import annotations
 from flask import Response
 
 from core.agents import agents
+from core.agents.documents import Agent
 from core.chat import conversations
 from web.answers import listed, nothing
-from web.context import Document, db, services, workspace_id
+from web.context import db, services, workspace_id
 from web.resource import AgentPath, Id, PageQuery, resource
 
 api = resource("conversations", "What was said to an agent, and by it")
@@ -52,5 +53,5 @@ def delete_conversation(path: ConversationPath) -> Response:
     return nothing()
 
 
-def _agent(path: AgentPath) -> Document:
+def _agent(path: AgentPath) -> Agent:
     return agents.get(db(), workspace_id(), path.agent_id)

@@ -8,8 +8,9 @@ from flask import Response
 from pydantic import BaseModel, StringConstraints
 
 from core.agents import credentials
+from core.agents.fields import Short, Url
 from web.answers import answer, listed, nothing
-from web.api.models import ProviderKey, Short, Url
+from web.api.models import ProviderKey
 from web.context import db, services, workspace_id
 from web.resource import Model, PageQuery, example, resource
 

@@ -2,69 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from pydantic_core import to_json
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 
-from core.llm.parameters import PRESETS
+from core.agents import fields
+from core.agents.fields import Metadata, Name, Short, Url
 from web.parameters import with_parameters
 from web.resource import Model, example
 
-MOST_METADATA = 16 * 1024
-
-
-def _small(metadata: dict[str, Any]) -> dict[str, Any]:
-    if len(to_json(metadata)) > MOST_METADATA:
-        raise ValueError(f"at most {MOST_METADATA} bytes")
-    return metadata
-
-
-Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
-Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Url = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^https?://[^\s]+$")]
 ProviderKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,4096}$")]
-LimitPolicy = Literal["log", "block"]
-"""What becomes of calls once a tier's allowance is used up."""
 ConversationId = Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]*$")]
 
 
-class Fallback(Model):
-    provider: Short
-    model: Short | None = None
+def _with(rows: Iterable[fields.Row]) -> Any:
+    """A body to derive from that has these fields, none of which must be given."""
+    found: dict[str, Any] = {
+        row.name: (row.type, Field(row.default, description=row.description)) for row in rows
+    }
+    return create_model("Fields", __base__=Model, **found)
 
 
-class Route(Model):
-    provider: Short | None = None
-    model: Short | None = None
-    api_key: ProviderKey | None = None
-    custom_endpoint: Url | None = None
-    credential: Short | None = None
-    managed: bool = False
-    tier: Short | None = None
-
-
-class LlmConfig(with_parameters(Route, PRESETS)):  # type: ignore[misc] # each preset parameter is a field
+class LlmConfig(_with(fields.LLM_CONFIG)):  # type: ignore[misc] # each row is a field
     """Which provider answers, with whose key. An absent `api_key` keeps the stored one; null removes it."""
 
     model_config = example(provider="sandbox")
-
-    fallback: list[Fallback] | None = Field(default=None, max_length=10)
+    api_key: ProviderKey | None = None
     keys: dict[Short, ProviderKey | None] | None = None
-    allow_managed_fallback: bool = False
-    content_fallback: bool = Field(False, description="what one provider's policy refuses, ask the next")
 
 
-class AgentFields(Model):
-    email: Annotated[str, StringConstraints(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
-    description: Annotated[str, StringConstraints(max_length=10_000)] | None = None
-    system_prompt: Annotated[str, StringConstraints(max_length=1_000_000)] | None = None
-    tools: list[Short] = Field(default=[], max_length=200)
-    metadata: Metadata = Field(default_factory=dict)
-    on_worker_loss: Literal["retry", "fail"] = "retry"
-    content_retention: Annotated[str, StringConstraints(pattern=r"^(none|done|\d{1,4})$")] | None = None
-    limit_policy: LimitPolicy | None = Field(None, description="null: the workspace's")
+class AgentFields(_with(fields.AGENT)):  # type: ignore[misc]
     llm_config: LlmConfig | None = None
 
 

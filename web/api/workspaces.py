@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core import callbacks
 from core.accounts import workspaces
+from core.agents.fields import LimitPolicy, Name, Short, Url
 from core.clock import utcnow
 from core.llm import providers
 from core.metering import prices
 from core.outbound.guard import Guard
 from web.access import access
 from web.answers import answer, listed, nothing
-from web.api.models import LimitPolicy, Name, Short, Url
 from web.context import db, services
 from web.resource import Id, Model, PageQuery, example, resource
 

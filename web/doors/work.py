@@ -13,6 +13,7 @@ from flask import Response, g, request
 
 from core.accounts import limits
 from core.agents import credentials
+from core.agents.documents import Agent
 from core.chat import chat
 from core.clock import utcnow
 from core.errors import Invalid, Problem
@@ -37,7 +38,7 @@ NOT_KEPT = frozenset({"callback_url", "metadata"})
 
 def draft(
     kind: str,
-    agent: Document,
+    agent: Agent,
     asked: Mapping[str, Any],
     *,
     idempotency: Idempotency | None = None,
@@ -89,7 +90,7 @@ def again(job: Document, mark: Idempotency) -> Draft:
     )
 
 
-def accepted(asked: Draft, agent: Document) -> tuple[Document, bool]:
+def accepted(asked: Draft, agent: Agent) -> tuple[Document, bool]:
     """The job of a request, admitted and then accepted, and whether it was made by this request.
 
     One that repeats an earlier request gets its job. Raises `OverLimit` (402) when a hard cap or a budget is

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from core.agents.documents import Agent
 from core.llm.failures import FailureCode
 
 Document = dict[str, Any]
@@ -130,7 +131,7 @@ def _whole(call: Document) -> Document:
     return call if function is None else {**call, "function": {"arguments": "", **function}}
 
 
-def model(agent: Document) -> Document:
+def model(agent: Agent) -> Document:
     """An agent as a model."""
     return {
         "id": agent["_id"],

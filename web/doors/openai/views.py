@@ -9,6 +9,7 @@ from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.agents import agents
+from core.agents.documents import Agent
 from core.errors import Conflict, Invalid, NotFound, Unavailable
 from core.jobs.model import DONE, SUCCEEDED
 from core.llm.records import OnWorkerLoss
@@ -137,10 +138,12 @@ def _accepted(body: Completion) -> tuple[Document, bool]:
     return work.accepted(draft, agent)
 
 
-def _agent(model: str) -> Document:
-    name = model.removeprefix("agent:")
-    wanted = {"name": name} if model.startswith("agent:") else {"_id": model}
-    agent = db().agents.find_one({"workspace_id": workspace_id(), **wanted})
+def _agent(model: str) -> Agent:
+    agent: Agent | None = None
+    try:
+        agent = agents.named(db(), workspace_id(), model)
+    except NotFound:
+        pass
     if agent is None or not caller().may_touch(agent["_id"]):
         raise NotFound(f"there is no agent {model!r}", code="model_not_found")
     return agent

@@ -1,0 +1,88 @@
+"""The fields of an agent and of its `llm_config`: one row each, with its type and its default.
+
+The bodies that set them, the stored documents and what is shown all follow from these rows. Secrets are not
+here: `core.agents.agent_config` seals them and shows a hint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import to_json
+
+from core.llm import parameters
+
+MOST_METADATA = 16 * 1024
+"""Bytes, as JSON."""
+
+
+def _small(metadata: dict[str, Any]) -> dict[str, Any]:
+    if len(to_json(metadata)) > MOST_METADATA:
+        raise ValueError(f"at most {MOST_METADATA} bytes")
+    return metadata
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Url = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^https?://[^\s]+$")]
+LimitPolicy = Literal["log", "block"]
+"""What becomes of calls once a tier's allowance is used up."""
+
+
+class Fallback(BaseModel):
+    """Whom to ask next, with the key that `keys` has for it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+    provider: Short
+    model: Short | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """`type`: what pydantic takes in a body. `default`: what is stored where nothing was given."""
+
+    name: str
+    type: Any
+    default: Any = None
+    description: str | None = None
+
+
+AGENT = (
+    Row("email", Annotated[str, StringConstraints(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")] | None),
+    Row("description", Annotated[str, StringConstraints(max_length=10_000)] | None),
+    Row("system_prompt", Annotated[str, StringConstraints(max_length=1_000_000)] | None),
+    Row("tools", Annotated[list[Short], Field(max_length=200)], [], "names of the runtime's tools"),
+    Row("metadata", Metadata, {}),
+    Row("on_worker_loss", Literal["retry", "fail"], "retry"),
+    Row("content_retention", Annotated[str, StringConstraints(pattern=r"^(none|done|\d{1,4})$")] | None),
+    Row("limit_policy", LimitPolicy | None, None, "null: the workspace's; the stricter of the two holds"),
+)
+"""All but the name, which every agent has."""
+
+LLM_CONFIG = (
+    Row("provider", Short | None),
+    Row("model", Short | None),
+    Row("custom_endpoint", Url | None),
+    Row("credential", Short | None),
+    Row("managed", bool, False),
+    Row("tier", Short | None),
+    *(Row(name, parameters.PARAMETERS[name].type | None) for name in parameters.PRESETS),
+    Row("fallback", Annotated[list[Fallback], Field(max_length=10)] | None),
+    Row("allow_managed_fallback", bool, False),
+    Row("content_fallback", bool, False, "what one provider's policy refuses, ask the next"),
+)
+
+
+def names(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Those of these rows, in their order."""
+    return tuple(row.name for row in rows)
+
+
+def stored(rows: Iterable[Row], given: Mapping[str, Any]) -> Any:
+    """What is kept: what was given, and the default where nothing, or null, was."""
+    return {row.name: copy(row.default) if given.get(row.name) is None else given[row.name] for row in rows}
