@@ -16,6 +16,8 @@ from core.config import Settings, first_error
 from core.crypto import BadEncryptionKey
 from core.errors import Problem
 from core.services import connect_mongo
+from core.store import migrations
+from core.store.migrations import NewerStore
 
 PROGRAM = "python -m core.cli"
 ABOUT = """For operators. Talks to the store, not to the server, which may be up or down.
@@ -29,10 +31,12 @@ def main(arguments: Sequence[str] | None = None, say: Say = print) -> int:
     try:
         settings = Settings()
         with connect_mongo(settings, patience_s=PATIENCE_S) as mongo:
-            return int(given.run(mongo[settings.mongodb_database], settings, given, say))
+            db = mongo[settings.mongodb_database]
+            migrations.reached(db)  # a later version's database is left alone
+            return int(given.run(db, settings, given, say))
     except ValidationError as error:
         return _not_done(first_error(error))
-    except (Problem, BadEncryptionKey) as problem:
+    except (Problem, BadEncryptionKey, NewerStore) as problem:
         return _not_done(str(problem))
     except PyMongoError as error:
         return _not_done(f"MongoDB does not answer ({type(error).__name__}): see MONGODB_URI")

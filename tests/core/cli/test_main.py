@@ -64,3 +64,11 @@ def test_what_stands_in_the_way_is_one_clear_line(run, setting, value):
     assert errors.startswith("vutler: ")
     assert setting in errors
     assert "secret-password" not in errors
+
+
+def test_a_database_of_a_later_version_is_left_alone(run, db):
+    db.migrations.insert_one({"_id": 10_000})
+    code, _, errors = run("keys", "create")
+    assert (code, errors.count("\n")) == (1, 1)
+    assert "of version 10000" in errors
+    assert db["keys"].count_documents({}) == 0
