@@ -23,78 +23,126 @@ class Settings(BaseSettings):
         extra="ignore", env_ignore_empty=True, frozen=True, hide_input_in_errors=True
     )
 
-    app_env: Literal["development", "production"] = "development"
-    host: str = "127.0.0.1"
-    port: int = Field(default=3001, ge=1, le=65532)
-    data_dir: Path = Path(".data")
-    start_within_s: float = Field(default=90, gt=0, description="`make run` gives up when not all answers")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-    admin_api_key: SecretStr | None = None
-    llm_encryption_key: SecretStr | None = None
-    llm_encryption_keys_old: SecretStr | None = Field(
-        default=None, description="earlier keys, separated by commas: they open, they no longer seal"
+    app_env: Literal["development", "production"] = Field(
+        default="development",
+        description="`production`: logs are JSON lines, and secrets that could be guessed are refused",
+    )
+    host: str = Field(default="127.0.0.1", description="the address that the API listens on")
+    port: int = Field(
+        default=3001,
+        ge=1,
+        le=65532,
+        description="the API's port; `make run` uses the three after it for Redis, MongoDB and the sandbox",
+    )
+    data_dir: Path = Field(
+        default=Path(".data"), description="where `make run` keeps data, logs, and the secrets that it made"
+    )
+    start_within_s: float = Field(
+        default=90, gt=0, description="`make run` gives up when not everything answers by then"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least important events that are logged"
     )
 
-    managed_llm_key: SecretStr | None = Field(default=None, description="the key of MANAGED_LLM_PROVIDER")
-    managed_llm_provider: str | None = None
+    admin_api_key: SecretStr | None = Field(
+        default=None,
+        description="the first admin key; a new value ends the one before; unset: made in DATA_DIR/admin.key",
+    )
+    llm_encryption_key: SecretStr | None = Field(
+        default=None,
+        description="seals provider keys: 32 bytes as base64 or hex; unset: made in DATA_DIR/secret.key",
+    )
+    llm_encryption_keys_old: SecretStr | None = Field(
+        default=None, description="earlier encryption keys, by commas: they open, and no longer seal"
+    )
+
+    managed_llm_key: SecretStr | None = Field(
+        default=None, description="your key for the managed tiers, at MANAGED_LLM_PROVIDER"
+    )
+    managed_llm_provider: str | None = Field(default=None, description="the provider of MANAGED_LLM_KEY")
     managed_llm_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
-        default={}, description='a managed key for each of several providers: {"openai": "sk-…"}'
+        default={}, description='your keys at several providers, as JSON: `{"openai": "sk-…"}`'
     )
     managed_llm_urls: Annotated[dict[str, str], NoDecode] = Field(
-        default={}, description='managed calls go here, not to the vendor: {"minimax": "https://…/v1"}'
+        default={},
+        description='where managed calls go instead of the vendor, as JSON: `{"minimax": "https://…/v1"}`',
     )
 
-    max_body_bytes: int = Field(default=10 * 2**20, gt=0, description="the largest JSON body")
-    body_timeout_s: float = Field(default=20, gt=0, description="a request body must have arrived by then")
-    failed_logins_per_minute: int = Field(default=60, ge=1, description="wrong keys from one address")
-    cors_origins: str = Field(default="", description="origins a browser may call from, by commas; * for any")
-    trusted_proxies: int = Field(default=0, ge=0, description="how many proxies set X-Forwarded-For")
+    max_body_bytes: int = Field(
+        default=10 * 2**20, gt=0, description="a request with a larger body is refused (413)"
+    )
+    body_timeout_s: float = Field(
+        default=20, gt=0, description="a request whose body has not come by then is refused (408)"
+    )
+    failed_logins_per_minute: int = Field(
+        default=60, ge=1, description="after so many wrong keys an address has to wait (429)"
+    )
+    cors_origins: str = Field(
+        default="", description="the origins that a browser may call from, by commas; `*`: any"
+    )
+    trusted_proxies: int = Field(
+        default=0, ge=0, description="how many proxies in front of the API set X-Forwarded-For"
+    )
 
     mongodb_uri: str | None = Field(
-        default=None, repr=False, description="unset: the embedded server on PORT + 2"
+        default=None, repr=False, description="your MongoDB; unset: the embedded server on PORT + 2"
     )
-    mongodb_database: str = "vutler"
-    store_answers_within_s: float = Field(default=0.7, gt=0, description="or a request is told 503")
+    mongodb_database: str = Field(default="vutler", description="the name of the database")
+    store_answers_within_s: float = Field(
+        default=0.7, gt=0, description="a request is told 503 when MongoDB has not answered by then"
+    )
     redis_url: str | None = Field(
-        default=None, repr=False, description="unset: the embedded server on PORT + 1"
+        default=None, repr=False, description="your Redis; unset: the embedded server on PORT + 1"
     )
 
-    lease_s: float = Field(default=15, gt=0, description="a worker process silent for this long is dead")
+    lease_s: float = Field(
+        default=15, gt=0, description="a worker process that is silent for so long is dead"
+    )
     beat_s: float = Field(default=5, gt=0, description="how often a worker process renews its lease")
     worker_host: str = Field(
         default_factory=socket.gethostname,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
         description="the name of this host, as queues by host and GET /workers have it",
     )
-    worker_grace_s: float = Field(default=20, ge=0, description="what SIGTERM leaves running jobs")
-    job_retention_days: int = Field(default=40, ge=1, description="finished jobs are deleted after")
+    worker_grace_s: float = Field(
+        default=20, ge=0, description="how long running jobs may go on after SIGTERM"
+    )
+    job_timeout_s: float = Field(
+        default=600, gt=0, description="a job that takes longer has failed, with all its tries"
+    )
+    job_retention_days: int = Field(default=40, ge=1, description="finished jobs are kept for so long")
     content_retention: str = Field(
         default="7",
         pattern=r"^(none|done|\d{1,4})$",
-        description="prompts and outputs go: none = within a minute, done = in an hour, N = in N days",
+        description="prompts and outputs go in a minute (`none`), an hour (`done`), or so many days",
     )
+
     custom_endpoint_allow: str = Field(
         default="",
-        description="addresses beside the public ones that users may name: 127.0.0.1:11434,10.0.0.0/8",
+        description="what users may name beside public addresses, by commas: `127.0.0.1:11434,10.0.0.0/8`",
     )
     provider_proxy: str | None = Field(
-        default=None, repr=False, description="the only proxy that is ever used"
+        default=None, repr=False, description="the proxy for calls to vendors' own addresses"
     )
     provider_ca_bundle: Path | None = Field(
-        default=None, description="certificates to trust instead of the public ones, as a PEM file"
+        default=None, description="a PEM file with the certificates to trust in place of the public ones"
     )
-    connect_timeout_s: float = Field(default=5, gt=0)
-    first_token_timeout_s: float = Field(default=120, gt=0, description="of a streamed answer")
-    between_tokens_timeout_s: float = Field(default=120, gt=0)
-    answer_timeout_s: float = Field(default=240, gt=0, description="an answer not streamed is there by then")
+    connect_timeout_s: float = Field(default=5, gt=0, description="a provider must be connected to by then")
+    first_token_timeout_s: float = Field(
+        default=120, gt=0, description="a streamed answer must have begun by then"
+    )
+    between_tokens_timeout_s: float = Field(
+        default=120, gt=0, description="the longest pause within an answer"
+    )
+    answer_timeout_s: float = Field(
+        default=240, gt=0, description="an answer that is not streamed must be there by then"
+    )
     provider_answer_bytes: int = Field(
         default=4_000_000, gt=0, description="a longer answer is cut off; with its request it is one document"
     )
     unknown_window_tokens: int = Field(
         default=16_384, gt=0, description="the context window of a model that no public table knows"
     )
-    job_timeout_s: float = Field(default=600, gt=0, description="a job that takes longer has failed")
 
     @field_validator("custom_endpoint_allow")
     @classmethod

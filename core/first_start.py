@@ -12,12 +12,13 @@ import structlog
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from core import encryption_keys
 from core.accounts import keys
 from core.accounts.workspaces import DEFAULT, EVERYWHERE
 from core.agents import agents
 from core.clock import utcnow
 from core.config import Settings
-from core.crypto import write_private_once
+from core.encryption_keys import write_private_once
 from core.store.repeat import insert_once
 
 Document = dict[str, Any]
@@ -58,6 +59,16 @@ def check_admin_key(settings: Settings) -> None:
     key = settings.admin_api_key
     if key is not None and settings.production and len(key.get_secret_value()) < SHORTEST_KEY:
         raise BadAdminKey(f"ADMIN_API_KEY needs {SHORTEST_KEY} characters (openssl rand -hex 32)")
+
+
+def weak_secrets(settings: Settings) -> list[str]:
+    """What production would refuse, a line each, to be said at the start."""
+    found, admin, sealing = [], settings.admin_api_key, settings.llm_encryption_key
+    if admin is not None and len(admin.get_secret_value()) < SHORTEST_KEY:
+        found.append(f"ADMIN_API_KEY could be guessed: make one of {SHORTEST_KEY} characters or more")
+    if sealing is not None and encryption_keys.is_text(sealing.get_secret_value()):
+        found.append(f"LLM_ENCRYPTION_KEY could be guessed: make one of {encryption_keys.WANTED}")
+    return found
 
 
 def local_key(data_dir: Path) -> tuple[str, bool]:

@@ -60,7 +60,7 @@ def stack(tmp_path_factory, provider, receiver):
         CUSTOM_ENDPOINT_ALLOW=f"{address},127.0.0.1:{receiver.port}",
         LEASE_S="6",
         BEAT_S="1",
-        LLM_ENCRYPTION_KEY="a text key of earlier days",
+        LLM_ENCRYPTION_KEY="0123456789abcdef" * 4,
     )
     stack.start()
     yield stack

@@ -253,6 +253,7 @@ def test_with_stores_of_its_own_nothing_embedded_starts(tmp_path, settings):
         MONGODB_DATABASE="test_embedded",
         REDIS_URL=settings.redis_url,
         HOST="127.0.0.2",
+        LLM_ENCRYPTION_KEY="k" * 32,
     )
     stack.host = "127.0.0.2"
     stack.start()
@@ -266,6 +267,7 @@ def test_with_stores_of_its_own_nothing_embedded_starts(tmp_path, settings):
         assert requests.get(address, headers=key, timeout=5).status_code == 200
         assert not (tmp_path / "data" / "admin.key").exists()
         assert ADMIN_KEY not in stack.said()
+        assert "LLM_ENCRYPTION_KEY could be guessed" in (tmp_path / "data/log/web.log").read_text()
     finally:
         stack.stop()
     assert living(tmp_path / "data") == []

@@ -38,6 +38,8 @@ def build() -> App:
         patience_s=0.5,
         redis_client=connect_redis(settings, timeout_s=0.5),
     )
+    for weak in first.weak_secrets(settings):
+        log.warning("settings.weak", said=weak)
     _prepare_store(services)
     watcher = Watcher(services.db, services.redis, connect_redis(settings))
     watcher.start()

@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 from core.cli.command import Command, Say
 from core.cli.table import COMMANDS, GROUPS
 from core.config import Settings, first_error
-from core.crypto import BadEncryptionKey
+from core.encryption_keys import BadEncryptionKey
 from core.errors import Problem
 from core.services import connect_mongo
 from core.store import migrations

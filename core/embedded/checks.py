@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
 from core.config import Settings, first_error
-from core.crypto import BadEncryptionKey, Sealer
+from core.crypto import Sealer
 from core.embedded.stores import StartFailed
+from core.encryption_keys import BadEncryptionKey
 from core.first_start import BadAdminKey, check_admin_key
 from core.llm import managed
 from core.llm.managed import BadManagedKeys

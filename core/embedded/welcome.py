@@ -6,7 +6,7 @@ import os
 import shlex
 
 from core.config import Settings
-from core.first_start import KEY_FILE
+from core.first_start import KEY_FILE, weak_secrets
 
 
 def text(settings: Settings) -> str:
@@ -21,6 +21,7 @@ def text(settings: Settings) -> str:
     ]
     if "CUSTOM_ENDPOINT_ALLOW" not in os.environ:
         lines.append("Local models:     custom endpoints may use ports 11434 (Ollama), 1234 (LM Studio)")
+    lines += [f"Warning:          {weak}" for weak in weak_secrets(settings)]
     lines += [
         "Try it (the sandbox answers, no provider key is needed):",
         "",
