@@ -46,11 +46,11 @@ class Settings(BaseSettings):
 
     admin_api_key: SecretStr | None = Field(
         default=None,
-        description="the first admin key; a new value ends the one before; unset: made in DATA_DIR/admin.key",
+        description="the first admin key, in place of DATA_DIR/admin.key; a new value ends the one before",
     )
     llm_encryption_key: SecretStr | None = Field(
         default=None,
-        description="seals provider keys: 32 bytes as base64 or hex; unset: made in DATA_DIR/secret.key",
+        description="seals provider keys, in place of DATA_DIR/secret.key: 32 bytes as base64 or hex",
     )
     llm_encryption_keys_old: SecretStr | None = Field(
         default=None, description="earlier encryption keys, by commas: they open, and no longer seal"
