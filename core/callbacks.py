@@ -27,6 +27,7 @@ from pymongo.errors import PyMongoError
 from core.clock import utcnow
 from core.crypto import Sealer
 from core.deliveries import born, delivery_id
+from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.jobs.views import public
 from core.store.repeat import write_missing
@@ -47,7 +48,7 @@ GONE = 410
 log = structlog.get_logger(__name__)
 
 
-def outbox(db: Database[Document], jobs: Iterable[Document]) -> int:
+def outbox(db: Database[Document], jobs: Iterable[Job]) -> int:
     """Make a delivery for each finished job that wants a callback; one that is there stays as it is."""
     now = utcnow()
     wanted = [
@@ -144,7 +145,7 @@ class Courier:
         if "payload" in delivery:
             data = delivery["payload"]
         else:
-            job = self.db.jobs.find_one({"_id": delivery["job_id"]})
+            job = jobs_of(self.db).find_one({"_id": delivery["job_id"]})
             if job is None:
                 return None
             data = public(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,13 +33,13 @@ def born(
     }
 
 
-def of_job(db: Database[Document], job: Document) -> list[Document]:
+def of_job(db: Database[Document], job: Mapping[str, Any]) -> list[Document]:
     """The deliveries that a job's end has led to: one, or none when nobody asked or it is not done."""
     found = db.deliveries.find_one({"_id": delivery_id(job)})
     return [found] if found else []
 
 
-def delivery_id(job: Document) -> str:
+def delivery_id(job: Mapping[str, Any]) -> str:
     """The `webhook-id` of a job's end: the same however often it is sent."""
     return f"{job['_id']}-{job['status']}"
 

@@ -12,7 +12,7 @@ LLM_ENCRYPTION_KEYS_OLD, then re-seal, then drop the old one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -109,7 +109,7 @@ class Pass:
         where = (credential["provider"], credential["custom_endpoint"], holder)
         yield "sealed_key", credential["sealed_key"], self._context(credential, *where)
 
-    def _of_job(self, job: Document) -> Iterator[tuple[str, str, dict[str, str]]]:
+    def _of_job(self, job: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, str]]]:
         for n, target in enumerate(job["plan"].get("targets", [])):
             if target["sealed"]:
                 where = (target["provider"], target["base_url"], target["holder"])
@@ -119,7 +119,9 @@ class Pass:
         context = {"workspace": workspace["_id"], "purpose": "webhook"}  # as in core.callbacks
         yield "webhook_secret", workspace["webhook_secret"], context
 
-    def _context(self, owner: Document, provider: str, endpoint: str | None, holder: str) -> dict[str, str]:
+    def _context(
+        self, owner: Mapping[str, Any], provider: str, endpoint: str | None, holder: str
+    ) -> dict[str, str]:
         return provider_key_context(
             workspace_id=owner["workspace_id"],
             holder=holder,
@@ -128,7 +130,7 @@ class Pass:
         )
 
 
-def _swap_job(db: Database[Document], job: Document, new: Document) -> bool:
+def _swap_job(db: Database[Document], job: Mapping[str, Any], new: Document) -> bool:
     """False: the job ended meanwhile, and its keys with it, or another did this already."""
     unchanged = {field: _value(job, field) for field in new}
     return db.jobs.update_one({"_id": job["_id"], **unchanged}, {"$set": new}).matched_count == 1
@@ -139,7 +141,7 @@ def _swap_secret(db: Database[Document], workspace: Document, new: Document) -> 
     return db.workspaces.update_one(unchanged, {"$set": new}).matched_count == 1
 
 
-def _value(document: Document, field: str) -> Any:
+def _value(document: Mapping[str, Any], field: str) -> Any:
     """What stands at `plan.targets.0.sealed`."""
     value: Any = document
     for part in field.split("."):

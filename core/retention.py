@@ -15,6 +15,7 @@ from core.clock import utcnow
 from core.config import Settings
 from core.deliveries import delivery_id
 from core.errors import Invalid
+from core.jobs.document import Job, jobs_of
 from core.jobs.erasing import erase, leave_conversation
 from core.jobs.model import DONE, content_kept
 from core.store import sizes
@@ -68,14 +69,14 @@ class Purge:
                 break
         return erased
 
-    def _due(self, now: datetime) -> Iterator[Document]:
+    def _due(self, now: datetime) -> Iterator[Job]:
         for status in sorted(DONE):
-            yield from self.db.jobs.find({"status": status, "send_after": {"$lte": now}})
+            yield from jobs_of(self.db).find({"status": status, "send_after": {"$lte": now}})
 
-    def _not_before(self, job: Document, now: datetime) -> datetime | None:
+    def _not_before(self, job: Job, now: datetime) -> datetime | None:
         """When to look at this job's content again; None: it goes now."""
         rule = job["plan"].get("content_retention") or self.settings.content_retention
-        over: datetime = job["finished_at"] + content_kept(rule)
+        over = (job["finished_at"] or now) + content_kept(rule)
         if job.get("content_erased_at") is None and over > now:
             return over
         needed = job.get("meter") == "due" or self.db.deliveries.find_one(
@@ -98,23 +99,23 @@ class Purge:
         deleted = 0
         if finished > sizes.MOST_FINISHED_JOBS:
             metered = {"status": {"$in": sorted(DONE)}, "meter": {"$exists": False}}
-            oldest = self.db.jobs.find(metered).sort("created_at", 1)
+            oldest = jobs_of(self.db).find(metered).sort("created_at", 1)
             for job in oldest.limit(min(finished - TRIMMED_TO, TRIMMED_A_TICK)):
                 deleted += self._delete(job)
         sizes.note(self.db, finished - deleted)
         return deleted
 
-    def _delete(self, job: Document) -> int:
+    def _delete(self, job: Job) -> int:
         leave_conversation(self.db, job)
         return self.db.jobs.delete_one(
             {"_id": job["_id"], "status": {"$in": sorted(DONE)}, "meter": {"$exists": False}}
         ).deleted_count
 
-    def _finished(self, before: datetime, more: Document) -> Iterator[Document]:
+    def _finished(self, before: datetime, more: Document) -> Iterator[Job]:
         for workspace in self.db.workspaces.find({}, {"_id": 1}):
             wanted = {"workspace_id": workspace["_id"], "created_at": {"$lt": before}, **more}
             for status in sorted(DONE):
-                yield from self.db.jobs.find({**wanted, "status": status})
+                yield from jobs_of(self.db).find({**wanted, "status": status})
 
     def _delete_processes(self, now: datetime) -> int:
         gone = {"dead": True, "renewed_at": {"$lt": now - PROCESSES_KEPT}}

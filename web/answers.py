@@ -10,6 +10,7 @@ from flask import Response, request
 from pydantic_core import to_json
 
 from core.jobs import views
+from core.jobs.document import Job
 from core.jobs.model import DONE
 
 
@@ -35,19 +36,19 @@ def nothing() -> Response:
     return Response(status=204)
 
 
-def accepted(job: dict[str, Any]) -> Response:
+def accepted(job: Job) -> Response:
     """202: the job will be carried out."""
     headers = {"Location": f"/api/v1/jobs/{job['_id']}", "Retry-After": "1"}
     return answer(views.public(job), 202, headers)
 
 
-def finished(job: dict[str, Any], waited_s: int) -> Response:
+def finished(job: Job, waited_s: int) -> Response:
     """200: the job ended, well or not, while the client waited."""
     headers = {"Location": f"/api/v1/jobs/{job['_id']}", "Preference-Applied": f"wait={waited_s}"}
     return answer(views.public(job), headers=headers)
 
 
-def current(job: dict[str, Any]) -> Response:
+def current(job: Job) -> Response:
     """The job as it is now, or 304 to whom has seen it."""
     response = answer(views.public(job))
     response.set_etag(hashlib.sha256(response.data).hexdigest()[:32])

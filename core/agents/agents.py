@@ -18,6 +18,7 @@ from core.clock import rfc3339, utcnow
 from core.errors import Conflict, Invalid, NotFound
 from core.ids import new_id
 from core.jobs import control
+from core.jobs.document import jobs_of
 from core.jobs.model import QUEUED
 from core.store import pages
 from core.store.free_json import storable
@@ -151,7 +152,7 @@ def delete(db: Database[Document], client: redis.Redis, agent: Agent) -> None:
     db.agents.delete_one({"_id": agent["_id"]})
     conversations.delete_all(db, client, agent["_id"])
     waiting = {"status": QUEUED, "workspace_id": agent["workspace_id"], "agent_id": agent["_id"]}
-    for job in list(db.jobs.find(waiting)):
+    for job in list(jobs_of(db).find(waiting)):
         with contextlib.suppress(Conflict):  # it ended meanwhile, which is what was wanted
             control.cancel(db, client, job)
 

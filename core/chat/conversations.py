@@ -21,6 +21,7 @@ from core.chat import history
 from core.clock import rfc3339, utcnow
 from core.errors import NotFound
 from core.ids import new_id
+from core.jobs.document import Job, jobs_of
 from core.jobs.erasing import erase, in_conversation, leave_conversation
 from core.jobs.model import DONE, SUCCEEDED
 from core.llm.types import ChatRequest
@@ -32,9 +33,7 @@ SAID = {"status": 1, "request": 1, "result": 1}
 """The projection of an earlier turn: neither its plan nor what its providers reported."""
 
 
-def recall(
-    db: Database[Document], job: Document, request: ChatRequest, window: int
-) -> tuple[ChatRequest, int]:
+def recall(db: Database[Document], job: Job, request: ChatRequest, window: int) -> tuple[ChatRequest, int]:
     """The request with as much of its conversation's history as a `window` of tokens takes.
 
     Also how many turns were dropped. The chat has its place in the conversation then; safe to repeat.
@@ -63,18 +62,18 @@ def get(db: Database[Document], agent: Mapping[str, Any], name: str) -> Document
 
 def turns_page(
     db: Database[Document], conversation: Document, *, limit: int, cursor: str | None
-) -> tuple[list[Document], str | None]:
+) -> tuple[list[Job], str | None]:
     """The jobs of a conversation that succeeded, newest first."""
     of_it = {"conversation": conversation["_id"]}
     turns, after = pages.page(db.conversation_turns, of_it, limit=limit, cursor=cursor)
-    jobs = (db.jobs.find_one({"_id": turn["_id"]}) for turn in turns)
+    jobs = (jobs_of(db).find_one({"_id": turn["_id"]}) for turn in turns)
     return [job for job in jobs if job is not None and _said(job)], after
 
 
 def delete(db: Database[Document], client: redis.Redis, conversation: Document) -> None:
     """Erase what was said in it; a chat that still runs begins it anew, if it is asked for again."""
     for turn in list(db.conversation_turns.find({"conversation": conversation["_id"]})):
-        job = db.jobs.find_one({"_id": turn["_id"]})
+        job = jobs_of(db).find_one({"_id": turn["_id"]})
         if job is not None and job["status"] in DONE:
             erase(db, client, job)
     db.conversation_turns.delete_many({"conversation": conversation["_id"]})
@@ -93,12 +92,12 @@ def public(conversation: Document) -> Document:
     return {"id": name, "agent_id": agent_id, "created_at": rfc3339(conversation["created_at"])}
 
 
-def public_turn(job: Document) -> Document:
+def public_turn(job: Job) -> Document:
     """One chat of a conversation as the API shows it: what was asked, then the answer."""
     return {"job_id": job["_id"], "created_at": rfc3339(job["created_at"]), "messages": _said(job)}
 
 
-def _enter(db: Database[Document], job: Document) -> str:
+def _enter(db: Database[Document], job: Job) -> str:
     """The id of the job's conversation, which has a turn of it now."""
     name = in_conversation(job)
     assert name is not None
@@ -109,7 +108,7 @@ def _enter(db: Database[Document], job: Document) -> str:
     return str(conversation["_id"])
 
 
-def _begun(db: Database[Document], job: Document, name: str) -> Document:
+def _begun(db: Database[Document], job: Job, name: str) -> Document:
     conversation = {
         "_id": new_id(),
         "workspace_id": job["workspace_id"],
@@ -124,12 +123,12 @@ def _begun(db: Database[Document], job: Document, name: str) -> Document:
     return conversation
 
 
-def _find(db: Database[Document], agent_id: str, name: str) -> Document | None:
+def _find(db: Database[Document], agent_id: str | None, name: str) -> Document | None:
     return db.conversations.find_one({"agent_id": agent_id, "name": name})
 
 
 def _newest(
-    db: Database[Document], conversation_id: str, job: Document, room: int
+    db: Database[Document], conversation_id: str, job: Job, room: int
 ) -> tuple[list[list[Document]], int]:
     """The newest turns before this job's, until they fill the room; and how many older ones there are."""
     places = list(db.conversation_turns.find({"conversation": conversation_id}))
@@ -138,7 +137,7 @@ def _newest(
     turns: list[list[Document]] = []
     while before and room >= 0:
         _, job_id = before.pop()
-        earlier = db.jobs.find_one({"_id": job_id}, SAID)
+        earlier = jobs_of(db).find_one({"_id": job_id}, SAID)
         said = _said(earlier) if earlier is not None else []
         if said:
             turns.insert(0, said)
@@ -148,7 +147,7 @@ def _newest(
     return turns, len(before)
 
 
-def _said(job: Document) -> list[Document]:
+def _said(job: Job) -> list[Document]:
     """What was asked in a job and answered; empty unless it succeeded and its content is there."""
     if job["status"] != SUCCEEDED or job["request"] is None:
         return []

@@ -12,6 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from core.clock import utcnow
 from core.errors import Conflict, IdempotencyMismatch
 from core.ids import new_id
+from core.jobs.document import Job, jobs_of
 from core.jobs.model import Draft, Idempotency, born, marked
 from core.services import Send
 from core.store.free_json import storable
@@ -24,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 def accept(
     db: Database[Document], send: Send, draft: Draft, *, job_id: str | None = None
-) -> tuple[Document, bool]:
+) -> tuple[Job, bool]:
     """Keep the job and send its id; the job, and whether it was made by this call.
 
     `job_id`: the id it gets, where something was kept under it before.
@@ -46,7 +47,7 @@ def accept(
     raise Conflict("this Idempotency-Key is being used by several requests at once; try again")
 
 
-def enqueue(send: Send, job: Document) -> bool:
+def enqueue(send: Send, job: Job) -> bool:
     """Send a job's id; False when Redis is away: the reconciler sends it again later."""
     try:
         send(job["queue"], job["_id"])
@@ -56,7 +57,7 @@ def enqueue(send: Send, job: Document) -> bool:
     return True
 
 
-def earlier(db: Database[Document], draft: Draft) -> Document | None:
+def earlier(db: Database[Document], draft: Draft) -> Job | None:
     """The job that holds this draft's idempotency key; None when it has none, or it is free (again).
 
     Raises `IdempotencyMismatch` for another body.
@@ -69,7 +70,7 @@ def earlier(db: Database[Document], draft: Draft) -> Document | None:
         "idempotency.route": mark.route,
         "idempotency.key": mark.key,
     }
-    job = db.jobs.find_one(held)
+    job = jobs_of(db).find_one(held)
     if job is None:
         return None
     if not mark.held_by(job, utcnow()):
@@ -79,6 +80,6 @@ def earlier(db: Database[Document], draft: Draft) -> Document | None:
     return job
 
 
-def _same_body(job: Document, mark: Idempotency) -> None:
+def _same_body(job: Job, mark: Idempotency) -> None:
     if job["idempotency"]["hash"] != mark.hash:
         raise IdempotencyMismatch("this Idempotency-Key was used with another body")

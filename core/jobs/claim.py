@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 from pymongo.database import Database
 
 from core.clock import utcnow
 from core.ids import new_nonce
+from core.jobs.document import Job, jobs_of
 from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending, queued_again
 from core.llm.records import Call
 from core.store.free_json import storable
@@ -24,7 +25,7 @@ def claim(
     *,
     fence: str | None = None,
     queues: Collection[str] | None = None,
-) -> Document | None:
+) -> Job | None:
     """Make a queued job this process's; the job as claimed, or None: somebody got there first.
 
     Each claim has a random fence of its own, which filters whatever is written for it. `fence`: that of an
@@ -32,7 +33,7 @@ def claim(
     from. A message may be older than a move of its job to another queue.
     """
     fence = fence or new_nonce()
-    job = db.jobs.find_one({"_id": job_id})
+    job = jobs_of(db).find_one({"_id": job_id})
     if job is not None and job["fence"] == fence:
         return job
     if job is None or job["status"] != QUEUED or (queues is not None and job["queue"] not in queues):
@@ -44,12 +45,12 @@ def claim(
         {"$set": changes, "$inc": {"attempt": 1}},
         was_mine=lambda found: found["fence"] == changes["fence"],
     )
-    return {**job, **changes, "attempt": job["attempt"] + 1} if won else None
+    return cast(Job, {**job, **changes, "attempt": job["attempt"] + 1}) if won else None
 
 
 def finish(
     db: Database[Document],
-    job: Document,
+    job: Job,
     *,
     status: str,
     calls: list[Call],
@@ -73,7 +74,7 @@ def finish(
     )
 
 
-def hand_back(db: Database[Document], job: Document, calls: list[Call]) -> bool:
+def hand_back(db: Database[Document], job: Job, calls: list[Call]) -> bool:
     """Return a job that could not be finished before this process stops; not counted as a lost owner.
 
     A job whose cancellation was asked for ends here instead. False: somebody else owns it.
@@ -92,7 +93,7 @@ def hand_back(db: Database[Document], job: Document, calls: list[Call]) -> bool:
     return back or finish(db, job, status=CANCELLED, calls=calls)
 
 
-def note_unkept(db: Database[Document], job: Document, calls: list[Call]) -> None:
+def note_unkept(db: Database[Document], job: Job, calls: list[Call]) -> None:
     """Keep the calls of a claim that lost its job: outside the bill, inside the audit."""
     if not calls:
         return

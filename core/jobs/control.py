@@ -10,13 +10,14 @@ from pymongo.database import Database
 from core.clock import utcnow
 from core.errors import Conflict, NotFound
 from core.jobs import signals
+from core.jobs.document import Job, jobs_of
 from core.jobs.erasing import erase
 from core.jobs.model import CANCELLED, DONE, FAILED, QUEUED, RUNNING, ending
 
 Document = dict[str, Any]
 
 
-def cancel(db: Database[Document], client: redis.Redis, job: Document) -> Document:
+def cancel(db: Database[Document], client: redis.Redis, job: Job) -> Job:
     """End a queued job now, ask a running job's worker to end it; the job as it is then.
 
     Raises `Conflict` for a job that is done already.
@@ -31,7 +32,7 @@ def cancel(db: Database[Document], client: redis.Redis, job: Document) -> Docume
         else:
             matching = {"_id": job["_id"], "status": RUNNING, "fence": job["fence"]}
             update = {"$set": {"cancel_requested": True}}
-            channel = signals.process_channel(job["owner"])
+            channel = signals.process_channel(job["owner"] or "")
         moved = db.jobs.update_one(matching, update).matched_count != 1
         job = _again(db, job["_id"])
         if not moved:
@@ -40,7 +41,7 @@ def cancel(db: Database[Document], client: redis.Redis, job: Document) -> Docume
     raise Conflict("the job changes hands just now; try again")
 
 
-def check_retry(job: Document) -> None:
+def check_retry(job: Job) -> None:
     """Raises `Conflict` unless the job ended badly and its content is still there."""
     if job["status"] not in (FAILED, CANCELLED):
         raise Conflict(f"only a failed or cancelled job can be run again; this one is {job['status']}")
@@ -48,15 +49,15 @@ def check_retry(job: Document) -> None:
         raise Conflict("the content of this job was erased")
 
 
-def erase_content(db: Database[Document], client: redis.Redis, job: Document) -> None:
+def erase_content(db: Database[Document], client: redis.Redis, job: Job) -> None:
     """Erase prompt, output and events of a job that is done; its accounting stays. Safe to repeat."""
     if job["status"] not in DONE:
         raise Conflict(f"the job is {job['status']}; cancel it first")
     erase(db, client, job)
 
 
-def _again(db: Database[Document], job_id: str) -> Document:
-    job = db.jobs.find_one({"_id": job_id})
+def _again(db: Database[Document], job_id: str) -> Job:
+    job = jobs_of(db).find_one({"_id": job_id})
     if job is None:
         raise NotFound(f"no job {job_id}")
     return job

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import redis
 from pymongo.database import Database
 
 from core.clock import utcnow
+from core.jobs.document import Job
 from core.jobs.events import forget
+from core.llm.records import Call
 
 Document = dict[str, Any]
 
 ERASED = "erased with the content"
 
 
-def erase(db: Database[Document], client: redis.Redis, job: Document) -> None:
+def erase(db: Database[Document], client: redis.Redis, job: Job) -> None:
     """Take what was said out of a finished job; ids, times, calls and tokens stay. Safe to repeat."""
     changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow(), "send_after": None}
     if job["result"]:
@@ -30,12 +33,12 @@ def erase(db: Database[Document], client: redis.Redis, job: Document) -> None:
     forget(client, job["_id"])
 
 
-def _quoting(calls: list[Document]) -> list[int]:
+def _quoting(calls: Sequence[Call]) -> list[int]:
     """Which of these calls keep words of their provider."""
     return [n for n, call in enumerate(calls) if call.get("detail")]
 
 
-def leave_conversation(db: Database[Document], job: Document) -> None:
+def leave_conversation(db: Database[Document], job: Job) -> None:
     """A conversation holds no turn whose content is gone, and ends with its last one."""
     turn = db.conversation_turns.find_one({"_id": job["_id"]}) if in_conversation(job) else None
     if turn is None:
@@ -45,7 +48,7 @@ def leave_conversation(db: Database[Document], job: Document) -> None:
         db.conversations.delete_one({"_id": turn["conversation"]})
 
 
-def in_conversation(job: Document) -> str | None:
+def in_conversation(job: Job) -> str | None:
     """The conversation that a job's client named."""
     named = (job["request"] or {}).get("conversation_id")
     return str(named) if named is not None else None

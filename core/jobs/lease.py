@@ -13,6 +13,7 @@ from pymongo.database import Database
 
 from core.clock import utcnow
 from core.ids import new_id
+from core.jobs.document import Process
 from core.store.repeat import insert_once, update_once
 
 Document = dict[str, Any]
@@ -22,7 +23,7 @@ def register(
     db: Database[Document], *, role: str, host: str, queues: list[str], slots: int, version: str
 ) -> str:
     """Enter this process among the living; its id."""
-    process = {
+    process: Process = {
         "_id": new_id(),
         "role": role,
         "queues": queues,
@@ -36,8 +37,8 @@ def register(
         "dead": False,
         "stopped_at": None,
     }
-    insert_once(db.processes, process)
-    return str(process["_id"])
+    insert_once(db.processes, dict(process))
+    return process["_id"]
 
 
 def renew(db: Database[Document], process_id: str, *, finished_last_minute: int = 0) -> bool:

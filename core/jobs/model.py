@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from core.jobs import kinds
+from core.jobs.document import Job, Mark
 from core.llm.records import OK, Call
 from core.store.free_json import storable
 
 Document = dict[str, Any]
 
-QUEUED, RUNNING = "queued", "running"
-SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
+QUEUED: Final = "queued"
+RUNNING: Final = "running"
+SUCCEEDED: Final = "succeeded"
+FAILED: Final = "failed"
+CANCELLED: Final = "cancelled"
 DONE = frozenset({SUCCEEDED, FAILED, CANCELLED})
 STATUSES = (QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED)
 
@@ -37,7 +41,7 @@ class Idempotency:
     kept: timedelta | None = timedelta(hours=24)
     frees_failures: bool = False
 
-    def held_by(self, job: Mapping[str, Any], now: datetime) -> bool:
+    def held_by(self, job: Job, now: datetime) -> bool:
         """Does this key still stand for this job?"""
         if self.frees_failures and (job["status"] in (FAILED, CANCELLED) or job["cancel_requested"]):
             return False
@@ -65,9 +69,9 @@ class Draft:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def born(draft: Draft, job_id: str, now: datetime) -> Document:
+def born(draft: Draft, job_id: str, now: datetime) -> Job:
     """The document of a job that was just accepted."""
-    job: Document = {
+    job: Job = {
         "_id": job_id,
         "kind": draft.kind,
         "queue": kinds.row(draft.kind).queue_on(draft.host),
@@ -101,7 +105,7 @@ def born(draft: Draft, job_id: str, now: datetime) -> Document:
     return job
 
 
-def marked(job_id: str, mark: Idempotency | None) -> Document:
+def marked(job_id: str, mark: Idempotency | None) -> Mark:
     """What a job carries of an idempotency key; without one, a mark that is its own.
 
     So the index holds every job: of a partial one the embedded server makes no use (1,500 ms a look at 20,000
@@ -112,7 +116,7 @@ def marked(job_id: str, mark: Idempotency | None) -> Document:
 
 
 def ending(
-    job: Document,
+    job: Job,
     *,
     status: str,
     now: datetime,
@@ -144,7 +148,7 @@ def ending(
     return {"$set": changes, "$inc": {"meter_rev": 1}}
 
 
-def runs_again(job: Document, calls: list[Call] | None) -> bool:
+def runs_again(job: Job, calls: list[Call] | None) -> bool:
     """May a job whose worker is gone be run again? `calls`: what that worker called; None: nobody knows."""
     rule = job["plan"].get("on_worker_loss", "retry")
     if rule == "fail":

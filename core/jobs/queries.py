@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from pymongo.database import Database
 
 from core.errors import NotFound
+from core.jobs.document import Job, jobs_of
 from core.jobs.views import UNASKED
 from core.store import pages
 
 Document = dict[str, Any]
 
 
-def get(db: Database[Document], workspace_id: str, job_id: str) -> Document:
+def get(db: Database[Document], workspace_id: str, job_id: str) -> Job:
     """Raises `NotFound`, also for another workspace's job."""
-    job = db.jobs.find_one({"_id": job_id})
+    job = jobs_of(db).find_one({"_id": job_id})
     if job is None or job["workspace_id"] != workspace_id:
         raise NotFound(f"no job {job_id}")
     return job
@@ -34,11 +35,12 @@ def page(
     since: datetime | None = None,
     limit: int = pages.DEFAULT_LIMIT,
     cursor: str | None = None,
-) -> tuple[list[Document], str | None]:
+) -> tuple[list[Job], str | None]:
     """Jobs newest first, without what was asked, and the next page's cursor. `q`: part of an id or error."""
     wanted: Document = {"workspace_id": workspace_id}
     wanted |= {k: v for k, v in {"kind": kind, "status": status, "agent_id": agent_id}.items() if v}
     if q:
         found = {"$regex": re.escape(q), "$options": "i"}
         wanted["$or"] = [{field: found} for field in ("_id", "request_id", "error.detail", "error.code")]
-    return pages.page(db.jobs, wanted, limit=limit, cursor=cursor, since=since, shown=UNASKED)
+    items = pages.page(db.jobs, wanted, limit=limit, cursor=cursor, since=since, shown=UNASKED)
+    return cast("tuple[list[Job], str | None]", items)

@@ -20,6 +20,7 @@ from core.clock import utcnow
 from core.errors import JobFailed
 from core.jobs import kinds, lease
 from core.jobs.accept import enqueue
+from core.jobs.document import Job, jobs_of
 from core.jobs.model import (
     CANCELLED,
     FAILED,
@@ -104,7 +105,7 @@ class Reconciler:
         """Jobs whose owner is not among the living go back to the queue, or to their end."""
         living = [p["_id"] for p in self.db.processes.find({"dead": False}, {"_id": 1})]
         abandoned = {"status": RUNNING, "owner": {"$nin": living}}
-        orphans = list(self.db.jobs.find(abandoned, {"request": 0}))  # which may be megabytes each
+        orphans = list(jobs_of(self.db).find(abandoned, {"request": 0}))  # which may be megabytes each
         if not orphans:
             return 0
         # A process may have registered, and claimed, between the two reads above.
@@ -115,7 +116,7 @@ class Reconciler:
         }
         return sum(self._take_up(job) for job in orphans if job["owner"] not in newborn)
 
-    def _take_up(self, job: Document) -> bool:
+    def _take_up(self, job: Job) -> bool:
         lost = {"attempt": job["attempt"], "owner": job["owner"], "lost_at": utcnow()}
         update = self._after_loss(job, losses=len(job.get("lost", [])) + 1)
         update["$push"] = {"lost": lost}
@@ -136,7 +137,7 @@ class Reconciler:
             self.ended(job["_id"])
         return True
 
-    def _after_loss(self, job: Document, *, losses: int) -> Document:
+    def _after_loss(self, job: Job, *, losses: int) -> Document:
         if job["cancel_requested"]:
             return ending(job, status=CANCELLED, now=utcnow())
         if not runs_again(job, calls=None):
@@ -152,7 +153,7 @@ class Reconciler:
     def _see_to_overdue(self) -> Document:
         """What nobody took: jobs of a host that is gone are placed anew, lost messages are sent again."""
         overdue: Document = {"status": QUEUED, "send_after": {"$lte": utcnow()}}
-        if self.db.jobs.find_one(overdue, {"_id": 1}) is None:
+        if jobs_of(self.db).find_one(overdue, {"_id": 1}) is None:
             return {"placed_anew": 0, "resent": 0}
         queues = self.db.jobs.distinct("queue", overdue)
         served = {
@@ -166,10 +167,10 @@ class Reconciler:
         """Jobs of hosts that are gone, or were never there, go to the host that their kind now chooses."""
         if not deserted:
             return 0
-        waiting = self.db.jobs.find({**overdue, "queue": {"$in": list(deserted)}}, {"request": 0})
+        waiting = jobs_of(self.db).find({**overdue, "queue": {"$in": list(deserted)}}, {"request": 0})
         return sum(self._placed(job) for job in waiting.limit(RESENT_A_TICK))
 
-    def _placed(self, job: Document) -> bool:
+    def _placed(self, job: Job) -> bool:
         kind = kinds.row(job["kind"])
         host = import_module(kind.home).place(self.db, job)
         if host is None:
@@ -190,7 +191,7 @@ class Reconciler:
         open_queues = [queue for queue in queues if not self._backlogged(queue)]
         if not open_queues:
             return 0
-        lost = self.db.jobs.find({**overdue, "queue": {"$in": open_queues}}, {"queue": 1, "sends": 1})
+        lost = jobs_of(self.db).find({**overdue, "queue": {"$in": open_queues}}, {"queue": 1, "sends": 1})
         sent = []
         for job in lost.limit(RESENT_A_TICK):
             if not enqueue(self.send, job):
@@ -205,7 +206,7 @@ class Reconciler:
         return waiting > 0 and waiting >= self.db.jobs.count_documents({"status": QUEUED, "queue": queue})
 
 
-def _sent_again(job: Document) -> UpdateOne:
+def _sent_again(job: Job) -> UpdateOne:
     return UpdateOne(
         {"_id": job["_id"], "status": QUEUED},
         {"$set": {"send_after": utcnow() + resend_delay(job["sends"])}, "$inc": {"sends": 1}},

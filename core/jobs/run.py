@@ -20,6 +20,7 @@ from core.ids import new_nonce
 from core.jobs import kinds, signals
 from core.jobs.accept import enqueue
 from core.jobs.claim import claim, finish, hand_back, note_unkept
+from core.jobs.document import Job
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, runs_again
 from core.llm.records import CUT_OFF, IN_FLIGHT, Call
 from core.services import Services
@@ -53,7 +54,7 @@ class Run:
     """One claim being carried out: what its handler writes down, and why it was stopped, if it was."""
 
     services: Services
-    job: Document
+    job: Job
     calls: list[Call] = field(default_factory=list)
     result: Document | None = None
     partial: Document | None = None
@@ -130,7 +131,7 @@ class Runner:
             self._ended.popleft()
         return len(self._ended)
 
-    def _claimed(self, job_id: str) -> Document | None:
+    def _claimed(self, job_id: str) -> Job | None:
         """The same fence through all tries: a claim whose reply was lost is ours all the same."""
         fence = new_nonce()
         return through_outages(
@@ -211,7 +212,7 @@ class Runner:
 
 def _finish(
     db: Database[Document],
-    job: Document,
+    job: Job,
     status: str,
     *,
     calls: list[Call],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.clock import rfc3339
+from core.jobs.document import Job
 from core.jobs.model import DONE
 
 Document = dict[str, Any]
@@ -13,7 +14,7 @@ UNASKED = {"request": 0, "plan": 0}
 """The projection that leaves out what no view of a job shows, and what may be megabytes."""
 
 
-def public(job: Document) -> Document:
+def public(job: Job) -> Document:
     """The JSON of a job: nothing of its plan, its owner or its keys."""
     base = f"/api/v1/jobs/{job['_id']}"
     return {

@@ -16,6 +16,7 @@ from pymongo.errors import AutoReconnect
 
 from core.errors import NotFound, Unavailable
 from core.jobs import events, signals
+from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.jobs.views import UNASKED, public
 
@@ -92,14 +93,14 @@ class Watcher:
         signals.publish(self.client, signals.CHANGED, "")  # so that the listener looks up
         self._thread.join(timeout=5)
 
-    def wait(self, job_id: str, timeout_s: float, gone: Callable[[], bool] | None = None) -> Document:
+    def wait(self, job_id: str, timeout_s: float, gone: Callable[[], bool] | None = None) -> Job:
         """The job as soon as it is done, or as it is after `timeout_s`, or once nobody waits (`gone`).
 
         An outage of the store is waited out. Raises `NotFound`, or `Unavailable` when the store did not
         answer once.
         """
         deadline = time.monotonic() + timeout_s
-        job: Document | None = None
+        job: Job | None = None
         with self._waiter(job_id, for_the_end=True) as waiter:
             while True:
                 waiter.bell.clear()
@@ -125,7 +126,7 @@ class Watcher:
         """
         position = events.parse_position(last_event_id)
         status, shown_at = None, time.monotonic()
-        job: Document | None = None
+        job: Job | None = None
         with self._waiter(job_id) as waiter:
             while not self._closed.is_set():
                 rung = waiter.bell.is_set()
@@ -173,10 +174,10 @@ class Watcher:
             if len(batch) < events.BATCH:
                 return
 
-    def _read(self, job_id: str) -> Document | None:
+    def _read(self, job_id: str) -> Job | None:
         """The job, without what was asked; None while the store is away."""
         try:
-            job = self.db.jobs.find_one({"_id": job_id}, UNASKED)
+            job = jobs_of(self.db).find_one({"_id": job_id}, UNASKED)
         except AutoReconnect as error:
             log.warning("watch.store_away", job_id=job_id, error=type(error).__name__)
             return None

@@ -13,6 +13,7 @@ from typing import Any
 from pymongo.database import Database
 
 from core.clock import rfc3339
+from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.metering.calls import calls_of, consumed, tokens
 from core.metering.periods import DAY, Period
@@ -79,7 +80,7 @@ def _read_rows(db: Database[Document], workspace_id: str, day: datetime, found: 
 
 def _read_jobs(db: Database[Document], workspace_id: str, day: datetime, found: Findings) -> None:
     wanted = {"workspace_id": workspace_id, "created_at": {"$gte": day, "$lt": day + DAY}}
-    for job in db.jobs.find(wanted, dict.fromkeys(NEEDED, 1)):
+    for job in jobs_of(db).find(wanted, dict.fromkeys(NEEDED, 1)):
         for name, call, _ in calls_of(job):
             if not found.within(call["started_at"]):
                 continue
@@ -102,7 +103,7 @@ def _charged(name: str, call: Mapping[str, Any]) -> Document:
     }
 
 
-def _lost(job: Mapping[str, Any]) -> Iterator[Document]:
+def _lost(job: Job) -> Iterator[Document]:
     """Claims whose worker died before it could say which calls it had made."""
     told = {call["attempt"] for _, call, _ in calls_of(job)}
     for lost in job.get("lost", ()):
@@ -119,7 +120,7 @@ def _lost(job: Mapping[str, Any]) -> Iterator[Document]:
 def _look_up_rows(db: Database[Document], found: Findings) -> None:
     """Rows whose call was not met on the way: of jobs that waited longer, or that are gone."""
     for name in list(found.rows):
-        job = db.jobs.find_one({"_id": name.rsplit(":", 2)[0]}, dict.fromkeys(NEEDED, 1))
+        job = jobs_of(db).find_one({"_id": name.rsplit(":", 2)[0]}, dict.fromkeys(NEEDED, 1))
         if job is None:
             found.beyond += 1
             del found.rows[name]

@@ -20,6 +20,7 @@ from pymongo.errors import DuplicateKeyError
 
 from core.clock import rfc3339, utcnow
 from core.errors import Conflict
+from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.metering import true_up
 from core.metering.budget import Budget, OverLimit
@@ -99,7 +100,7 @@ def release_stale(db: Database[Document], state: Mapping[str, Any], *, most: int
     """Settle the reservations whose job is done and entered, release those whose job never came; how many."""
     released = 0
     for job_id, hold in list(state["holds"].items())[:most]:
-        job = db.jobs.find_one({"_id": job_id}, dict.fromkeys(NEEDED, 1))
+        job = jobs_of(db).find_one({"_id": job_id}, dict.fromkeys(NEEDED, 1))
         if job is None:
             if utcnow() - hold["at"] > ABSENT_AFTER:
                 released += _settle_one(db, state, job_id, Decimal(0))
@@ -158,7 +159,7 @@ def _settle_one(db: Database[Document], state: Mapping[str, Any], job_id: str, c
     return db.budgets.update_one(there, update).modified_count == 1
 
 
-def _entered(db: Database[Document], job: Mapping[str, Any]) -> Decimal:
+def _entered(db: Database[Document], job: Job) -> Decimal:
     names = [name for name, _, kept in calls_of(job) if kept]
     rows = (db.token_usage.find_one({"_id": name}, {"cost": 1}) for name in names)
     return sum((exact(row["cost"]) for row in rows if row is not None), Decimal(0))

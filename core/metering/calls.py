@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from core.jobs.document import Job
 from core.llm.records import Call
 
 
-def calls_of(job: Mapping[str, Any]) -> Iterator[tuple[str, Call, bool]]:
+def calls_of(job: Job) -> Iterator[tuple[str, Call, bool]]:
     """Every call that a job knows of: its id, the call with its claim, and whether it is kept.
 
     Kept are the calls of claims that owned the job to their end: they count in sums, allowances and budgets.
@@ -24,7 +24,7 @@ def calls_of(job: Mapping[str, Any]) -> Iterator[tuple[str, Call, bool]]:
             yield row_id(job, theirs), theirs, False
 
 
-def row_id(job: Mapping[str, Any], call: Call) -> str:
+def row_id(job: Job, call: Call) -> str:
     """`job:claim:call`."""
     return f"{job['_id']}:{call['attempt']}:{call['n']}"
 

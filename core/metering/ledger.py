@@ -6,7 +6,7 @@ between is done again, and a row that is there already is the same row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import structlog
@@ -15,6 +15,7 @@ from pymongo import InsertOne, UpdateOne
 from pymongo.database import Database
 
 from core.clock import utcnow
+from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.llm.records import Call
 from core.metering import budgets, marks
@@ -26,7 +27,7 @@ from core.store.free_json import storable
 from core.store.repeat import write_missing
 
 Document = dict[str, Any]
-Outbox = Callable[[Database[Document], Iterable[Document]], object]
+Outbox = Callable[[Database[Document], Iterable[Job]], object]
 
 OWN_KEY = "byokey"
 NEEDED = (
@@ -51,7 +52,7 @@ def enter(db: Database[Document], prices: Prices, *, outbox: Outbox, limit: int 
 
     `outbox(db, jobs)` makes the callbacks of the jobs that are done, before their mark is cleared.
     """
-    jobs = list(db.jobs.find({"meter": "due"}, dict.fromkeys(NEEDED, 1)).limit(limit))
+    jobs = list(jobs_of(db).find({"meter": "due"}, dict.fromkeys(NEEDED, 1)).limit(limit))
     if not jobs:
         return {}
     own = {ws: price_tables.of_workspace(db, ws) for ws in {job["workspace_id"] for job in jobs}}
@@ -71,21 +72,21 @@ def enter(db: Database[Document], prices: Prices, *, outbox: Outbox, limit: int 
     return {"rows": entered, "jobs": cleared}
 
 
-def rows_of(job: Mapping[str, Any], prices: Prices, own: Table = NOTHING) -> Iterator[LedgerRow]:
+def rows_of(job: Job, prices: Prices, own: Table = NOTHING) -> Iterator[LedgerRow]:
     """The rows of a job's calls that used tokens. While it runs, only of those that will not be kept."""
     for _, call, kept in calls_of(job):
         if consumed(call) and (job["status"] in DONE or not kept):
             yield row(job, call, prices.of(call, own), kept=kept)
 
 
-def row(job: Mapping[str, Any], call: Call, price: Price, *, kept: bool) -> LedgerRow:
+def row(job: Job, call: Call, price: Price, *, kept: bool) -> LedgerRow:
     """The row of one call. `date` and `month` are those of `timestamp` in UTC."""
     usage, at = call["usage"], call["started_at"]
     assert usage is not None, "only calls that used tokens have a row"
     return {
         "_id": row_id(job, call),
         "workspace_id": job["workspace_id"],
-        "agent_id": job["agent_id"],
+        "agent_id": str(job["agent_id"]),
         "job_id": job["_id"],
         "attempt": call["attempt"],
         "n": call["n"],
@@ -124,6 +125,6 @@ def insert(db: Database[Document], rows: Iterable[LedgerRow]) -> int:
     return write_missing(db.token_usage, [InsertOne(dict(row)) for row in rows])
 
 
-def _mark(job: Mapping[str, Any], update: Document) -> UpdateOne:
+def _mark(job: Job, update: Document) -> UpdateOne:
     """Change the mark, unless something was added to the job since it was read."""
     return UpdateOne({"_id": job["_id"], "meter_rev": job["meter_rev"]}, update)

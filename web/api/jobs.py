@@ -13,6 +13,7 @@ from core.agents import agents
 from core.errors import Conflict, NotFound
 from core.jobs import control, kinds, queries, views
 from core.jobs.accept import accept
+from core.jobs.document import Job
 from core.jobs.model import Idempotency
 from web import answers
 from web.access import access
@@ -81,7 +82,7 @@ def retry_job(path: JobPath) -> Response:
     mark = Idempotency(route="retry", key=job["_id"], hash="", kept=None)
     if not kind.budgeted:
         return work.started(accept(db(), services().send, work.again(job, mark))[0])
-    agent = agents.ready(db(), workspace_id(), job["agent_id"])
+    agent = agents.ready(db(), workspace_id(), job["agent_id"] or "")
     asked = {**job["request"], "metadata": job["metadata"], "callback_url": job.get("callback_url")}
     again = work.draft(job["kind"], agent, asked, idempotency=mark, retry_of=job["_id"])
     return work.started(work.accepted(again, agent)[0])
@@ -101,7 +102,7 @@ def list_deliveries(path: JobPath) -> Response:
     return answers.listed(map(deliveries.public, found), None)
 
 
-def job_of_caller(job_id: str) -> dict[str, Any]:
+def job_of_caller(job_id: str) -> Job:
     """A job that this request's key may touch. Raises `NotFound`."""
     job = queries.get(db(), workspace_id(), job_id)
     if not caller().may_touch(job["agent_id"]):

@@ -19,6 +19,7 @@ from core.clock import utcnow
 from core.errors import Invalid, Problem
 from core.ids import new_id
 from core.jobs.accept import accept, earlier
+from core.jobs.document import Job
 from core.jobs.model import DONE, Draft, Idempotency
 from core.llm import tiers
 from core.llm.records import OnWorkerLoss
@@ -73,7 +74,7 @@ def draft(
     )
 
 
-def again(job: Document, mark: Idempotency) -> Draft:
+def again(job: Job, mark: Idempotency) -> Draft:
     """A job once more that asks no provider: what was asked is all that it needs."""
     return Draft(
         kind=job["kind"],
@@ -90,7 +91,7 @@ def again(job: Document, mark: Idempotency) -> Draft:
     )
 
 
-def accepted(asked: Draft, agent: Agent) -> tuple[Document, bool]:
+def accepted(asked: Draft, agent: Agent) -> tuple[Job, bool]:
     """The job of a request, admitted and then accepted, and whether it was made by this request.
 
     One that repeats an earlier request gets its job. Raises `OverLimit` (402) when a hard cap or a budget is
@@ -119,7 +120,7 @@ def accepted(asked: Draft, agent: Agent) -> tuple[Document, bool]:
     return _accepted(replace(asked, plan=plan), job_id, budget)
 
 
-def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> tuple[Document, bool]:
+def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> tuple[Job, bool]:
     """A store that fails here may have kept the job: its reservation stays until that is known."""
     try:
         job, made = accept(db(), services().send, asked, job_id=job_id)
@@ -138,7 +139,7 @@ def _give_back(asked: Draft, job_id: str, budget: Budget | None) -> None:
         budgets.release(db(), budget, job_id)
 
 
-def started(job: Document) -> Response:
+def started(job: Job) -> Response:
     """The answer to a request that made a job, or found the one that an earlier request made."""
     g.made_job = job["_id"]
     wait_s = preferred_wait()

@@ -18,6 +18,7 @@ from core.clock import utcnow
 from core.errors import Conflict
 from core.ids import new_id, new_nonce
 from core.jobs import control
+from core.jobs.document import Job, jobs_of
 from core.jobs.model import CANCELLED, FAILED, QUEUED, RUNNING, Idempotency
 from core.services import Services
 from web.context import caller, db, workspace_id
@@ -36,7 +37,7 @@ def mark() -> Idempotency:
     return Idempotency(route, "again", hash=route, kept=JOINED_WITHIN, frees_failures=True)
 
 
-def earlier() -> Document | None:
+def earlier() -> Job | None:
     """The job of an earlier try of this request, in flight or well ended."""
     if _tries() == 0:
         return None
@@ -46,17 +47,17 @@ def earlier() -> Document | None:
         "idempotency.route": _route(),
         "idempotency.key": {"$gte": _first_id(since)},
     }
-    jobs = [
+    found = [
         job
-        for job in db().jobs.find(marked)
+        for job in jobs_of(db()).find(marked)
         if job["created_at"] >= since
         and job["status"] not in (FAILED, CANCELLED)
         and not job["cancel_requested"]
     ]
-    return max(jobs, key=lambda job: job["created_at"], default=None)
+    return max(found, key=lambda job: job["created_at"], default=None)
 
 
-def attach(job: Document) -> str | None:
+def attach(job: Job) -> str | None:
     """Make this request the one that keeps a job of an earlier one alive: the client of that one is gone.
 
     The mark of it, for `leave`; None when the job has ended, or is being cancelled.
@@ -69,7 +70,7 @@ def attach(job: Document) -> str | None:
 
 def leave(services: Services, job_id: str, attached: str | None) -> None:
     """As at OpenAI: the client is gone, so its call ends, unless a later try has joined it."""
-    job = services.db.jobs.find_one({"_id": job_id})
+    job = jobs_of(services.db).find_one({"_id": job_id})
     if job is None or job["status"] not in (QUEUED, RUNNING) or job.get("attached") != attached:
         return
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from core.agents.documents import Agent
+from core.jobs.document import Job
 from core.llm.failures import FailureCode
 
 Document = dict[str, Any]
@@ -61,14 +62,14 @@ def error(problem: Document, status: int) -> Document:
     }
 
 
-def failure(job: Document) -> tuple[Document, int]:
+def failure(job: Job) -> tuple[Document, int]:
     """(error body, HTTP status) of a job that did not succeed."""
     problem = job["error"] or {"detail": "the job was cancelled", "code": "cancelled"}
     status = PROVIDER_STATUSES.get(problem["code"], 500)
     return error(problem, status), status
 
 
-def completion(job: Document, model: str) -> Document:
+def completion(job: Job, model: str) -> Document:
     """A finished job as a chat completion."""
     result = job["result"]
     choice = {
@@ -102,13 +103,13 @@ def usage(tokens: Document) -> Document:
     }
 
 
-def chunk(job: Document, model: str, delta: Document, finish_reason: str | None = None) -> Document:
+def chunk(job: Job, model: str, delta: Document, finish_reason: str | None = None) -> Document:
     """One event of a stream."""
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
     return {**_head(job, model, "chat.completion.chunk"), "choices": [choice]}
 
 
-def usage_chunk(job: Document, model: str) -> Document:
+def usage_chunk(job: Job, model: str) -> Document:
     """The last chunk of a stream that was asked for usage: it has no choices."""
     return {
         **_head(job, model, "chat.completion.chunk"),
@@ -142,7 +143,7 @@ def model(agent: Agent) -> Document:
     }
 
 
-def _head(job: Document, model: str, kind: str) -> Document:
+def _head(job: Job, model: str, kind: str) -> Document:
     return {
         "id": f"chatcmpl-{job['_id']}",
         "object": kind,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from core.jobs.document import Job, jobs_of
 from core.jobs.model import SUCCEEDED
 from core.jobs.views import UNASKED
 from core.jobs.watch import Watcher
@@ -14,7 +15,7 @@ from core.services import Services
 from web.doors.openai import shape as openai_shape
 
 Document = dict[str, Any]
-Told = tuple[str, Document]
+Told = tuple[str, Any]
 
 LOOK_S = 1.0
 """How often it is looked whether the client is still there."""
@@ -32,7 +33,7 @@ class Listener:
     leave: Callable[[], None]
 
 
-def events(watcher: Watcher, services: Services, job: Document, listener: Listener) -> Iterator[Told]:
+def events(watcher: Watcher, services: Services, job: Job, listener: Listener) -> Iterator[Told]:
     """Deltas, `restart` and `gap`; at last `done` with the job's document, unless the listener left first."""
     try:
         for event in watcher.follow(job["_id"], heartbeat_s=LOOK_S):
@@ -41,7 +42,7 @@ def events(watcher: Watcher, services: Services, job: Document, listener: Listen
                     listener.leave()
                     return
             elif event.kind == "done":
-                yield "done", services.db.jobs.find_one({"_id": job["_id"]}, UNASKED) or job
+                yield "done", jobs_of(services.db).find_one({"_id": job["_id"]}, UNASKED) or job
             else:
                 yield event.kind, event.data
     except GeneratorExit:  # they left while they were being told something
@@ -52,7 +53,7 @@ def events(watcher: Watcher, services: Services, job: Document, listener: Listen
 class Chunks:
     """Chunks of one answer. What Redis lost of the deltas is made up for by the finished job's text."""
 
-    def __init__(self, job: Document, model: str, *, include_usage: bool) -> None:
+    def __init__(self, job: Job, model: str, *, include_usage: bool) -> None:
         self.job = job
         self.model = model
         self.include_usage = include_usage
@@ -84,7 +85,7 @@ class Chunks:
         self.called = self.called or data["type"] == "tool_call"
         return self._chunk(openai_shape.delta(data))
 
-    def _end(self, job: Document) -> Iterator[bytes]:
+    def _end(self, job: Job) -> Iterator[bytes]:
         if job["status"] != SUCCEEDED:
             yield _event(openai_shape.failure(job)[0])
             return

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.agents import agents
 from core.agents.documents import Agent
 from core.errors import Conflict, Invalid, NotFound, Unavailable
+from core.jobs.document import Job
 from core.jobs.model import DONE, SUCCEEDED
 from core.llm.records import OnWorkerLoss
 from web import problems
@@ -113,7 +114,7 @@ def _as_openai(error: Exception) -> Response:
     return answer(openai_shape.error(said, status), status, kept)
 
 
-def _job(body: Completion) -> tuple[Document, str | None]:
+def _job(body: Completion) -> tuple[Job, str | None]:
     """The job of this request: an earlier try's, or a new one; and its mark as the one who waits for it."""
     for _ in range(3):
         job, made = second_tries.earlier(), False
@@ -126,7 +127,7 @@ def _job(body: Completion) -> tuple[Document, str | None]:
     raise Conflict("the job of an earlier try is ending just now; try again")
 
 
-def _accepted(body: Completion) -> tuple[Document, bool]:
+def _accepted(body: Completion) -> tuple[Job, bool]:
     agent = agents.checked(_agent(body.model))
     draft = work.draft(
         "chat",
@@ -149,7 +150,7 @@ def _agent(model: str) -> Agent:
     return agent
 
 
-def _whole(job: Document, body: Completion, listener: Listener) -> Response:
+def _whole(job: Job, body: Completion, listener: Listener) -> Response:
     if job["status"] not in DONE:
         job = watcher().wait(job["_id"], services().settings.job_timeout_s, listener.gone)
     if job["status"] not in DONE:
@@ -161,7 +162,7 @@ def _whole(job: Document, body: Completion, listener: Listener) -> Response:
     return answer(openai_shape.completion(job, body.model), headers=_headers(job))
 
 
-def _streamed(job: Document, body: Completion, listener: Listener) -> Response:
+def _streamed(job: Job, body: Completion, listener: Listener) -> Response:
     """The stream; an error before its first word is an HTTP error, as the SDKs expect."""
     events = openai_stream.events(watcher(), services(), job, listener)
     first = next(events, None)
@@ -177,7 +178,7 @@ def _streamed(job: Document, body: Completion, listener: Listener) -> Response:
     return Response(chunks, content_type="text/event-stream", headers=headers)
 
 
-def _failed(job: Document) -> Response:
+def _failed(job: Job) -> Response:
     body, status = openai_shape.failure(job)
     headers = _headers(job)
     if body["error"]["code"] in NOT_AGAIN:
@@ -185,7 +186,7 @@ def _failed(job: Document) -> Response:
     return answer(body, status, headers)
 
 
-def _headers(job: Document) -> dict[str, str]:
+def _headers(job: Job) -> dict[str, str]:
     return {"X-Job-Id": job["_id"]}
 
 
