@@ -1,7 +1,7 @@
 """The heartbeat: renews this process's lease from a real OS thread.
 
-Outside of gevent, since a provider that hangs, or a loop that computes, must not look like a dead worker. It
-does look at the event loop, though: a process whose loop has stood still for a minute is as good as dead.
+The thread is outside of gevent, since a provider that hangs, or a loop that computes, must not look like a
+dead worker. It watches the event loop, though: one that stands still for a minute is as good as dead.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Heartbeat:
             time.sleep(1)
 
     def _beat(self) -> None:
-        """Without it this process would be declared dead and go on: whatever ends it, ends the process."""
+        """Whatever ends the beat ends the process, which would otherwise be declared dead and go on."""
         try:
             self._renew_until_stopped()
         except Exception:

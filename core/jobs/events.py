@@ -1,4 +1,4 @@
-"""Events of a running job: a Redis stream per job, bounded, with ids `<claim>-<n>`.
+"""Events of a running job: a Redis stream per job, bounded, with ids `<attempt>-<n>`.
 
 The ids are set here, so that Redis itself refuses what a dead claim writes late: they only grow.
 """

@@ -1,7 +1,7 @@
 """The lease of a process: one document with a beat that is raised while the process lives.
 
-Nobody compares clocks: a process is dead when its beat has stood still for a whole lease before the eyes of
-the reconciler, which then says so in the document. A process that finds itself declared dead ends itself.
+A process is dead when the reconciler has seen its beat stand still for a whole lease; the reconciler then
+says so in the document. Nobody compares clocks. A process that finds itself declared dead ends itself.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def born(draft: Draft, job_id: str, now: datetime) -> Job:
 def marked(job_id: str, mark: Idempotency | None) -> Mark:
     """What a job carries of an idempotency key; without one, a mark that is its own.
 
-    So the index holds every job: of a partial one the embedded server makes no use (1,500 ms a look at 20,000
+    Every job is in the index, since the embedded server does not use a partial one (1,500 ms a look at 20,000
     jobs, against 0.7).
     """
     mark = mark or Idempotency(route="", key=job_id, hash="")

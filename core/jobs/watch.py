@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class Event(NamedTuple):
-    """One event of a job as clients see it; `id` is `<claim>-<n>`, from where a client may resume."""
+    """One event of a job as clients see it; `id` is `<attempt>-<n>`, from where a client may resume."""
 
     kind: str
     data: Document
@@ -61,7 +61,7 @@ class Waiter:
         self.bell.set()
 
     def due(self) -> bool:
-        """Is the document to be read now? It changed, or a signal may have been lost meanwhile."""
+        """Should the document be read now? It changed, or a signal may have been lost."""
         now = time.monotonic()
         if not self.changed and now - self.read_at < REREAD_S:
             return False

@@ -28,7 +28,7 @@ NEEDED = ("status", "attempt", "meter", "calls", "unkept", "lost", "created_at")
 
 @dataclass
 class Findings:
-    """Ids are `job:claim:call`. `calls` and `rows`: tokens by id, of what did not meet its counterpart."""
+    """Ids are `job:attempt:call`. `calls` and `rows`: tokens by id, of what did not meet its counterpart."""
 
     start: datetime
     end: datetime

@@ -25,7 +25,7 @@ def calls_of(job: Job) -> Iterator[tuple[str, Call, bool]]:
 
 
 def row_id(job: Job, call: Call) -> str:
-    """`job:claim:call`."""
+    """`job:attempt:call`."""
     return f"{job['_id']}:{call['attempt']}:{call['n']}"
 
 

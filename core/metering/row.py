@@ -28,7 +28,7 @@ class LedgerRow(TypedDict):
     `core.metering.sums`, from which roll-ups and reports are made.
     """
 
-    _id: str  # `job:claim:call`, of a correction with `~1`, `~2`, …; the audit meets calls by it
+    _id: str  # `job:attempt:call`, of a correction with `~1`, `~2`, …; the audit meets calls by it
     corrects: NotRequired[str]  # the id of the row that it corrects; the audit passes these over
     workspace_id: str  # every reader begins with it, or with `agent_id`
     agent_id: str  # sums by agent; allowances
