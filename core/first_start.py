@@ -42,7 +42,7 @@ def ensure(db: Database[Document], settings: Settings) -> None:
 def ensure_admin(db: Database[Document], settings: Settings) -> None:
     """Enter the admin key of the environment, or else the one that is kept beside the data.
 
-    A new one in the environment ends the one that it gave before.
+    When the environment gives another key than before, the earlier one ends.
     """
     if settings.admin_api_key is not None:
         check_admin_key(settings)

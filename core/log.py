@@ -1,8 +1,8 @@
 """Logs: one JSON line an event in production, readable lines in development, on standard output.
 
-`request_id` and `job_id` are bound as context variables by whoever knows them, and stand on every line. What
-an exception says is never written, only its type and where it was raised: its text may quote a prompt or a
-key. Fields that are named like a secret are blanked, should one ever be passed.
+Whoever knows the `request_id` or the `job_id` binds it as a context variable; it then stands on every line.
+Of an exception only its type and its place are written, since its text may quote a prompt or a key. A field
+that is named like a secret is blanked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUIET = ("urllib3", "pymongo", "apscheduler", "botocore", "boto3", "s3transfer")
 
 
 def configure(settings: Settings, *, process: str) -> None:
-    """Set up logging for this process; the library loggers of the standard library go the same way."""
+    """Set up logging for this process, that of libraries included."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

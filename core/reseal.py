@@ -1,12 +1,8 @@
 """Re-sealing: everything sealed under an earlier key is sealed under the current one, while the system runs.
 
-Each write is a compare-and-set on what was read, so that whoever reads meanwhile finds the old text or the
-new one, both of which open. A request that read an agent just before may still insert a job with the old
-text: therefore passes are repeated until one finds nothing.
-
-To change the key without a reader failing while processes are restarted one after another: first add the new
-key to LLM_ENCRYPTION_KEYS_OLD everywhere, then make it LLM_ENCRYPTION_KEY with the old one in
-LLM_ENCRYPTION_KEYS_OLD, then re-seal, then drop the old one.
+Each write is a compare-and-set on what was read, so that a reader finds the old text or the new one, and both
+open. A request that has just read an agent may still insert a job with the old text. Therefore passes are
+repeated until one finds nothing. docs/operations.md has the steps of a change of the key.
 """
 
 from __future__ import annotations

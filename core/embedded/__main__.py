@@ -27,7 +27,7 @@ from core.store import migrations
 from core.store.migrations import NewerStore
 
 ORPHANS_END_WITHIN_S = 10.0
-"""What a killed supervisor started has no stores to finish its work with: they were told to end as well."""
+"""Processes that outlive a killed supervisor cannot finish their work: their stores were told to end, too."""
 LOCAL_MODELS = "127.0.0.1:11434,127.0.0.1:1234,localhost:11434,localhost:1234"
 
 
@@ -36,7 +36,7 @@ def main() -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
-    os.umask(0o077)  # prompts lie in the stores' files: they are for nobody else on this machine
+    os.umask(0o077)  # the stores' files hold prompts, which no other user of this machine may read
     try:
         checks.python(tuple(sys.version_info[:3]))
         settings = checks.settings()
@@ -65,7 +65,9 @@ def _run(settings: Settings, lock: TextIO, stopping: threading.Event) -> int:
         cwd=ROOT,
         env=_environment(settings, folder),
         start_new_session=True,
-        pass_fds=[lock.fileno()],  # the folder is free again when the supervisor has ended, too
+        pass_fds=[
+            lock.fileno()
+        ],  # the supervisor holds the lock, too, so that the folder is free only when both have ended
     )
     tail.start()
     try:

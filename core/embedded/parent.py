@@ -1,4 +1,4 @@
-"""Ending with the parent: whatever a supervisor started must not outlive a supervisor that was killed."""
+"""Ending with the parent: a process that a supervisor started ends when the supervisor is killed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def adopt_orphans() -> None:
 
 
 def end_orphans(deadline: float) -> None:
-    """Wait for adopted processes, which were told to end by their parent's death; kill them at `deadline`."""
+    """Wait for adopted processes: their parent's death told them to end. At `deadline` they are killed."""
     while True:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)

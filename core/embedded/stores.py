@@ -1,7 +1,7 @@
 """The embedded stores: command lines of the Valkey and the MongoDB-compatible server that come as wheels.
 
-Processes of their own, reached over a socket like the real ones: there is one code path. The second is
-GPL-2.0 and is never imported.
+They are processes of their own and are reached over a socket, as the real ones are: there is one code path.
+The MongoDB-compatible server is GPL-2.0: it is run, and never imported.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def reachable(host: str) -> str:
 
 
 def _admin_key(settings: Settings) -> tuple[str, str]:
-    """How a shell gets at it, and what to tell."""
+    """The admin key in the words of a shell, and in those of a person."""
     file = settings.data_dir.resolve() / KEY_FILE
     if settings.admin_api_key is not None:
         return "$ADMIN_API_KEY", "the ADMIN_API_KEY that you set"

@@ -17,8 +17,8 @@ NUMERIC = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
 UNICAST = ipaddress.ip_network("2000::/3")
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 SPECIAL = [ipaddress.ip_network(n) for n in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")]
-"""What some of our Pythons take for global: IETF protocols (a metadata service, too), the relays that once
-led to 6to4 (RFC 7526), and RFC 9637's documentation. Teredo (2001::/32) is not global to any of them."""
+"""Ranges that some supported Pythons take for global: IETF protocols (one metadata service is there), the
+former 6to4 relays (RFC 7526), RFC 9637's documentation. None takes Teredo (2001::/32) for global."""
 
 
 def public(address: Address) -> bool:
@@ -47,7 +47,7 @@ def literal(host: str) -> Address | None:
 
 
 def folded(host: str) -> str:
-    """The host as resolvers see it: small, without brackets and last dot, other scripts' digits folded."""
+    """The host as resolvers see it: in small letters of ASCII, without brackets and without a last dot."""
     host = unicodedata.normalize("NFKC", host).replace("。", ".").lower()
     host = host.removeprefix("[").removesuffix("]").removesuffix(".")
     if host.isascii():

@@ -1,9 +1,8 @@
-"""Connections to providers: each read is held to a deadline that a trickle of bytes does not move.
+"""Connections whose answers keep a pace: in time, however slowly bytes trickle in, and in bytes.
 
-requests and urllib3 time single reads, so that a byte a second keeps a call alive for ever, in the headers
-already. Here the reader below `http.client` asks a clock before each read, plain or TLS, thread or greenlet.
-It also counts what is read: `http.client` itself reads interim answers (`100 Continue`), trailers and the
-extensions of chunks without end.
+requests and urllib3 time single reads, so that a byte a second keeps a call alive for ever, already in the
+headers. `http.client` reads interim answers (`100 Continue`), trailers and the extensions of chunks without
+end. Here the reader below `http.client` asks a `Pace` at each read, plain or TLS, in threads and greenlets.
 """
 
 from __future__ import annotations
@@ -30,23 +29,20 @@ KEPT_S = 60.0
 """An idle connection is used again within this time. Routers on the way forget it after minutes (AWS's NAT
 gateways after 350 s, as their users report, 2026-11) and cut the next request, which may have been read."""
 HEAD_BYTES = 128 * 1024
-"""For interim answers and the head together, and for the trailers of a body without a byte."""
+"""What an answer may take that is no body: interim answers and head together, or trailers."""
 OVERHEAD = 8
-"""Bytes on the wire that a byte of the body may cost: six in a chunk of its own."""
+"""A byte of the body may take so many on the wire. In a chunk of its own it takes six."""
 TURN_S = 0.01
 
 
-class Clock:
-    """When the next byte must have come, and how many may: `due` is moved by progress, `ends` stays.
-
-    `left_bytes`: how many more may come on the wire before another byte of the body does.
-    """
+class Pace:
+    """Of one answer: `due`, when its next byte must be there, moves with progress; `ends`, its end, stays."""
 
     def __init__(self, seconds: float) -> None:
         self.due = time.monotonic() + seconds
         self.ends = math.inf
-        self.left_bytes = HEAD_BYTES
         self.heard_at = self._turned = time.monotonic()
+        self._left_bytes = HEAD_BYTES
 
     def left(self) -> float:
         """Seconds for the next read. Raises `TimeoutError` when there are none."""
@@ -55,15 +51,19 @@ class Clock:
             raise TimeoutError("timed out")
         return left
 
-    def count(self, size: int) -> None:
-        """So many bytes were read. Raises `HTTPException` when they are too many without a body."""
+    def read(self, size: int) -> None:
+        """So many bytes were read. Raises `HTTPException` when too many of them were no body."""
         self.heard_at = time.monotonic()
-        self.left_bytes -= size
-        if self.left_bytes < 0:
+        self._left_bytes -= size
+        if self._left_bytes < 0:
             raise http.client.HTTPException("too many bytes that are no body")
 
+    def body(self, size: int) -> None:
+        """So many bytes of the body have come."""
+        self._left_bytes += OVERHEAD * size
+
     def give_way(self) -> None:
-        """Let other greenlets run: gevent switches where a read waits, and this one may never have to."""
+        """Let other greenlets run. gevent does so where a read waits, but a fast sender makes none wait."""
         if self.heard_at - self._turned > TURN_S:
             time.sleep(0)
             self._turned = time.monotonic()
@@ -97,19 +97,19 @@ class Session(requests.Session):
 
 
 class _PacedReader(io.RawIOBase):
-    def __init__(self, raw: Any, sock: socket.socket, clock: Clock) -> None:
+    def __init__(self, raw: Any, sock: socket.socket, pace: Pace) -> None:
         self._raw = raw
         self._sock = sock
-        self._clock = clock
+        self._pace = pace
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(self._clock.left())
+        self._sock.settimeout(self._pace.left())
         size: int | None = self._raw.readinto(buffer)
-        self._clock.count(size or 0)
-        self._clock.give_way()
+        self._pace.read(size or 0)
+        self._pace.give_way()
         return size
 
     def close(self) -> None:
@@ -118,22 +118,22 @@ class _PacedReader(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, clock: Clock, **kwargs: Any) -> None:
+    def __init__(self, sock: socket.socket, *args: Any, pace: Pace, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         reader: Any = self.fp
-        self.fp = io.BufferedReader(_PacedReader(reader.detach(), sock, clock))
+        self.fp = io.BufferedReader(_PacedReader(reader.detach(), sock, pace))
 
 
 class _Paced:
-    """Mixed into urllib3's connections. `clock` is that of the answer under way."""
+    """Mixed into urllib3's connections. `pace` is that of the answer under way."""
 
-    clock: Clock
+    pace: Pace
 
     @property
     def is_connected(self) -> bool:
         """urllib3 asks before it uses a kept connection again: is it open, and was it not idle for long?"""
         still_open: bool = super().is_connected  # type: ignore[misc]
-        return still_open and time.monotonic() - self.clock.heard_at < KEPT_S
+        return still_open and time.monotonic() - self.pace.heard_at < KEPT_S
 
     def send(self, data: Any) -> None:
         """Sending has a limit of its own: urllib3 would allow the time to connect for a body of megabytes."""
@@ -145,8 +145,8 @@ class _Paced:
 
     def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> _Response:
         connection: Any = self
-        self.clock = Clock(connection.timeout)
-        return _Response(sock, *args, clock=self.clock, **kwargs)
+        self.pace = Pace(connection.timeout)
+        return _Response(sock, *args, pace=self.pace, **kwargs)
 
 
 def _pools(guard: Guard | None) -> dict[str, type[HTTPConnectionPool]]:
@@ -168,17 +168,17 @@ def _pools(guard: Guard | None) -> dict[str, type[HTTPConnectionPool]]:
 
 
 def _connect(guard: Guard, connection: HTTPConnection, scheme: str) -> socket.socket:
-    """Connect to the first address that answers, of those that the guard let pass.
+    """Connect to the first address that answers, of those that the guard lets pass.
 
-    The name stays in SNI and certificate; the time to connect is for all addresses together.
+    The name stays in SNI and certificate. The time to connect is for all addresses together.
     """
     port = connection.port or {"http": 80, "https": 443}[scheme]
-    clock = Clock(connection.timeout if isinstance(connection.timeout, int | float) else math.inf)
+    pace = Pace(connection.timeout if isinstance(connection.timeout, int | float) else math.inf)
     failure: OSError | None = None
     for address, family in guard.addresses(connection.host, port, scheme):
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
-            sock.settimeout(clock.left())
+            sock.settimeout(pace.left())
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.connect((address, port))
         except OSError as error:

@@ -1,7 +1,7 @@
 """The guard of addresses that users give: only public ones over https, and what the operator opens.
 
-What is checked is what is connected to: the check sits where the connection is made, on the address that the
-name has just resolved to, so that a name which changes its mind between check and call gains nothing.
+The check sits where the connection is made, on the very address that the name has just resolved to. So a name
+that resolves to another address between check and call gains nothing.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Guard:
     def addresses(self, host: str, port: int, scheme: str) -> list[tuple[str, int]]:
         """Where a connection to `host` may go now, as (address, family).
 
-        Raises `AddressForbidden`; `NoConnection` for a name that does not resolve. All that the name resolves
-        to must be allowed: a name with one private address is up to something.
+        Raises `AddressForbidden`; `NoConnection` for a name that does not resolve. All addresses of the name
+        must be allowed: a name that has a private one among public ones means harm.
         """
         host = folded(host)
         try:
@@ -78,7 +78,7 @@ class Guard:
 
 
 def _malformed(url: str) -> str | None:
-    """What two readers of a URL might read differently is refused, not interpreted."""
+    """Why a URL is refused that two readers might read differently; None for one that is clear."""
     try:
         parts = urlsplit(url)
         port = parts.port

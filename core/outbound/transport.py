@@ -1,4 +1,4 @@
-"""The transport: one pair of requests sessions a process, with every surprise of requests switched off.
+"""The transport: a pair of requests sessions for a whole process, all surprises of requests switched off.
 
 No `.netrc` (it replaced the user's key in a test), no cookies (one call's cookie travelled on the next), no
 redirects, no proxies but the configured one, bodies bounded in size and time.
@@ -18,7 +18,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from core.outbound.connections import OVERHEAD, Clock, Session, adapter
+from core.outbound.connections import Pace, Session, adapter
 from core.outbound.errors import (
     AnswerTooLarge,
     ConnectionCut,
@@ -41,10 +41,10 @@ NEVER_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameReso
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Seconds: to connect, to the first of the answer, between two pieces of it, and for all of it.
+    """Seconds: to connect, to the first byte of the answer, between two pieces of it, and for all of it.
 
-    A piece is what moves the answer on: the bytes of a whole answer, but the tokens of a stream, whose
-    comments and pings count for nothing.
+    A piece is whatever `Answer.progress` is called for: each byte of an answer in one piece, each token of a
+    stream. A stream's comments and pings are none.
     """
 
     connect: float
@@ -63,12 +63,12 @@ class Answer:
         self._deadlines = deadlines
         self._most = most
         connection: Any = response.raw.connection
-        self._clock: Clock = connection.clock
-        self._clock.ends = started + deadlines.total
+        self._pace: Pace = connection.pace
+        self._pace.ends = started + deadlines.total
 
     def progress(self) -> None:
         """Something of the answer has come; the next is due within the time between two."""
-        self._clock.due = time.monotonic() + self._deadlines.between
+        self._pace.due = time.monotonic() + self._deadlines.between
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it comes. Raises `NoAnswerInTime`, `ConnectionCut` or `AnswerTooLarge`."""
@@ -76,7 +76,7 @@ class Answer:
         try:
             while chunk := self._response.raw.read1(CHUNK, decode_content=True):
                 size += len(chunk)
-                self._clock.left_bytes += OVERHEAD * len(chunk)
+                self._pace.body(len(chunk))
                 if size > self._most:
                     raise AnswerTooLarge(f"the answer is larger than {self._most} bytes", status=self.status)
                 yield chunk
@@ -88,17 +88,17 @@ class Answer:
             ) from None
 
     def body(self) -> bytes:
-        """The whole body; of an error, what there is of its beginning: its status says enough."""
+        """The whole body. Of an error, its beginning, or what came of it: the status says enough."""
         return bytes(self._beginning()) if self.status >= 300 else b"".join(self._moving())
 
     def drain(self) -> None:
-        """Read what ends the body, if it is there: a connection is kept only after its last byte."""
-        self._clock.ends = time.monotonic() + DRAIN_S
+        """Read the end of the body, if it is there already: a connection is kept only after the last byte."""
+        self._pace.ends = time.monotonic() + DRAIN_S
         try:
             for _ in self.chunks():
                 pass
         except OutboundError:
-            return  # no harm: the answer is complete, the connection is closed instead of kept
+            return  # the answer is complete; the connection is closed instead of kept
 
     def _moving(self) -> Iterator[bytes]:
         for chunk in self.chunks():
@@ -107,7 +107,7 @@ class Answer:
 
     def _beginning(self) -> bytearray:
         data = bytearray()
-        self._clock.ends = min(self._clock.ends, time.monotonic() + ERROR_S)
+        self._pace.ends = min(self._pace.ends, time.monotonic() + ERROR_S)
         try:
             for chunk in self.chunks():
                 data += chunk
@@ -119,11 +119,11 @@ class Answer:
 
 
 class Transport:
-    """Sends requests: to addresses that users give through the guard, to those of our own without it.
+    """Sends requests. Those to addresses that users give go through the guard.
 
-    `whole`, `streamed`: the deadlines of answers in one piece, and of streams. `most_bytes`: of the body of
-    an answer in one piece. `ca_bundle`: the certificates to trust in place of the public ones. `proxy`: for
-    requests that are not guarded.
+    `whole`, `streamed`: the deadlines of answers in one piece, and of streams. `most_bytes`: how long an
+    answer in one piece may be. `ca_bundle`: the certificates to trust in place of the public ones. `proxy`:
+    for requests that are not guarded.
     """
 
     def __init__(
@@ -150,10 +150,7 @@ class Transport:
     def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, guarded: bool, stream: bool = False
     ) -> Iterator[Answer]:
-        """POST, and the answer's head.
-
-        Raises an `OutboundError`.
-        """
+        """POST; the answer, as soon as its head is there. Raises an `OutboundError`."""
         session = self._guarded if guarded else self._unguarded
         deadlines = self.streamed if stream else self.whole
         started = time.monotonic()
@@ -166,7 +163,6 @@ class Transport:
 def _sent(
     session: Session, url: str, headers: Mapping[str, str], body: bytes, deadlines: Deadlines
 ) -> requests.Response:
-    """The answer, of which the head has come."""
     try:
         return session.post(
             url,
@@ -189,7 +185,7 @@ def _sent(
 
 
 def _not_answered(error: requests.ConnectionError) -> OutboundError:
-    """No connection at all, or one that was cut before the answer."""
+    """Was there no connection, or was one cut before the answer?"""
     reason = error.args[0] if error.args else None
     cause = getattr(reason, "reason", reason)
     if isinstance(cause, NEVER_SENT) or isinstance(error, requests.exceptions.SSLError):
