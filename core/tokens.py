@@ -1,4 +1,4 @@
-"""Tokens: about how many a text is, where nobody has counted them. Pure."""
+"""Tokens: about how many a text has, when nobody has counted them. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 ANSWER = 4096
-"""What an answer is taken for where no `max_tokens` is set."""
+"""The tokens that an answer is taken to have when no `max_tokens` is set."""
 A_PART = 1500
-"""Above what vendors count for a picture of ordinary size (1,105 at 1024 x 1024: OpenAI's vision guide)."""
+"""More than vendors count for a picture of ordinary size (1,105 at 1024 x 1024: OpenAI's vision guide)."""
 BYTES = 4
 """About four letters make a token (openai.com/tokenizer)."""
 BYTES_WITH_CARE = 3
-"""The same, for whoever must not count too few."""
+"""The same for a caller that must not count too few."""
 PICTURES = frozenset({"image_url", "image", "input_image"})
 
 

@@ -1,4 +1,4 @@
-"""The parameters of a chat as fields of a body: each row of `core.llm.parameters` is one."""
+"""The parameters of a chat as fields of a body: one for each row of `core.llm.parameters`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.llm.parameters import PARAMETERS
 def with_parameters(
     base: type[BaseModel], names: Iterable[str] = tuple(PARAMETERS), *, aliases: bool = False
 ) -> Any:
-    """A model to derive from: the fields of `base`, then these parameters, none of which must be given."""
+    """A model to derive from: the fields of `base`, then these parameters, all optional."""
     fields: dict[str, Any] = {}
     for name in names:
         parameter = PARAMETERS[name]
@@ -23,7 +23,7 @@ def with_parameters(
 
 
 def under_their_names(body: BaseModel) -> dict[str, Any]:
-    """The parameters that a body with aliases gives; an alias wins over the name of its own."""
+    """The parameters that a body gives, by their own names; an alias wins over the name itself."""
     found: dict[str, Any] = {}
     for name, parameter in PARAMETERS.items():
         given = (getattr(body, called) for called in (*parameter.aliases, name))

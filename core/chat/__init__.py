@@ -1,1 +1,1 @@
-"""Chats as jobs: what is read when one is accepted, what a worker does with it, and what was said before."""
+"""Chats as jobs: the plan that is made when one is accepted, the work on it, and its conversation."""

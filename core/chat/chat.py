@@ -1,4 +1,4 @@
-"""A chat as a job: what is read when it is accepted, and what a worker does with it."""
+"""A chat as a job: the plan that is made when it is accepted, and what a worker does with it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TEST: Document = {"messages": [{"role": "user", "content": "Answer with the one 
 def plan(
     agent: Mapping[str, Any], *, settings: Settings, find_credential: Callable[[str], Document | None]
 ) -> Plan:
-    """All that a worker will need of the agent's configuration, read once; keys stay sealed."""
+    """All that a worker will need of the agent's configuration, which is read once; keys stay sealed."""
     config = agent["llm_config"]
     return {
         "targets": routes.make(agent, settings=settings, find_credential=find_credential),
@@ -52,7 +52,7 @@ def plan(
 
 
 def handlers(services: Services) -> dict[str, Handler]:
-    """What a worker does for each kind of job that calls a provider, with the clients that this needs."""
+    """What a worker does for each kind of job that calls a provider. The clients are made here."""
     transport = provider_transport(services.settings)
     breaker_redis = connect_redis(services.settings, timeout_s=BREAKER_REDIS_S)
     services.cleanups += [transport.close, breaker_redis.close]
@@ -60,7 +60,7 @@ def handlers(services: Services) -> dict[str, Handler]:
 
 
 def asking(transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> dict[str, Handler]:
-    """The handlers, over clients that the caller made and will close."""
+    """The handlers, with clients that the caller made and will close."""
     return {
         "chat": _settled(partial(chat, transport=transport, quotes=quotes, breaker=breaker)),
         "llm_test": _settled(partial(test, transport=transport, quotes=quotes)),
@@ -68,7 +68,7 @@ def asking(transport: Transport, quotes: Quotes, breaker: Breaker | None = None)
 
 
 def chat(run: Run, transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> Document:
-    """Ask the agent's providers; the result as the API shows it."""
+    """Ask the agent's providers; returns the result as the API shows it."""
     request, remembered = _remembering(run, _request(run.job["request"], run.job["plan"]["agent"]))
     emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
     emit = (lambda delta: _publish(run, emitter, delta)) if request.stream else None
@@ -91,7 +91,7 @@ def chat(run: Run, transport: Transport, quotes: Quotes, breaker: Breaker | None
 
 
 def _remembering(run: Run, request: ChatRequest) -> tuple[ChatRequest, Document]:
-    """The request with the history of its conversation, if it is part of one; what the result says of it."""
+    """The request with its conversation's history, if it has one; and what the result says of that."""
     if in_conversation(run.job) is None:
         return request, {}
     services = run.services
@@ -106,7 +106,7 @@ def _remembering(run: Run, request: ChatRequest) -> tuple[ChatRequest, Document]
 
 
 def _publish(run: Run, emitter: Emitter, delta: Document) -> None:
-    """Publish a delta; a job whose words cannot be unsaid is marked at the first one."""
+    """Publish a delta; the first one marks a job that must not run again once words were published."""
     emitter.emit("delta", delta)
     if emitter.n == 1 and run.job["plan"].get("on_worker_loss") == "fail_once_streamed":
         mine = {"_id": run.job["_id"], "fence": run.job["fence"]}
@@ -148,7 +148,7 @@ def _ask(
 
 
 def _request(asked: Document, agent: Document) -> ChatRequest:
-    """What a job asks for, with what its agent says where the job says nothing."""
+    """What a job asks for; where it says nothing, its agent's presets hold."""
     return ChatRequest(
         messages=asked["messages"],
         system_prompt=agent.get("system_prompt"),
@@ -158,7 +158,7 @@ def _request(asked: Document, agent: Document) -> ChatRequest:
 
 
 def _cost(run: Run, quotes: Quotes) -> Document:
-    """Of all that this job called, by this claim and by those that handed it back."""
+    """The cost of all calls of this job: of this claim, and of earlier ones that handed it back."""
     return quotes.cost(run.job["workspace_id"], [*run.job["calls"], *run.calls])
 
 
@@ -168,7 +168,7 @@ def _calls(run: Run) -> Document:
 
 
 def _settled(handler: Handler) -> Handler:
-    """The tokens that were reserved for a job are corrected at its end, unless it is not the end."""
+    """The handler. At a job's end the reserved tokens are corrected, unless the job is handed back."""
 
     def carry_out(run: Run) -> Document:
         try:

@@ -1,7 +1,7 @@
 """Conversations: which chats belong together, and in which order.
 
-What was said lives in their jobs alone, so it goes when their content goes. A chat takes its place when a
-worker begins with it, and sees the chats that were accepted before it and have succeeded by then: chats of
+Their words are in their jobs alone, so they go when the content of the jobs goes. A chat takes its place when
+a worker begins with it. It sees the chats that were accepted before it and have succeeded by then: chats of
 one conversation that run at the same time do not see each other.
 """
 
@@ -30,13 +30,13 @@ from core.store import pages
 Document = dict[str, Any]
 
 SAID = {"status": 1, "request": 1, "result": 1}
-"""The projection of an earlier turn: neither its plan nor what its providers reported."""
+"""The projection of an earlier turn: without its plan, and without what its providers reported."""
 
 
 def recall(db: Database[Document], job: Job, request: ChatRequest, window: int) -> tuple[ChatRequest, int]:
     """The request with as much of its conversation's history as a `window` of tokens takes.
 
-    Also how many turns were dropped. The chat has its place in the conversation then; safe to repeat.
+    Also returns how many turns were dropped. It gives the chat its place in the conversation; safe to repeat.
     """
     room = window - (request.parameters.get("max_tokens") or min(tokens.ANSWER, window // 4))
     room -= tokens.about([], request.system_prompt, request.parameters.get("tools"))
@@ -71,7 +71,7 @@ def turns_page(
 
 
 def delete(db: Database[Document], client: redis.Redis, conversation: Document) -> None:
-    """Erase what was said in it; a chat that still runs begins it anew, if it is asked for again."""
+    """Erase a conversation and the content of its jobs. A chat that asks for it later begins it anew."""
     for turn in list(db.conversation_turns.find({"conversation": conversation["_id"]})):
         job = jobs_of(db).find_one({"_id": turn["_id"]})
         if job is not None and job["status"] in DONE:
@@ -98,7 +98,7 @@ def public_turn(job: Job) -> Document:
 
 
 def _enter(db: Database[Document], job: Job) -> str:
-    """The id of the job's conversation, which has a turn of it now."""
+    """Give the job its turn in its conversation, whose id is returned."""
     name = in_conversation(job)
     assert name is not None
     conversation = _find(db, job["agent_id"], name) or _begun(db, job, name)
@@ -130,7 +130,7 @@ def _find(db: Database[Document], agent_id: str | None, name: str) -> Document |
 def _newest(
     db: Database[Document], conversation_id: str, job: Job, room: int
 ) -> tuple[list[list[Document]], int]:
-    """The newest turns before this job's, until they fill the room; and how many older ones there are."""
+    """The newest turns before this job's that fill the room, and how many older ones there are."""
     places = list(db.conversation_turns.find({"conversation": conversation_id}))
     mine = (job["created_at"], job["_id"])
     before = sorted(place for p in places if (place := (p["created_at"], p["_id"])) < mine)
@@ -148,7 +148,7 @@ def _newest(
 
 
 def _said(job: Job) -> list[Document]:
-    """What was asked in a job and answered; empty unless it succeeded and its content is there."""
+    """A job's messages and its answer; empty if the job did not succeed, or its content is gone."""
     if job["status"] != SUCCEEDED or job["request"] is None:
         return []
     return [*job["request"]["messages"], job["result"]["message"]]

@@ -1,4 +1,4 @@
-"""A conversation's history as messages: what is told to the model again, and what no longer fits. Pure."""
+"""A conversation's history as messages: what the model is told again, and what no longer fits. Pure."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SYSTEM = ("system", "developer")
 def told(turns: Sequence[Turn], asked: Turn, room: int) -> tuple[list[Document], int]:
     """What to send: as many of the newest turns as `room` (in tokens) takes, then what is asked now.
 
-    Also how many turns were left out. Turns that belong together, since one holds the results of the tools
-    that another called, stay or go together; those that the question itself belongs to always stay. A system
+    Also returns how many turns were left out. Turns belong together if one has the results of tools that
+    another one called: they stay or go together, and those that belong to the question always stay. A system
     message of an earlier turn was for that turn alone.
     """
     *earlier, mine = _joined([*turns, asked])
@@ -53,7 +53,10 @@ def _joined(turns: Sequence[Turn]) -> list[list[Turn]]:
 
 
 def _answered(before: list[Document], question: Turn) -> list[Document]:
-    """Without calls of tools that nobody answered, and answers to no call: providers refuse both."""
+    """The messages without tool calls that have no result, and without results that have no call.
+
+    Providers refuse both.
+    """
     answers = {m.get("tool_call_id") for m in [*before, *question] if m["role"] == "tool"}
     kept: list[Document] = []
     called: set[str] = set()

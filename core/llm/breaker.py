@@ -1,9 +1,10 @@
-"""The circuit breaker: who has been failing lately is asked last. Shared between processes through Redis.
+"""The circuit breaker: a provider that has been failing lately is asked last. Processes share it in Redis.
 
-A provider at an endpoint is open after five failures in a row, none further than 30 s from the one before,
-whoever asked; only what speaks against its health counts, never a 4xx. Every ten seconds one call is let
-through to it in its turn, and the first success closes it. Open ones are not left out but moved to the end of
-the chain: when all are open, all are asked as ever. Redis away or slow: as if there were no breaker.
+The breaker of a provider at an endpoint opens after five failures in a row, each within 30 s of the one
+before, whoever asked. Only failures that speak against the provider's health count, never a 4xx. An open
+provider is not left out, but moved to the end of the chain: when all are open, all are asked in their usual
+order. Every ten seconds one call asks it in its usual place, and the first success closes the breaker. When
+Redis is away or slow, the router works as if there were no breaker.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class _Known:
 
 
 class Breaker:
-    """One a process. What Redis said holds for a second, so that a call costs no round trip of its own.
+    """One a process. It trusts what Redis said for a second, so that a call needs no round trip of its own.
 
     `client` should give up soon (a tenth of a second): after one failure Redis is left alone for five.
     """
@@ -98,7 +99,7 @@ class Breaker:
         self._known[name] = _Known(self.now(), count, was_open or count >= FAILURES)
 
     def _look(self, names: set[str]) -> None:
-        """Ask Redis about these, unless what is known is fresh or another call is just asking."""
+        """Ask Redis about these, unless its last answer is fresh or another call is asking just now."""
         now = self.now()
         stale = [n for n in sorted(names) if n not in self._known or now - self._known[n].at >= FRESH_S]
         if not stale or not self._looking.acquire(blocking=False):
@@ -135,7 +136,7 @@ class Breaker:
             return bool(pipe.execute())
 
     def _ask(self, what: Callable[[], Any]) -> Any:
-        """What Redis answers; None, and nothing known any more, when it does not."""
+        """What Redis answers. When it does not: None, and what it said earlier is forgotten."""
         if self.now() < self._rests_until:
             return None
         try:
@@ -148,7 +149,7 @@ class Breaker:
 
 
 def _name(target: Target) -> str:
-    """An address of a user's own may hold more than others should read in a log."""
+    """The address is hashed: a user's own address may hold what others should not read in a log."""
     return f"{target.provider}:{hashlib.sha256(target.base_url.encode()).hexdigest()[:16]}"
 
 

@@ -32,7 +32,7 @@ from core.llm.signs import (
 
 
 def by_status(status: int, body: Any, headers: Mapping[str, str]) -> ProviderError:
-    """The failure that an HTTP answer of 400 and more stands for."""
+    """The failure that an HTTP answer with a status of 400 or more stands for."""
     wait = retry_after(headers) if status in (429, 503, 529) else None
     failure = by_base_resp(body) or _kind(status, body)(message(body))
     failure.http_status, failure.retry_after = status, wait
@@ -71,7 +71,7 @@ def _number(value: Any) -> int | None:
 
 
 def _kind(status: int, body: Any) -> type[ProviderError]:
-    """What is said tells more than the status, where a status stands for several things."""
+    """The body's words come first: vendors use one status for several things."""
     said = f"{message(body)} {_codes(body)}".lower()
     for applies, words, kind in (
         (True, QUOTA_WORDS, QuotaUsedUp),
@@ -87,7 +87,7 @@ def _kind(status: int, body: Any) -> type[ProviderError]:
 
 
 def message(body: Any) -> str:
-    """The provider's own words, wherever they are."""
+    """The provider's own words, wherever the body has them."""
     for found in (mapping(body).get("error"), body):
         if isinstance(found, str) and found:
             return _one_line(found)

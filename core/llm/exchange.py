@@ -65,7 +65,7 @@ class Exchange:
         return answer
 
     def _timed(self, target: Target, record: Call) -> ChatAnswer:
-        """What cannot be put into the provider's format is refused before the clock starts."""
+        """A request that the provider's format cannot express is refused before the clock starts."""
         wire = WIRES[target.wire]
         body = json.dumps(wire.to_wire(self.request, target)).encode()
         started = time.monotonic()
@@ -101,7 +101,7 @@ class Exchange:
         return self._answer(target, *wire.from_wire(body))
 
     def _streamed(self, wire: Wire, answer: Answer, target: Target, record: Call) -> ChatAnswer:
-        """Emits deltas as they come. After the first one nothing is tried again: what was said is kept."""
+        """Emits deltas as they come. After the first one the call is not repeated; its words are not lost."""
         stream, said = wire.Stream(), 0
         try:
             for event in _events(answer, stream):
@@ -120,14 +120,14 @@ class Exchange:
             broken = StreamBroken(error.detail, http_status=error.http_status)
             broken.partial = self._partial(target, stream, record).message
             raise broken from None
-        except BaseException:  # ended from outside, as a cancellation does: what was said counts anyway
+        except BaseException:  # a cancellation, say: the words that came count all the same
             if said:
                 self._partial(target, stream, record)
             raise
         return self._answer(target, *stream.answer())
 
     def _partial(self, target: Target, stream: AnswerStream, record: Call) -> ChatAnswer:
-        """What was said before a stream broke off: kept, and counted with what is known."""
+        """The answer up to the point where its stream broke off; its tokens, as far as they are known."""
         partial = self._answer(target, *stream.answer())
         guess = estimate(self.request, partial.message)
         said = max(partial.usage.tokens_output, guess.tokens_output)  # the provider's count comes at the end
@@ -161,13 +161,13 @@ class Exchange:
 
 
 def estimate(request: ChatRequest, message: Document) -> Usage:
-    """Where a provider tells no usage."""
+    """The usage of a call for which the provider told none."""
     asked = tokens.about(request.with_system(), request.parameters.get("tools"))
     return Usage(asked, tokens.about([], message.get("content"), message.get("tool_calls")))
 
 
 def _events(answer: Answer, stream: AnswerStream) -> Iterator[Any]:
-    """The events up to the one that says it is done. What breaks after the answer is whole breaks nothing."""
+    """The events up to the one that ends the answer. A failure after the answer is whole does no harm."""
     parser = Parser()
     try:
         with named_failures():

@@ -35,7 +35,7 @@ FailureCode = Literal[
     "stream_broken",
     "endpoint_forbidden",
 ]
-"""What machines know a failure by: the `code` of its class, and the outcome of its call."""
+"""The names that machines know failures by: the `code` of a class is also the outcome of the call."""
 
 
 class Elsewhere(Enum):
@@ -49,9 +49,9 @@ class Elsewhere(Enum):
 
 
 class ProviderError(Problem):
-    """`again`: how many more tries with the same target at most; `elsewhere`: who may be asked then.
+    """`again`: at most so many more tries with the same target. `elsewhere`: which target may be asked then.
 
-    `unwell`: it speaks against the provider's health, whoever asked (see `core.llm.breaker`).
+    `unwell`: the failure speaks against the provider's health, whoever asked (see `core.llm.breaker`).
     """
 
     code: FailureCode = "provider_error"
@@ -142,7 +142,7 @@ class StreamBroken(ProviderError):
 
 
 class EndpointForbidden(ProviderError):
-    """Asked nowhere else: who named an address of their own did not mean another one to get the prompt."""
+    """No other target is asked: a user who names an address does not want others to get the prompt."""
 
     code = "endpoint_forbidden"
     title = "This endpoint is not allowed"

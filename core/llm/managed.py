@@ -1,7 +1,7 @@
 """Managed keys: the operator's own, one a provider, and the targets that may be asked with them.
 
-A managed key is on no job and in no store: it is taken from the settings where the call is made, and only for
-the address that the settings give its provider.
+No job and no store holds a managed key: the worker takes it from its settings when it makes the call, and
+only for the address that the settings give its provider.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MANAGED: KeyKind = "managed"
 
 
 class BadManagedKeys(Exception):
-    """MANAGED_LLM_… name what is not there; the text says what to do."""
+    """A MANAGED_LLM_… setting names a provider that does not exist; the text says what to do."""
 
 
 def check(settings: Settings) -> None:
@@ -60,7 +60,7 @@ def available(tier: str, settings: Settings) -> bool:
 
 
 def targets(tier: str, settings: Settings) -> list[PlannedTarget]:
-    """The tier's model, then whoever follows in its provider's chain: those that have a managed key."""
+    """The tier's model, then the providers that follow it in its chain, as far as they have a managed key."""
     known = tiers.table().tiers
     if tier not in known:
         return []
@@ -71,7 +71,7 @@ def targets(tier: str, settings: Settings) -> list[PlannedTarget]:
 
 
 def key_for(target: PlannedTarget, settings: Settings) -> str | None:
-    """The key for a managed target; None when it is gone since, or the target names another address."""
+    """The key for a managed target; None when it is no longer set, or is now for another address."""
     key = keys(settings).get(target["provider"])
     if key is None or target["base_url"] != address(target["provider"], settings):
         return None

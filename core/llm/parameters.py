@@ -1,7 +1,8 @@
 """The parameters of a chat: one row each, with its type and how each wire says it.
 
 A chat's body, the OpenAI door, an agent's `llm_config`, a job's plan, a request and both wires read this
-table: whoever adds a parameter adds a row. `messages` and `stream` are none: every wire has ways of its own.
+table: whoever adds a parameter adds a row. `messages` and `stream` are no parameters: each wire has code for
+them.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ PRESETS = tuple(name for name, parameter in PARAMETERS.items() if parameter.pres
 
 
 def chosen(asked: Mapping[str, Any], presets: Mapping[str, Any]) -> Document:
-    """What a request says, and what its agent says where the request says nothing."""
+    """The parameters of a request; for those that it does not give, its agent's presets."""
     given = {name: value for name in PARAMETERS if (value := asked.get(name)) is not None}
     preset = {name: value for name in PRESETS if (value := presets.get(name)) is not None}
     return preset | given

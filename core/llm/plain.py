@@ -1,6 +1,6 @@
-"""Reads JSON that may be anything: what is asked for, or its empty value. Pure.
+"""Reads JSON that may be anything: each function returns a value of its type, or the empty one. Pure.
 
-What comes out can be stored and sent on: no lone surrogates, no numbers that a database cannot hold.
+The values can be stored and sent on: no lone surrogates, no numbers that a database cannot hold.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def count(value: Any) -> int | None:
 
 
 def storable(value: Any, depth: int = 0) -> Any:
-    """The same JSON, without what a document cannot hold."""
+    """The same JSON, without the values that a document cannot hold."""
     if isinstance(value, dict | list) and depth >= DEEPEST:
         return None
     if isinstance(value, dict):

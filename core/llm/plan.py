@@ -1,8 +1,8 @@
 """The plan: from an agent's llm_config to the ordered targets of a chat, and from a job's plan to open keys.
 
-A user's key goes to its own provider and address only; a provider without a key of its own is skipped; a
-managed call stays on managed keys; the sandbox is asked by name only. Managed keys come last where a user's
-own come first, if the agent says `allow_managed_fallback`.
+A user's key goes to its own provider and address only. A provider without a key is skipped. A managed call
+uses managed keys alone; they also follow a user's own keys if the agent says `allow_managed_fallback`. The
+sandbox is asked by name only.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def check(config: Mapping[str, Any], settings: Settings) -> None:
 def make(
     agent: Mapping[str, Any], *, settings: Settings, find_credential: FindCredential
 ) -> list[PlannedTarget]:
-    """The targets in the order in which they are asked, keys still sealed, as a job's plan keeps them."""
+    """The targets in the order in which they are asked, for a job's plan; their keys are still sealed."""
     config, holder = agent["llm_config"], f"agent:{agent['_id']}"
     if config["managed"]:
         return _of_tier(config["tier"], settings)
@@ -77,7 +77,7 @@ def make(
 
 
 def open_targets(job: Mapping[str, Any], *, sealer: Sealer, settings: Settings) -> list[Target]:
-    """The targets of a job with their keys opened, for the address that the key will be sent to.
+    """The targets of a job, each with its key, which was sealed for the address that it will be sent to.
 
     Raises `core.crypto.CannotOpen` when a sealed key belongs to another workspace, holder or address, and
     `KeyRequired` when nobody is left to be asked: a managed key that is gone since is left out.
@@ -98,7 +98,7 @@ def open_targets(job: Mapping[str, Any], *, sealer: Sealer, settings: Settings) 
 
 
 def _check_managed(config: Mapping[str, Any]) -> None:
-    """Raises `Invalid` for what a managed tier brings itself."""
+    """Raises `Invalid` for a field whose value comes from the tier."""
     provider, model = tiers.table().tiers[config["tier"]].chat()
     for field, own in (("provider", provider), ("model", model)):
         if config[field] not in (None, own):
@@ -113,7 +113,7 @@ def _check_managed(config: Mapping[str, Any]) -> None:
 
 
 def _of_tier(tier: str, settings: Settings) -> list[PlannedTarget]:
-    """Raises `Invalid` for a tier that was to be had when it was chosen, and is not any more."""
+    """Raises `Invalid` for a tier that is gone, or has lost its managed key, since the agent chose it."""
     found = managed.targets(tier, settings)
     if not found:
         managed.check_tier(tier, settings)

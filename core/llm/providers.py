@@ -1,7 +1,7 @@
 """The providers: one row each. A vendor that speaks OpenAI's format is a row, not a file.
 
-Which model each is asked for by default, and who is asked after it, an operator may change: `llm-tiers.json`
-says so, and has an entry for every vendor here (`core.llm.tiers` checks it when a process starts).
+Each vendor's default model, and the vendors to ask after it, are in `llm-tiers.json`, where an operator may
+change them. `core.llm.tiers` checks when a process starts that the file and these rows name the same vendors.
 
 Groq, Ollama, LM Studio, OpenRouter and the like are custom endpoints of `openai`.
 """
@@ -35,7 +35,7 @@ class Habits:
 
 @dataclass(frozen=True)
 class Provider:
-    """A row. The sandbox has no `base_url`, since its port is a setting, and no price.
+    """A row. The sandbox has no `base_url`, since its port is a setting, and it has no price.
 
     `wire`: the format that it speaks. `priced_as`: its id in the tables of `genai-prices`.
     `hosts`: its own, beside that of `base_url`; as a custom endpoint, one of them is the vendor itself.
@@ -84,10 +84,10 @@ PROVIDERS = {
     )
 }
 
-# https://console.groq.com/docs/openai, read 2026-11: Groq answers 400 to names (and to logprobs and n, which
-# are never sent).
+# https://console.groq.com/docs/openai, read 2026-11: Groq answers names with 400 (logprobs and n too, but we
+# never send them).
 OF_CUSTOM_ENDPOINTS = {"groq.com": Habits(names=False)}
-"""The habits of vendors that are reached as custom endpoints only, by domain."""
+"""By domain: the habits of vendors that have no row, and are asked as custom endpoints."""
 
 BY_DOMAIN = OF_CUSTOM_ENDPOINTS | {
     domain: provider.habits for provider in PROVIDERS.values() for domain in provider.domains
@@ -95,7 +95,7 @@ BY_DOMAIN = OF_CUSTOM_ENDPOINTS | {
 
 
 def vendors() -> list[str]:
-    """Those that take a key and may follow one another: all but the sandbox, which is asked by name only."""
+    """The providers that take a key and may follow one another: all but the sandbox."""
     return [name for name in PROVIDERS if name != SANDBOX]
 
 
@@ -135,13 +135,13 @@ def check_endpoint(provider: str, custom_endpoint: str | None) -> None:
 
 
 def habits(target: Target) -> Habits:
-    """Those of the address, which may be a custom endpoint; of the provider where the address tells none."""
+    """The habits of the vendor at the target's address; for an unknown address, those of the provider."""
     host = f".{urlsplit(target.base_url).hostname or ''}"
     at_address = (found for domain, found in BY_DOMAIN.items() if host.endswith(f".{domain}"))
     return next(at_address, PROVIDERS[target.provider].habits)
 
 
 def priced_as(name: str) -> str:
-    """A provider's id in the price tables; a name that is no provider's (any more) is its own."""
+    """The id of a provider in the price tables; a name without a row is its own id."""
     found = PROVIDERS.get(name)
     return (found.priced_as if found else None) or name

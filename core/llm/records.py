@@ -1,4 +1,4 @@
-"""What jobs keep of the router: the plan that a worker reads, and the record of each call. Types alone."""
+"""What the router reads from a job and writes to it: the plan, and the record of each call. Types alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.llm.failures import FailureCode
 from core.llm.types import Document, KeyKind, UsageRecord, UsageStatus, WireName
 
 Outcome = FailureCode | Literal["in_flight", "ok", "cancelled"]
-"""How a call ended. `in_flight`: not yet. `cancelled`: the job was ended before the answer came."""
+"""How a call ended. `in_flight`: it has not. `cancelled`: the job's work was ended before the answer came."""
 
 OK: Outcome = "ok"
 IN_FLIGHT: Outcome = "in_flight"
@@ -19,51 +19,52 @@ OnWorkerLoss = Literal["retry", "fail", "fail_once_streamed"]
 
 
 class PlannedTarget(TypedDict):
-    """A `core.llm.types.Target` with its key still sealed, in the order in which it is asked.
+    """A `core.llm.types.Target` whose key is still sealed.
 
-    `core.llm.plan` and `core.llm.managed` write it when the job is accepted, `core.llm.plan` opens it.
+    `core.llm.plan` and `core.llm.managed` write it when the job is accepted; `core.llm.plan` opens it.
     """
 
     provider: str  # a name in `core.llm.providers`; read by prices and windows too
     model: str
     wire: WireName
-    base_url: str  # where the key may be sent: it is sealed for this address
+    base_url: str  # the only address that the key may be sent to
     key_kind: KeyKind  # read by admission, prices and explain too
     tier: str | None  # of a managed target; the ledger's tier
     sealed: str | None  # the user's key; removed by `core.jobs.model` when the job ends
-    holder: str  # whose key it is, which it is sealed for: `agent:<id>`, `credential:<name>`, `managed`
+    holder: str  # whose key it is: `agent:<id>`, `credential:<name>`, `managed`; the key is sealed for it
 
 
 class Plan(TypedDict):
-    """All that a worker needs of an agent's configuration. `core.chat.chat` writes it, and reads it again."""
+    """All that a worker needs of an agent's configuration. `core.chat.chat` writes and reads it."""
 
     targets: list[PlannedTarget]  # the router asks one after the other
     agent: Document  # `system_prompt`, and the parameters that the agent presets
     on_worker_loss: OnWorkerLoss  # read by `core.jobs.model` when a worker is lost
     content_retention: str  # read by `core.jobs.model` when the job ends
     content_fallback: bool  # read by the router
-    reserved: NotRequired[Document]  # tokens of a limited key: `core.accounts.limits` writes and settles
+    reserved: NotRequired[Document]  # the tokens of a limited key; for `core.accounts.limits`
 
 
 class Call(TypedDict):
-    """One provider call. `core.llm.exchange` writes it while the call goes on, all but `attempt`.
+    """One provider call. `core.llm.exchange` writes all fields but `attempt`, while the call goes on.
 
-    A job keeps it in `calls`, and in `unkept` when its worker had lost the job by then; the meter reads both.
+    It stands in the job's `calls`, or in `unkept` if the worker had lost the job by then; the meter reads
+    both. Beside a field stands who reads it.
     """
 
     attempt: NotRequired[int]  # the claim that made it; `core.jobs.run` writes it when the claim ends
-    n: int  # its place in the claim; with job and claim the id of its row in the ledger
+    n: int  # its place in the claim; job, claim and n are the id of its row in the ledger
     provider: str  # the ledger, prices, usage
-    model: str  # the same
-    key_kind: KeyKind  # the ledger; prices: who is free
-    tier: str | None  # the ledger: whose allowance
+    model: str  # the ledger, prices, usage
+    key_kind: KeyKind  # the ledger; prices: which calls are free
+    tier: str | None  # the ledger: which allowance it uses
     outcome: Outcome  # the ledger; `core.jobs.run` makes `cancelled` of `in_flight`
-    possibly_charged: bool  # the audit; `core.jobs.model`: may the job run again
+    possibly_charged: bool  # the audit; `core.jobs.model`, which decides if the job may run again
     http_status: int | None  # the job's result
     latency_ms: int | None  # the ledger, the job's result
     provider_request_id: str | None  # the ledger, the job's result
     started_at: datetime  # the ledger: its date
-    usage: UsageRecord | None  # the ledger, prices; None: it used nothing, as far as anybody knows
-    usage_raw: Document | None  # the ledger: the provider's own words
+    usage: UsageRecord | None  # the ledger, prices; None: as far as anybody knows, it used nothing
+    usage_raw: Document | None  # the ledger: the usage as the provider told it
     usage_status: UsageStatus | None  # the ledger, prices
     detail: str | None  # the provider's words, redacted; erased with the job's content

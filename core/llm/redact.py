@@ -1,4 +1,4 @@
-"""Redaction: providers echo keys in their error texts. Pure."""
+"""Redaction: takes keys out of error texts, since providers echo them there. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 LONGEST = 500
 HIDDEN = "[redacted]"
 PIECE = 8
-"""So many characters in a row of a secret are a part of it, not chance."""
+"""A word that shares so many characters in a row with a secret holds a part of it; it is no chance."""
 
 LOOKS_SECRET = re.compile(
     r"(?:sk|pk|gsk|xai|rk|key)[-_][A-Za-z0-9_*.…\-]{6,}|[Bb]earer\s+\S+|eyJ[A-Za-z0-9_\-.]{20,}"
@@ -19,9 +19,9 @@ MASK = re.compile(r"[*•…xX]{3,}|[*•…]+|\.{2,}")
 
 
 def redact(text: str, secrets: Iterable[str], *, shapes: bool = True) -> str:
-    """The text, at most 500 characters, without these secrets or parts of them, as text that can be stored.
+    """At most 500 characters of the text, without these secrets and parts of them; it can be stored.
 
-    `shapes`: without what merely looks like a key, too.
+    `shapes`: whatever looks like a key is hidden too.
     """
     text = text.encode(errors="replace").decode()
     secrets = [secret for secret in secrets if secret]

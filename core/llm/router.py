@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Policy:
-    """Seconds. A `Retry-After` above the cap is not waited for: the next target is asked instead."""
+    """Seconds. When a provider's `Retry-After` is above the cap, the next target is asked at once."""
 
     first_pause: float = 0.5
     longest_pause: float = 8.0
@@ -45,9 +45,9 @@ def run(
     """The first answer that a target gives.
 
     `calls`: each call is noted there (see `Exchange`). `emit` gets the deltas of a streamed answer.
-    `content_fallback`: what one provider's content policy refuses may be asked of the next. Raises the
-    `ProviderError` of the first target when none answered, that is the one the user configured; and
-    `StreamBroken` at once, whoever's stream it was.
+    `content_fallback`: a request that one provider's content policy refuses may go to the next provider.
+    When no target answered, raises the `ProviderError` of the first one, which is the one that the user
+    configured. Raises `StreamBroken` at once, whichever target's stream it was.
     """
     if not targets:
         raise ProviderError("no provider is configured for this agent")
@@ -69,16 +69,16 @@ def run(
 
 
 def _of_one_purse(targets: Sequence[Target]) -> list[Target]:
-    """A managed call stays on managed keys: a user's own never pays for it, whatever the plan says."""
+    """Managed targets alone, if the first is managed: a user's own key never pays for a managed call."""
     if targets[0].key_kind != MANAGED:
         return list(targets)
     return [target for target in targets if target.key_kind == MANAGED]
 
 
 def _may_follow(error: ProviderError, failed: Target, other: Target, content_fallback: bool) -> bool:
-    """May this one be asked after that failure? What a failure rules out stays ruled out."""
+    """May `other` be asked after this failure of `failed`? A target that was ruled out is not asked later."""
     if error.elsewhere is Elsewhere.OTHER_KEYS:
-        # Ours may be asked again for another model: a 403 can be about the model alone.
+        # A managed key may be used again for another model: a 403 can be about the model alone.
         return other.key_kind == MANAGED or (other.base_url, other.api_key) != (
             failed.base_url,
             failed.api_key,
@@ -118,7 +118,7 @@ def _ask(
 
 
 def _pause(error: ProviderError, tries: int, policy: Policy) -> float | None:
-    """Back-off with jitter, and no less than the provider asked for; None: too long to wait."""
+    """Back-off with jitter, at least as long as the provider asked for; None: that is too long to wait."""
     if error.retry_after is not None and error.retry_after > policy.retry_after_cap:
         return None
     longest = min(policy.first_pause * 2 ** (tries - 1), policy.longest_pause)
@@ -127,7 +127,7 @@ def _pause(error: ProviderError, tries: int, policy: Policy) -> float | None:
 
 
 def _verdict(targets: Sequence[Target], failed: list[tuple[Target, ProviderError]]) -> ProviderError:
-    """The error of the target that comes first in the plan, and what the others said."""
+    """The error of the target that is first in the plan; its detail also says how the others failed."""
     failed = sorted(failed, key=lambda pair: targets.index(pair[0]))
     _, first = failed[0]
     others = [f"{target.provider}: {error.detail}" for target, error in failed[1:]]

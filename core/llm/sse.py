@@ -15,14 +15,14 @@ LONGEST_LINE = 8_000_000
 
 
 class Parser:
-    """`feed` returns the data of each event that became whole: parsed JSON, or the text `[DONE]`."""
+    """`feed` returns the data of each event that is complete now: parsed JSON, or the text `[DONE]`."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
         self._data: list[bytes] = []
 
     def feed(self, chunk: bytes) -> Iterator[Any]:
-        """Raises `ProviderBusy` for what is no event stream."""
+        """Raises `ProviderBusy` for bytes that are no event stream."""
         for line in self._lines(chunk):
             if line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
@@ -30,11 +30,11 @@ class Parser:
                 yield self._event()
 
     def close(self) -> Iterator[Any]:
-        """The event that the stream's end completes, if any."""
+        """The event that is complete when the stream ends, if there is one."""
         yield from self.feed(b"\n\n")
 
     def _lines(self, chunk: bytes) -> list[bytes]:
-        """The lines that became whole. A line without an end is looked through once, not at each chunk."""
+        """The lines that are complete now. A long line is searched for its end once, not at each chunk."""
         whole, newline, rest = chunk.rpartition(b"\n")
         lines = [line.rstrip(b"\r") for line in bytes(self._rest + whole).split(b"\n")] if newline else []
         if newline:

@@ -1,7 +1,7 @@
 """Tiers: what each plan allows and which models answer for it, read from `llm-tiers.json` beside this file.
 
-The same file names each vendor's default model and whom to ask after it. It is read once a process, and
-checked when the process starts: a table with a hole in it would show as a failed call of some customer.
+The same file names each vendor's default model and the vendors to ask after it. A process reads and checks it
+once, when it starts: otherwise a missing entry would show as a failed call of some customer.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Model = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]+/\S+$")]
 
 
 class BadTiers(Exception):
-    """`llm-tiers.json` cannot be used; the text says where and why."""
+    """`llm-tiers.json` cannot be used; the text says what is wrong, and where."""
 
 
 class Tier(BaseModel):
-    """`chat_model` answers chats, `runtime_model` is for the agent's own process. Tokens a month, USD."""
+    """`chat_model` answers chats, `runtime_model` is for the agent's own process. `price_usd`: a month."""
 
     model_config = EXACT
     chat_model: Model
@@ -51,7 +51,7 @@ class Table(BaseModel):
 
     @model_validator(mode="after")
     def _fits_the_providers(self) -> Self:
-        """Each vendor of `core.llm.providers` has what it needs, and nothing is said of others."""
+        """Each vendor of `core.llm.providers` has its entries, and only vendors are named."""
         vendors = providers.vendors()
         named = [(name, tier.chat()[0]) for name, tier in self.tiers.items()]
         for where, entries in (
@@ -84,12 +84,12 @@ def table() -> Table:
 
 
 def default_model(provider: str) -> str:
-    """The model that a provider is asked for where nobody names one. The sandbox has one, called as it is."""
+    """The model of a call for which nobody names one. The sandbox's only model has the sandbox's name."""
     return table().default_models.get(provider, provider)
 
 
 def followers(provider: str) -> list[str]:
-    """Whom to ask after a vendor, in this order."""
+    """The vendors to ask after this one, in this order."""
     return [name for name in table().fallback_chains[provider] if name != provider]
 
 

@@ -1,4 +1,4 @@
-"""How providers are called over HTTP: within which limits, and what becomes of a call without an answer."""
+"""HTTP to providers: the limits of a call, and the failure that a call without an answer stands for."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FAILURES: dict[type[OutboundError], type[ProviderError]] = {
 def provider_transport(
     settings: Settings, deadlines: Deadlines | None = None, *, guard: Guard | None = None
 ) -> Transport:
-    """The transport of a process that calls providers. `deadlines`: in place of those of the settings."""
+    """The transport of a process that calls providers. `deadlines` replace those of the settings."""
     return Transport(
         guard or Guard(settings.custom_endpoint_allow),
         whole=deadlines or _whole(settings),
@@ -52,7 +52,7 @@ def provider_transport(
 
 @contextmanager
 def named_failures() -> Iterator[None]:
-    """What outbound HTTP raises inside is raised on as the `ProviderError` that it is to the router."""
+    """An `OutboundError` that is raised inside leaves as the `ProviderError` that the router knows."""
     try:
         yield
     except OutboundError as error:
@@ -67,7 +67,7 @@ def _failure(error: OutboundError) -> ProviderError:
 
 
 def _whole(settings: Settings) -> Deadlines:
-    """Nothing comes of an answer that is not streamed until all of it is there."""
+    """The first byte may take as long as the whole: an answer in one piece comes when it is complete."""
     whole = settings.answer_timeout_s
     return Deadlines(settings.connect_timeout_s, whole, settings.between_tokens_timeout_s, whole)
 

@@ -18,7 +18,7 @@ UsageStatus = Literal["reported", "estimated"]
 
 @dataclass(frozen=True)
 class Target:
-    """One place a call may go: whose key, to which address."""
+    """One place that a call may go to: a model at an address, and the key for it."""
 
     provider: str
     model: str
@@ -42,7 +42,7 @@ class ChatRequest:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def with_system(self) -> list[Document]:
-        """The messages, with the agent's system prompt in front unless they bring one."""
+        """The messages; the agent's system prompt is put in front, unless they bring one."""
         if not self.system_prompt or any(m.get("role") in ("system", "developer") for m in self.messages):
             return self.messages
         return [{"role": "system", "content": self.system_prompt}, *self.messages]

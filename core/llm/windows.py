@@ -13,19 +13,19 @@ OWN_ADDRESSES: frozenset[KeyKind] = frozenset({"custom", "sandbox"})
 
 
 def larger(target: Target, than: Target) -> bool:
-    """Is this window surely the larger one? What is not known is not larger."""
+    """Is this window surely the larger one? No, if one of the two is not known."""
     mine, other = window(target), window(than)
     return mine is not None and other is not None and mine > other
 
 
 def window(target: Target) -> int | None:
-    """Tokens. None at an address of the user's own: what a name means there, only they know."""
+    """Tokens. None at a user's own address, where only the user knows what a model's name means."""
     return None if target.key_kind in OWN_ADDRESSES else known(target.provider, target.model)
 
 
 @lru_cache(maxsize=1024)
 def known(provider: str, model: str) -> int | None:
-    """Tokens, of a vendor's model; None for one that no table knows."""
+    """Tokens that a vendor's model takes; None for a model that no table knows."""
     try:
         _, found = get_snapshot().find_provider_model(model, None, priced_as(provider), None)
     except LookupError:

@@ -30,7 +30,7 @@ def row_id(job: Job, call: Call) -> str:
 
 
 def tokens(call: Call) -> int:
-    """How many it used, as far as anybody knows."""
+    """How many tokens it used, as far as anybody knows."""
     usage = call.get("usage")
     return 0 if usage is None else usage["tokens_total"]
 

@@ -14,7 +14,7 @@ from core.metering.prices import NOTHING, Prices, Table
 Document = dict[str, Any]
 
 Cost = tuple[PlannedTarget, Decimal | None]
-"""A target of a plan, and the most in USD that a call to it may cost; None: its price is not known."""
+"""A target of a plan, and the most that a call to it may cost, in USD; None: the price is not known."""
 
 
 def largest(costs: Iterable[Cost]) -> Decimal | None:

@@ -84,7 +84,7 @@ class Function(BaseModel):
 
 
 class ToolCall(BaseModel):
-    """A call that the model asked for; what a vendor adds to it is kept."""
+    """A call that the model asked for, with the fields that a vendor adds."""
 
     model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
     id: str
@@ -114,7 +114,7 @@ class Chat(with_parameters(Said)):  # type: ignore[misc] # each parameter is a f
         return self
 
     def asked(self) -> dict[str, Any]:
-        """The request as a job keeps it: always `messages`."""
+        """The request as a job keeps it: with `messages`, also where the client sent `message`."""
         given = self.given()
         text = given.pop("message", None)
         if text is not None:
@@ -123,7 +123,7 @@ class Chat(with_parameters(Said)):  # type: ignore[misc] # each parameter is a f
 
 
 class Supposed(Chat):
-    """A chat that is not made: what it would say may be left out."""
+    """A chat that is only supposed: it needs no messages."""
 
     model_config = example(message="Hello!", max_tokens=500)
 

@@ -1,1 +1,1 @@
-"""How a wire says the parameters of a chat that it does not take as they are: see `core.llm.parameters`."""
+"""For each wire: how it says those parameters that it does not take as they are (`core.llm.parameters`)."""

@@ -1,6 +1,7 @@
-"""Parameters in Anthropic's words: (value, request, target) to fields of the body; none: left out. Pure.
+"""Parameters in Anthropic's words. Pure.
 
-Each raises `ProviderRefused` for what Anthropic cannot do. Its own table of what it maps is at
+Each function returns fields of the body, or none where the parameter is left out, and raises
+`ProviderRefused` for a value that Anthropic cannot do. Anthropic's own table of what it maps is at
 https://platform.claude.com/docs/en/cli-sdks-libraries/libraries/openai-sdk, read 2026-11.
 """
 
@@ -13,25 +14,25 @@ from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping
 from core.llm.types import ChatRequest, Document, Target
 
-# From 4.7 on a temperature is answered with 400, "`temperature` is deprecated for this model"
-# (https://github.com/Comfy-Org/ComfyUI/issues/13923, read 2026-11), and so is `top_p`
-# (https://github.com/aws-samples/bedrock-chat/pull/1102, read 2026-11). These still take them.
+# From 4.7 on, Anthropic answers a temperature with 400, "`temperature` is deprecated for this model"
+# (https://github.com/Comfy-Org/ComfyUI/issues/13923, read 2026-11), and `top_p` as well
+# (https://github.com/aws-samples/bedrock-chat/pull/1102, read 2026-11). These models still take them.
 TAKES_SAMPLING = re.compile(
     r"claude-(v\d|instant|[23](?!\d)|(opus|sonnet|haiku)-4(-[0-6](?!\d)|-\d{8}|-latest|@|$))"
 )
-# Since Opus 4.1 and Sonnet 4.5, both in one request are answered with 400, "cannot both be specified"
-# (https://github.com/open-webui/pipelines/pull/546, read 2026-11). These take both.
+# From Opus 4.1 and Sonnet 4.5 on, Anthropic answers a request with both of them with 400, "cannot both be
+# specified" (https://github.com/open-webui/pipelines/pull/546, read 2026-11). These models take both.
 TAKES_BOTH = re.compile(r"claude-(v\d|instant|[23](?!\d)|(opus|sonnet)-4(-0(?!\d)|-\d{8}|@|$))")
 CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 
 
 def temperature(value: float, request: ChatRequest, target: Target) -> Document:
-    """In 0 to 1: what is above is taken as 1, as Anthropic's own OpenAI door does it."""
+    """At most 1: Anthropic's own OpenAI door also takes more as 1."""
     return {"temperature": min(value, 1.0)} if _takes_sampling(target) else {}
 
 
 def top_p(value: float, request: ChatRequest, target: Target) -> Document:
-    """Left out beside a temperature, where the model takes only one of them."""
+    """Left out if a temperature is set too and the model takes only one of them."""
     one_only = "claude-" in target.model and not TAKES_BOTH.search(target.model)
     beside = one_only and request.parameters.get("temperature") is not None
     return {"top_p": value} if _takes_sampling(target) and not beside else {}

@@ -1,4 +1,4 @@
-"""Parameters in OpenAI's words: (value, request, target) to fields of the body; none: left out. Pure."""
+"""Parameters in OpenAI's words. Each function returns fields of the body, none to leave it out. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from core.llm import providers
 from core.llm.types import ChatRequest, Document, Target
 
-# o1, o3, o4-mini, gpt-5 and what followed, fine-tuned ones too: they answer 400 to `max_tokens`, to a
-# temperature and to `top_p` (https://platform.openai.com/docs/guides/reasoning,
+# o1, o3, o4-mini, gpt-5 and later models, fine-tuned ones too, answer `max_tokens`, `temperature` and `top_p`
+# with 400 (https://platform.openai.com/docs/guides/reasoning,
 # https://github.com/openai/openai-python/issues/2072, read 2026-11).
 REASONING_MODEL = re.compile(r"^(ft:)?(o\d|gpt-[5-9])")
 
@@ -18,9 +18,9 @@ def max_tokens(value: int, request: ChatRequest, target: Target) -> Document:
 
 
 def temperature(value: float, request: ChatRequest, target: Target) -> Document:
-    """Moved into the range of a vendor whose range is smaller, left out for models that take none.
+    """Moved into the vendor's range, left out for models that take none.
 
-    An agent's setting must not keep the next provider of its chain from answering.
+    It is not refused: an agent's setting must not stop the next provider of its chain from answering.
     """
     if _reasons(target):
         return {}

@@ -1,4 +1,4 @@
-"""Wire formats: what a vendor's HTTP looks like, a package each, which holds what `Wire` says."""
+"""Wire formats: what a vendor's HTTP looks like. Each is a package with the names of `Wire`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class AnswerStream(Protocol):
     """Gathers the events of one streamed answer."""
 
     done: bool
-    """The event that says so has come."""
+    """The event that ends the answer has come."""
 
     @property
     def complete(self) -> bool:
@@ -23,7 +23,7 @@ class AnswerStream(Protocol):
         """The deltas that an event brought. Raises a `ProviderError` for an error inside the stream."""
 
     def answer(self) -> WireAnswer:
-        """As `from_wire`, of what came so far."""
+        """The same as `from_wire`, from the events so far."""
 
 
 class Wire(Protocol):
@@ -39,10 +39,10 @@ class Wire(Protocol):
         """The JSON body. Raises `ProviderRefused` for what the vendor cannot do."""
 
     def failure_inside(self, body: Any) -> ProviderError | None:
-        """The failure that came with a 200."""
+        """The failure that a body with status 200 tells."""
 
     def from_wire(self, body: Any) -> WireAnswer:
-        """A whole answer. Raises `ProviderBusy` for a body that is none."""
+        """An answer in one piece. Raises `ProviderBusy` for a body that is no answer."""
 
     def usage(self, raw: Any) -> Usage | None:
         """The tokens that a provider reports."""

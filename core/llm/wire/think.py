@@ -1,7 +1,7 @@
-"""`<think>` at the start of an answer's content: taken out as reasoning, and put back. Pure.
+"""`<think>` at the start of an answer's content: it is taken out as reasoning, and put back. Pure.
 
-So do MiniMax-M2 (https://platform.minimax.io/docs/api-reference/text-openai-api, read 2026-11) and most
-reasoning models that are served by LM Studio, vLLM and the like.
+MiniMax-M2 sends it (https://platform.minimax.io/docs/api-reference/text-openai-api, read 2026-11), and so do
+most reasoning models that are served by LM Studio, vLLM and the like.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ LONGEST_LEAD = 200
 
 
 class Splitter:
-    """Splits content that comes in pieces, the tags cut anywhere. `feed` returns (content, reasoning)."""
+    """Splits content that comes in pieces, which may cut the tags. `feed` returns (content, reasoning)."""
 
     def __init__(self) -> None:
         self._held = ""
@@ -28,7 +28,7 @@ class Splitter:
         return (self._after() if self._where == "after" else ""), reasoning
 
     def close(self) -> tuple[str, str]:
-        """What was held back, because it might have become a tag."""
+        """The end of the content, which was held back because a tag might have begun there."""
         held, self._held = self._held, ""
         if self._where == "thinking":
             return "", held

@@ -1,8 +1,8 @@
 """Second tries: OpenAI's SDKs repeat a request by themselves, without an idempotency key.
 
-Each job of the door is marked with its API key and body, in the index of idempotency keys: a first try under
-a key of its own, since people do ask the same thing twice; a later try under one key for all, so that two of
-them at once make one job.
+Each job of the door is marked with its API key and body, in the index of idempotency keys. A first try gets a
+key of its own, since people do ask the same thing twice. All later tries of a request share one key, so that
+two of them at once make one job.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ JOINED_WITHIN = timedelta(minutes=10)
 
 
 def mark() -> Idempotency:
-    """What the job of this request carries, so that its client's next try finds it."""
+    """The mark of this request's job, by which the client's next try finds the job."""
     route = _route()
     if _tries() == 0:
         return Idempotency(route, new_id(), hash=route)
@@ -38,7 +38,7 @@ def mark() -> Idempotency:
 
 
 def earlier() -> Job | None:
-    """The job of an earlier try of this request, in flight or well ended."""
+    """The job of an earlier try of this request, if it has not failed and is not being cancelled."""
     if _tries() == 0:
         return None
     since = utcnow() - JOINED_WITHIN
@@ -58,9 +58,9 @@ def earlier() -> Job | None:
 
 
 def attach(job: Job) -> str | None:
-    """Make this request the one that keeps a job of an earlier one alive: the client of that one is gone.
+    """Make this request the one that the job of an earlier try lives for: that try's client is gone.
 
-    The mark of it, for `leave`; None when the job has ended, or is being cancelled.
+    Returns a mark for `leave`; None when the job has ended, or is being cancelled.
     """
     mine = new_nonce()
     under_way = {"_id": job["_id"], "status": {"$in": [QUEUED, RUNNING]}, "cancel_requested": False}
@@ -69,7 +69,7 @@ def attach(job: Job) -> str | None:
 
 
 def leave(services: Services, job_id: str, attached: str | None) -> None:
-    """As at OpenAI: the client is gone, so its call ends, unless a later try has joined it."""
+    """End the job of a client that is gone, as OpenAI does, unless a later try has joined the job."""
     job = jobs_of(services.db).find_one({"_id": job_id})
     if job is None or job["status"] not in (QUEUED, RUNNING) or job.get("attached") != attached:
         return

@@ -1,4 +1,4 @@
-"""OpenAI's wire format, outward: completions, chunks, errors. Pure.
+"""Our answers in OpenAI's wire format: completions, chunks, errors. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat, read 2026-11.
 """
@@ -86,7 +86,7 @@ def completion(job: Job, model: str) -> Document:
 
 
 def message(said: Document) -> Document:
-    """An assistant's message; absent tool calls are left out, as OpenAI does."""
+    """An assistant's message. If there are no tool calls, the field is left out, as at OpenAI."""
     kept = {k: v for k, v in said.items() if v is not None or k in ("role", "content")}
     if "reasoning" in kept:
         kept["reasoning_content"] = kept.pop("reasoning")
@@ -127,7 +127,7 @@ def delta(event: Document) -> Document:
 
 
 def _whole(call: Document) -> Document:
-    """`arguments` is text in every chunk, as at OpenAI: clients add it up without a look."""
+    """The piece of a call with `arguments` in every chunk, as at OpenAI: clients join them unseen."""
     function = call.get("function")
     return call if function is None else {**call, "function": {"arguments": "", **function}}
 

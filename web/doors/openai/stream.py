@@ -18,23 +18,21 @@ Document = dict[str, Any]
 Told = tuple[str, Any]
 
 LOOK_S = 1.0
-"""How often it is looked whether the client is still there."""
-
-
+"""How often we look whether the client is still there."""
 WITHOUT_DELTAS = ("thinking_blocks", "refusal")
 """Parts of a message that are told in one piece, before the stream's end."""
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Who listens: `gone()` tells whether they have left, `leave()` is called when they have."""
+    """The client: `gone()` tells whether it has left, `leave()` is called when it has."""
 
     gone: Callable[[], bool]
     leave: Callable[[], None]
 
 
 def events(watcher: Watcher, services: Services, job: Job, listener: Listener) -> Iterator[Told]:
-    """Deltas, `restart` and `gap`; at last `done` with the job's document, unless the listener left first."""
+    """Deltas, `restart` and `gap`, then `done` with the job's document, unless the listener leaves first."""
     try:
         for event in watcher.follow(job["_id"], heartbeat_s=LOOK_S):
             if event is None or event.kind == "status":
@@ -45,13 +43,13 @@ def events(watcher: Watcher, services: Services, job: Job, listener: Listener) -
                 yield "done", jobs_of(services.db).find_one({"_id": job["_id"]}, UNASKED) or job
             else:
                 yield event.kind, event.data
-    except GeneratorExit:  # they left while they were being told something
+    except GeneratorExit:  # the client left while it was being told something
         listener.leave()
         raise
 
 
 class Chunks:
-    """Chunks of one answer. What Redis lost of the deltas is made up for by the finished job's text."""
+    """Chunks of one answer. If Redis lost deltas, the finished job's text makes up for them."""
 
     def __init__(self, job: Job, model: str, *, include_usage: bool) -> None:
         self.job = job

@@ -33,11 +33,11 @@ Document = dict[str, Any]
 LOST: OnWorkerLoss = "fail_once_streamed"
 MOST_MODELS = 1000
 NOT_AGAIN = frozenset({"worker_lost", "quarantined", "deadline", "insufficient_quota"})
-"""Failures that the SDKs must not try again by themselves, though their status says they might."""
+"""Failures after which the SDKs must not repeat the request, though its status would let them."""
 
 
 class Said(BaseModel):
-    """A message; whatever else it brings goes to the provider as it is."""
+    """A message. Its other fields go to the provider as they are."""
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -67,7 +67,7 @@ class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # 
     stream_options: StreamOptions | None = None
 
     def asked(self) -> Document:
-        """As a chat of ours is asked."""
+        """The request as the native API would have it."""
         return {
             **under_their_names(self),
             "messages": [message.model_dump() for message in self.messages],
@@ -78,7 +78,7 @@ class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # 
 @api.post("/chat/completions", responses={"200": {"description": "A completion, or a stream of chunks"}})
 @access(agent=True)
 def complete(body: Completion) -> Response:
-    """Ask an agent as one asks a model at OpenAI; a client that goes away cancels (`X-Detach: true`: not)."""
+    """Ask an agent like a model. A client that goes away cancels, unless it sent `X-Detach: true`."""
     if body.n not in (None, 1):
         raise Invalid("only one choice can be asked for", errors=[{"pointer": "/n", "detail": "only 1"}])
     job, attached = _job(body)
@@ -91,7 +91,7 @@ def complete(body: Completion) -> Response:
 @api.get("/models", responses={"200": {"description": "The agents, as models"}})
 @access(agent=True)
 def models() -> Response:
-    """The workspace's agents that can be asked, the newest 1,000 of them."""
+    """The newest 1,000 agents of the workspace that can be asked."""
     items, _ = agents.page(db(), workspace_id(), limit=MOST_MODELS, cursor=None, only=caller().agents)
     data = [openai_shape.model(agent) for agent in items if agent["llm_config"] is not None]
     return answer({"object": "list", "data": data})
@@ -115,7 +115,7 @@ def _as_openai(error: Exception) -> Response:
 
 
 def _job(body: Completion) -> tuple[Job, str | None]:
-    """The job of this request: an earlier try's, or a new one; and its mark as the one who waits for it."""
+    """The job of this request, which may be an earlier try's; and the mark of having joined that one."""
     for _ in range(3):
         job, made = second_tries.earlier(), False
         if job is None:
@@ -163,7 +163,7 @@ def _whole(job: Job, body: Completion, listener: Listener) -> Response:
 
 
 def _streamed(job: Job, body: Completion, listener: Listener) -> Response:
-    """The stream; an error before its first word is an HTTP error, as the SDKs expect."""
+    """The stream. An error before its first word becomes an HTTP error, as the SDKs expect."""
     events = openai_stream.events(watcher(), services(), job, listener)
     first = next(events, None)
     if first is None:

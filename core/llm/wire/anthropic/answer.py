@@ -28,7 +28,7 @@ def failure_inside(body: Any) -> ProviderError | None:
 
 
 def from_wire(body: Any) -> WireAnswer:
-    """(message, finish_reason, usage, raw usage) of a whole answer. Raises `ProviderBusy` for no answer."""
+    """What an answer in one piece says. Raises `ProviderBusy` for a body that is no answer."""
     body = mapping(body)
     if not isinstance(body.get("content"), list):
         raise ProviderBusy("the provider's answer is not a message", http_status=200)
@@ -42,7 +42,7 @@ def from_wire(body: Any) -> WireAnswer:
 
 
 def usage(raw: Any) -> Usage | None:
-    """Input is what is read anew, written to the cache and read from it, together."""
+    """Input is the sum of the tokens read anew, those written to the cache and those read from it."""
     raw = mapping(raw)
     fresh, said = count(raw.get("input_tokens")), count(raw.get("output_tokens"))
     if fresh is None or said is None:
@@ -64,7 +64,7 @@ def finish(stop_reason: Any) -> FinishReason | None:
 
 
 def message(blocks: list[Document], stop_details: Any = None) -> Document:
-    """An assistant's message as we keep it. `thinking_blocks` go back as they are in the next turn."""
+    """An assistant's message in our form. Its `thinking_blocks` go back unchanged in the next turn."""
     content = "".join(text(block.get("text")) for block in blocks if block.get("type") == "text")
     calls = [_tool_call(block) for block in blocks if block.get("type") == "tool_use"]
     said: Document = {
@@ -82,7 +82,7 @@ def message(blocks: list[Document], stop_details: Any = None) -> Document:
 
 
 def _tool_call(block: Document) -> Document:
-    """`input` is an object, or in a stream the text that it was sent as."""
+    """`input` is an object; in a stream, the text of one."""
     given = block.get("input")
     arguments = text(given) if isinstance(given, str) else json.dumps(storable(mapping(given)))
     function = {"name": text(block.get("name")), "arguments": arguments or "{}"}

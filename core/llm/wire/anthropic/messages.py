@@ -18,7 +18,7 @@ NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def system(said: list[Document]) -> str:
-    """All that the operator says, in front: Anthropic keeps it apart from the turns."""
+    """All that the operator says, as one text: Anthropic keeps it apart from the turns."""
     found = [
         blocks(message.get("content"), f"messages[{n}]", text_only=True)
         for n, message in enumerate(said)
@@ -28,7 +28,7 @@ def system(said: list[Document]) -> str:
 
 
 def messages(said: list[Document]) -> list[Document]:
-    """The turns. Raises `ProviderRefused`, with the place, for what Anthropic does not take."""
+    """The turns. Raises `ProviderRefused` for what Anthropic does not take; it names the place."""
     turns: list[Document] = []
     for n, message in enumerate(said):
         if message.get("role") in SYSTEM:
@@ -56,7 +56,7 @@ def _user(message: Document, place: str) -> list[Document]:
 
 
 def _assistant(message: Document, place: str) -> list[Document]:
-    """Thinking first, as it came: Anthropic refuses a tool's result whose call has lost its thoughts."""
+    """Thinking comes first and unchanged: Anthropic refuses a tool's result if its call has no thinking."""
     said = blocks(message.get("content") or message.get("refusal"), place, text_only=True)
     calls = mappings(message.get("tool_calls"))
     return [
@@ -97,7 +97,7 @@ def _tool_result(message: Document, place: str) -> list[Document]:
 
 
 def _id(given: Any) -> str:
-    """Other vendors' ids hold characters that Anthropic's may not (`functions.weather:0`)."""
+    """Replaces characters that other vendors have in ids and Anthropic refuses (`functions.weather:0`)."""
     return NOT_IN_AN_ID.sub("_", text(given))
 
 

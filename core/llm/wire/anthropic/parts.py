@@ -15,7 +15,7 @@ IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 
 def blocks(content: Any, place: str, *, text_only: bool = False) -> list[Document]:
-    """Raises `ProviderRefused`, with the place, for a part that Anthropic does not take there."""
+    """Raises `ProviderRefused` for a part that Anthropic does not take there; it names the place."""
     if not isinstance(content, list):
         return _text({"text": content}, place)
     found: list[Document] = []
@@ -29,7 +29,7 @@ def blocks(content: Any, place: str, *, text_only: bool = False) -> list[Documen
 
 
 def _text(part: Document, place: str) -> list[Document]:
-    """Anthropic refuses empty text."""
+    """No block for empty text, which Anthropic refuses."""
     said = part.get("text")
     return [{"type": "text", "text": said}] if isinstance(said, str) and said else []
 

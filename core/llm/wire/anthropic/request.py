@@ -13,7 +13,7 @@ from core.llm.wire.anthropic.messages import messages, system
 
 VERSION = "2023-06-01"
 MAX_TOKENS = 8192
-"""Anthropic wants a limit. This one every model since Claude 3.5 can say, and it leaves room to think."""
+"""Anthropic wants a limit. Every model since Claude 3.5 can answer this much, and it leaves room to think."""
 
 
 def headers(target: Target) -> dict[str, str]:

@@ -52,13 +52,13 @@ class Stream:
         return self.done or self.finish_reason is not None
 
     def answer(self) -> WireAnswer:
-        """As `from_wire`, of what came so far."""
+        """The same as `from_wire`, from the events so far."""
         blocks = [self.blocks[index] for index in sorted(self.blocks)]
         said = message(blocks, self._stop_details)
         return said, self.finish_reason, usage(self.usage_raw), self.usage_raw
 
     def _use(self, told: Any) -> None:
-        """What is told later is the whole so far: it replaces, it is never added."""
+        """A later event tells the usage of the whole answer so far: it replaces what was told before."""
         known = {name: value for name, value in mapping(told).items() if value is not None}
         if known:
             self.usage_raw = {**(self.usage_raw or {}), **storable(known)}
@@ -76,7 +76,7 @@ class Stream:
         return _said(block)
 
     def _begin_call(self, block: Document, whole: Document) -> Document:
-        """Its input comes in pieces; some that copy Anthropic send it whole, at once."""
+        """The input of a call comes in pieces; some vendors that copy Anthropic send it whole, here."""
         block |= {"n": self._calls, "input": json.dumps(storable(whole)) if whole else ""}
         self._calls += 1
         function = {"name": block.get("name", ""), "arguments": block["input"]}
@@ -99,7 +99,7 @@ class Stream:
         return _said({"type": block["type"], name: piece})
 
     def _end(self, event: Document) -> list[Document]:
-        """A call without arguments has an empty object, as at OpenAI."""
+        """A call without arguments gets an empty object, as OpenAI sends it."""
         block = self.blocks.get(_index(event), {})
         if block.get("type") != "tool_use" or block["input"]:
             return []

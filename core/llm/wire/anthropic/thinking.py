@@ -1,6 +1,6 @@
-"""Thinking blocks, as they are kept on our message and handed back. Pure.
+"""Thinking blocks: our message keeps them, and the next turn hands them back. Pure.
 
-Anthropic takes them back only unchanged: `thinking` is signed, `redacted_thinking` is sealed
+Anthropic takes them back only if they are unchanged: `thinking` is signed, `redacted_thinking` is sealed
 (https://platform.claude.com/docs/en/build-with-claude/extended-thinking, read 2026-11).
 """
 
@@ -15,13 +15,13 @@ FIELDS = {"thinking": ("thinking", "signature"), "redacted_thinking": ("data",)}
 
 
 def signed(blocks: Any) -> list[Document]:
-    """The blocks that Anthropic would know again: what a stream cut short, or a client made up, is not."""
+    """The blocks that Anthropic would accept: no block that a stream cut short or a client made up."""
     found = [_block(block) for block in mappings(blocks) if block.get("type") in list(FIELDS)]
     return [block for block in found if block.get("signature") or block.get("data")]
 
 
 def thoughts(blocks: Any) -> str:
-    """What can be read of them."""
+    """The text of the blocks, as far as it can be read."""
     return "".join(
         text(block.get("thinking")) for block in mappings(blocks) if block.get("type") == "thinking"
     )

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, as OpenAI and all that copy it speak them. Pure.
+"""OpenAI's chat completions, as OpenAI and the vendors that copy it speak them. Pure.
 
 Source: https://platform.openai.com/docs/api-reference/chat, read 2026-11.
 """

@@ -11,7 +11,7 @@ from core.llm.plain import count, mapping, mappings, storable, text
 from core.llm.types import Document, FinishReason, Usage, WireAnswer
 from core.llm.wire import think
 
-# What vendors say besides OpenAI's own words.
+# OpenAI's own words, and those of other vendors.
 FINISHES: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -37,7 +37,7 @@ def failure_inside(body: Any) -> ProviderError | None:
 
 
 def from_wire(body: Any) -> WireAnswer:
-    """(message, finish_reason, usage, raw usage) of a whole answer. Raises `ProviderBusy` for no answer."""
+    """What an answer in one piece says. Raises `ProviderBusy` for a body that is no answer."""
     choice = next(iter(mappings(mapping(body).get("choices"))), {})
     said = choice.get("message")
     if not isinstance(said, dict):
@@ -56,7 +56,7 @@ def from_wire(body: Any) -> WireAnswer:
 
 
 def usage(raw: Any) -> Usage | None:
-    """Cached and reasoning tokens are parts of prompt and completion. Zero that is reported is zero."""
+    """Cached and reasoning tokens are parts of prompt and completion. A reported zero is zero."""
     raw = mapping(raw)
     asked, said = count(raw.get("prompt_tokens")), count(raw.get("completion_tokens"))
     if asked is None or said is None:
@@ -72,7 +72,7 @@ def usage(raw: Any) -> Usage | None:
 
 
 def message(content: str, calls: list[Document], reasoning: str, refusal: str) -> Document:
-    """An assistant's message as we keep it."""
+    """An assistant's message in our form."""
     nothing = None if calls or refusal else ""
     said: Document = {"role": "assistant", "content": content or nothing, "tool_calls": calls or None}
     if reasoning:
@@ -101,7 +101,7 @@ def reasoning_of(said: Document) -> str:
 
 
 def tool_calls(said: Document) -> list[Document]:
-    """The calls; what a vendor adds to one is kept, since it may be wanted back."""
+    """The calls, with the fields that a vendor adds: it may want them back."""
     calls = mappings(said.get("tool_calls"))
     return [_tool_call(call, n) for n, call in enumerate(calls) if isinstance(call.get("function"), dict)]
 

@@ -27,7 +27,7 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
 
 
 def _message(message: Document, target: Target, habits: Habits) -> Document:
-    """As it was given, without what is ours alone: OpenAI and Groq refuse fields that they do not know."""
+    """The message without the fields that are ours alone: OpenAI and Groq refuse fields they do not know."""
     kept = {name: value for name, value in message.items() if value is not None and name not in OURS}
     if not habits.names:
         kept.pop("name", None)
@@ -40,7 +40,7 @@ def _message(message: Document, target: Target, habits: Habits) -> Document:
 
 
 def _as_assistant(kept: Document, target: Target) -> None:
-    """OpenAI alone knows `refusal`; what a custom endpoint added to a call, it may want back."""
+    """OpenAI alone knows `refusal`. A custom endpoint may want the fields back that it added to a call."""
     kept.setdefault("content", None)
     if target.provider != "openai" or target.key_kind == "custom":
         refusal = kept.pop("refusal", None)

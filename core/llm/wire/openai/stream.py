@@ -53,9 +53,9 @@ class Stream:
 
     @property
     def complete(self) -> bool:
-        """Did the stream come to its end? Some vendors send no [DONE], some no finish_reason.
+        """Did the whole answer come? Some vendors send no [DONE], some no finish_reason.
 
-        LM Studio ends a stream properly that holds nothing when the prompt was too long
+        When the prompt was too long, LM Studio sends a stream that ends properly and holds nothing
         (https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/2339): that is no answer.
         """
         said = self.content or self.reasoning or self.refusal or self.calls
@@ -66,7 +66,7 @@ class Stream:
         return self.done or self.finish_reason is not None
 
     def answer(self) -> WireAnswer:
-        """As `from_wire`, of what came so far."""
+        """The same as `from_wire`, from the events so far."""
         content, thought = self._thinking.close()
         self._said(content, thought)
         calls = [self.calls[index] for index in sorted(self.calls)]
@@ -98,7 +98,7 @@ class Stream:
         return found
 
     def _tool_call(self, part: Document) -> Document:
-        """Adds a piece of a call to what there is of it; the piece, as OpenAI would have sent it.
+        """Adds a piece of a call to the call; returns the piece as OpenAI would have sent it.
 
         Only a call's first piece carries its id and type: clients join the strings of all pieces.
         """
@@ -119,7 +119,7 @@ class Stream:
         return piece
 
     def _index(self, part: Document) -> int:
-        """Which call a piece belongs to. Where no index is sent, an id begins the next one."""
+        """The call that a piece belongs to. If the vendor sends no index, an id begins the next call."""
         index = part.get("index")
         if isinstance(index, int) and not isinstance(index, bool):
             return index
