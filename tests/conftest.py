@@ -12,12 +12,18 @@ from pymongo import MongoClient
 
 from core.config import Settings
 from core.embedded import stores
+from core.jobs import signals
+from core.jobs.watch import Watcher
 from core.services import connect_mongo, connect_redis
 from core.store import indexes
 from tests.meanwhile import Meanwhile
 from tests.stack import ROOT, Stack, free_ports, wait_for_port
+from tests.waiting import subscribed
 
 numbers = itertools.count()
+
+PATIENT_S = 60
+"""How long the tests' own clients wait for a store: a busy machine fails nothing."""
 
 
 def pytest_collection_modifyitems(items):
@@ -29,14 +35,14 @@ def started(command: list[str], port: int, folder: Path):
     """The process of a server that answers on `port`; it is ended with the tests."""
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
-    wait_for_port(port, what=command[0], seconds=30, alive=lambda: process.poll() is None)
+    wait_for_port(port, what=command[0], alive=lambda: process.poll() is None)
     return process
 
 
 def ended(process: subprocess.Popen) -> None:
     process.terminate()
     try:
-        process.wait(10)
+        process.wait(30)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -64,13 +70,14 @@ def settings(mongo_address, redis_url, tmp_path_factory):
     return Settings(
         mongodb_uri=stores.mongodb_uri(mongo_address[1]),
         redis_url=redis_url,
+        store_answers_within_s=PATIENT_S,
         data_dir=tmp_path_factory.mktemp("data"),
     )
 
 
 @pytest.fixture(scope="session")
 def mongo(settings):
-    client = connect_mongo(settings, patience_s=5)
+    client = connect_mongo(settings, patience_s=PATIENT_S)
     yield client
     client.close()
 
@@ -97,10 +104,22 @@ def meanwhile(db, settings):
 @pytest.fixture
 def redis_client(settings):
     """An empty Redis."""
-    client = connect_redis(settings)
+    client = connect_redis(settings, timeout_s=PATIENT_S)
     client.flushall()
     yield client
     client.close()
+
+
+@pytest.fixture
+def watcher(db, settings, redis_client):
+    """It listens when the test begins."""
+    listening = connect_redis(settings)
+    watcher = Watcher(db, redis_client, listening)
+    watcher.start()
+    subscribed(redis_client, signals.CHANGED)
+    yield watcher
+    watcher.close()
+    listening.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,12 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from core.embedded import stores
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
+PORTS, BLOCK = (12_000, 28_000), 8
+HELD: list[socket.socket] = []
+"""What keeps this process's blocks of ports from others, until it ends."""
 ADMIN_KEY = "test-admin-key-0123456789abcdef0123456789"
 
 
@@ -41,6 +44,7 @@ class Stack:
             "ADMIN_API_KEY": ADMIN_KEY,
             "PYTHONDONTWRITEBYTECODE": "1",
             "WORKER_GRACE_S": "3",
+            "STORE_ANSWERS_WITHIN_S": "5",
             **environment,
         }
         self.http = requests.Session()
@@ -83,11 +87,7 @@ class Stack:
 
     def until(self, holds: Any, seconds: float, what: str, every: float = 0.25) -> None:
         """Wait until `holds()`; fails with the log's end when it does not within `seconds`."""
-        deadline = time.monotonic() + seconds
-        while not holds():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {seconds} s: {what}\n{self.said()}")
-            time.sleep(every)
+        until(holds, what, seconds=seconds, every=every, said=self.said)
 
     def pids(self, *words: str) -> list[int]:
         """Processes of this stack whose command line holds all of `words`, oldest first."""
@@ -148,31 +148,32 @@ class Stack:
         return dict(self.http.get(f"{self.url}/jobs/{job_id}", timeout=10).json())
 
 
-def wait_for_port(port: int, *, what: str, seconds: float, alive: Callable[[], bool]) -> None:
+def wait_for_port(port: int, *, what: str, alive: Callable[[], bool]) -> None:
     """Until something listens on 127.0.0.1:port."""
-    deadline = time.monotonic() + seconds
-    while True:
+
+    def answers() -> bool:
+        assert alive(), f"{what} ended while it started"
         with socket.socket() as probe:
             probe.settimeout(1)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert alive(), f"{what} ended while it started"
-        assert time.monotonic() < deadline, f"{what} did not answer on port {port} within {seconds:g} s"
-        time.sleep(0.05)
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    until(answers, f"{what} answers on port {port}")
 
 
 def free_ports(n: int = 4) -> int:
-    """The first of `n` free ports in a row, below those that outgoing connections take.
+    """The first of `n` free ports in a row, kept from all other tests while this process lives.
 
-    Each worker of pytest-xdist looks in a range of its own.
+    A block of ports belongs to who holds the UDP port of its first, in whatever checkout. All of them lie
+    below the ports of outgoing connections.
     """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
-    lowest = 12_000 + 2_000 * worker
-    for _ in range(200):
-        first = random.randint(lowest, lowest + 1_999 - n)
+    for first in random.sample(range(*PORTS, BLOCK), 200):
         with contextlib.suppress(OSError), contextlib.ExitStack() as held:
+            block = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            block.bind(("127.0.0.1", first))
             for port in range(first, first + n):
-                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                socket.create_server(("127.0.0.1", port)).close()
+            held.pop_all()
+            HELD.append(block)
             return first
     raise AssertionError("no free ports")
 

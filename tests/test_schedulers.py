@@ -11,6 +11,7 @@ import pytest
 
 from core.clock import utcnow
 from tests.stack import ROOT
+from tests.waiting import until
 
 EVERY = timedelta(seconds=1)
 KILLS = 6
@@ -36,21 +37,13 @@ def scheduler(db, settings, tmp_path):
         process.wait()
 
 
-def wait_for(holds, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
-
-
 def done_since(db, at):
     return db.slots.count_documents({"state": "done", "at": {"$gt": at}})
 
 
 def test_each_slot_happens_once_and_none_is_missed(db, scheduler):
     running = [scheduler(), scheduler()]
-    wait_for(lambda: db.effects.count_documents({}) >= 1)
+    until(lambda: db.effects.count_documents({}) >= 1, "a first slot is done")
     for n in range(KILLS):
         running[n % 2].kill()
         running[n % 2].wait()
@@ -61,9 +54,9 @@ def test_each_slot_happens_once_and_none_is_missed(db, scheduler):
             running[1 - n % 2] = scheduler()
         running[n % 2] = scheduler()
         now = utcnow()
-        wait_for(lambda now=now: done_since(db, now) >= 1)
+        until(lambda now=now: done_since(db, now) >= 1, "it goes on")
     now = utcnow()
-    wait_for(lambda: done_since(db, now) >= 2)
+    until(lambda: done_since(db, now) >= 2, "two more slots are done")
     for process in running:
         process.kill()
         process.wait()

@@ -6,6 +6,7 @@ has gone, the connection is closed.
 
 from __future__ import annotations
 
+import itertools
 import json
 import socketserver
 import sys
@@ -149,12 +150,12 @@ def dying(write):
     return False
 
 
-def trickling(prefix: bytes, drop: bytes = b"x", every=0.05, most=400):
-    """Bytes that keep coming, too slowly to be of use."""
+def trickling(prefix: bytes, drop: bytes = b"x", every=0.05, most=None):
+    """Bytes that keep coming, too slowly to be of use, until the client has gone (or `most` times)."""
 
     def answer(write):
         write(prefix)
-        for _ in range(most):
+        for _ in itertools.count() if most is None else range(most):
             write(drop)
             time.sleep(every)
         return False

@@ -9,8 +9,7 @@ from core import first_start as first
 from core.accounts import keys, workspaces
 from core.clock import utcnow
 from core.crypto import Sealer
-from core.jobs.watch import Watcher
-from core.services import Services, connect_redis
+from core.services import Services
 from tests.factory import Sent, queued
 from tests.web_client import Client
 from web.app import create_app
@@ -37,16 +36,6 @@ def services(settings, mongo, db, redis_client, sent):
     services = Services(own, mongo, redis_client, Sealer.from_settings(own), sent)
     yield services
     services.close()
-
-
-@pytest.fixture
-def watcher(services, settings):
-    listening = connect_redis(settings)
-    watcher = Watcher(services.db, services.redis, listening)
-    watcher.start()
-    yield watcher
-    watcher.close()
-    listening.close()
 
 
 @pytest.fixture

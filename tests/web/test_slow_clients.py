@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ import requests
 from core.embedded.supervise import ROOT, from_procfile
 from tests.conftest import ended
 from tests.stack import ADMIN_KEY, free_ports
+from tests.waiting import until
 
 BODY_S, HEADERS_S = 2, 2
 
@@ -38,16 +38,14 @@ def address(settings, tmp_path_factory):
                 "REDIS_URL": settings.redis_url,
                 "ADMIN_API_KEY": ADMIN_KEY,
                 "BODY_TIMEOUT_S": str(BODY_S),
+                "STORE_ANSWERS_WITHIN_S": "30",
                 "PYTHONDONTWRITEBYTECODE": "1",
             },
             stdout=log,
             stderr=log,
         )
-    deadline = time.monotonic() + 60
-    while not answers(port):
-        assert process.poll() is None, (folder / "log").read_text()
-        assert time.monotonic() < deadline, (folder / "log").read_text()
-        time.sleep(0.1)
+    until(lambda: answers(port) or process.poll() is not None, "web answers", said=(folder / "log").read_text)
+    assert process.poll() is None, (folder / "log").read_text()
     yield "127.0.0.1", port
     ended(process)
 

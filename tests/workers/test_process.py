@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -16,15 +15,8 @@ from core.services import connect_redis
 from tests import echo
 from tests.factory import queued
 from tests.stack import ROOT
+from tests.waiting import until
 from workers.broker import make_broker, sender
-
-
-def wait_for(holds, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
 
 
 class Host:
@@ -46,7 +38,7 @@ class Host:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.echo"], cwd=ROOT, env=settings, stdout=out, stderr=out
             )
-        wait_for(lambda: self.document())
+        until(self.document, "it has registered")
 
     def document(self):
         return self.db.processes.find_one({"host": self.name, "dead": False, "pid": self.process.pid})
@@ -89,7 +81,7 @@ def job(db, asked):
 
 
 def becomes(db, asked, status):
-    return wait_for(lambda: (found := job(db, asked))["status"] == status and found)
+    return until(lambda: (found := job(db, asked))["status"] == status and found, f"it is {status}")
 
 
 def test_it_carries_out_its_hosts_jobs_and_shows_itself(db, host, say):
@@ -112,7 +104,7 @@ def test_told_to_end_it_finishes_what_it_can(db, host, say):
     one, asked = host(WORKER_GRACE_S="20"), say(wait_s=1)
     becomes(db, asked, "running")
     one.process.send_signal(signal.SIGTERM)
-    assert one.process.wait(30) == 0
+    assert one.process.wait(60) == 0
     assert job(db, asked)["status"] == "succeeded"
     assert one.document() is None
 
@@ -121,7 +113,7 @@ def test_told_to_end_without_a_grace_it_hands_back(db, host, say):
     one, asked = host(WORKER_GRACE_S="0"), say(wait_s=1.9)
     becomes(db, asked, "running")
     one.process.send_signal(signal.SIGTERM)
-    assert one.process.wait(30) == 0
+    assert one.process.wait(60) == 0
     kept = job(db, asked)
     assert (kept["status"], kept["attempt"], len(kept["handed_back"])) == ("queued", 1, 1)
     host()
@@ -135,8 +127,9 @@ def test_killed_its_job_is_taken_up_by_the_next_process_of_its_host(db, host, sa
     one.process.wait()
     host()
     reconciler = Reconciler(db, send, queue_length=lambda _: 0, ended=lambda _: None, lease_s=2)
-    done = wait_for(
-        lambda: reconciler.tick() and (found := job(db, asked))["status"] == "succeeded" and found
+    done = until(
+        lambda: reconciler.tick() and (found := job(db, asked))["status"] == "succeeded" and found,
+        "it has succeeded",
     )
     assert (done["result"]["attempt"], len(done["lost"])) == (2, 1)
 

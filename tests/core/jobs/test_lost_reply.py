@@ -7,10 +7,9 @@ import pytest
 from core.callbacks import outbox
 from core.clock import utcnow
 from core.jobs.run import Runner
-from core.jobs.watch import Watcher
 from core.metering import ledger
 from core.metering.prices import Prices
-from core.services import Services, connect_mongo, connect_redis
+from core.services import Services, connect_mongo
 from tests.core.jobs.test_run import Inline
 from tests.factory import CALL, Sent, queued
 from tests.proxy import Proxy
@@ -31,16 +30,6 @@ def behind(db, settings, redis_client, proxy):
     client = connect_mongo(through, patience_s=2)
     yield Services(through, client, redis_client, None, Sent())
     client.close()
-
-
-@pytest.fixture
-def watcher(db, settings, redis_client):
-    listening = connect_redis(settings)
-    watcher = Watcher(db, redis_client, listening)
-    watcher.start()
-    yield watcher
-    watcher.close()
-    listening.close()
 
 
 def test_a_finish_whose_reply_is_lost_is_finished_once_and_watched_to_its_end(db, behind, proxy, watcher):

@@ -9,18 +9,7 @@ from core.errors import NotFound
 from core.jobs import signals, watch
 from core.jobs.claim import claim, finish, hand_back
 from core.jobs.events import Emitter, stream_key
-from core.services import connect_redis
 from tests.factory import CALL, queued
-
-
-@pytest.fixture
-def watcher(db, settings, redis_client):
-    client = connect_redis(settings)
-    watcher = watch.Watcher(db, redis_client, client)
-    watcher.start()
-    yield watcher
-    watcher.close()
-    client.close()
 
 
 def end(db, redis_client, job_id):
