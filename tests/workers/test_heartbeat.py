@@ -11,7 +11,7 @@ import pytest
 
 from core.jobs import lease
 from tests.stack import ROOT
-from tests.workers.test_process import wait_for
+from tests.waiting import until
 from workers.heartbeat import CRASHED, Heartbeat
 
 
@@ -37,13 +37,13 @@ def document(db, process_id):
 
 
 def test_it_raises_the_beat_and_tells_how_much_was_done(db, heartbeat, process_id):
-    wait_for(lambda: document(db, process_id)["beat"] > 3)
-    wait_for(lambda: document(db, process_id)["finished_last_minute"] == 7)
+    until(lambda: document(db, process_id)["beat"] > 3, "it beats")
+    until(lambda: document(db, process_id)["finished_last_minute"] == 7, "it tells how much was done")
     assert not heartbeat.lost
 
 
 def test_a_process_that_was_declared_dead_is_told_and_beats_no_more(db, heartbeat, process_id):
-    wait_for(lambda: lease.declare_dead(db, process_id, document(db, process_id)["beat"]))
+    until(lambda: lease.declare_dead(db, process_id, document(db, process_id)["beat"]), "it is declared dead")
     assert heartbeat.told.wait(30)
     assert heartbeat.lost
     assert document(db, process_id)["dead"]

@@ -12,6 +12,7 @@ import pytest
 from core.jobs import control, kinds
 from core.jobs.reconcile import Reconciler
 from core.services import connect_redis
+from core.store import migrations
 from tests import echo
 from tests.factory import queued
 from tests.stack import ROOT
@@ -38,7 +39,6 @@ class Host:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.echo"], cwd=ROOT, env=settings, stdout=out, stderr=out
             )
-        until(self.document, "it has registered")
 
     def document(self):
         return self.db.processes.find_one({"host": self.name, "dead": False, "pid": self.process.pid})
@@ -46,10 +46,12 @@ class Host:
 
 @pytest.fixture
 def host(db, settings, tmp_path):
+    migrations.prepare(db)
     hosts = []
 
     def start(name="h1", **environment):
         hosts.append(Host(db, settings, name, tmp_path / "log", **environment))
+        until(hosts[-1].document, "it has registered", said=(tmp_path / "log").read_text)
         return hosts[-1]
 
     yield start
