@@ -31,6 +31,7 @@ def without_redis(services, watcher, settings):
 def without_mongodb(services, watcher, settings):
     gone = settings.model_copy(update={"mongodb_uri": f"mongodb://127.0.0.1:{NOWHERE}"})
     services.mongo = connect_mongo(gone, patience_s=0.2)
+    services.settings = services.settings.model_copy(update={"store_answers_within_s": 0.2})
     yield create_app(services, watcher)
     services.mongo.close()
 
