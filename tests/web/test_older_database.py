@@ -43,7 +43,7 @@ def services(settings, mongo, db, file, redis_client, sent, obedient):
     own = settings.model_copy(
         update={
             "mongodb_database": db.name,
-            "llm_encryption_key": SecretStr("a text key of earlier days"),
+            "llm_encryption_keys_old": SecretStr("a text key of earlier days"),
             "custom_endpoint_allow": obedient.removeprefix("http://"),
             "managed_llm_keys": {"openai": SecretStr("sk-managed-0123456789")},
         }
