@@ -17,7 +17,10 @@ class Meanwhile(CommandListener):
         self._errors: list[Exception] = []
 
     def before(self, command: str, collection: str, act: Callable[[], object]) -> None:
-        """Do `act` once, just before the next `command` (`find`, `update`, ...) on `collection` is sent."""
+        """Do `act` once, just before the next `command` (`find`, `update`, ...) on `collection` is sent.
+
+        A second act for the same waits for the command after that.
+        """
         self._waiting.append((command, collection, act))
 
     def check(self) -> None:
@@ -27,14 +30,15 @@ class Meanwhile(CommandListener):
             raise error
 
     def started(self, event: Any) -> None:
-        for each in list(self._waiting):
-            command, collection, act = each
-            if event.command_name == command and event.command[command] == collection:
-                self._waiting.remove(each)
-                try:
-                    act()
-                except Exception as error:  # noqa: BLE001 - pymongo would print it, and go on
-                    self._errors.append(error)
+        sent = (event.command_name, event.command.get(event.command_name))
+        its = next((each for each in self._waiting if each[:2] == sent), None)
+        if its is None:
+            return
+        self._waiting.remove(its)
+        try:
+            its[2]()
+        except Exception as error:  # noqa: BLE001 - pymongo would print it, and go on
+            self._errors.append(error)
 
     def succeeded(self, event: Any) -> None:
         """Of no interest."""

@@ -134,10 +134,18 @@ def test_the_content_of_a_finished_job_is_erased(member, job, services):
     assert member.delete(f"{job['links']['self']}/content").status_code == 204
 
 
+def test_what_was_erased_cannot_be_run_again(member, job, services):
+    finish(services, job["id"], "failed")
+    assert member.delete(f"{job['links']['self']}/content").status_code == 204
+    refused = member.post(f"{job['links']['self']}/retry")
+    assert (refused.status_code, "erased" in refused.json["detail"]) == (409, True)
+
+
 def test_a_providers_words_that_quote_the_prompt_are_erased_too(member, job, services):
     finish(services, job["id"], "failed")
     quoted = {"error.detail": "you said hello", "calls": [{"n": 0, "detail": "you said hello"}]}
-    services.db.jobs.update_one({"_id": job["id"]}, {"$set": quoted})
+    lost = {"attempt": 1, "owner": "p1", "calls": [{"n": 0, "detail": "you said hello"}]}
+    services.db.jobs.update_one({"_id": job["id"]}, {"$set": {**quoted, "unkept": [lost]}})
     assert member.delete(f"{job['links']['self']}/content").status_code == 204
     assert "hello" not in str(services.db.jobs.find_one({"_id": job["id"]}))
     assert member.get(job["links"]["self"]).json["error"]["detail"] == "erased with the content"

@@ -37,6 +37,29 @@ def test_only_queued_jobs_can_be_claimed(db):
     assert claim(db, "no-such-job", "p2") is None
 
 
+def test_a_job_that_was_begun_and_handed_back_meanwhile_is_left_for_its_new_message(db, meanwhile):
+    """Else two attempts would have the same number, and the ledger would take their calls for the same."""
+    job = queued(db)
+    meanwhile.before("update", "jobs", lambda: hand_back(db, claim(db, job["_id"], "p1"), []))
+    assert claim(meanwhile.db, job["_id"], "p2") is None
+
+
+def test_a_job_that_was_moved_to_another_queue_meanwhile_is_left_to_its_processes(db, meanwhile):
+    job = queued(db)
+    moved = {"$set": {"queue": "isolation"}}
+    meanwhile.before("update", "jobs", lambda: db.jobs.update_one({"_id": job["_id"]}, moved))
+    assert claim(meanwhile.db, job["_id"], "p1", queues=["chat"]) is None
+
+
+def test_what_has_ended_does_not_end_again(db):
+    mine = claim(db, queued(db)["_id"], "p1")
+    finish(db, mine, status="succeeded", calls=[CALL], result={"answer": 42})
+    ended = db.jobs.find_one({"_id": mine["_id"]})
+    finish(db, mine, status="failed", calls=[CALL], error={"code": "late"})
+    hand_back(db, mine, [CALL])
+    assert db.jobs.find_one({"_id": mine["_id"]}) == ended
+
+
 def test_finishing_sets_result_calls_and_meter_and_removes_the_sealed_key(db):
     mine = claim(db, queued(db)["_id"], "p1")
     assert finish(db, mine, status="succeeded", calls=[CALL], result={"answer": 42})

@@ -136,6 +136,15 @@ def test_a_job_that_changed_hands_while_the_tick_looked_is_left_to_its_new_owner
     assert (kept["status"], kept["owner"], kept["attempt"]) == ("running", owner, 2)
 
 
+def test_a_process_that_beats_just_before_it_is_declared_dead_lives_on(db, world, meanwhile):
+    owner = process(db)
+    world.tick(LEASE - 1)
+    meanwhile.before("update", "processes", lambda: lease.renew(db, owner))
+    world.reconciler.db = meanwhile.db
+    assert world.tick(2)["declared_dead"] == 0
+    assert lease.renew(db, owner)
+
+
 def test_an_error_of_the_store_starts_the_lease_anew(db, world):
     owner = process(db)
     claim(db, queued(db)["_id"], owner)

@@ -13,6 +13,7 @@ from core.jobs.run import Runner
 from core.services import Services, connect_mongo
 from tests.factory import CALL, Sent, queued
 from tests.proxy import Proxy
+from tests.waiting import ending
 
 IN_FLIGHT = {"outcome": "in_flight", "possibly_charged": True}
 UPDATE = b"\x02update\x00"
@@ -213,6 +214,28 @@ def test_a_job_over_its_deadline_fails(db, services):
     runner(services, lambda run: {}, start=Never).run(job["_id"])
     kept = db.jobs.find_one({"_id": job["_id"]})
     assert (kept["status"], kept["error"]["code"]) == ("failed", "deadline")
+
+
+def test_a_job_whose_end_is_being_written_is_not_ended_again(db, services, meanwhile):
+    """`Inline` minds being killed."""
+    job = queued(db)
+    one = runner(replace(services, mongo=meanwhile.db.client), answering)
+    meanwhile.before("update", "jobs", lambda: None)  # the claim
+    meanwhile.before("update", "jobs", one.hand_back_all)
+    one.run(job["_id"])
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "succeeded"
+
+
+def test_a_worker_that_is_told_to_end_does_not_wait_for_a_store_to_claim_from(services):
+    def lost():
+        one.drain()
+        return False
+
+    nowhere = services.settings.model_copy(update={"mongodb_uri": "mongodb://127.0.0.1:1"})
+    away = replace(services, mongo=connect_mongo(nowhere, patience_s=0.1))
+    one = Runner(away, "p1", {"chat": answering}, start=Inline, lost=lost)
+    ending(lambda: one.run("j1"))
+    away.mongo.close()
 
 
 def test_a_draining_worker_claims_nothing(db, services):

@@ -1,7 +1,6 @@
 """Watching: woken by a signal, and right without one."""
 
 import threading
-import time
 
 import pytest
 
@@ -10,6 +9,9 @@ from core.jobs import signals, watch
 from core.jobs.claim import claim, finish, hand_back
 from core.jobs.events import Emitter, stream_key
 from tests.factory import CALL, queued
+from tests.waiting import ending
+
+HOUR = 3600
 
 
 def end(db, redis_client, job_id):
@@ -41,17 +43,17 @@ def test_a_job_that_is_done_is_returned_at_once(db, watcher):
 def test_a_signal_wakes_before_the_document_would_have_been_read_again(
     db, watcher, redis_client, monkeypatch, later
 ):
-    monkeypatch.setattr(watch, "REREAD_S", 3600)
+    monkeypatch.setattr(watch, "REREAD_S", HOUR)
     job = queued(db)
     later(end, db, redis_client, job["_id"])
-    assert watcher.wait(job["_id"], 30)["status"] == "succeeded"
+    assert ending(lambda: watcher.wait(job["_id"], HOUR))["status"] == "succeeded"
 
 
 def test_without_any_signal_the_document_is_read_again(db, watcher, monkeypatch, later):
     monkeypatch.setattr(watch, "REREAD_S", 0.5)
     job = queued(db)
     later(end, db, None, job["_id"])
-    assert watcher.wait(job["_id"], 30)["status"] == "succeeded"
+    assert ending(lambda: watcher.wait(job["_id"], HOUR))["status"] == "succeeded"
 
 
 def test_when_time_is_up_it_returns_the_job_as_it_is(db, watcher):
@@ -70,12 +72,25 @@ def test_a_job_that_has_begun_meanwhile_is_shown_so_when_time_is_up(db, watcher,
 
 
 def test_it_listens_again_after_its_connection_was_cut(db, watcher, redis_client, monkeypatch, later):
-    monkeypatch.setattr(watch, "REREAD_S", 3600)
+    monkeypatch.setattr(watch, "REREAD_S", HOUR)
     job = queued(db)
-    time.sleep(0.3)
     redis_client.client_kill_filter(_type="pubsub")
     later(end, db, redis_client, job["_id"])
-    assert watcher.wait(job["_id"], 30)["status"] == "succeeded"
+    assert ending(lambda: watcher.wait(job["_id"], HOUR))["status"] == "succeeded"
+
+
+def test_what_was_signalled_while_it_did_not_listen_is_seen_when_it_does_again(
+    db, watcher, redis_client, monkeypatch, later
+):
+    monkeypatch.setattr(watch, "REREAD_S", HOUR)
+    job = queued(db)
+
+    def end_unheard():
+        end(db, None, job["_id"])
+        redis_client.client_kill_filter(_type="pubsub")
+
+    later(end_unheard)
+    assert ending(lambda: watcher.wait(job["_id"], HOUR))["status"] == "succeeded"
 
 
 def test_nobody_is_kept_in_memory_after_waiting(db, watcher):

@@ -11,9 +11,9 @@ from core.accounts import keys
 from core.accounts.keys import Caller
 from core.clock import utcnow
 from core.ids import new_id
-from core.jobs.claim import claim, finish
+from core.jobs.claim import claim, finish, hand_back, note_unkept
 from core.jobs.model import born
-from core.metering import allowances, budgets, rollups, true_up
+from core.metering import allowances, budgets, ledger, rollups, true_up
 from core.metering.budget import OverLimit
 from core.metering.budget import of_key as of_caller
 from core.metering.estimate import costs_of, largest
@@ -155,6 +155,20 @@ def test_a_crash_between_ledger_and_settling_is_mended(db, key, budget):
     put(db, [{**row(utcnow(), key=key["_id"]), "_id": f"{job['_id']}:1:0", "job_id": job["_id"]}])
     finish(db, job, status="succeeded", calls=[call()], result={})
     db.jobs.update_one({"_id": job["_id"]}, {"$unset": {"meter": ""}})
+    assert budgets.tick(db)["released"] == 1
+    assert state(db, budget) == (Decimal("0.0000048"), set())
+
+
+def test_calls_that_were_not_kept_are_nobodys_spending_after_a_crash_either(db, key, budget):
+    job_id = new_id()
+    lost = job_of(db, key, job_id)
+    budgets.reserve(db, budget, job_id, 5 * CENT)
+    hand_back(db, lost, [])
+    note_unkept(db, lost, [call()])
+    finish(db, claim(db, job_id, "p2"), status="succeeded", calls=[call(attempt=2)], result={})
+    ledger.insert(db, list(ledger.rows_of(db.jobs.find_one({"_id": job_id}), PRICES)))
+    db.jobs.update_one({"_id": job_id}, {"$unset": {"meter": ""}})
+    assert db.token_usage.count_documents({}) == 2
     assert budgets.tick(db)["released"] == 1
     assert state(db, budget) == (Decimal("0.0000048"), set())
 
