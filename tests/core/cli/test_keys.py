@@ -30,6 +30,12 @@ def test_a_key_is_made_listed_and_revoked(run, db):
     assert "ended" in run("keys", "list")[1][0]
 
 
+def test_a_long_list_is_whole(run, monkeypatch):
+    monkeypatch.setattr("core.cli.keys.PAGE", 2)
+    made = [run("keys", "create")[1][0].split()[0] for _ in range(5)]
+    assert [line.split()[0] for line in run("keys", "list")[1]] == made[::-1]
+
+
 def test_a_revoked_key_may_have_a_grace(run, db):
     key_id, text = run("keys", "create")[1][0].split()
     run("keys", "revoke", key_id, "--grace", "1h")

@@ -59,6 +59,17 @@ def test_the_limits_are_those_of_the_settings():
     transport.close()
 
 
+def test_the_proxy_of_the_settings_leads_to_vendors():
+    with provider(answering(OPENAI_WHOLE)) as proxy:
+        transport, calls = provider_transport(Settings(provider_proxy=proxy.url), DEADLINES), []
+        assert (
+            ask(transport, [Target("openai", "m", "openai", "http://vendor.test/v1", "k", "byokey")], calls)
+            is None
+        )
+        assert [request.path for request in proxy.received] == ["http://vendor.test/v1/chat/completions"]
+        transport.close()
+
+
 def test_users_addresses_pass_the_guard_of_the_settings():
     with provider(answering(OPENAI_WHOLE)) as one:
         target = Target("openai", "m", "openai", one.url, "k", "custom")
