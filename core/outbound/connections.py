@@ -33,6 +33,7 @@ HEAD_BYTES = 128 * 1024
 OVERHEAD = 8
 """A byte of the body may take so many on the wire. In a chunk of its own it takes six."""
 TURN_S = 0.01
+WAITED_S = 0.001
 
 
 class Pace:
@@ -41,12 +42,13 @@ class Pace:
     def __init__(self, seconds: float) -> None:
         self.due = time.monotonic() + seconds
         self.ends = math.inf
-        self.heard_at = self._turned = time.monotonic()
+        self.heard_at = self._asked_at = self._waited_at = time.monotonic()
         self._left_bytes = HEAD_BYTES
 
     def left(self) -> float:
         """Seconds for the next read. Raises `TimeoutError` when there are none."""
-        left = min(self.due, self.ends) - time.monotonic()
+        self._asked_at = time.monotonic()
+        left = min(self.due, self.ends) - self._asked_at
         if left <= 0:
             raise TimeoutError("timed out")
         return left
@@ -63,10 +65,12 @@ class Pace:
         self._left_bytes += OVERHEAD * size
 
     def give_way(self) -> None:
-        """Let other greenlets run. gevent does so where a read waits, but a fast sender makes none wait."""
-        if self.heard_at - self._turned > TURN_S:
-            time.sleep(0)
-            self._turned = time.monotonic()
+        """Let other greenlets run for a while. gevent does so where a read waits; no flood makes one wait."""
+        if self.heard_at - self._asked_at > WAITED_S:
+            self._waited_at = self.heard_at
+        if self.heard_at - self._waited_at > TURN_S:
+            time.sleep(TURN_S)
+            self._waited_at = time.monotonic()
 
 
 def adapter(guard: Guard | None) -> HTTPAdapter:
