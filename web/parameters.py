@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, create_model
@@ -10,13 +9,10 @@ from pydantic import BaseModel, create_model
 from core.llm.parameters import PARAMETERS
 
 
-def with_parameters(
-    base: type[BaseModel], names: Iterable[str] = tuple(PARAMETERS), *, aliases: bool = False
-) -> Any:
-    """A model to derive from: the fields of `base`, then these parameters, all optional."""
+def with_parameters(base: type[BaseModel], *, aliases: bool = False) -> Any:
+    """A model to derive from: the fields of `base`, then the parameters, all optional."""
     fields: dict[str, Any] = {}
-    for name in names:
-        parameter = PARAMETERS[name]
+    for name, parameter in PARAMETERS.items():
         for called in (name, *parameter.aliases) if aliases else (name,):
             fields[called] = (parameter.type | None, None)
     return create_model(f"{base.__name__}WithParameters", __base__=base, **fields)

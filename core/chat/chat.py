@@ -96,9 +96,11 @@ def _remembering(run: Run, request: ChatRequest) -> tuple[ChatRequest, Document]
         return request, {}
     services = run.services
     first = routes.open_targets(run.job, sealer=services.sealer, settings=services.settings)[0]
-    window = windows.window(first) or services.settings.unknown_window_tokens
+    known = windows.window(first.key_kind, first.provider, first.model)
     told, dropped = through_outages(
-        lambda: conversations.recall(services.db, run.job, request, window),
+        lambda: conversations.recall(
+            services.db, run.job, request, known or services.settings.unknown_window_tokens
+        ),
         what="recall",
         give_up=lambda: run.stopped is not None,
     )

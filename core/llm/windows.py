@@ -14,13 +14,14 @@ OWN_ADDRESSES: frozenset[KeyKind] = frozenset({"custom", "sandbox"})
 
 def larger(target: Target, than: Target) -> bool:
     """Is this window surely the larger one? No, if one of the two is not known."""
-    mine, other = window(target), window(than)
+    mine = window(target.key_kind, target.provider, target.model)
+    other = window(than.key_kind, than.provider, than.model)
     return mine is not None and other is not None and mine > other
 
 
-def window(target: Target) -> int | None:
+def window(key_kind: KeyKind, provider: str, model: str) -> int | None:
     """Tokens. None at a user's own address, where only the user knows what a model's name means."""
-    return None if target.key_kind in OWN_ADDRESSES else known(target.provider, target.model)
+    return None if key_kind in OWN_ADDRESSES else known(provider, model)
 
 
 @lru_cache(maxsize=1024)

@@ -43,6 +43,7 @@ def costs_of(
     asked = tokens.at_most(request.get("messages") or [], request.get("tools"), of_agent.get("system_prompt"))
     if request.get("conversation_id") is not None:  # its history is added by the worker
         first = targets[0]
-        asked = max(asked, windows.known(first["provider"], first["model"]) or unknown_window)
+        window = windows.window(first["key_kind"], first["provider"], first["model"])
+        asked = max(asked, window or unknown_window)
     usage = {"tokens_input": asked, "tokens_output": said}
     return [(target, prices.of({**target, "usage": usage}, own).cost) for target in targets]

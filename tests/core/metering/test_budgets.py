@@ -260,6 +260,13 @@ def test_a_conversation_may_fill_the_models_window():
     assert largest_cost(plan, {**asked, "conversation_id": "c1"}) >= window > alone
 
 
+def test_at_a_users_own_address_nobody_knows_the_window():
+    managed = {"provider": "openai", "model": "gpt-4o-mini", "key_kind": "managed"}
+    plan = {"targets": [{**managed, "key_kind": "custom"}, managed]}
+    asked = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 10, "conversation_id": "c1"}
+    assert largest_cost(plan, asked) < 17_000 * Decimal("0.15") / 1_000_000
+
+
 def test_a_blocking_limit_names_itself(db):
     now = utcnow()
     put(db, [managed(now, (900, 100))])

@@ -24,7 +24,8 @@ def headers(target: Target) -> dict[str, str]:
 def to_wire(request: ChatRequest, target: Target) -> Document:
     """The JSON body of a request. Raises `ProviderRefused` for what Anthropic cannot do."""
     said = request.with_system()
-    body: Document = {"model": target.model, "max_tokens": MAX_TOKENS, "messages": messages(said)}
+    body: Document = {"max_tokens": MAX_TOKENS, **parameters.said(request, target)}
+    body |= {"model": target.model, "messages": messages(said)}
     if prompt := system(said):
         body["system"] = prompt
-    return body | parameters.said(request, target) | ({"stream": True} if request.stream else {})
+    return body | ({"stream": True} if request.stream else {})

@@ -20,7 +20,7 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
     """The JSON body of a request. Raises `ProviderRefused` for what this wire cannot say."""
     habits = providers.habits(target)
     messages = [_message(message, target, habits) for message in request.with_system()]
-    body: Document = {"model": target.model, "messages": messages, **parameters.said(request, target)}
+    body: Document = {**parameters.said(request, target), "model": target.model, "messages": messages}
     if request.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body
