@@ -12,7 +12,9 @@ from core.llm.wire import WIRES
 from core.metering.prices import Prices
 from tests.core.llm.wire.replay import GPT, GROQ, MINIMAX, target
 
-GROK = Provider("grok", "openai", "https://api.x.ai/v1", priced_as="x-ai", habits=Habits(names=False))
+NEWCOMER = Provider(
+    "newcomer", "openai", "https://api.newcomer.example/v1", priced_as="x-ai", habits=Habits(names=False)
+)
 USAGE = {"tokens_input": 1000, "tokens_output": 10}
 
 
@@ -20,7 +22,7 @@ def file_with(folder, **entries):
     """The tiers' file with one more entry in each of its tables."""
     table = json.loads(tiers.FILE.read_text())
     for name, entry in entries.items():
-        table[name]["grok"] = entry
+        table[name]["newcomer"] = entry
     file = folder / "llm-tiers.json"
     file.write_text(json.dumps(table))
     return file
@@ -41,20 +43,20 @@ def test_a_vendors_default_model_has_a_price_and_a_window(name):
 
 
 def test_a_vendor_without_a_default_model_or_a_chain_is_named_when_a_process_starts(tmp_path, monkeypatch):
-    monkeypatch.setitem(PROVIDERS, "grok", GROK)
-    with pytest.raises(BadTiers, match="grok has no entry in default_models"):
+    monkeypatch.setitem(PROVIDERS, "newcomer", NEWCOMER)
+    with pytest.raises(BadTiers, match="newcomer has no entry in default_models"):
         tiers.read(tiers.FILE)
-    with pytest.raises(BadTiers, match="grok has no entry in fallback_chains"):
+    with pytest.raises(BadTiers, match="newcomer has no entry in fallback_chains"):
         tiers.read(file_with(tmp_path, default_models="grok-4"))
-    tiers.read(file_with(tmp_path, default_models="grok-4", fallback_chains=["grok", "openai"]))
+    tiers.read(file_with(tmp_path, default_models="grok-4", fallback_chains=["newcomer", "openai"]))
 
 
 def test_a_vendor_is_a_row_and_two_entries(tmp_path, monkeypatch):
-    monkeypatch.setitem(PROVIDERS, "grok", GROK)
-    table = tiers.read(file_with(tmp_path, default_models="grok-4", fallback_chains=["grok", "openai"]))
+    monkeypatch.setitem(PROVIDERS, "newcomer", NEWCOMER)
+    table = tiers.read(file_with(tmp_path, default_models="grok-4", fallback_chains=["newcomer", "openai"]))
     monkeypatch.setattr(tiers, "table", lambda: table)
     config = {
-        "provider": "grok",
+        "provider": "newcomer",
         "model": None,
         "custom_endpoint": None,
         "sealed_key": "s",
@@ -65,11 +67,11 @@ def test_a_vendor_is_a_row_and_two_entries(tmp_path, monkeypatch):
     plan.check(agent["llm_config"], Settings())
     made = plan.make(agent, settings=Settings(), find_credential=lambda name: None)
     assert [(t["provider"], t["model"], t["base_url"]) for t in made] == [
-        ("grok", "grok-4", "https://api.x.ai/v1"),
+        ("newcomer", "grok-4", "https://api.newcomer.example/v1"),
         ("openai", "gpt-4o-mini", "https://api.openai.com/v1"),
     ]
-    assert windows.known("grok", "grok-4") == 256_000
-    assert providers.vendor_at("https://API.x.ai:443/v1/") == "grok"
+    assert windows.known("newcomer", "grok-4") == 256_000
+    assert providers.vendor_at("https://API.newcomer.example:443/v1/") == "newcomer"
 
 
 @pytest.mark.parametrize("name", providers.vendors())
