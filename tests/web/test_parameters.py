@@ -109,34 +109,40 @@ def sent(asked):
     return {name: value for name, value in received.body.items() if name not in ("model", "messages")}
 
 
+def left_as_expected(services, asked, wire, name):
+    """What the one job of this test sent for a parameter; or that it was refused before anything was sent."""
+    expected = getattr(CASES[name], wire)
+    job = services.db.jobs.find_one()
+    if expected is None:
+        assert f"`{name}`" in job["error"]["detail"]
+        assert asked.received == []
+    else:
+        assert job["status"] == "succeeded", job["error"]
+        assert sent(asked) == {**ALWAYS[wire], **expected}
+
+
 @pytest.mark.parametrize("road", ROADS)
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_parameter_leaves_the_house_in_the_words_of_the_wire(
     member, agent, services, asked, wire, road, name
 ):
     case = CASES[name]
-    answer = road(member, agent, {name: case.value, **case.beside})
-    expected = getattr(case, wire)
-    if expected is None:
-        assert f"`{name}`" in services.db.jobs.find_one()["error"]["detail"]
-        assert asked.received == []
-    else:
-        assert answer.status_code in (200, 202), answer.text
-        assert sent(asked) == {**ALWAYS[wire], **expected}
+    road(member, agent, {name: case.value, **case.beside})
+    left_as_expected(services, asked, wire, name)
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_what_an_agent_presets_is_sent_for_chats_that_do_not_say_otherwise(
-    member, agent, asked, wire, config, name
-):
-    case = CASES[name]
-    stored = member.put(f"/agents/{agent}/llm-config", {**config, name: case.value})
-    assert stored.json[name] == case.value
+def test_what_an_agent_presets_leaves_the_house_too(member, agent, services, asked, wire, config, name):
+    stored = member.put(f"/agents/{agent}/llm-config", {**config, name: CASES[name].value})
+    assert stored.json[name] == CASES[name].value
     by_chat(member, agent, {})
-    assert sent(asked) == {**ALWAYS[wire], **getattr(case, wire)}
-    asked.says(answering(WHOLE[wire]))
-    by_chat(member, agent, {name: 1})
-    assert sent(asked) == {**ALWAYS[wire], name: 1}
+    left_as_expected(services, asked, wire, name)
+
+
+def test_what_a_chat_says_goes_before_what_its_agent_presets(member, agent, asked, config):
+    member.put(f"/agents/{agent}/llm-config", {**config, "temperature": 0.7, "max_tokens": 9})
+    by_chat(member, agent, {"temperature": 0})
+    assert sent(asked) == {"temperature": 0, "max_tokens": 9}
 
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS.keys() - set(PRESETS)))
