@@ -32,6 +32,7 @@ def main(address: str, database: str, every_s: float, lease_s: float) -> None:
             time.sleep(lease_s / 5)
 
     def effect(slot: datetime) -> dict[str, int]:
+        db.begun.insert_one({"slot": slot})
         time.sleep(0.1)
         try:
             db.effects.insert_one({"_id": slot, "by": me})
@@ -40,7 +41,7 @@ def main(address: str, database: str, every_s: float, lease_s: float) -> None:
         time.sleep(0.1)
         return {"put": 1}
 
-    slots = Slots(db, "tick", timedelta(seconds=every_s), effect, me=me)
+    slots = Slots(db, "tick", timedelta(seconds=every_s), effect)
     threading.Thread(target=lead, daemon=True).start()
     while True:
         if leadership.held():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo.database import Database
@@ -37,9 +37,19 @@ class Notes:
             ran |= {"result": result, "last_effect": ran["last_run"]}
         self.db.ticks.update_one({"_id": name}, {"$set": ran}, upsert=True)
 
+    def note_under_way(self, since: Mapping[str, datetime]) -> None:
+        """Write down that these ticks run, since when, and no others: what a dead leader ran is over."""
+        for name, at in since.items():
+            self.db.ticks.update_one({"_id": name}, {"$set": {"running_since": at}}, upsert=True)
+        ended = {"_id": {"$nin": sorted(since)}, "running_since": {"$ne": None}}
+        self.db.ticks.update_many(ended, {"$unset": {"running_since": ""}})
+
 
 def listed(db: Database[Document]) -> list[Document]:
-    """Every tick as the API shows it. `next_run` lies in the past when no scheduler runs."""
+    """Every tick as the API shows it. `next_run` lies in the past when no scheduler runs.
+
+    `running_since`: of a run that has taken seconds and goes on, or hangs.
+    """
     return [_public(tick) for tick in sorted(db.ticks.find(), key=lambda tick: str(tick["_id"]))]
 
 
@@ -69,5 +79,6 @@ def _public(tick: Document) -> Document:
         "result": tick.get("result") or {},
         "last_run": rfc3339(last),
         "last_effect": rfc3339(tick.get("last_effect")),
+        "running_since": rfc3339(tick.get("running_since")),
         "next_run": rfc3339(previous + timedelta(seconds=every_s)) if previous and every_s else None,
     }

@@ -71,8 +71,6 @@ INDEXES: dict[str, list[IndexModel]] = {
         ),
     ],
     "budgets": [IndexModel([("open", ASCENDING), ("key_id", ASCENDING)], name="open")],
-    # Some 4,400 a day: a week of them is what the embedded server bears.
-    "slots": [IndexModel([("finished_at", ASCENDING)], name="kept", expireAfterSeconds=7 * 24 * 3600)],
     "workspace_prices": [IndexModel([("workspace_id", ASCENDING)], name="by_workspace")],
     "agents": [
         IndexModel([("workspace_id", ASCENDING), ("name", ASCENDING)], name="named", unique=True),

@@ -63,6 +63,7 @@ def test_its_indexes_are_those_of_this_version(db, file):
     for collection, wanted in indexes.INDEXES.items():
         made = {index["name"] for index in db[collection].list_indexes()}
         assert made == {index.document["name"] for index in wanted} | {"_id_"}
+    assert "slots" not in db.list_collection_names()
 
 
 def test_its_keys_are_known_and_those_that_ended_are_not(app, file):
@@ -113,6 +114,25 @@ def test_each_of_its_jobs_and_agents_can_be_looked_at(admin, file):
     for agent in rows(file, "agents"):
         assert admin.get(f"/agents/{agent['_id']}").json["name"] == agent["name"]
         assert admin.get(f"/agents/{agent['_id']}/usage?period=month").status_code == 200
+
+
+def test_its_agents_are_asked_changed_and_explained(admin, file):
+    asked = rows(file, "agents")
+    for agent in asked:
+        path = f"/agents/{agent['_id']}"
+        assert admin.post(f"{path}/chat", {"message": "hello"}).status_code == 202
+        assert admin.post(f"{path}/llm-config/explain").status_code == 200
+        assert admin.patch(path, {"description": "older"}).json["description"] == "older"
+        assert admin.get(f"{path}/llm-config").status_code == 200
+    assert len(asked) == 5
+
+
+def test_its_jobs_are_retried_and_its_keys_rotated(admin, file):
+    failed = file["jobs"]["failed"]
+    assert admin.post(f"/jobs/{failed}/retry").json["id"] == file["jobs"]["retried"]
+    assert admin.post(f"/jobs/{file['jobs']['cancelled']}/retry").status_code == 202
+    (member,) = rows(file, "keys", name="member")
+    assert admin.patch(f"/keys/{member['_id']}", {"name": "renamed"}).json["name"] == "renamed"
 
 
 def test_its_conversations_are_shown(admin, file):
@@ -178,7 +198,6 @@ def test_a_tick_goes_on_with_the_time_after_its_last(db, file):
         "rollups",
         timedelta(minutes=1),
         lambda slot: done.append(slot) or {},
-        me="p1",
         now=lambda: tick["done_through"] + timedelta(minutes=3),
     ).run()
     assert done == [tick["done_through"] + timedelta(minutes=n) for n in (1, 2, 3)]

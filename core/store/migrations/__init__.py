@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 
 from core.clock import utcnow
 from core.store import indexes
-from core.store.migrations import fences, idempotency_marks, old_indexes
+from core.store.migrations import fences, idempotency_marks, old_indexes, slots
 from core.store.repeat import once_it_answers
 
 Document = dict[str, Any]
@@ -28,6 +28,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("idempotency_marks", idempotency_marks.run),
     ("old_indexes", old_indexes.run),
     ("fences", fences.run),
+    ("slots", slots.run),
 )
 LOOK_S = 0.5
 

@@ -15,7 +15,6 @@ RETIRED = (
     ("jobs", "idempotent"),  # was partial, which the embedded server makes no use of
     ("jobs", "metering"),  # is `due` now
     ("managed_overage", "by_workspace"),  # is `listed` now
-    ("slots", "kept"),  # kept them for a month
     ("usage_quarters", "by_day"),  # named the agent too
 )
 OPTIONS = ("unique", "partialFilterExpression", "expireAfterSeconds")

@@ -35,7 +35,7 @@ def clock():
 def scheduler(db, clock):
     """A scheduler's slots; its effect is an insert under the slot's time."""
 
-    def make(me="p1", effect=None, on=db):
+    def make(effect=None, on=db):
         def put(slot):
             try:
                 db.effects.insert_one({"_id": slot})
@@ -43,7 +43,7 @@ def scheduler(db, clock):
                 return {}
             return {"put": 1}
 
-        return Slots(on, "roll", MINUTE, effect or put, me=me, now=clock)
+        return Slots(on, "roll", MINUTE, effect or put, now=clock)
 
     return make
 
@@ -64,13 +64,13 @@ def test_a_slot_happens_once(db, scheduler, clock):
     clock.now += timedelta(seconds=30)
     ticking.run()
     assert effects(db) == minutes(0, 1)
-    assert db.slots.find_one({"_id": "roll@2026-11-24T12:01:00Z"})["state"] == "done"
+    assert db.ticks.find_one({"_id": "roll"})["done_through"] == START + MINUTE
 
 
 def test_missed_slots_are_caught_up_by_whoever_comes(db, scheduler, clock):
-    scheduler("p1").run()
+    scheduler().run()
     clock.now += 5 * MINUTE
-    scheduler("p2").run()
+    scheduler().run()
     assert effects(db) == minutes(0, 1, 2, 3, 4, 5)
 
 
@@ -89,10 +89,9 @@ def test_a_slot_that_a_dead_leader_left_is_done_by_the_next(db, scheduler, clock
         raise Killed
 
     with pytest.raises(Killed):
-        scheduler("p1", dies).run()
-    scheduler("p2").run()
+        scheduler(dies).run()
+    scheduler().run()
     assert effects(db) == minutes(0)
-    assert db.slots.find_one({})["by"] == "p2"
 
 
 def test_a_slot_that_another_takes_over_just_now_is_theirs_until_they_die(db, scheduler, meanwhile):
@@ -103,15 +102,53 @@ def test_a_slot_that_another_takes_over_just_now_is_theirs_until_they_die(db, sc
 
     def take_over():
         with pytest.raises(Killed):
-            scheduler("p3", dies).run()
+            scheduler(dies).run()
 
     with pytest.raises(Killed):
-        scheduler("p1", dies).run()
-    meanwhile.before("update", "slots", take_over)
-    scheduler("p2", on=meanwhile.db).run()
+        scheduler(dies).run()
+    meanwhile.before("update", "ticks", take_over)
+    scheduler(on=meanwhile.db).run()
     assert effects(db) == []
-    scheduler("p2").run()
+    scheduler().run()
     assert effects(db) == minutes(0)
+
+
+def test_a_leader_that_is_slow_leaves_the_slot_to_who_took_it_over(db, scheduler, clock):
+    carried_out = []
+
+    def slow(slot):
+        carried_out.append(("slow", slot))
+        scheduler(quick).run()
+        clock.now += MINUTE
+        with pytest.raises(Killed):
+            scheduler(dies).run()
+        return {}
+
+    def quick(slot):
+        carried_out.append(("quick", slot))
+        return {}
+
+    def dies(slot):
+        raise Killed
+
+    scheduler(slow).run()
+    assert carried_out == [("slow", START), ("quick", START)]
+    assert db.ticks.find_one({}) == {"_id": "roll", "done_through": START, "tries": 1}
+    scheduler(quick).run()
+    assert carried_out[2:] == [("quick", START + MINUTE)]
+
+
+def test_a_slow_leader_does_not_finish_what_another_has_begun(db, scheduler):
+    def slow(slot):
+        with pytest.raises(Killed):
+            scheduler(dies).run()
+        return {}
+
+    def dies(slot):
+        raise Killed
+
+    scheduler(slow).run()
+    assert db.ticks.find_one({"_id": "roll"})["done_through"] == START - MINUTE
 
 
 def test_a_slot_that_always_fails_does_not_stop_the_tick_for_ever(db, scheduler, clock):
@@ -122,13 +159,13 @@ def test_a_slot_that_always_fails_does_not_stop_the_tick_for_ever(db, scheduler,
         return {}
 
     clock.now += MINUTE
-    db.ticks.insert_one({"_id": "roll", "done_through": START - MINUTE})
+    db.ticks.insert_one({"_id": "roll", "done_through": START - MINUTE, "tries": 0})
     for _ in range(slots.TRIES):
         with pytest.raises(ValueError):
             scheduler(effect=breaks).run()
     scheduler(effect=breaks).run()
     assert effects(db) == minutes(1)
-    assert db.slots.find_one({"_id": "roll@2026-11-24T12:00:00Z"})["state"] == "failed"
+    assert db.ticks.find_one({})["tries"] == 0
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -146,19 +183,19 @@ def test_two_schedulers_that_die_all_the_time_do_each_slot_once(db, scheduler, c
             raise Killed
         return {"put": 1}
 
-    for n in range(60):
+    for _ in range(60):
         clock.now += timedelta(seconds=dice.choice([5, 20, 60, 130]))
         try:
-            scheduler(f"p{n % 2}", effect).run()
+            scheduler(effect).run()
         except Killed:
             continue
     while True:
         try:
-            scheduler("p3", effect).run()
+            scheduler(effect).run()
             break
         except Killed:
             continue
     first, last = effects(db)[0], effects(db)[-1]
     assert effects(db) == [first + MINUTE * n for n in range((last - first) // MINUTE + 1)]
     assert last == clock.now.replace(second=0)
-    assert db.slots.count_documents({"state": {"$ne": "done"}}) == 0
+    assert db.ticks.find_one({"_id": "roll"})["done_through"] == last

@@ -1,0 +1,90 @@
+"""Ticks that hang: no other waits for them, nobody takes the leadership away, and one can see them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from core.clock import utcnow
+from core.scheduling import ticks
+from tests.hanging import HANGING
+from tests.stack import ROOT
+
+LEASE_S = 3
+
+
+@pytest.fixture
+def scheduler(db, settings, tmp_path):
+    """Starts a process; all are ended with the test."""
+    started = []
+
+    def start():
+        environment = {
+            "PATH": os.environ["PATH"],
+            "MONGODB_URI": settings.mongodb_uri,
+            "MONGODB_DATABASE": db.name,
+            "REDIS_URL": settings.redis_url,
+            "LEASE_S": str(LEASE_S),
+            "WORKER_GRACE_S": "1",
+        }
+        with (tmp_path / "log").open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.hanging"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def wait_for(holds, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
+
+
+def leader(db):
+    return db.scheduler.find_one({"_id": "leader"}) or {"holder": None, "beat": 0}
+
+
+def hanging(db):
+    return {tick["name"]: tick["running_since"] for tick in ticks.listed(db) if tick["running_since"]}
+
+
+def test_ticks_that_hang_delay_no_other_and_are_seen(db, scheduler):
+    process = scheduler()
+    since = wait_for(lambda: set(hanging(db)) == set(HANGING) and hanging(db))
+    first, counted = leader(db), db.effects.count_documents({"at": None})
+    wait_for(lambda: leader(db)["beat"] >= first["beat"] + 3)  # 6 s: whoever does not renew has lost it
+    assert leader(db)["holder"] == first["holder"] is not None
+    wait_for(lambda: db.effects.count_documents({"at": None}) >= counted + 3)
+    wait_for(lambda: db.effects.count_documents({"at": {"$ne": None}}) >= 3)
+    assert hanging(db) == since
+
+    ticks.ask(db, "counts")
+    wait_for(lambda: db.ticks.count_documents({"asked": True}) == 0)
+
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert leader(db)["holder"] is None
+
+
+def test_whoever_takes_over_shows_its_own_ticks_alone(db, scheduler):
+    db.ticks.insert_one({"_id": "counts", "every_s": 0.5, "running_since": utcnow()})
+    first = scheduler()
+    since = wait_for(lambda: set(hanging(db)) == set(HANGING) and hanging(db))
+    second = scheduler()
+    first.kill()
+    wait_for(lambda: set(hanging(db)) == set(HANGING) and hanging(db) != since)
+    assert min(hanging(db).values()) > max(since.values())
+    assert second.poll() is None
