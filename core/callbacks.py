@@ -26,7 +26,7 @@ from pymongo.errors import PyMongoError
 
 from core.clock import utcnow
 from core.crypto import Sealer
-from core.deliveries import born, delivery_id
+from core.deliveries import Delivery, Try, born, deliveries_of, delivery_id
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.jobs.views import public
@@ -43,6 +43,8 @@ AT_ONCE = 32
 AT_ONCE_PER_ORIGIN = 4
 LOOKED_AT = 500
 TRIES_LOGGED = 20
+OUTSIDE = {"origin": 1, "created_at": 1, "n": 1}
+"""What a tick reads of a delivery: what it carries can stop the thread that opens it, and no other."""
 GONE = 410
 
 log = structlog.get_logger(__name__)
@@ -63,7 +65,7 @@ def outbox(db: Database[Document], jobs: Iterable[Job]) -> int:
         for job in jobs
         if job.get("callback_url") and job["status"] in DONE
     ]
-    write_missing(db.deliveries, [InsertOne(delivery) for delivery in wanted])
+    write_missing(db.deliveries, [InsertOne(dict(delivery)) for delivery in wanted])
     return len(wanted)
 
 
@@ -83,7 +85,7 @@ class Courier:
         due: Document = {"state": "due", "next_at": {"$lte": utcnow()}}
         if busy := self._busy():  # else what waits for one of them would stand before all others
             due["origin"] = {"$nin": busy}
-        found = self.db.deliveries.find(due).limit(LOOKED_AT)
+        found = deliveries_of(self.db).find(due, OUTSIDE).limit(LOOKED_AT)
         return {"started": sum(self._start(delivery) for delivery in found)}
 
     def close(self) -> None:
@@ -95,7 +97,7 @@ class Courier:
             under_way = Counter(self._under_way.values())
         return sorted(where for where, n in under_way.items() if n >= AT_ONCE_PER_ORIGIN)
 
-    def _start(self, delivery: Document) -> bool:
+    def _start(self, delivery: Delivery) -> bool:
         where = delivery["origin"]
         with self._lock:
             if delivery["_id"] in self._under_way or len(self._under_way) >= AT_ONCE:
@@ -106,25 +108,27 @@ class Courier:
         self._pool.submit(self._deliver_and_log, delivery)
         return True
 
-    def _deliver_and_log(self, delivery: Document) -> None:
+    def _deliver_and_log(self, outside: Delivery) -> None:
         try:
-            self.deliver(delivery)
+            delivery = deliveries_of(self.db).find_one({"_id": outside["_id"], "state": "due"})
+            if delivery is not None:
+                self.deliver(delivery)
         except Exception as problem:
-            log.exception("callback.failed", delivery=delivery["_id"])
-            self._put_aside(delivery, problem)
+            log.exception("callback.failed", delivery=outside["_id"])
+            self._put_aside(outside, problem)
         finally:
             with self._lock:
-                del self._under_way[delivery["_id"]]
+                del self._under_way[outside["_id"]]
 
-    def _put_aside(self, delivery: Document, problem: Exception) -> None:
+    def _put_aside(self, delivery: Delivery, problem: Exception) -> None:
         """What went wrong on our side is a try too: it waits its back-off, and all others go on."""
-        tried = {"at": (now := utcnow()), "error": type(problem).__name__}
+        tried: Try = {"at": (now := utcnow()), "error": type(problem).__name__}
         try:
             self._note(delivery, _next(delivery, tried, now), tried)
         except PyMongoError as error:  # the store is away: nothing is delivered now, and this stays due
             log.warning("callback.not_noted", delivery=delivery["_id"], error=type(error).__name__)
 
-    def deliver(self, delivery: Document) -> None:
+    def deliver(self, delivery: Delivery) -> None:
         """Try once, and write down how it went."""
         body = self._body(delivery)
         if body is None:
@@ -133,7 +137,7 @@ class Courier:
         now = utcnow()
         secret = webhook_secret(self.db, self.sealer, delivery["workspace_id"])
         headers = sign(secret, delivery["_id"], now, body) | {"Content-Type": "application/json"}
-        tried: Document = {"at": now}
+        tried: Try = {"at": now}
         try:
             tried["status"] = self.post(delivery["url"], headers, body)
         except Exception as error:  # noqa: BLE001 - a receiver may fail in any way; the log of tries names it
@@ -141,10 +145,9 @@ class Courier:
         tried["ms"] = int((utcnow() - now).total_seconds() * 1000)
         self._note(delivery, _next(delivery, tried, now), tried)
 
-    def _body(self, delivery: Document) -> bytes | None:
-        if "payload" in delivery:
-            data = delivery["payload"]
-        else:
+    def _body(self, delivery: Delivery) -> bytes | None:
+        data: Any = delivery.get("payload")
+        if data is None:
             job = jobs_of(self.db).find_one({"_id": delivery["job_id"]})
             if job is None:
                 return None
@@ -153,7 +156,7 @@ class Courier:
             {"type": delivery["event"], "timestamp": utcnow().isoformat(), "data": data}
         ).encode()
 
-    def _note(self, delivery: Document, changes: Document, tried: Document) -> None:
+    def _note(self, delivery: Delivery, changes: Document, tried: Try) -> None:
         self.db.deliveries.update_one(
             {"_id": delivery["_id"], "state": "due"},
             {
@@ -167,7 +170,7 @@ class Courier:
         )
 
 
-def _next(delivery: Document, tried: Document, now: datetime) -> Document:
+def _next(delivery: Delivery, tried: Try, now: datetime) -> Document:
     status = tried.get("status", 0)
     if 200 <= status < 300:
         return {"state": "delivered", "delivered_at": now}

@@ -1,12 +1,13 @@
-"""Deliveries: what is to be POSTed to whom, and what became of it, for whoever waits at the other end."""
+"""Deliveries: what is to be POSTed to whom, and what became of it. `core.callbacks` carries them out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict, cast
 from urllib.parse import urlsplit
 
+from pymongo.collection import Collection
 from pymongo.database import Database
 
 from core.clock import rfc3339
@@ -15,9 +16,42 @@ from core.crypto import origin
 Document = dict[str, Any]
 
 
+class Try(TypedDict):
+    """One POST of a delivery. Written by `core.callbacks`, shown."""
+
+    at: datetime
+    status: NotRequired[int]  # of the receiver's answer
+    error: NotRequired[str]  # the name of what went wrong where there was no answer
+    ms: NotRequired[int]  # how long it took
+
+
+class Delivery(TypedDict):
+    """What is to be told to whom. The outbox and the allowances' alerts make it; the courier changes it."""
+
+    _id: str  # its `webhook-id`, the same at each try
+    workspace_id: str  # whose secret signs it
+    job_id: str | None  # the job that it tells of, as that is when it is told
+    payload: NotRequired[Document]  # what it tells instead of a job
+    event: str  # its `type`: `job.succeeded`, `allowance.threshold`
+    url: str
+    origin: str  # of the url: how many may be under way is counted by it
+    state: Literal["due", "delivered", "failed"]
+    reason: NotRequired[str]  # why it failed, shown
+    created_at: datetime  # it is given up a day later
+    next_at: datetime  # due: when it is tried next
+    delivered_at: NotRequired[datetime]
+    tries: list[Try]  # the last of them
+    n: NotRequired[int]  # how many there were; absent: none
+
+
+def deliveries_of(db: Database[Document]) -> Collection[Delivery]:
+    """The collection of deliveries, for reads whose documents mypy is to know."""
+    return cast("Collection[Delivery]", db.deliveries)
+
+
 def born(
     name: str, *, workspace_id: str, job_id: str | None, event: str, url: str, now: datetime
-) -> Document:
+) -> Delivery:
     """The document of a delivery that is due at once. `name`: its `webhook-id`."""
     return {
         "_id": name,
@@ -33,9 +67,9 @@ def born(
     }
 
 
-def of_job(db: Database[Document], job: Mapping[str, Any]) -> list[Document]:
+def of_job(db: Database[Document], job: Mapping[str, Any]) -> list[Delivery]:
     """The deliveries that a job's end has led to: one, or none when nobody asked or it is not done."""
-    found = db.deliveries.find_one({"_id": delivery_id(job)})
+    found = deliveries_of(db).find_one({"_id": delivery_id(job)})
     return [found] if found else []
 
 
@@ -44,7 +78,7 @@ def delivery_id(job: Mapping[str, Any]) -> str:
     return f"{job['_id']}-{job['status']}"
 
 
-def public(delivery: Document) -> Document:
+def public(delivery: Delivery) -> Document:
     """As the API shows it. The address without its query, where people keep tokens."""
     return {
         "id": delivery["_id"],
@@ -59,6 +93,10 @@ def public(delivery: Document) -> Document:
     }
 
 
-def _try(tried: Document) -> Document:
-    shown = {name: tried.get(name) for name in ("status", "error", "ms")}
-    return {"at": rfc3339(tried["at"]), **shown}
+def _try(tried: Try) -> Document:
+    return {
+        "at": rfc3339(tried["at"]),
+        "status": tried.get("status"),
+        "error": tried.get("error"),
+        "ms": tried.get("ms"),
+    }

@@ -13,11 +13,12 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from core import encryption_keys
-from core.accounts import keys
-from core.accounts.workspaces import DEFAULT, EVERYWHERE
+from core.accounts import keys, workspaces
+from core.accounts.workspaces import DEFAULT
 from core.agents import agents
 from core.clock import utcnow
 from core.config import Settings
+from core.documents import keys_of
 from core.encryption_keys import write_private_once
 from core.store.repeat import insert_once
 
@@ -89,8 +90,8 @@ def ensure_default_workspace(db: Database[Document]) -> None:
     """The workspace `default`; when it is first made, with the agent `demo`, which needs no provider key."""
     if db.workspaces.find_one({"_id": DEFAULT}) is not None:
         return
-    workspace = {"_id": DEFAULT, "name": "Default", "created_at": utcnow(), **EVERYWHERE}
-    for collection, document in ((db.agents, dict(agents.demo(DEFAULT))), (db.workspaces, workspace)):
+    demo, workspace = dict(agents.demo(DEFAULT)), dict(workspaces.born(DEFAULT, "Default"))
+    for collection, document in ((db.agents, demo), (db.workspaces, workspace)):
         try:
             insert_once(collection, document)
         except DuplicateKeyError:
@@ -100,7 +101,7 @@ def ensure_default_workspace(db: Database[Document]) -> None:
 def _enter(db: Database[Document], text: str, source: str) -> None:
     key = keys.born(text, role="admin", workspace_id=DEFAULT, name=source, created_by=source, limits={})
     try:
-        insert_once(db["keys"], key)
+        insert_once(keys_of(db), key)
     except DuplicateKeyError:
         db["keys"].update_one({"_id": key["_id"]}, {"$set": {"revoked_at": None}})
     if source == "environment":
@@ -109,4 +110,4 @@ def _enter(db: Database[Document], text: str, source: str) -> None:
 
 
 def _has_admin(db: Database[Document]) -> bool:
-    return any(keys.alive(key, utcnow()) for key in db["keys"].find({"role": "admin"}))
+    return any(keys.alive(key, utcnow()) for key in keys_of(db).find({"role": "admin"}))

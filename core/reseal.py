@@ -8,7 +8,8 @@ repeated until one finds nothing. docs/operations.md has the steps of a change o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,11 +18,15 @@ from pymongo.database import Database
 from core.agents import agents, credentials
 from core.config import Settings
 from core.crypto import CannotOpen, Sealer, provider_key_context
+from core.documents import Agent, Credential, Workspace, agents_of, credentials_of, workspaces_of
 from core.errors import Conflict
+from core.jobs.document import Job, jobs_of
 from core.jobs.model import QUEUED, RUNNING
 from core.llm import providers
 
 Document = dict[str, Any]
+Sealed = tuple[str, str, dict[str, str]]
+"""A field, what stands there, and the context that it was sealed in."""
 
 PAUSE_S = 2.0
 MOST_PASSES = 100
@@ -60,23 +65,25 @@ class Pass:
 
     def run(self) -> None:
         """Agents and credentials first: jobs are made of them."""
-        for agent in self.db.agents.find({"llm_config": {"$ne": None}}):
-            self._write(agent, self._of_agent(agent), agents.swap)
-        for credential in self.db.credentials.find():
-            self._write(credential, self._of_credential(credential), credentials.swap)
+        for agent in agents_of(self.db).find({"llm_config": {"$ne": None}}):
+            self._write(agent["_id"], self._of_agent(agent), partial(agents.swap, self.db, agent))
+        for credential in credentials_of(self.db).find():
+            swap = partial(credentials.swap, self.db, credential)
+            self._write(credential["_id"], self._of_credential(credential), swap)
         for status in (QUEUED, RUNNING):
-            for job in self.db.jobs.find({"status": status}):
-                self._write(job, self._of_job(job), _swap_job)
-        for workspace in self.db.workspaces.find({"webhook_secret": {"$ne": None}}):
-            self._write(workspace, self._of_workspace(workspace), _swap_secret)
+            for job in jobs_of(self.db).find({"status": status}):
+                self._write(job["_id"], self._of_job(job), partial(_swap_job, self.db, job))
+        for workspace in workspaces_of(self.db).find({"webhook_secret": {"$ne": None}}):
+            swap_secret = partial(_swap_secret, self.db, workspace)
+            self._write(workspace["_id"], self._of_workspace(workspace), swap_secret)
 
     def _write(
         self,
-        document: Document,
-        texts: Iterator[tuple[str, str, dict[str, str]]],
-        swap: Callable[[Database[Document], Document, Document], bool],
+        document_id: str,
+        texts: Iterable[Sealed],
+        swap: Callable[[Document], bool],
     ) -> None:
-        """Seal anew what is not current among (field, sealed text, context), in one write."""
+        """Seal anew what is not current, in one write."""
         try:
             new = {
                 field: self.sealer.reseal(sealed, context)
@@ -84,34 +91,36 @@ class Pass:
                 if not self.sealer.is_current(sealed)
             }
         except CannotOpen as error:
-            self.cannot_open.add(document["_id"])
-            log.warning("reseal.cannot_open", document=document["_id"], reason=str(error))
+            self.cannot_open.add(document_id)
+            log.warning("reseal.cannot_open", document=document_id, reason=str(error))
             return
         if new:
             self.found += 1
-            self.resealed += swap(self.db, document, new)
+            self.resealed += swap(new)
 
-    def _of_agent(self, agent: Document) -> Iterator[tuple[str, str, dict[str, str]]]:
+    def _of_agent(self, agent: Agent) -> Iterator[Sealed]:
         config, holder = agent["llm_config"], f"agent:{agent['_id']}"
-        own = (config["provider"], config["custom_endpoint"], holder)
-        if config["sealed_key"]:
+        if config is None:
+            return
+        if config["sealed_key"] and config["provider"]:
+            own = (config["provider"], config["custom_endpoint"], holder)
             yield "llm_config.sealed_key", config["sealed_key"], self._context(agent, *own)
         for provider, key in config["keys"].items():
             field = f"llm_config.keys.{provider}.sealed"
             yield field, key["sealed"], self._context(agent, provider, None, holder)
 
-    def _of_credential(self, credential: Document) -> Iterator[tuple[str, str, dict[str, str]]]:
+    def _of_credential(self, credential: Credential) -> Iterator[Sealed]:
         holder = f"credential:{credential['name']}"
         where = (credential["provider"], credential["custom_endpoint"], holder)
         yield "sealed_key", credential["sealed_key"], self._context(credential, *where)
 
-    def _of_job(self, job: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, str]]]:
+    def _of_job(self, job: Job) -> Iterator[Sealed]:
         for n, target in enumerate(job["plan"].get("targets", [])):
             if target["sealed"]:
                 where = (target["provider"], target["base_url"], target["holder"])
                 yield f"plan.targets.{n}.sealed", target["sealed"], self._context(job, *where)
 
-    def _of_workspace(self, workspace: Document) -> Iterator[tuple[str, str, dict[str, str]]]:
+    def _of_workspace(self, workspace: Workspace) -> Iterator[Sealed]:
         context = {"workspace": workspace["_id"], "purpose": "webhook"}  # as in core.callbacks
         yield "webhook_secret", workspace["webhook_secret"], context
 
@@ -126,13 +135,13 @@ class Pass:
         )
 
 
-def _swap_job(db: Database[Document], job: Mapping[str, Any], new: Document) -> bool:
+def _swap_job(db: Database[Document], job: Job, new: Document) -> bool:
     """False: the job ended meanwhile, and its keys with it, or another did this already."""
     unchanged = {field: _value(job, field) for field in new}
     return db.jobs.update_one({"_id": job["_id"], **unchanged}, {"$set": new}).matched_count == 1
 
 
-def _swap_secret(db: Database[Document], workspace: Document, new: Document) -> bool:
+def _swap_secret(db: Database[Document], workspace: Workspace, new: Document) -> bool:
     unchanged = {"_id": workspace["_id"], "webhook_secret": workspace["webhook_secret"]}
     return db.workspaces.update_one(unchanged, {"$set": new}).matched_count == 1
 

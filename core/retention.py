@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from pymongo.database import Database
 from core.clock import utcnow
 from core.config import Settings
 from core.deliveries import delivery_id
+from core.documents import Agent
 from core.errors import Invalid
 from core.jobs.document import Job, jobs_of
 from core.jobs.erasing import erase, leave_conversation
@@ -130,8 +131,8 @@ class Purge:
         )
 
 
-def check_remembers(agent: Mapping[str, Any], settings: Settings) -> None:
+def check_remembers(agent: Agent, settings: Settings) -> None:
     """Raises `Invalid` for an agent whose conversations would be erased before they could be continued."""
-    if (agent.get("content_retention") or settings.content_retention) == "none":
+    if (agent["content_retention"] or settings.content_retention) == "none":
         detail = "this agent keeps no content, so it cannot continue a conversation"
         raise Invalid(detail, errors=[{"pointer": "/conversation_id", "detail": detail}])

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from core.documents import Role
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 NAMES_AN_AGENT = frozenset({"agent_id", "job_id"})
@@ -24,8 +26,8 @@ class Access:
     agent: bool = False
     filtered: bool = False
 
-    def allows(self, role: str, method: str) -> bool:
-        """May this role call this view? Roles: admin, member, viewer, agent."""
+    def allows(self, role: Role, method: str) -> bool:
+        """May this role call this view?"""
         if role == "admin" or self.public:
             return True
         if self.admin:

@@ -7,19 +7,19 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
 from core.accounts.workspaces import DEFAULT
 from core.clock import rfc3339, utcnow
+from core.documents import Agent, BudgetPeriod, Key, Role, keys_of
 from core.errors import Conflict, NotFound, Unauthorized
 from core.store import pages
 from core.store.repeat import insert_once
 
 Document = dict[str, Any]
-Role = Literal["admin", "member", "viewer", "agent"]
 
 PREFIX = "vtl_"
 LIMITS = ("rpm", "tpm", "budget_usd", "budget_period")
@@ -40,7 +40,7 @@ class Caller:
     rpm: int | None = None
     tpm: int | None = None
     budget_usd: Decimal128 | None = None
-    budget_period: str | None = None
+    budget_period: BudgetPeriod | None = None
     limited: bool = False
 
     def may_touch(self, agent_id: str | None) -> bool:
@@ -49,13 +49,13 @@ class Caller:
 
 def authenticate(db: Database[Document], text: str, now: datetime) -> Caller:
     """Whose key this is. Raises `Unauthorized` for one that is unknown, revoked or expired."""
-    key = db["keys"].find_one({"_id": _id(text)})
+    key = keys_of(db).find_one({"_id": _id(text)})
     if key is None or not secrets.compare_digest(key["hash"], _hash(text)) or not alive(key, now):
         raise Unauthorized("this API key is not valid")
     return caller_of(key)
 
 
-def caller_of(key: Document) -> Caller:
+def caller_of(key: Key) -> Caller:
     """Whoever comes with this key, and what it allows."""
     agents = key.get("agents")
     return Caller(
@@ -71,7 +71,7 @@ def caller_of(key: Document) -> Caller:
     )
 
 
-def alive(key: Document, now: datetime) -> bool:
+def alive(key: Key, now: datetime) -> bool:
     """Is it neither revoked nor expired? Either may lie in the future, as rotation with a grace does."""
     ends = (at for at in (key["expires_at"], key["revoked_at"]) if at is not None)
     return all(now < at for at in ends)
@@ -88,7 +88,7 @@ def make(
     limits: Mapping[str, Any] | None = None,
     created_by: str,
     counts_as: str | None = None,
-) -> tuple[Document, str]:
+) -> tuple[Key, str]:
     """A new key and its text, which is not to be had again."""
     text = PREFIX + secrets.token_urlsafe(32)
     key = born(
@@ -103,7 +103,7 @@ def make(
     )
     if counts_as is not None:
         key["counts_as"] = counts_as
-    insert_once(db["keys"], key)
+    insert_once(keys_of(db), key)
     return key, text
 
 
@@ -117,7 +117,7 @@ def born(
     agents: list[str] | None = None,
     expires_at: datetime | None = None,
     limits: Mapping[str, Any],
-) -> Document:
+) -> Key:
     """The document of a key."""
     return {
         "_id": _id(text),
@@ -131,14 +131,16 @@ def born(
         "revoked_at": None,
         "created_at": utcnow(),
         "created_by": created_by,
-        **{limit: limits.get(limit) for limit in LIMITS},
-        **_exact(limits),
+        "rpm": limits.get("rpm"),
+        "tpm": limits.get("tpm"),
+        "budget_usd": _exact(limits.get("budget_usd")),
+        "budget_period": limits.get("budget_period"),
     }
 
 
-def get(db: Database[Document], workspace_id: str, key_id: str) -> Document:
+def get(db: Database[Document], workspace_id: str, key_id: str) -> Key:
     """Raises `NotFound`, also for another workspace's key."""
-    key = db["keys"].find_one({"_id": key_id})
+    key = keys_of(db).find_one({"_id": key_id})
     if key is None or key["workspace_id"] != workspace_id:
         raise NotFound("no such key")
     return key
@@ -146,19 +148,22 @@ def get(db: Database[Document], workspace_id: str, key_id: str) -> Document:
 
 def page(
     db: Database[Document], workspace_id: str, *, limit: int, cursor: str | None
-) -> tuple[list[Document], str | None]:
+) -> tuple[list[Key], str | None]:
     """A workspace's keys, newest first, the ended ones too."""
-    return pages.page(db["keys"], {"workspace_id": workspace_id}, limit=limit, cursor=cursor)
+    return pages.page(keys_of(db), {"workspace_id": workspace_id}, limit=limit, cursor=cursor)
 
 
-def change(db: Database[Document], key: Document, changes: Mapping[str, Any]) -> Document:
+def change(db: Database[Document], key: Key, changes: Mapping[str, Any]) -> Key:
     """Set what a key may do, or how long."""
-    if changes:
-        db["keys"].update_one({"_id": key["_id"]}, {"$set": {**changes, **_exact(changes)}})
+    new = dict(changes)
+    if "budget_usd" in new:
+        new["budget_usd"] = _exact(new["budget_usd"])
+    if new:
+        db["keys"].update_one({"_id": key["_id"]}, {"$set": new})
     return get(db, key["workspace_id"], key["_id"])
 
 
-def revoke(db: Database[Document], key: Document, grace: timedelta = timedelta()) -> None:
+def revoke(db: Database[Document], key: Key, grace: timedelta = timedelta()) -> None:
     """End a key now or after `grace`; one that ends earlier already keeps its end."""
     end = utcnow() + grace
     if key["revoked_at"] is None or key["revoked_at"] > end:
@@ -166,8 +171,8 @@ def revoke(db: Database[Document], key: Document, grace: timedelta = timedelta()
 
 
 def rotate_for_agent(
-    db: Database[Document], agent: Mapping[str, Any], *, grace: timedelta, created_by: str
-) -> tuple[Document, str]:
+    db: Database[Document], agent: Agent, *, grace: timedelta, created_by: str
+) -> tuple[Key, str]:
     """A new key for an agent; the earlier ones end after `grace`, those in an earlier grace too.
 
     It goes on as the last one: with its limits and its end, and counting as it, also after that one was
@@ -175,17 +180,18 @@ def rotate_for_agent(
     whose key is the one that stays.
     """
     earlier = of_agent(db, agent)
-    last = max(earlier, key=_order, default=Document())
-    if last.get("expires_at") is not None and last["expires_at"] <= utcnow():
+    last = max(earlier, key=_order, default=None)
+    ends = last["expires_at"] if last else None
+    if ends is not None and ends <= utcnow():
         raise Conflict("this agent's key has expired: an admin makes a new one")
     key, text = make(
         db,
         role="agent",
         workspace_id=agent["workspace_id"],
-        name=str(last.get("name") or agent["name"]),
+        name=(last["name"] if last else "") or agent["name"],
         agents=[agent["_id"]],
-        expires_at=last.get("expires_at"),
-        limits={limit: last[limit] for limit in LIMITS if last.get(limit) is not None},
+        expires_at=ends,
+        limits={limit: last.get(limit) for limit in LIMITS} if last else None,
         created_by=created_by,
         counts_as=(last.get("counts_as") or last["_id"]) if last else None,
     )
@@ -198,33 +204,33 @@ def rotate_for_agent(
     return key, text
 
 
-def of_agent(db: Database[Document], agent: Mapping[str, Any]) -> list[Document]:
+def of_agent(db: Database[Document], agent: Agent) -> list[Key]:
     """The keys that are bound to this agent alone, the ended ones too."""
     bound = {"workspace_id": agent["workspace_id"], "role": "agent", "agents": agent["_id"]}
-    return list(db["keys"].find(bound))
+    return list(keys_of(db).find(bound))
 
 
-def _order(key: Document) -> tuple[datetime, str]:
+def _order(key: Key) -> tuple[datetime, str]:
     return key["created_at"], key["_id"]
 
 
-def public(key: Document) -> Document:
+def public(key: Key) -> Document:
     """A key as the API shows it: everything but the key."""
     shown = ("name", "role", "workspace_id", "agents", *LIMITS)
-    times = ("expires_at", "revoked_at", "created_at")
     return {
         "id": key["_id"],
         "key_hint": key["hint"],
         **{name: key.get(name) for name in shown},
         "budget_usd": float(key["budget_usd"].to_decimal()) if key["budget_usd"] is not None else None,
-        **{name: rfc3339(key[name]) for name in times},
+        "expires_at": rfc3339(key["expires_at"]),
+        "revoked_at": rfc3339(key["revoked_at"]),
+        "created_at": rfc3339(key["created_at"]),
     }
 
 
-def _exact(limits: Mapping[str, Any]) -> Document:
+def _exact(usd: float | Decimal128 | None) -> Decimal128 | None:
     """Money as the exact decimal that was written, not as the float that JSON made of it."""
-    budget = limits.get("budget_usd")
-    return {"budget_usd": Decimal128(str(budget))} if budget is not None else {}
+    return None if usd is None else Decimal128(str(usd))
 
 
 def _hash(text: str) -> str:

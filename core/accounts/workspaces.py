@@ -9,6 +9,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from core.clock import rfc3339, utcnow
+from core.documents import Workspace, workspaces_of
 from core.errors import Conflict, NotFound
 from core.ids import new_id
 from core.store import pages
@@ -17,40 +18,44 @@ from core.store.repeat import insert_once
 Document = dict[str, Any]
 
 DEFAULT = "default"
-EVERYWHERE = {"all": True}
 
 
-def make(db: Database[Document], name: str, workspace_id: str | None = None) -> Document:
+def make(db: Database[Document], name: str, workspace_id: str | None = None) -> Workspace:
     """Raises `Conflict` when the id is taken."""
-    workspace = {"_id": workspace_id or new_id(), "name": name, "created_at": utcnow(), **EVERYWHERE}
+    workspace = born(workspace_id or new_id(), name)
     try:
-        insert_once(db.workspaces, workspace)
+        insert_once(workspaces_of(db), workspace)
     except DuplicateKeyError:
         raise Conflict(f"there is a workspace {workspace_id} already") from None
     return workspace
 
 
-def get(db: Database[Document], workspace_id: str) -> Document:
+def born(workspace_id: str, name: str) -> Workspace:
+    """The document of a new workspace."""
+    return {"_id": workspace_id, "name": name, "created_at": utcnow(), "all": True}
+
+
+def get(db: Database[Document], workspace_id: str) -> Workspace:
     """Raises `NotFound`."""
-    workspace = db.workspaces.find_one({"_id": workspace_id})
+    workspace = workspaces_of(db).find_one({"_id": workspace_id})
     if workspace is None:
         raise NotFound("no such workspace")
     return workspace
 
 
-def change(db: Database[Document], workspace: Document, changes: Mapping[str, Any]) -> Document:
+def change(db: Database[Document], workspace: Workspace, changes: Mapping[str, Any]) -> Workspace:
     """Set some of `name`, `alert_url`, `limit_policy`."""
     if changes:
         db.workspaces.update_one({"_id": workspace["_id"]}, {"$set": dict(changes)})
     return get(db, workspace["_id"])
 
 
-def page(db: Database[Document], *, limit: int, cursor: str | None) -> tuple[list[Document], str | None]:
+def page(db: Database[Document], *, limit: int, cursor: str | None) -> tuple[list[Workspace], str | None]:
     """All workspaces, newest first."""
-    return pages.page(db.workspaces, EVERYWHERE, limit=limit, cursor=cursor)
+    return pages.page(workspaces_of(db), {"all": True}, limit=limit, cursor=cursor)
 
 
-def public(workspace: Document) -> Document:
+def public(workspace: Workspace) -> Document:
     """A workspace as the API shows it."""
     return {
         "id": workspace["_id"],

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from core.agents import fields
-from core.agents.documents import LlmConfig
 from core.config import Settings
 from core.crypto import Sealer, origin, provider_key_context
+from core.documents import Credential, LlmConfig
 from core.errors import Invalid, KeyRequired
 from core.llm import plan, providers, tiers
 
 Document = dict[str, Any]
-FindCredential = Callable[[str], Document | None]
+FindCredential = Callable[[str], Credential | None]
 
 EMPTY: Any = {
     **fields.stored(fields.LLM_CONFIG, {}),

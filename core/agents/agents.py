@@ -12,9 +12,9 @@ from pymongo.errors import DuplicateKeyError
 
 from core.accounts import keys
 from core.agents import agent_config, fields
-from core.agents.documents import Agent, LlmConfig
 from core.chat import conversations
 from core.clock import rfc3339, utcnow
+from core.documents import Agent, LlmConfig, agents_of
 from core.errors import Conflict, Invalid, NotFound
 from core.ids import new_id
 from core.jobs import control
@@ -71,7 +71,7 @@ def demo(workspace_id: str) -> Agent:
 
 def get(db: Database[Document], workspace_id: str, agent_id: str) -> Agent:
     """Raises `NotFound`, also for another workspace's agent."""
-    agent = db.agents.find_one({"_id": agent_id})
+    agent = agents_of(db).find_one({"_id": agent_id})
     if agent is None or agent["workspace_id"] != workspace_id:
         raise NotFound("no such agent")
     return _read(agent)
@@ -81,7 +81,7 @@ def named(db: Database[Document], workspace_id: str, reference: str) -> Agent:
     """The agent of an id or of `agent:<name>`. Raises `NotFound`."""
     if not reference.startswith(BY_NAME):
         return get(db, workspace_id, reference)
-    found = db.agents.find_one({"workspace_id": workspace_id, "name": reference.removeprefix(BY_NAME)})
+    found = agents_of(db).find_one({"workspace_id": workspace_id, "name": reference.removeprefix(BY_NAME)})
     if found is None:
         raise NotFound(f"there is no agent {reference!r}")
     return _read(found)
@@ -111,7 +111,7 @@ def page(
     wanted: Document = {"workspace_id": workspace_id}
     if only is not None:
         wanted["_id"] = {"$in": list(only)}
-    found, after = pages.page(db.agents, wanted, limit=limit, cursor=cursor)
+    found, after = pages.page(agents_of(db), wanted, limit=limit, cursor=cursor)
     return [_read(agent) for agent in found], after
 
 
@@ -135,7 +135,7 @@ def change(
     raise Conflict("this agent is being changed by several requests at once; try again")
 
 
-def swap(db: Database[Document], agent: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def swap(db: Database[Document], agent: Agent, new: Mapping[str, Any]) -> bool:
     """Write `new` if the agent is still as it was read; False: somebody was faster."""
     unchanged = {"_id": agent["_id"], "revision": agent["revision"]}
     update = {"$set": {name: storable(value) for name, value in new.items()}, "$inc": {"revision": 1}}
@@ -170,11 +170,11 @@ def public(agent: Agent) -> Document:
     }
 
 
-def _read(document: Document) -> Agent:
+def _read(agent: Agent) -> Agent:
     """What an earlier version kept, as of this one: a field that it does not have gets its default."""
-    config = document["llm_config"]
+    config = agent["llm_config"]
     config = config and {**agent_config.EMPTY, **config}
-    return cast(Agent, {**fields.stored(fields.AGENT, {}), **document, "llm_config": config})
+    return cast(Agent, {**fields.stored(fields.AGENT, {}), **agent, "llm_config": config})
 
 
 def _name_taken(name: str) -> Conflict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -13,6 +13,7 @@ from core.agents.agent_config import hint
 from core.clock import rfc3339, utcnow
 from core.config import Settings
 from core.crypto import Sealer, origin, provider_key_context
+from core.documents import Credential, credentials_of
 from core.errors import Conflict, Invalid, KeyRequired, NotFound
 from core.llm import providers
 from core.llm.providers import SANDBOX
@@ -25,12 +26,12 @@ Document = dict[str, Any]
 TRIES = 20
 
 
-def find(db: Database[Document], workspace_id: str, name: str) -> Document | None:
+def find(db: Database[Document], workspace_id: str, name: str) -> Credential | None:
     """The credential of this name, or None."""
-    return db.credentials.find_one({"_id": _id(workspace_id, name)})
+    return credentials_of(db).find_one({"_id": _id(workspace_id, name)})
 
 
-def get(db: Database[Document], workspace_id: str, name: str) -> Document:
+def get(db: Database[Document], workspace_id: str, name: str) -> Credential:
     """Raises `NotFound`."""
     credential = find(db, workspace_id, name)
     if credential is None:
@@ -46,7 +47,7 @@ def put(
     *,
     sealer: Sealer,
     settings: Settings,
-) -> tuple[Document, bool]:
+) -> tuple[Credential, bool]:
     """Set a credential; as it is now, and whether it is new.
 
     An absent `api_key` keeps the stored one while provider and origin stay the same; otherwise `KeyRequired`.
@@ -55,14 +56,10 @@ def put(
         stored = find(db, workspace_id, name)
         changes = _changes(stored, workspace_id, name, given, sealer, settings)
         if stored is None:
-            new = {
-                "_id": _id(workspace_id, name),
-                "revision": 0,
-                "created_at": changes["updated_at"],
-                **changes,
-            }
+            made = {"_id": _id(workspace_id, name), "revision": 0, "created_at": changes["updated_at"]}
+            new = cast(Credential, made | changes)
             with contextlib.suppress(DuplicateKeyError):  # another request made it just now: look again
-                insert_once(db.credentials, new)
+                insert_once(credentials_of(db), new)
                 return new, True
         elif swap(db, stored, changes):
             return get(db, workspace_id, name), False
@@ -70,7 +67,7 @@ def put(
 
 
 def _changes(
-    stored: Document | None,
+    stored: Credential | None,
     workspace_id: str,
     name: str,
     given: Mapping[str, Any],
@@ -104,7 +101,7 @@ def _changes(
     return changes
 
 
-def swap(db: Database[Document], credential: Document, new: Mapping[str, Any]) -> bool:
+def swap(db: Database[Document], credential: Credential, new: Mapping[str, Any]) -> bool:
     """Write `new` if the credential is still as it was read; False: somebody was faster."""
     unchanged = {"_id": credential["_id"], "revision": credential["revision"]}
     update = {"$set": dict(new), "$inc": {"revision": 1}}
@@ -113,17 +110,17 @@ def swap(db: Database[Document], credential: Document, new: Mapping[str, Any]) -
 
 def page(
     db: Database[Document], workspace_id: str, *, limit: int, cursor: str | None
-) -> tuple[list[Document], str | None]:
+) -> tuple[list[Credential], str | None]:
     """A workspace's credentials, newest first."""
-    return pages.page(db.credentials, {"workspace_id": workspace_id}, limit=limit, cursor=cursor)
+    return pages.page(credentials_of(db), {"workspace_id": workspace_id}, limit=limit, cursor=cursor)
 
 
-def delete(db: Database[Document], credential: Document) -> None:
+def delete(db: Database[Document], credential: Credential) -> None:
     """Remove a credential; agents that name it are told so at their next call."""
     db.credentials.delete_one({"_id": credential["_id"]})
 
 
-def public(credential: Document) -> Document:
+def public(credential: Credential) -> Document:
     """A credential without its key."""
     return {
         **{name: credential.get(name) for name in ("name", "provider", "custom_endpoint", "key_hint")},
@@ -133,7 +130,7 @@ def public(credential: Document) -> Document:
     }
 
 
-def _same_address(stored: Document, provider: str, address: str, settings: Settings) -> bool:
+def _same_address(stored: Credential, provider: str, address: str, settings: Settings) -> bool:
     old = providers.address(stored["provider"], stored["custom_endpoint"], settings)
     return bool(stored["provider"] == provider and origin(old) == origin(address))
 

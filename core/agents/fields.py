@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
+from core.documents import LimitPolicy
 from core.llm import parameters
 
 MOST_METADATA = 16 * 1024
@@ -30,8 +31,6 @@ Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^https?://[^\s]+$")]
-LimitPolicy = Literal["log", "block"]
-"""What becomes of calls once a tier's allowance is used up."""
 
 
 class Fallback(BaseModel):

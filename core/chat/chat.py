@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from core.accounts import limits
 from core.chat import conversations
 from core.config import Settings
+from core.documents import Agent
 from core.jobs.erasing import in_conversation
 from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
@@ -18,6 +18,7 @@ from core.llm import plan as routes
 from core.llm.breaker import Breaker
 from core.llm.exchange import Emit
 from core.llm.failures import StreamBroken
+from core.llm.plan import FindCredential
 from core.llm.records import Plan
 from core.llm.transport import provider_transport
 from core.llm.types import ChatAnswer, ChatRequest
@@ -34,20 +35,22 @@ BREAKER_REDIS_S = 0.1
 TEST: Document = {"messages": [{"role": "user", "content": "Answer with the one word OK."}], "max_tokens": 16}
 
 
-def plan(
-    agent: Mapping[str, Any], *, settings: Settings, find_credential: Callable[[str], Document | None]
-) -> Plan:
-    """All that a worker will need of the agent's configuration, which is read once; keys stay sealed."""
+def plan(agent: Agent, *, settings: Settings, find_credential: FindCredential) -> Plan:
+    """All that a worker will need of the agent's configuration, which is read once; keys stay sealed.
+
+    `agent`: one that can be asked.
+    """
     config = agent["llm_config"]
+    assert config is not None
     return {
-        "targets": routes.make(agent, settings=settings, find_credential=find_credential),
+        "targets": routes.make(agent["_id"], config, settings=settings, find_credential=find_credential),
         "agent": {
-            "system_prompt": agent.get("system_prompt"),
+            "system_prompt": agent["system_prompt"],
             **{name: config.get(name) for name in parameters.PRESETS},
         },
-        "on_worker_loss": agent.get("on_worker_loss", "retry"),
-        "content_retention": agent.get("content_retention") or settings.content_retention,
-        "content_fallback": config.get("content_fallback", False),
+        "on_worker_loss": agent["on_worker_loss"],
+        "content_retention": agent["content_retention"] or settings.content_retention,
+        "content_fallback": config["content_fallback"],
     }
 
 

@@ -8,7 +8,6 @@ one conversation that run at the same time do not see each other.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from pymongo.errors import DuplicateKeyError
 from core import tokens
 from core.chat import history
 from core.clock import rfc3339, utcnow
+from core.documents import Agent
 from core.errors import NotFound
 from core.ids import new_id
 from core.jobs.document import Job, jobs_of
@@ -46,13 +46,13 @@ def recall(db: Database[Document], job: Job, request: ChatRequest, window: int) 
 
 
 def page(
-    db: Database[Document], agent: Mapping[str, Any], *, limit: int, cursor: str | None
+    db: Database[Document], agent: Agent, *, limit: int, cursor: str | None
 ) -> tuple[list[Document], str | None]:
     """An agent's conversations, newest first."""
     return pages.page(db.conversations, {"agent_id": agent["_id"]}, limit=limit, cursor=cursor)
 
 
-def get(db: Database[Document], agent: Mapping[str, Any], name: str) -> Document:
+def get(db: Database[Document], agent: Agent, name: str) -> Document:
     """Raises `NotFound`."""
     found = _find(db, agent["_id"], name)
     if found is None:

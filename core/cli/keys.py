@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from datetime import timedelta
+from typing import get_args
 
 from pymongo.database import Database
 
@@ -11,6 +12,7 @@ from core.accounts import keys, workspaces
 from core.cli.command import Command, Document, Say, duration
 from core.clock import utcnow
 from core.config import Settings
+from core.documents import Role
 from core.errors import Problem
 
 PAGE = 200
@@ -55,9 +57,7 @@ def revoke(db: Database[Document], _: Settings, given: argparse.Namespace, say: 
 
 def _create_options(parser: argparse.ArgumentParser) -> None:
     _workspace(parser)
-    parser.add_argument(
-        "--role", choices=("admin", "member", "viewer", "agent"), default="member", help="default: member"
-    )
+    parser.add_argument("--role", choices=get_args(Role), default="member", help="default: member")
     parser.add_argument("--name", default="", help="to tell it from others in lists")
     parser.add_argument("--agent", action="append", metavar="ID", help="only this agent; may be repeated")
     parser.add_argument("--expires-in", type=duration, metavar="30d", help="default: never")

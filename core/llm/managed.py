@@ -59,10 +59,10 @@ def available(tier: str, settings: Settings) -> bool:
     return tiers.table().tiers[tier].chat()[0] in keys(settings)
 
 
-def targets(tier: str, settings: Settings) -> list[PlannedTarget]:
+def targets(tier: str | None, settings: Settings) -> list[PlannedTarget]:
     """The tier's model, then the providers that follow it in its chain, as far as they have a managed key."""
     known = tiers.table().tiers
-    if tier not in known:
+    if tier is None or tier not in known:
         return []
     provider, model = known[tier].chat()
     asked = [(provider, model), *((name, tiers.default_model(name)) for name in tiers.followers(provider))]

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.config import Settings
 from core.crypto import Sealer, provider_key_context
+from core.documents import Credential, LlmConfig
 from core.errors import Invalid, KeyRequired
 from core.llm import managed, providers, tiers
 from core.llm.providers import SANDBOX
@@ -20,7 +21,7 @@ from core.llm.types import KeyKind, Target
 from core.outbound.guard import Guard
 
 Document = dict[str, Any]
-FindCredential = Callable[[str], Document | None]
+FindCredential = Callable[[str], Credential | None]
 
 NOT_WITH_MANAGED = ("sealed_key", "credential", "custom_endpoint", "fallback")
 
@@ -56,16 +57,18 @@ def check(config: Mapping[str, Any], settings: Settings) -> None:
 
 
 def make(
-    agent: Mapping[str, Any], *, settings: Settings, find_credential: FindCredential
+    agent_id: str, config: LlmConfig, *, settings: Settings, find_credential: FindCredential
 ) -> list[PlannedTarget]:
     """The targets in the order in which they are asked, for a job's plan; their keys are still sealed."""
-    config, holder = agent["llm_config"], f"agent:{agent['_id']}"
+    holder = f"agent:{agent_id}"
     if config["managed"]:
         return _of_tier(config["tier"], settings)
-    targets = [_own(config, holder, settings, find_credential)]
-    if config["provider"] == SANDBOX:
+    provider = config["provider"]
+    assert provider is not None  # `check` has seen to it
+    targets = [_own(provider, config, holder, settings, find_credential)]
+    if provider == SANDBOX:
         return targets
-    for entry in _fallbacks(config):
+    for entry in _fallbacks(provider, config):
         key = config["keys"].get(entry["provider"])
         if key is not None:
             targets.append(
@@ -112,7 +115,7 @@ def _check_managed(config: Mapping[str, Any]) -> None:
             raise Invalid(f"a managed tier takes no `{name}`", errors=[_at(f"/{name}", "not with `managed`")])
 
 
-def _of_tier(tier: str, settings: Settings) -> list[PlannedTarget]:
+def _of_tier(tier: str | None, settings: Settings) -> list[PlannedTarget]:
     """Raises `Invalid` for a tier that is gone, or has lost its managed key, since the agent chose it."""
     found = managed.targets(tier, settings)
     if not found:
@@ -121,7 +124,7 @@ def _of_tier(tier: str, settings: Settings) -> list[PlannedTarget]:
 
 
 def _own(
-    config: Mapping[str, Any], holder: str, settings: Settings, find_credential: FindCredential
+    provider: str, config: LlmConfig, holder: str, settings: Settings, find_credential: FindCredential
 ) -> PlannedTarget:
     endpoint, sealed = config["custom_endpoint"], config["sealed_key"]
     if config["credential"]:
@@ -130,14 +133,14 @@ def _own(
             raise KeyRequired(f"the credential {config['credential']!r} that this agent uses is gone")
         endpoint, sealed = credential["custom_endpoint"], credential["sealed_key"]
         holder = f"credential:{credential['name']}"
-    return _target(config["provider"], config["model"], endpoint, sealed, holder, settings)
+    return _target(provider, config["model"], endpoint, sealed, holder, settings)
 
 
-def _fallbacks(config: Mapping[str, Any]) -> list[Document]:
+def _fallbacks(provider: str, config: LlmConfig) -> list[Document]:
     """The agent's own list, or the default chain after its provider."""
     if config["fallback"] is not None:
         return list(config["fallback"])
-    return [{"provider": name, "model": None} for name in tiers.followers(config["provider"])]
+    return [{"provider": name, "model": None} for name in tiers.followers(provider)]
 
 
 def _target(

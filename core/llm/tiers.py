@@ -6,13 +6,13 @@ once, when it starts: otherwise a missing entry would show as a failed call of s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from core.documents import Agent
 from core.llm import providers
 
 FILE = Path(__file__).with_name("llm-tiers.json")
@@ -105,10 +105,9 @@ def read(file: Path) -> Table:
         raise BadTiers(f"{file.name}: {where}: {first['msg']}") from None
 
 
-def of_agent(agent: Mapping[str, Any]) -> str | None:
+def of_agent(agent: Agent) -> str | None:
     """The tier whose allowance an agent's managed calls use; None: it makes none."""
-    config = agent.get("llm_config") or {}
-    if config.get("managed") or config.get("allow_managed_fallback"):
-        tier: str | None = config.get("tier")
-        return tier
-    return None
+    config = agent["llm_config"]
+    if config is None or not (config["managed"] or config["allow_managed_fallback"]):
+        return None
+    return config["tier"]

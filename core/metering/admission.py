@@ -13,6 +13,7 @@ from typing import Any
 from pymongo.database import Database
 
 from core.accounts.keys import Caller
+from core.documents import Agent, LimitPolicy, workspaces_of
 from core.errors import Invalid
 from core.llm import tiers
 from core.llm.managed import MANAGED
@@ -25,12 +26,12 @@ from core.metering.prices import Prices
 
 Document = dict[str, Any]
 
-BLOCK = "block"
+BLOCK: LimitPolicy = "block"
 
 
 def within_cap(
     db: Database[Document],
-    agent: Mapping[str, Any],
+    agent: Agent,
     plan: Mapping[str, Any],
     monthly_tokens: Mapping[str, int],
     now: datetime,
@@ -87,10 +88,9 @@ def reserve(
     return budget
 
 
-def _policy(db: Database[Document], agent: Mapping[str, Any]) -> str | None:
+def _policy(db: Database[Document], agent: Agent) -> LimitPolicy | None:
     """The stricter `limit_policy` of the agent's and its workspace's; None, like `log`, blocks nothing."""
-    policy: str | None = agent.get("limit_policy")
-    if policy == BLOCK:
-        return policy
-    workspace = db.workspaces.find_one({"_id": agent["workspace_id"]}, {"limit_policy": 1})
-    return (workspace or {}).get("limit_policy") or policy
+    if agent["limit_policy"] == BLOCK:
+        return BLOCK
+    workspace = workspaces_of(db).find_one({"_id": agent["workspace_id"]}, {"limit_policy": 1})
+    return workspace.get("limit_policy") if workspace is not None else None

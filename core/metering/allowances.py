@@ -15,7 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from core.clock import rfc3339, utcnow
-from core.deliveries import born
+from core.deliveries import born, deliveries_of
 from core.llm.managed import MANAGED
 from core.metering import marks, overage
 from core.metering.budget import OverLimit
@@ -172,7 +172,7 @@ def _deliver(
         "tokens_overage": projection.above,
     }
     try:
-        db.deliveries.insert_one(delivery)
+        deliveries_of(db).insert_one(delivery)
     except DuplicateKeyError:
         log.debug("allowance.told_already", delivery=delivery["_id"])
 

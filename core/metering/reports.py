@@ -9,6 +9,7 @@ from typing import Any
 from pymongo.database import Database
 
 from core.clock import rfc3339
+from core.documents import Agent
 from core.llm.tiers import of_agent as tier_of
 from core.metering import allowances, sums, usage
 from core.metering.periods import Period, month_ends, period
@@ -21,12 +22,12 @@ Document = dict[str, Any]
 
 def agent(
     db: Database[Document],
-    asked: Mapping[str, Any],
+    asked: Agent,
     during: Period,
     monthly_tokens: Mapping[str, int],
     now: datetime,
 ) -> Document:
-    """An agent's usage, with its tier's allowance if it is on one. `asked`: the agent's document."""
+    """An agent's usage, with its tier's allowance if it is on one."""
     found = usage.of_agent(db, asked["workspace_id"], asked["_id"], during)
     tier = tier_of(asked)
     limit = monthly_tokens.get(tier) if tier else None

@@ -10,14 +10,14 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo.collection import Collection
 
 from core.clock import utcnow
 from core.errors import Invalid
 
-Document = dict[str, Any]
+Row = TypeVar("Row", bound=Mapping[str, Any])
 
 FIRST_WINDOW = timedelta(minutes=10)
 GROWTH = 4
@@ -27,14 +27,14 @@ MOST = 200
 
 
 def page(
-    collection: Collection[Document],
+    collection: Collection[Row],
     equality: Mapping[str, Any],
     *,
     limit: int = DEFAULT_LIMIT,
     cursor: str | None = None,
     since: datetime | None = None,
     shown: Mapping[str, Any] | None = None,
-) -> tuple[list[Document], str | None]:
+) -> tuple[list[Row], str | None]:
     """The next `limit` documents that match `equality`, and the cursor of the page after (None: no more).
 
     `shown`: the projection, where not all of a document is wanted.
@@ -43,7 +43,7 @@ def page(
     """
     upper, after_id = _decode(cursor) if cursor else (utcnow() + timedelta(minutes=1), None)
     oldest = since or OLDEST
-    items: list[Document] = []
+    items: list[Row] = []
     width = FIRST_WINDOW
     high, inclusive = upper, True
     while high >= oldest:
@@ -63,7 +63,7 @@ def page(
     return items, None
 
 
-def _encode(last: Document) -> str:
+def _encode(last: Mapping[str, Any]) -> str:
     text = f"{int(last['created_at'].timestamp() * 1000)} {last['_id']}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 

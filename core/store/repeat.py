@@ -19,6 +19,7 @@ from pymongo.errors import (
 
 Document = dict[str, Any]
 T = TypeVar("T")
+Row = TypeVar("Row", bound=Mapping[str, Any])
 
 OUTAGE = (AutoReconnect, WriteConcernError)
 """The store is away, or a replica set's primary took a write that its majority may not have: once more."""
@@ -27,7 +28,7 @@ DUPLICATE = 11000
 log = structlog.get_logger(__name__)
 
 
-def insert_once(collection: Collection[Document], document: Document) -> None:
+def insert_once(collection: Collection[Row], document: Row) -> None:
     """Insert a document whose `_id` was made here; when the reply is lost, once more.
 
     Raises `DuplicateKeyError` for somebody else's document, `PyMongoError` when the store is away.

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import requests
+from bson.binary import USER_DEFINED_SUBTYPE, Binary
 from standardwebhooks import Webhook
 
 from core.callbacks import LOOKED_AT, Courier, outbox, webhook_secret
@@ -177,11 +178,22 @@ def test_however_much_waits_for_a_slow_receiver_others_are_told(db, stuck):
 def test_a_delivery_that_cannot_be_handled_waits_and_the_others_go_out(db, sealer, delivery):
     bad = {**delivery(), "_id": "bad", "job_id": None, "payload": {}, "workspace_id": "none"}
     db.deliveries.insert_one(bad)
-    receiver = Receiver()
-    courier = Courier(db, sealer, receiver)
+    courier = Courier(db, sealer, Receiver())
     courier.tick()
     courier.close()
     kept = db.deliveries.find_one({"_id": "bad"})
     assert (kept["state"], [tried["error"] for tried in kept["tries"]]) == ("due", ["LookupError"])
     assert kept["next_at"] > bad["next_at"]
+    assert delivery()["state"] == "delivered"
+
+
+def test_a_delivery_that_cannot_even_be_read_waits_and_the_others_go_out(db, sealer, delivery):
+    unreadable = {"payload": Binary(b"no JSON", USER_DEFINED_SUBTYPE)}
+    db.deliveries.insert_one({**delivery(), "_id": "bad", "created_at": utcnow(), **unreadable})
+    courier = Courier(db, sealer, Receiver())
+    courier.tick()
+    courier.close()
+    kept = db.deliveries.find_one({"_id": "bad"}, {"payload": 0})
+    assert (kept["state"], [tried["error"] for tried in kept["tries"]]) == ("due", ["InvalidBSON"])
+    assert kept["next_at"] > utcnow()
     assert delivery()["state"] == "delivered"

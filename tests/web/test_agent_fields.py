@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.agents import documents, fields
+from core import documents
+from core.agents import agent_config, agents, fields
 from web.api import models
 
 KEY = "sk-of-a-user-0123456789"
@@ -74,8 +75,9 @@ def test_a_body_has_no_field_that_is_not_in_the_tables():
 
 
 def test_documents_have_a_type_that_knows_every_field():
-    assert set(AGENT) <= set(documents.Agent.__annotations__)
-    assert set(LLM_CONFIG) <= set(documents.LlmConfig.__annotations__)
+    born = agents.born("w1", "a1", {"name": "a"})
+    assert set(born) == set(documents.Agent.__annotations__) > set(AGENT)
+    assert set(agent_config.EMPTY) == set(documents.LlmConfig.__annotations__) > set(LLM_CONFIG)
 
 
 @pytest.fixture(autouse=True)

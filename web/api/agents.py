@@ -8,9 +8,9 @@ from typing import Any
 from flask import Response
 
 from core.agents import agent_config, agents, explain
-from core.agents.documents import Agent
 from core.chat import chat
 from core.clock import utcnow
+from core.documents import Agent
 from core.errors import Forbidden
 from core.llm import tiers
 from core.metering import admission

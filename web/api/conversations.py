@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Response
 
 from core.agents import agents
-from core.agents.documents import Agent
 from core.chat import conversations
+from core.documents import Agent
 from web.answers import listed, nothing
 from web.context import db, services, workspace_id
 from web.resource import AgentPath, Id, PageQuery, resource

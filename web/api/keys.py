@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from flask import Response
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 from core.accounts import keys
 from core.agents import agents
 from core.clock import utcnow
+from core.documents import BudgetPeriod, Role
 from core.errors import Forbidden, Invalid
 from core.metering import budgets
 from core.metering.budget import of_key
@@ -31,12 +32,12 @@ class KeyFields(Model):
     rpm: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(None, description="requests a minute")
     tpm: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(None, description="tokens a minute")
     budget_usd: Annotated[float, Field(ge=0, le=1_000_000_000)] | None = None
-    budget_period: Literal["day", "month"] | None = None
+    budget_period: BudgetPeriod | None = None
 
 
 class NewKey(KeyFields):
     model_config = example(role="member", name="ci", rpm=60)
-    role: Literal["admin", "member", "viewer", "agent"] = "member"
+    role: Role = "member"
 
 
 class Rotation(Model):
@@ -117,7 +118,7 @@ def rotate_agent_key(path: AgentPath, body: Rotation) -> Response:
     return answer({**keys.public(key), "key": text}, 201)
 
 
-def _check(role: str, given: dict[str, Any]) -> None:
+def _check(role: Role, given: dict[str, Any]) -> None:
     """Raises `Invalid` for a key that could never be used as it says."""
     bound = given.get("agents")
     if role == "agent" and (bound is None or len(bound) != 1):

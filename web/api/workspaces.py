@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core import callbacks
 from core.accounts import workspaces
-from core.agents.fields import LimitPolicy, Name, Short, Url
+from core.agents.fields import Name, Short, Url
 from core.clock import utcnow
+from core.documents import LimitPolicy, Workspace
 from core.llm import providers
 from core.metering import prices
 from core.outbound.guard import Guard
@@ -121,7 +122,7 @@ def get_webhook_secret(path: WorkspacePath) -> Response:
     return answer({"secret": callbacks.webhook_secret(db(), services().sealer, workspace["_id"])})
 
 
-def _own_prices(workspace: dict[str, Any]) -> Response:
+def _own_prices(workspace: Workspace) -> Response:
     found = sorted(prices.of_workspace(db(), workspace["_id"]).items())
     return listed([_price(provider, rate) for (provider, _), rate in found], None)
 

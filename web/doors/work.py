@@ -13,9 +13,9 @@ from flask import Response, g, request
 
 from core.accounts import limits
 from core.agents import credentials
-from core.agents.documents import Agent
 from core.chat import chat
 from core.clock import utcnow
+from core.documents import Agent, Credential
 from core.errors import Invalid, Problem
 from core.ids import new_id
 from core.jobs.accept import accept, earlier
@@ -175,6 +175,6 @@ def body_hash(body: Any) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def find_credential(name: str) -> Document | None:
+def find_credential(name: str) -> Credential | None:
     """A credential of this request's workspace."""
     return credentials.find(db(), workspace_id(), name)

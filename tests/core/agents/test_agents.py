@@ -37,11 +37,18 @@ def put(db, agent, config):
     return agents.change(db, agents.get(db, "w1", agent["_id"]), {}, configure(db, config))
 
 
+def targets(db, agent):
+    find = partial(credentials.find, db, "w1")
+    return plan.make(agent["_id"], agent["llm_config"], settings=SETTINGS, find_credential=find)
+
+
+def first_target(db, agent):
+    return targets(db, agent)[0]
+
+
 def key_sent(db, agent):
     """The key that a job of this agent would send, with its address."""
-    find = partial(credentials.find, db, "w1")
-    plan_made = {"targets": plan.make(agent, settings=SETTINGS, find_credential=find)}
-    job = {"workspace_id": "w1", "plan": plan_made}
+    job = {"workspace_id": "w1", "plan": {"targets": targets(db, agent)}}
     return [(t.base_url, t.api_key) for t in plan.open_targets(job, sealer=SEALER, settings=SETTINGS)]
 
 
@@ -105,8 +112,7 @@ def test_the_vendors_own_address_needs_a_key_and_has_the_vendors_price(db, endpo
     with pytest.raises(KeyRequired):
         make(db, {"provider": "openai", "custom_endpoint": endpoint})
     agent = make(db, {"provider": "openai", "custom_endpoint": endpoint, "api_key": KEY})
-    (target, *_) = plan.make(agent, settings=SETTINGS, find_credential=partial(credentials.find, db, "w1"))
-    assert target["key_kind"] == "byokey"
+    assert first_target(db, agent)["key_kind"] == "byokey"
 
 
 def test_another_vendors_address_is_refused_by_name(db):
@@ -119,8 +125,7 @@ def test_another_vendors_address_is_refused_by_name(db):
 
 def test_an_address_that_only_resembles_a_vendors_is_a_users_own(db):
     agent = make(db, {"provider": "openai", "custom_endpoint": "https://api.openai.com.example.com/v1"})
-    (target, *_) = plan.make(agent, settings=SETTINGS, find_credential=partial(credentials.find, db, "w1"))
-    assert target["key_kind"] == "custom"
+    assert first_target(db, agent)["key_kind"] == "custom"
 
 
 def test_a_key_that_is_given_moves_with_the_address(db):

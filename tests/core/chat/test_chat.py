@@ -13,7 +13,7 @@ from gevent import GreenletExit
 from pydantic import SecretStr
 
 from core.accounts import limits
-from core.agents import agent_config
+from core.agents import agent_config, agents
 from core.chat import chat
 from core.crypto import Sealer
 from core.jobs.run import Runner
@@ -103,7 +103,7 @@ def carry_out(db, services):
     runner = Runner(services, "p1", handlers, start=Inline, lost=lambda: False)
 
     def go(config, kind="chat", reserved=None, **request):
-        agent = {"_id": "a1", "llm_config": configured(services, config)}
+        agent = {**agents.born("w1", "a1", {"name": "a"}), "llm_config": configured(services, config)}
         plan = chat.plan(agent, settings=services.settings, find_credential=lambda name: None)
         asked = {"messages": [{"role": "user", "content": "hello"}], **request}
         more = {"reserved": reserved} if reserved else {}

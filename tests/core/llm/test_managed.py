@@ -30,8 +30,7 @@ def configured(given, settings=SETTINGS, stored=None):
 
 
 def targets(given, settings=SETTINGS):
-    agent = {"_id": "a1", "llm_config": configured(given, settings)}
-    return plan.make(agent, settings=settings, find_credential=lambda name: None)
+    return plan.make("a1", configured(given, settings), settings=settings, find_credential=lambda name: None)
 
 
 def sent(made, settings=SETTINGS):
@@ -118,9 +117,9 @@ def test_a_key_that_is_gone_since_is_left_out():
     assert [provider for provider, *_ in sent(made, rest)] == ["minimax"]
     with pytest.raises(KeyRequired):
         sent(made, Settings())
-    agent = {"_id": "a1", "llm_config": configured({"managed": True, "tier": "standard"})}
+    config = configured({"managed": True, "tier": "standard"})
     with pytest.raises(Invalid):
-        plan.make(agent, settings=Settings(), find_credential=lambda name: None)
+        plan.make("a1", config, settings=Settings(), find_credential=lambda name: None)
 
 
 def test_the_operator_may_name_another_address_for_managed_calls():

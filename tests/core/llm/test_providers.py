@@ -63,9 +63,9 @@ def test_a_vendor_is_a_row_and_two_entries(tmp_path, monkeypatch):
         "credential": None,
     }
     config |= {"managed": False, "allow_managed_fallback": False, "tier": None, "fallback": None}
-    agent = {"_id": "a1", "llm_config": {**config, "keys": {"openai": {"sealed": "o"}}}}
-    plan.check(agent["llm_config"], Settings())
-    made = plan.make(agent, settings=Settings(), find_credential=lambda name: None)
+    config["keys"] = {"openai": {"sealed": "o"}}
+    plan.check(config, Settings())
+    made = plan.make("a1", config, settings=Settings(), find_credential=lambda name: None)
     assert [(t["provider"], t["model"], t["base_url"]) for t in made] == [
         ("newcomer", "grok-4", "https://api.newcomer.example/v1"),
         ("openai", "gpt-4o-mini", "https://api.openai.com/v1"),

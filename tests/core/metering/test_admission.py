@@ -6,6 +6,7 @@ import pytest
 from bson.decimal128 import Decimal128
 
 from core.accounts.keys import Caller
+from core.agents import agent_config, agents
 from core.clock import utcnow
 from core.errors import Invalid
 from core.ids import new_id
@@ -15,7 +16,8 @@ from core.metering.sums import exact
 from tests.core.metering.rows import PRICES, managed, put
 from tests.factory import TARGET
 
-AGENT = {"_id": "a1", "workspace_id": "w1", "llm_config": {"managed": True, "tier": "economy"}}
+CONFIG = {**agent_config.EMPTY, "managed": True, "tier": "economy"}
+AGENT = {**agents.born("w1", "a1", {"name": "a"}), "llm_config": CONFIG}
 OURS = {**TARGET, "provider": "minimax", "model": "MiniMax-M2.5", "key_kind": "managed", "tier": "economy"}
 BLOCKING = {**AGENT, "limit_policy": "block"}
 ASKED = {"messages": [{"role": "user", "content": "hello"}]}
@@ -84,11 +86,11 @@ def test_the_stricter_of_the_agents_and_the_workspaces_policy_holds(db, used_up)
 
 
 def test_own_keys_know_no_allowance(db, used_up):
-    assert ask(db, {**BLOCKING, "llm_config": {"managed": False}}, [TARGET]) == ["gpt-4o-mini"]
+    assert ask(db, {**BLOCKING, "llm_config": {**CONFIG, "managed": False}}, [TARGET]) == ["gpt-4o-mini"]
 
 
 def test_a_managed_fallback_is_left_out_and_the_users_own_key_goes_on(db, used_up):
-    config = {"managed": False, "allow_managed_fallback": True, "tier": "economy"}
+    config = {**CONFIG, "managed": False, "allow_managed_fallback": True}
     both = [TARGET, OURS]
     assert ask(db, {**BLOCKING, "llm_config": config}, both) == ["gpt-4o-mini"]
     assert ask(db, {**AGENT, "llm_config": config}, both) == ["gpt-4o-mini", "MiniMax-M2.5"]

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from pymongo import MongoClient, monitoring
 
+from core.agents import agents
 from core.clock import utcnow
 from core.ids import new_id
 from core.metering import allowances, audit, budgets, export, reports, rollups, statements, true_up
@@ -66,7 +67,7 @@ def a_year(db):
             db, "w1", period(now, first=date(now.year - 1, now.month, 1), zone_name="Asia/Tokyo")
         ),
         lambda db, now: reports.agent(
-            db, {"_id": "a1", "workspace_id": "w1"}, period(now, zone_name="Asia/Kathmandu"), {}, now
+            db, agents.born("w1", "a1", {"name": "a"}), period(now, zone_name="Asia/Kathmandu"), {}, now
         ),
         lambda db, now: reports.allowance(db, {"_id": "a1", "workspace_id": "w1"}, "economy", 1000, now),
         lambda db, now: reports.tiers(db, "w1", {"economy": {}}, now),

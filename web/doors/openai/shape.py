@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from core.agents.documents import Agent
+from core.documents import Agent
 from core.jobs.document import Job
 from core.llm.failures import FailureCode
 

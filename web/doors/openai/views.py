@@ -9,7 +9,7 @@ from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.agents import agents
-from core.agents.documents import Agent
+from core.documents import Agent
 from core.errors import Conflict, Invalid, NotFound, Unavailable
 from core.jobs.document import Job
 from core.jobs.model import DONE, SUCCEEDED

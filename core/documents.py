@@ -1,0 +1,133 @@
+"""What the collections `agents`, `credentials`, `keys` and `workspaces` keep, for every layer.
+
+A comment a field says who writes it and who reads it, where that is not the module named above it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, NotRequired, TypedDict, cast
+
+from bson.decimal128 import Decimal128
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+Role = Literal["admin", "member", "viewer", "agent"]
+"""What a key may do: `web.access` has the rules."""
+
+BudgetPeriod = Literal["day", "month"]
+
+LimitPolicy = Literal["log", "block"]
+"""What becomes of managed calls once a tier's allowance is used up."""
+
+
+class SealedKey(TypedDict):
+    """A user's key for one fallback provider."""
+
+    sealed: str  # `core.llm.plan` puts it on a job's target; `core.reseal` writes it again
+    hint: str  # its last characters, shown
+
+
+class LlmConfig(TypedDict):
+    """Which provider answers. `core.agents.agent_config` writes it; `core.llm.plan` makes targets of it."""
+
+    provider: str | None  # None: the tier's
+    model: str | None  # None: the provider's default
+    custom_endpoint: str | None
+    credential: str | None  # the name of a workspace's credential, instead of a key
+    managed: bool  # also read by admission
+    tier: str | None  # the same; whose allowance the managed calls use
+    temperature: float | None  # `core.chat` puts this and the next two on the plan
+    max_tokens: int | None
+    top_p: float | None
+    fallback: list[dict[str, Any]] | None  # None: the provider's default chain
+    allow_managed_fallback: bool  # also read by admission
+    content_fallback: bool  # `core.chat` puts it on the plan, the router reads it there
+    sealed_key: str | None  # `core.reseal` writes it again
+    key_hint: str | None  # shown only
+    keys: dict[str, SealedKey]  # by provider
+
+
+class Agent(TypedDict):
+    """Who is asked, and how. `core.agents.agents` writes it, each time by compare-and-set on `revision`."""
+
+    _id: str
+    workspace_id: str
+    name: str  # unique in its workspace; `agent:<name>` is it too
+    email: str | None  # shown only
+    description: str | None  # shown only
+    system_prompt: str | None  # `core.chat` puts it on the plan
+    tools: list[str]  # names of tools of the agent's own process
+    metadata: dict[str, Any]  # the client's own
+    on_worker_loss: Literal["retry", "fail"]  # on the plan; `core.jobs.model` reads it there
+    content_retention: str | None  # the same; None: the setting's
+    limit_policy: LimitPolicy | None  # admission; None: the workspace's
+    llm_config: LlmConfig | None  # None: it cannot be asked yet
+    revision: int
+    created_at: datetime
+    updated_at: datetime  # shown only
+
+
+class Credential(TypedDict):
+    """A workspace's provider key, used by many agents. `core.agents.credentials` writes it."""
+
+    _id: str  # workspace and name
+    workspace_id: str
+    name: str  # what an agent's llm_config says
+    provider: str
+    custom_endpoint: str | None  # the key is sealed for this address; None: for the vendor's own
+    sealed_key: str  # `core.llm.plan` puts it on a job's target; `core.reseal` writes it again
+    key_hint: str  # shown only
+    revision: int
+    created_at: datetime
+    updated_at: datetime  # shown only
+
+
+class Key(TypedDict):
+    """An API key. `core.accounts.keys` writes it, and reads it at the door."""
+
+    _id: str  # made of the key's text; limits, budgets and jobs count under it
+    hash: str  # SHA-256 of the key's text
+    hint: str  # its last characters, shown
+    name: str  # shown only
+    role: Role
+    workspace_id: str
+    agents: list[str] | None  # the only ones that it may touch; None: all
+    expires_at: datetime | None
+    revoked_at: datetime | None  # may lie ahead: a rotation with a grace
+    created_at: datetime
+    created_by: str  # a key's id, `environment`, `file` (`core.first_start` reads these two), `command line`
+    counts_as: NotRequired[str]  # the first of the keys that this one replaced: it is counted under its id
+    rpm: int | None  # requests a minute, for `core.accounts.limits`
+    tpm: int | None  # tokens a minute, for the same
+    budget_usd: Decimal128 | None  # for `core.metering.budget`
+    budget_period: BudgetPeriod | None  # for the same
+
+
+class Workspace(TypedDict):
+    """Who owns what. `core.accounts.workspaces` writes it."""
+
+    _id: str
+    name: str  # shown only
+    created_at: datetime
+    all: bool  # true on each, for the index that lists them
+    alert_url: NotRequired[str | None]  # `core.metering.allowances` tells it
+    limit_policy: NotRequired[LimitPolicy]  # admission, with the agent's own; absent: `log`
+    webhook_secret: NotRequired[str]  # sealed; `core.callbacks` makes it on first use
+
+
+def agents_of(db: Database[dict[str, Any]]) -> Collection[Agent]:
+    """The collection of agents; like those below, for reads and writes whose documents mypy is to know."""
+    return cast("Collection[Agent]", db.agents)
+
+
+def credentials_of(db: Database[dict[str, Any]]) -> Collection[Credential]:
+    return cast("Collection[Credential]", db.credentials)
+
+
+def keys_of(db: Database[dict[str, Any]]) -> Collection[Key]:
+    return cast("Collection[Key]", db["keys"])
+
+
+def workspaces_of(db: Database[dict[str, Any]]) -> Collection[Workspace]:
+    return cast("Collection[Workspace]", db.workspaces)
