@@ -35,10 +35,10 @@ def stream_key(job_id: str) -> str:
 class Emitter:
     """Publishes the events of one claim. A Redis that is away loses events, never the job."""
 
-    def __init__(self, client: redis.Redis, job_id: str, claim: int) -> None:
+    def __init__(self, client: redis.Redis, job_id: str, attempt: int) -> None:
         self.client = client
         self.job_id = job_id
-        self.claim = claim
+        self.attempt = attempt
         self.n = 0
         self._renewed_at = self._failed_at = float("-inf")
 
@@ -51,7 +51,7 @@ class Emitter:
         fields: Any = {"kind": kind, "data": json.dumps(data)}
         try:
             with self.client.pipeline(transaction=False) as pipe:
-                pipe.xadd(key, fields, id=f"{self.claim}-{self.n}", maxlen=KEPT, approximate=True)
+                pipe.xadd(key, fields, id=f"{self.attempt}-{self.n}", maxlen=KEPT, approximate=True)
                 if now - self._renewed_at >= RENEWED_S:
                     pipe.expire(key, KEPT_S)
                 pipe.publish(signals.CHANGED, signals.delta(self.job_id))
@@ -71,8 +71,8 @@ def read(
     start = f"({after[0]}-{after[1]}"
     rows: Any = client.xrange(stream_key(job_id), min=start, count=BATCH)
     for raw_id, fields in rows:
-        claim, n = raw_id.decode().split("-")
-        yield (int(claim), int(n)), fields[b"kind"].decode(), json.loads(fields[b"data"])
+        attempt, n = raw_id.decode().split("-")
+        yield (int(attempt), int(n)), fields[b"kind"].decode(), json.loads(fields[b"data"])
 
 
 def forget(client: redis.Redis, job_id: str) -> None:
@@ -85,5 +85,5 @@ def forget(client: redis.Redis, job_id: str) -> None:
 
 def parse_position(text: str | None) -> tuple[int, int]:
     """`2-17` as a position; whatever is not one of ours starts from the beginning."""
-    claim, _, n = (text or "").partition("-")
-    return (int(claim), int(n)) if claim.isdecimal() and n.isdecimal() else (0, 0)
+    attempt, _, n = (text or "").partition("-")
+    return (int(attempt), int(n)) if attempt.isdecimal() and n.isdecimal() else (0, 0)

@@ -159,18 +159,18 @@ class Watcher:
                 waiter.bell.wait(min(REREAD_S, heartbeat_s - quiet))
 
     def _new_events(self, job_id: str, position: tuple[int, int]) -> Iterator[Event]:
-        claim, n = position
+        attempt, n = position
         while True:
-            batch = list(events.read(self.client, job_id, (claim, n)))
-            for (its_claim, its_n), kind, data in batch:
-                if its_claim != claim:
-                    if claim:
-                        yield Event("restart", {"attempt": its_claim}, _id((claim, n)))
+            batch = list(events.read(self.client, job_id, (attempt, n)))
+            for (its_attempt, its_n), kind, data in batch:
+                if its_attempt != attempt:
+                    if attempt:
+                        yield Event("restart", {"attempt": its_attempt}, _id((attempt, n)))
                     n = 0
                 if its_n != n + 1:
-                    yield Event("gap", {"attempt": its_claim}, _id((claim, n)))
-                claim, n = its_claim, its_n
-                yield Event(kind, {**data, "attempt": claim}, _id((claim, n)))
+                    yield Event("gap", {"attempt": its_attempt}, _id((attempt, n)))
+                attempt, n = its_attempt, its_n
+                yield Event(kind, {**data, "attempt": attempt}, _id((attempt, n)))
             if len(batch) < events.BATCH:
                 return
 
