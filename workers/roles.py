@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.jobs.kinds import ISOLATION
+
 
 @dataclass(frozen=True)
 class Role:
@@ -26,6 +28,6 @@ ROLES = {
     for role in (
         Role("chat", slots=512, green=True),
         # One at a time: the next worker that dies here names the job that killed it.
-        Role("isolation", slots=1, green=True),
+        Role(ISOLATION, slots=1, green=True),
     )
 }

@@ -9,7 +9,7 @@ from pymongo.database import Database
 
 from core.clock import utcnow
 from core.ids import new_nonce
-from core.jobs.document import Job, jobs_of
+from core.jobs.document import Job, Status, jobs_of
 from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending, queued_again
 from core.llm.records import Call
 from core.store.free_json import storable
@@ -52,7 +52,7 @@ def finish(
     db: Database[Document],
     job: Job,
     *,
-    status: str,
+    status: Status,
     calls: list[Call],
     result: Document | None = None,
     error: Document | None = None,

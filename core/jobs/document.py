@@ -12,6 +12,9 @@ from core.llm.records import Call
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
+Stop = Literal["cancelled", "deadline", "handed_back"]
+"""Why work was ended from outside."""
+
 
 class Mark(TypedDict):
     """A client's idempotency key; a job without one has its own id there, for the unique index."""
@@ -60,7 +63,7 @@ class Job(TypedDict):
     created_at: datetime
     started_at: datetime | None  # of the last claim
     finished_at: datetime | None
-    send_after: datetime  # queued: when its id is sent again; done: when its content may be erased
+    send_after: datetime | None  # when its id is sent again; once it is done: when its content may go
     sends: int  # how often its id was sent
     cancel_requested: bool  # written by control, read by its worker and by reconcile
     created_by: str  # the key that limits and budgets count under
@@ -78,7 +81,9 @@ class Job(TypedDict):
     handed_back: NotRequired[list[HandedBack]]
     unkept: NotRequired[list[Unkept]]
     streamed: NotRequired[bool]  # words were published that cannot be unsaid; `core.chat` writes it
-    progress: NotRequired[dict[str, Any]]  # written by long work while it runs
+    progress: NotRequired[dict[str, Any]]  # long work writes it while it runs
+    content_erased_at: NotRequired[datetime]  # `core.jobs.erasing` writes it, `core.retention` reads it
+    attached: NotRequired[str]  # the request that it lives for; only the OpenAI door writes and reads it
     callback_url: NotRequired[str]
     retry_of: NotRequired[str]  # the job that this one repeats
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from core.jobs import kinds
-from core.jobs.document import Job, Mark
+from core.jobs.document import Job, Mark, Status
 from core.llm.records import OK, Call
 from core.store.free_json import storable
 
@@ -19,8 +19,7 @@ RUNNING: Final = "running"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 CANCELLED: Final = "cancelled"
-DONE = frozenset({SUCCEEDED, FAILED, CANCELLED})
-STATUSES = (QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED)
+DONE: frozenset[Status] = frozenset({SUCCEEDED, FAILED, CANCELLED})
 
 FIRST_RESEND = timedelta(seconds=10)
 LONGEST_RESEND = timedelta(minutes=5)
@@ -118,7 +117,7 @@ def marked(job_id: str, mark: Idempotency | None) -> Mark:
 def ending(
     job: Job,
     *,
-    status: str,
+    status: Status,
     now: datetime,
     result: Document | None = None,
     error: Document | None = None,

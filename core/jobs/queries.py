@@ -9,7 +9,7 @@ from typing import Any, cast
 from pymongo.database import Database
 
 from core.errors import NotFound
-from core.jobs.document import Job, jobs_of
+from core.jobs.document import Job, Status, jobs_of
 from core.jobs.views import UNASKED
 from core.store import pages
 
@@ -29,7 +29,7 @@ def page(
     workspace_id: str,
     *,
     kind: str | None = None,
-    status: str | None = None,
+    status: Status | None = None,
     agent_id: str | None = None,
     q: str | None = None,
     since: datetime | None = None,

@@ -20,7 +20,7 @@ from core.ids import new_nonce
 from core.jobs import kinds, signals
 from core.jobs.accept import enqueue
 from core.jobs.claim import claim, finish, hand_back, note_unkept
-from core.jobs.document import Job
+from core.jobs.document import Job, Status, Stop
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, runs_again
 from core.llm.records import CUT_OFF, IN_FLIGHT, Call
 from core.services import Services
@@ -59,14 +59,14 @@ class Run:
     result: Document | None = None
     partial: Document | None = None
     problem: Problem | None = None
-    stopped: str | None = None
+    stopped: Stop | None = None
     work: Work | None = None
     done: bool = False
     told_to_stop: threading.Event = field(default_factory=threading.Event)
     """For work that cannot be ended from outside: it waits here instead of sleeping, and looks here."""
 
-    def stop(self, reason: str) -> None:
-        """End the work: `cancelled`, `handed_back` or `deadline`. The first reason stands."""
+    def stop(self, reason: Stop) -> None:
+        """End the work. The first reason stands."""
         if not self.done and self.stopped is None:
             self.stopped = reason
             self.told_to_stop.set()
@@ -140,7 +140,7 @@ class Runner:
             give_up=lambda: self.lost() or self.draining,
         )
 
-    def stop(self, job_id: str, reason: str) -> None:
+    def stop(self, job_id: str, reason: Stop) -> None:
         """End one job's work, if it is here."""
         run = self.running.get(job_id)
         if run is not None:
@@ -213,7 +213,7 @@ class Runner:
 def _finish(
     db: Database[Document],
     job: Job,
-    status: str,
+    status: Status,
     *,
     calls: list[Call],
     result: Document | None,
@@ -229,7 +229,7 @@ def _finish(
         return finish(db, job, status=FAILED, calls=lean, error=failure.as_dict())
 
 
-def _verdict(run: Run) -> tuple[str, Document | None]:
+def _verdict(run: Run) -> tuple[Status, Document | None]:
     if run.result is not None:  # a finish already under way may win over a cancellation
         return SUCCEEDED, None
     if run.stopped == "cancelled":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from flask import Response
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
@@ -13,7 +13,7 @@ from core.agents import agents
 from core.errors import Conflict, NotFound
 from core.jobs import control, kinds, queries, views
 from core.jobs.accept import accept
-from core.jobs.document import Job
+from core.jobs.document import Job, Status
 from core.jobs.model import Idempotency
 from web import answers
 from web.access import access
@@ -40,7 +40,7 @@ class JobPath(BaseModel):
 
 class JobsQuery(PageQuery):
     kind: KindName | None = None
-    status: Literal["queued", "running", "succeeded", "failed", "cancelled"] | None = None
+    status: Status | None = None
     agent_id: str | None = Field(default=None, max_length=100)
     q: str | None = Field(default=None, max_length=200, description="part of an id or an error")
     since: datetime | None = None
