@@ -1,4 +1,4 @@
-"""The fleet: the worker processes that live, or died lately, and what each is doing."""
+"""The fleet: the worker processes that live or ended lately, and what each is doing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMES = ("started_at", "renewed_at", "stopped_at", "declared_dead_at")
 
 
 def workers(db: Database[Document]) -> list[Document]:
-    """Worker processes with their current jobs, the living first, the latest start first."""
+    """Worker processes with their current jobs: first those that live, and of each the latest first."""
     carried: defaultdict[str, list[str]] = defaultdict(list)
     for job in db.jobs.find({"status": RUNNING}, {"owner": 1}):
         carried[job["owner"]].append(job["_id"])

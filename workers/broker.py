@@ -19,7 +19,7 @@ PAUSED_S = 0.1
 
 
 class WakefulBroker(RedisBroker):
-    """A queue's consumer learns of a message within milliseconds.
+    """Its consumers learn of a message within milliseconds.
 
     The stock consumer polls with a growing back-off: 126 ms at the median from send to actor, 540 at most
     (Dramatiq 2.2.1, one idle worker).
@@ -28,7 +28,7 @@ class WakefulBroker(RedisBroker):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.paused: frozenset[str] = frozenset()
-        """Queues whose consumers take nothing; Dramatiq's own pause waits until a queue is empty."""
+        """Queues whose consumers take nothing. (Dramatiq's own pause waits until a queue is empty.)"""
 
     @property
     def consumer_class(self) -> type[WakefulConsumer]:
@@ -40,7 +40,7 @@ class WakefulBroker(RedisBroker):
 
 
 class WakefulConsumer(_RedisConsumer):
-    """Waits in a blocking command while the queue is empty, and for a free slot while all are taken."""
+    """Waits in a blocking command while the queue is empty, and for a free slot while none is free."""
 
     def __init__(self, broker: RedisBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         super().__init__(broker, queue_name, prefetch, timeout)
@@ -54,7 +54,7 @@ class WakefulConsumer(_RedisConsumer):
                 if self.outstanding_message_count >= self.prefetch:
                     self._slot_freed.wait(WAIT_S)
                 else:
-                    # Moving the head of a list onto itself changes nothing, and blocks until there is one.
+                    # Moving the head of a list onto itself changes nothing, and blocks while there is none.
                     self.broker.client.blmove(self._list, self._list, WAIT_S, "LEFT", "LEFT")
             self.misses = 0
             if self._paused():
@@ -81,12 +81,12 @@ class WakefulConsumer(_RedisConsumer):
 
 
 def make_broker(client: redis.Redis) -> WakefulBroker:
-    """A broker without middleware: no retries, no time limits; the engine carries ids, the job decides."""
+    """A broker without middleware: retries and time limits are the job's, the broker only carries ids."""
     return WakefulBroker(client=client, middleware=[])
 
 
 def sender(broker: WakefulBroker) -> Send:
-    """Puts job ids on queues; needs no actor to be declared where it is used."""
+    """A function that puts job ids on queues. Where it is used, no actor needs to be declared."""
 
     def send(queue: str, job_id: str) -> None:
         broker.enqueue(

@@ -1,4 +1,4 @@
-"""Work in greenlets: hundreds of provider calls wait in one process, and each can be ended alone."""
+"""Work in greenlets: hundreds of provider calls wait in one process, and each can be ended by itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import gevent
 
 
 class GreenletWork:
-    """`core.jobs.run.Work` as a greenlet; killed wherever it waits, it closes its sockets."""
+    """`core.jobs.run.Work` as a greenlet. It is killed wherever it waits, and closes its sockets."""
 
     def __init__(self, function: Callable[[], None]) -> None:
         self._greenlet = gevent.spawn(function)

@@ -1,7 +1,7 @@
 """The heartbeat: renews this process's lease from a real OS thread.
 
-The thread is outside of gevent, since a provider that hangs, or a loop that computes, must not look like a
-dead worker. It watches the event loop, though: one that stands still for a minute is as good as dead.
+The thread is outside of gevent, since a provider that hangs, or an event loop that computes, must not look
+like a dead worker. An event loop that stands still for a minute is as good as dead, so this is watched too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _sleep = monkey.get_original("time", "sleep")
 
 
 class Heartbeat:
-    """Beats until stopped; `lost` turns true when this process was declared dead, and `on_lost` is called."""
+    """Beats until stopped. Once this process was declared dead, `lost` is true and `on_lost` is called."""
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class Heartbeat:
     def _show_that_the_loop_turns(self) -> None:
         while not self._stopped:
             self._loop_seen = time.monotonic()
-            self._finished = self.finished_last_minute()  # here, where jobs end, not in the other thread
+            self._finished = self.finished_last_minute()  # read in this thread, where jobs end
             time.sleep(1)
 
     def _beat(self) -> None:
-        """Whatever ends the beat ends the process, which would otherwise be declared dead and go on."""
+        """Whatever ends the beat ends the process: otherwise it would work on after it is declared dead."""
         try:
             self._renew_until_stopped()
         except Exception:
@@ -73,7 +73,7 @@ class Heartbeat:
                 os._exit(CRASHED)
 
     def _renew_until_stopped(self) -> None:
-        # A client of this thread's own: sockets and locks are not shared with the patched world.
+        # A client of its own: this thread shares no sockets and no locks with greenlets.
         with connect_mongo(self.settings, patience_s=2) as mongo:
             db = mongo[self.settings.mongodb_database]
             while not self._stopped:
@@ -93,7 +93,7 @@ class Heartbeat:
                 self._pause(pause)
 
     def _pause(self, seconds: float) -> None:
-        """Sleeps in short steps, so that a stop is seen soon."""
+        """Sleep in short steps, so that a stop is seen soon."""
         until = time.monotonic() + seconds
         while not self._stopped and time.monotonic() < until:
             _sleep(0.2)

@@ -1,4 +1,4 @@
-"""The entry of a worker process: `python -m workers.main chat`. Patches first where its role wants it."""
+"""The entry of a worker process: `python -m workers.main chat`. For a role in greenlets it patches first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
         from gevent import monkey
 
         monkey.patch_all()
-    from workers.process import serve  # what it imports must find the world patched
+    from workers.process import serve  # only now: what it imports must already be patched
 
     return serve(role)
 

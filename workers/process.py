@@ -1,4 +1,4 @@
-"""The life of a worker process: clients, lease, consumers; then a good end."""
+"""The life of a worker process: it makes clients, takes a lease, consumes; and ends in good order."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ log = structlog.get_logger(__name__)
 
 
 class Stopping:
-    """Told by a signal or by the heartbeat's thread: flags alone, since neither may wait for a lock.
+    """What a signal or the heartbeat's thread says. Flags alone, since neither of them may wait for a lock.
 
-    `told`: take nothing more. `over`: all work has ended, and so may those who listen for cancellations.
+    `told`: take nothing more. `over`: all work has ended, so nobody needs to listen for cancellations.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Stopping:
 
 
 def serve(role: Role) -> int:
-    """Work until told to stop; the exit code. A database of a later version ends the process."""
+    """Work until told to stop. Returns the exit code. A database of a later version ends the process."""
     settings = Settings()
     configure_logs(settings, process=role.name)
     broker = make_broker(connect_redis(settings))
@@ -102,7 +102,7 @@ def serve(role: Role) -> int:
 
 
 def handlers(services: Services, role: Role) -> Mapping[str, Handler]:
-    """What carries out this role's kinds. One without a handler ends the process: its jobs would all fail."""
+    """The handlers of this role's kinds. A kind without one ends the process: all its jobs would fail."""
     wanted = kinds.of_role(role.name)
     found: dict[str, Handler] = {}
     for home in sorted({kind.home for kind in wanted}):
@@ -116,18 +116,18 @@ def handlers(services: Services, role: Role) -> Mapping[str, Handler]:
 def _start(role: Role) -> Start:
     if not role.green:
         return ThreadWork
-    from workers.greenlets import GreenletWork  # gevent, only where the process was patched for it
+    from workers.greenlets import GreenletWork  # imports gevent: only where the process is patched
 
     return GreenletWork
 
 
 def _in_background(function: Callable[[], None]) -> None:
-    """A thread of its own; a greenlet where the process was patched."""
+    """In a thread of its own, which is a greenlet where the process is patched."""
     threading.Thread(target=function, daemon=True).start()
 
 
 def _register(services: Services, role: Role, queues: list[str]) -> str:
-    """Enter the lease, waiting for a store that is still starting."""
+    """Take the lease. A store that is still starting is waited for."""
     deadline = time.monotonic() + STORE_PATIENCE_S
     while True:
         try:
@@ -149,12 +149,12 @@ def _register(services: Services, role: Role, queues: list[str]) -> str:
 def _retire(services: Services, process_id: str) -> None:
     try:
         lease.retire(services.db, process_id)
-    except PyMongoError as error:  # what it still owns is taken up a lease later
+    except PyMongoError as error:  # what this process still owns is taken up a lease later
         log.warning("worker.not_retired", error=type(error).__name__)
 
 
 def _consume(broker: WakefulBroker, queues: list[str], slots: int, runner: Runner) -> dramatiq.Worker:
-    """Declare the one actor and start taking messages. Prefetches no more than there are slots."""
+    """Declare the one actor and start to take messages, no more of them than there are slots."""
     dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name=queues[0])(runner.run)
     for queue in queues:
         broker.declare_queue(queue)
@@ -165,7 +165,7 @@ def _consume(broker: WakefulBroker, queues: list[str], slots: int, runner: Runne
 
 
 def _stop(worker: dramatiq.Worker, runner: Runner, grace_s: float) -> None:
-    """Take nothing more, give what runs its grace, hand the rest back."""
+    """Take nothing more, give running jobs their grace, hand the rest back."""
     runner.drain()
     _pause(worker, set(worker.consumers))
     deadline = time.monotonic() + grace_s
@@ -198,7 +198,7 @@ def _hear_signals(settings: Settings, runner: Runner, worker: dramatiq.Worker, s
 
 
 def _look_for_flags(runner: Runner, worker: dramatiq.Worker, stopping: Stopping) -> None:
-    """The slow road for cancellations and pauses whose message was lost."""
+    """Sees to cancellations and pauses whose signal was lost, from documents."""
     services = runner.services
     wanted = {"status": RUNNING, "owner": runner.process_id, "cancel_requested": True}
     while not stopping.over:
@@ -212,14 +212,14 @@ def _look_for_flags(runner: Runner, worker: dramatiq.Worker, stopping: Stopping)
 
 
 def _pause_and_resume(runner: Runner, worker: dramatiq.Worker) -> None:
-    """Consumers of a paused queue take no messages: they stay in Redis, the jobs stay queued."""
+    """Consumers of a paused queue take no messages. These stay in Redis, and the jobs stay queued."""
     stopped = paused(runner.services.db)
     if not runner.draining:
         _pause(worker, stopped)
 
 
 def _pause(worker: dramatiq.Worker, queues: set[str]) -> None:
-    """Pause the consumers of these queues, and let those of all others go on."""
+    """Pause the consumers of these queues, and let all others go on."""
     cast(WakefulBroker, worker.broker).paused = frozenset(queues)
     for name, consumer in worker.consumers.items():
         if (name in queues) != consumer.paused:

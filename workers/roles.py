@@ -1,6 +1,6 @@
 """The roles of worker processes: how each carries its jobs out, and how many at a time.
 
-Which kinds of job, and so which queues, a role takes is told by `core.jobs.kinds`.
+`core.jobs.kinds` says which kinds of job a role takes, and from which queues.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from core.jobs.kinds import ISOLATION
 
 @dataclass(frozen=True)
 class Role:
-    """`slots`: how many jobs at the same time. `green`: in greenlets, not in threads.
+    """`slots`: how many jobs at the same time. `green`: in greenlets; otherwise in threads.
 
     Greenlets are for work that waits for the network: hundreds of them wait in one process, and each can be
     ended from outside. Threads are for work that hashes, writes to disk or starts processes.
@@ -27,7 +27,7 @@ ROLES = {
     role.name: role
     for role in (
         Role("chat", slots=512, green=True),
-        # One at a time: the next worker that dies here names the job that killed it.
+        # One at a time: if this worker dies, it is known which job killed it.
         Role(ISOLATION, slots=1, green=True),
     )
 }

@@ -1,4 +1,4 @@
-"""Work in threads, for what blocks on disks, hashes and processes. A thread can only be asked to end."""
+"""Work in threads, for work that hashes, writes to disk or starts processes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ ASKED_S = 10.0
 
 
 class ThreadWork:
-    """`core.jobs.run.Work` as a thread. Its function waits for `Run.told_to_stop` instead of sleeping.
+    """`core.jobs.run.Work` as a thread. A thread cannot be ended from outside, only asked to end.
 
-    A function that does not end within ten seconds after it was told to is left to itself: what it writes is
-    filtered by its claim's fence.
+    So a handler waits for `Run.told_to_stop` instead of sleeping, and looks at it between its steps. One that
+    goes on for ten seconds after it was asked is left alone. So whatever a handler writes to its job must be
+    filtered by the fence of its claim and by `running`.
     """
 
     def __init__(self, function: Callable[[], None]) -> None:

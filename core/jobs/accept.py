@@ -1,4 +1,4 @@
-"""Accepting a job: one journaled insert is the promise; the message only makes it quick."""
+"""Accepting a job: one journaled insert is the promise; the message only makes the job start soon."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ log = structlog.get_logger(__name__)
 def accept(
     db: Database[Document], send: Send, draft: Draft, *, job_id: str | None = None
 ) -> tuple[Job, bool]:
-    """Keep the job and send its id; the job, and whether it was made by this call.
+    """Store the job and send its id. Returns the job, and whether this call made it.
 
-    `job_id`: the id it gets, where something was kept under it before.
-    The same idempotency key and body gives the same job, for as long as the key is kept. Raises
-    `IdempotencyMismatch` for another body, `PyMongoError` when the store is away. Redis being away changes
-    nothing but the speed: the document is the outbox.
+    `job_id`: the id of the job, where something was stored under this id before.
+    The same idempotency key with the same body gives the same job, for as long as the key is kept. Raises
+    `IdempotencyMismatch` for another body, `PyMongoError` when the store is away. When Redis is away the job
+    only starts later: the document is the outbox.
     """
     job = born(draft, job_id or new_id(), utcnow())
     for _ in range(3):
@@ -58,7 +58,7 @@ def enqueue(send: Send, job: Job) -> bool:
 
 
 def earlier(db: Database[Document], draft: Draft) -> Job | None:
-    """The job that holds this draft's idempotency key; None when it has none, or it is free (again).
+    """The job that holds this draft's idempotency key. None: the draft has no key, or the key is free.
 
     Raises `IdempotencyMismatch` for another body.
     """

@@ -1,4 +1,4 @@
-"""Claim, finish, hand back: the three compare-and-sets through which a worker owns a job."""
+"""Claim, finish, hand back: the compare-and-sets by which a worker gets a job and gives it up."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def claim(
     fence: str | None = None,
     queues: Collection[str] | None = None,
 ) -> Job | None:
-    """Make a queued job this process's; the job as claimed, or None: somebody got there first.
+    """Make a queued job this process's own. The job as claimed, or None: somebody else was first.
 
-    Each claim has a random fence of its own, which filters whatever is written for it. `fence`: that of an
-    earlier try whose reply may have been lost; what it did is ours. `queues`: those that this process takes
-    from. A message may be older than a move of its job to another queue.
+    Each claim has a random fence of its own; all later writes of the claim are filtered by it. `fence`: that
+    of an earlier try whose reply may have been lost; if it succeeded, the job is ours. `queues`: those that
+    this process takes from; a job may have moved to another queue after its message was sent.
     """
     fence = fence or new_nonce()
     job = jobs_of(db).find_one({"_id": job_id})
@@ -57,7 +57,7 @@ def finish(
     result: Document | None = None,
     error: Document | None = None,
 ) -> bool:
-    """End a job that this claim owns, in one write. False: somebody else owns it, nothing was changed."""
+    """End a job that this claim owns, in one write. False: somebody else owns it; nothing was changed."""
     return update_once(
         db.jobs,
         {"_id": job["_id"], "status": RUNNING, "fence": job["fence"]},
@@ -75,9 +75,9 @@ def finish(
 
 
 def hand_back(db: Database[Document], job: Job, calls: list[Call]) -> bool:
-    """Return a job that could not be finished before this process stops; not counted as a lost owner.
+    """Return a job that could not be finished before this process stops. It does not count as a loss.
 
-    A job whose cancellation was asked for ends here instead. False: somebody else owns it.
+    A job whose cancellation was asked for ends instead. False: somebody else owns it.
     """
     mine = {"_id": job["_id"], "status": RUNNING, "fence": job["fence"]}
     returned = {"attempt": job["attempt"], "owner": job["owner"], "at": utcnow()}
@@ -94,7 +94,7 @@ def hand_back(db: Database[Document], job: Job, calls: list[Call]) -> bool:
 
 
 def note_unkept(db: Database[Document], job: Job, calls: list[Call]) -> None:
-    """Keep the calls of a claim that lost its job: outside the bill, inside the audit."""
+    """Note the calls of a claim that lost its job: the audit shows them, the bill does not."""
     if not calls:
         return
     attempt = job["attempt"]

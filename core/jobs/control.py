@@ -18,7 +18,7 @@ Document = dict[str, Any]
 
 
 def cancel(db: Database[Document], client: redis.Redis, job: Job) -> Job:
-    """End a queued job now, ask a running job's worker to end it; the job as it is then.
+    """End a queued job now; ask the worker of a running job to end it. Returns the job as it is then.
 
     Raises `Conflict` for a job that is done already.
     """
@@ -50,7 +50,7 @@ def check_retry(job: Job) -> None:
 
 
 def erase_content(db: Database[Document], client: redis.Redis, job: Job) -> None:
-    """Erase prompt, output and events of a job that is done; its accounting stays. Safe to repeat."""
+    """Erase prompt, output and events of a job that is done; the accounting stays. Safe to repeat."""
     if job["status"] not in DONE:
         raise Conflict(f"the job is {job['status']}; cancel it first")
     erase(db, client, job)

@@ -1,4 +1,4 @@
-"""What the collections `jobs` and `processes` keep: a comment a field says who writes it, who reads it."""
+"""What the collections `jobs` and `processes` keep. A field's comment says who writes it and who reads it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Stop = Literal["cancelled", "deadline", "handed_back"]
 
 
 class Mark(TypedDict):
-    """A client's idempotency key; a job without one has its own id there, for the unique index."""
+    """A client's idempotency key. A job without one has its own id as the key, for the unique index."""
 
     route: str
     key: str
@@ -25,7 +25,7 @@ class Mark(TypedDict):
 
 
 class Lost(TypedDict):
-    """A claim whose process died. Written by `core.jobs.reconcile`; the audit calls it possibly charged."""
+    """A claim whose process died. `core.jobs.reconcile` writes it; the audit calls it possibly charged."""
 
     attempt: int
     owner: str
@@ -33,7 +33,7 @@ class Lost(TypedDict):
 
 
 class HandedBack(TypedDict):
-    """A claim whose process was told to stop. Written by `core.jobs.claim`; it is no loss."""
+    """A claim whose process was told to stop. `core.jobs.claim` writes it. It does not count as a loss."""
 
     attempt: int
     owner: str
@@ -41,7 +41,7 @@ class HandedBack(TypedDict):
 
 
 class Unkept(TypedDict):
-    """What a claim called that had lost its job. Written by `core.jobs.claim`, entered by the ledger."""
+    """The calls of a claim that had lost its job. `core.jobs.claim` writes them, the ledger enters them."""
 
     attempt: int
     owner: str
@@ -49,38 +49,38 @@ class Unkept(TypedDict):
 
 
 class Job(TypedDict):
-    """A job. `core.jobs.model` makes it; claim, finish and reconcile change it by compare-and-set."""
+    """A job. `core.jobs.model` makes it; whoever changes it later does so by compare-and-set."""
 
     _id: str
     kind: str  # a row of `core.jobs.kinds`
-    queue: str  # where its id is sent; reconcile moves it to `isolation`, or to another host's
+    queue: str  # where its id is sent; reconcile changes it to `isolation` or to another host's
     status: Status
     workspace_id: str
     agent_id: str | None
-    attempt: int  # how often it was claimed
-    owner: str | None  # the process that has claimed it
-    fence: str | None  # of the claim: each later write of that claim is filtered by it
+    attempt: int  # how often it was claimed; each claim raises it
+    owner: str | None  # the process that has claimed it; reconcile reads whether it lives
+    fence: str | None  # the random mark of its claim, by which all later writes of that claim are filtered
     created_at: datetime
-    started_at: datetime | None  # of the last claim
+    started_at: datetime | None  # at the last claim
     finished_at: datetime | None
     send_after: datetime | None  # when its id is sent again; once it is done: when its content may go
-    sends: int  # how often its id was sent
+    sends: int  # how often its id was sent; reconcile waits longer each time
     cancel_requested: bool  # written by control, read by its worker and by reconcile
-    created_by: str  # the key that limits and budgets count under
+    created_by: str  # the id of the API key, whose limits and budgets it counts for
     request_id: str  # of the HTTP request that made it
-    request: Any  # the validated body, an object; None once its content was erased
-    plan: Any  # what its worker needs; `core.llm.records.Plan` for kinds that ask providers
+    request: Any  # the validated body, an object; `core.jobs.erasing` sets it to None
+    plan: Any  # what its worker needs; for kinds that ask providers a `core.llm.records.Plan`
     metadata: dict[str, Any]  # the client's own
-    result: Any  # an object, or None: what `core.jobs.kinds` says for its kind
+    result: Any  # an object as `core.jobs.kinds` says for its kind, or None
     error: Any  # a problem object, or None
-    calls: list[Call]  # of all claims that ended or handed it back; read by the ledger
-    meter: NotRequired[Literal["due", "stuck"]]  # the ledger is to enter it, or could not
+    calls: list[Call]  # of the claims that ended it or handed it back; the ledger reads them
+    meter: NotRequired[Literal["due", "stuck"]]  # the ledger is to enter it, or could not; it removes `due`
     meter_rev: int  # raised with every change that the ledger must see
     idempotency: Mark
     lost: NotRequired[list[Lost]]
     handed_back: NotRequired[list[HandedBack]]
     unkept: NotRequired[list[Unkept]]
-    streamed: NotRequired[bool]  # words were published that cannot be unsaid; `core.chat` writes it
+    streamed: NotRequired[bool]  # words were published, so it may not run again; `core.chat` writes it
     progress: NotRequired[dict[str, Any]]  # long work writes it while it runs
     content_erased_at: NotRequired[datetime]  # `core.jobs.erasing` writes it, `core.retention` reads it
     attached: NotRequired[str]  # the request that it lives for; only the OpenAI door writes and reads it
@@ -95,18 +95,18 @@ class Process(TypedDict):
     role: str
     host: str
     pid: int
-    queues: list[str]  # those that it takes from; reconcile reads which hosts are served
-    slots: int
+    queues: list[str]  # those that it takes from; reconcile reads here which hosts are served
+    slots: int  # how many jobs it carries out at a time
     version: str
     started_at: datetime
     renewed_at: datetime  # for people: nobody compares clocks
-    beat: int  # raised while it lives
-    finished_last_minute: NotRequired[int]
-    dead: bool  # whoever finds itself dead ends itself
-    stopped_at: datetime | None
-    declared_dead_at: NotRequired[datetime]
+    beat: int  # raised by the process while it lives; the leader watches that it moves
+    finished_last_minute: NotRequired[int]  # for the overview of queues
+    dead: bool  # a process that finds this true ends itself
+    stopped_at: datetime | None  # when it ended in good order
+    declared_dead_at: NotRequired[datetime]  # when reconcile did so
 
 
 def jobs_of(db: Database[dict[str, Any]]) -> Collection[Job]:
-    """The collection of jobs, for reads whose documents mypy is to know."""
+    """The collection `jobs`, for reads whose documents are to be known to mypy."""
     return cast("Collection[Job]", db.jobs)

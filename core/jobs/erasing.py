@@ -19,7 +19,7 @@ ERASED = "erased with the content"
 
 
 def erase(db: Database[Document], client: redis.Redis, job: Job) -> None:
-    """Take what was said out of a finished job; ids, times, calls and tokens stay. Safe to repeat."""
+    """Remove what was said from a job that is done. Ids, times, calls and tokens stay. Safe to repeat."""
     changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow(), "send_after": None}
     if job["result"]:
         changes["result"] = {**job["result"], "message": None}
@@ -39,7 +39,7 @@ def _quoting(calls: Sequence[Call]) -> list[int]:
 
 
 def leave_conversation(db: Database[Document], job: Job) -> None:
-    """A conversation holds no turn whose content is gone, and ends with its last one."""
+    """Remove the job's turn from its conversation; a conversation without turns is deleted."""
     turn = db.conversation_turns.find_one({"_id": job["_id"]}) if in_conversation(job) else None
     if turn is None:
         return

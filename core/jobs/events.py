@@ -1,6 +1,6 @@
 """Events of a running job: a Redis stream per job, bounded, with ids `<attempt>-<n>`.
 
-The ids are set here, so that Redis itself refuses what a dead claim writes late: they only grow.
+The ids are set here. Redis refuses an id that does not grow, so an earlier claim cannot write late.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ KEPT = 10_000
 KEPT_S = 3600
 RENEWED_S = KEPT_S / 4
 AWAY_S = 5.0
-"""So long nothing is told after a failure: a Redis that hangs must not slow the work down at every word."""
+"""Nothing is published for so long after a failure: a Redis that hangs must not slow down each word."""
 BATCH = 64
-"""So many are read at a time: what a slow watcher does not take waits in Redis, not in its web process."""
+"""How many are read at a time. The rest waits in Redis, not in the web process of a slow watcher."""
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +76,7 @@ def read(
 
 
 def forget(client: redis.Redis, job_id: str) -> None:
-    """Erase a job's events. A Redis that is away is only noted: they expire within the hour."""
+    """Erase a job's events. If Redis is away this is only noted: the events expire within the hour."""
     try:
         client.delete(stream_key(job_id))
     except redis.RedisError as error:
@@ -84,6 +84,6 @@ def forget(client: redis.Redis, job_id: str) -> None:
 
 
 def parse_position(text: str | None) -> tuple[int, int]:
-    """`2-17` as a position; whatever is not one of ours starts from the beginning."""
+    """`2-17` as a position; text that is none of ours is the beginning."""
     attempt, _, n = (text or "").partition("-")
     return (int(attempt), int(n)) if attempt.isdecimal() and n.isdecimal() else (0, 0)

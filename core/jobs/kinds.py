@@ -1,4 +1,4 @@
-"""The kinds of job: one row each. Whatever depends on the kind of a job reads it here. Pure."""
+"""The kinds of job: one row each. All code that depends on a job's kind reads this table. Pure."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING
 
 from core.errors import Invalid
 
-if TYPE_CHECKING:  # a worker reads its roles before gevent patches, so nothing heavy is imported here
+if TYPE_CHECKING:  # read before gevent patches: nothing heavy is imported here
     from core.config import Settings
 
 ISOLATION = "isolation"
-"""The role, and the queue, for jobs that have lost workers, one at a time: the next loss names its job."""
+"""The role and the queue for jobs that have lost workers. They run alone, so the next loss names its job."""
 
 
 @dataclass(frozen=True)
 class Kind:
     """What is true of all jobs of a kind.
 
-    `home`: the module whose `handlers(services)` gives what carries it out, by name of kind. For a kind that
-    is `by_host` it also has `place(db, job)`: the name of the host that should carry the job out, or None.
-    `role`: the worker process that takes it, from `queue`, or, `by_host`, from `<queue>.<host>`.
+    `home`: a module. Its `handlers(services)` returns the handlers by name of kind. For a kind that is
+    `by_host` it also has `place(db, job)`, which returns the host that is to carry out the job, or None.
+    `role`: which worker processes take it, from `queue`, or from `<queue>.<host>` if it is `by_host`.
     `time_limit`: seconds, from the settings. A job that takes longer has failed.
     `retried`: may a user run it again after it failed?
     `isolated`: does it move to the isolation queue after its second lost worker?
-    `budgeted`: does it ask providers, so that budgets, caps and the ledger hold for it?
-    `result`: what `result` holds when it has succeeded, in words for the specification.
+    `budgeted`: does it ask providers, so that limits and budgets are checked before it is accepted?
+    `result`: what the job's `result` holds after success, in words for the specification.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Kind:
     budgeted: bool = False
 
     def queue_on(self, host: str | None) -> str:
-        """The queue of a job of this kind. While its host is not known, it waits where nobody takes."""
+        """The queue of a job of this kind. Without a host nobody takes from it: reconcile finds a host."""
         return f"{self.queue}.{host}" if self.by_host and host else self.queue
 
 
@@ -93,11 +93,11 @@ def queues_of(role: str, host: str) -> list[str]:
 
 
 def fixed_queues() -> list[str]:
-    """The queues that are there whatever hosts are: the shared ones, in the table's order, then isolation."""
+    """The queues that exist without any host: the shared ones in the table's order, then isolation."""
     return [*dict.fromkeys(kind.queue for kind in KINDS.values() if not kind.by_host), ISOLATION]
 
 
 def by_host(queues: Iterable[str]) -> list[str]:
-    """Those of these queues that belong to one host, or wait for one."""
+    """Those of these queues whose jobs are for one host, or wait for one to be chosen."""
     bases = {kind.queue for kind in KINDS.values() if kind.by_host}
     return [queue for queue in queues if queue.partition(".")[0] in bases]

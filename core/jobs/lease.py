@@ -1,7 +1,7 @@
 """The lease of a process: one document with a beat that is raised while the process lives.
 
-A process is dead when the reconciler has seen its beat stand still for a whole lease; the reconciler then
-says so in the document. Nobody compares clocks. A process that finds itself declared dead ends itself.
+When the reconciler has seen a beat stand still for a whole lease, it declares the process dead, in the
+document. Nobody compares clocks. A process that finds itself declared dead ends itself.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def renew(db: Database[Document], process_id: str, *, finished_last_minute: int 
 
 
 def retire(db: Database[Document], process_id: str) -> None:
-    """Leave in good order: whatever this process still owns may be taken at once."""
+    """End the lease in good order: what this process still owns may be taken up at once."""
     db.processes.update_one(
         {"_id": process_id, "dead": False}, {"$set": {"dead": True, "stopped_at": utcnow()}}
     )
 
 
 def declare_dead(db: Database[Document], process_id: str, beat: int) -> bool:
-    """Say that a process is dead, unless its beat has moved since."""
+    """Declare a process dead, unless its beat has moved since it was read."""
     return update_once(
         db.processes,
         {"_id": process_id, "beat": beat, "dead": False},

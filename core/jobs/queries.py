@@ -36,7 +36,7 @@ def page(
     limit: int = pages.DEFAULT_LIMIT,
     cursor: str | None = None,
 ) -> tuple[list[Job], str | None]:
-    """Jobs newest first, without what was asked, and the next page's cursor. `q`: part of an id or error."""
+    """Jobs, newest first, without what was asked; and the next page's cursor. `q`: part of an id or error."""
     wanted: Document = {"workspace_id": workspace_id}
     wanted |= {k: v for k, v in {"kind": kind, "status": status, "agent_id": agent_id}.items() if v}
     if q:

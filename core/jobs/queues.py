@@ -58,7 +58,7 @@ def paused(db: Database[Document]) -> set[str]:
 
 
 def set_paused(db: Database[Document], client: redis.Redis, queue: str, value: bool) -> None:
-    """Pause or resume; safe to repeat. Workers hear of it at once, or read it within one beat."""
+    """Pause or resume a queue. Safe to repeat. Workers hear of it at once, or read it within one beat."""
     if queue not in {row["name"] for row in overview(db)}:
         raise NotFound(f"no queue {queue}")
     db.queues.update_one({"_id": queue}, {"$set": {"paused": value, "changed_at": utcnow()}}, upsert=True)
@@ -66,5 +66,5 @@ def set_paused(db: Database[Document], client: redis.Redis, queue: str, value: b
 
 
 def _names(seen: Iterable[str], stopped: set[str]) -> list[str]:
-    """The fixed queues, then those of hosts: where jobs are, processes take from, or somebody paused."""
+    """The fixed queues, then those of hosts that hold jobs, are taken from, or are paused."""
     return [*dict.fromkeys([*kinds.fixed_queues(), *sorted({*seen, *stopped})])]

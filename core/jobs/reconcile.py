@@ -1,7 +1,7 @@
 """Reconcile: puts right what dead processes, lost messages and outages left behind. Run by the leader alone.
 
-Mending lost messages must not depend on messages: all of this reads MongoDB only, and asks Redis no more
-than how long a queue is.
+What makes up for lost messages must not depend on messages. So all of this reads MongoDB; Redis is asked
+only how long a queue is.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ log = structlog.get_logger(__name__)
 
 
 class Reconciler:
-    """One tick after another; between them it remembers only which beats it has seen stand still.
+    """Works in ticks. Between them it remembers only each process's beat, and since when it has stood still.
 
-    `queue_length(queue)`: how many messages wait in Redis; raises `redis.RedisError` when it is away.
+    `queue_length(queue)`: how many messages wait in Redis; raises `redis.RedisError` when Redis is away.
     `ended(job_id)`: wakes whoever watches a job.
     """
 
@@ -71,7 +71,7 @@ class Reconciler:
         self._last_tick: float | None = None
 
     def tick(self) -> Document:
-        """Mend once; what was done, by name."""
+        """Put right what there is now. Returns how much was done, by name."""
         self._forget_after_a_break()
         try:
             declared = self._declare_dead()
@@ -83,7 +83,7 @@ class Reconciler:
         return {"declared_dead": declared, "taken_up": taken, **self._see_to_overdue()}
 
     def _forget_after_a_break(self) -> None:
-        """After an outage, or a sleep of our own, every process gets a whole lease to show itself again."""
+        """After an outage, or a pause of its own, it gives each process a whole lease to show itself."""
         if self._last_tick is None or self.monotonic() - self._last_tick > self.lease_s / 2:
             self._seen.clear()
 
@@ -102,10 +102,10 @@ class Reconciler:
         return declared
 
     def _take_up_orphans(self) -> int:
-        """Jobs whose owner is not among the living go back to the queue, or to their end."""
+        """Jobs whose owner does not live go back to the queue, or end."""
         living = [p["_id"] for p in self.db.processes.find({"dead": False}, {"_id": 1})]
         abandoned = {"status": RUNNING, "owner": {"$nin": living}}
-        orphans = list(jobs_of(self.db).find(abandoned, {"request": 0}))  # which may be megabytes each
+        orphans = list(jobs_of(self.db).find(abandoned, {"request": 0}))  # a request may be megabytes
         if not orphans:
             return 0
         # A process may have registered, and claimed, between the two reads above.
@@ -151,7 +151,7 @@ class Reconciler:
         return {"$set": {**queued_again(utcnow()), "queue": queue}}
 
     def _see_to_overdue(self) -> Document:
-        """What nobody took: jobs of a host that is gone are placed anew, lost messages are sent again."""
+        """Jobs that nobody took: those of a host that is gone are placed anew, the others are sent again."""
         overdue: Document = {"status": QUEUED, "send_after": {"$lte": utcnow()}}
         if jobs_of(self.db).find_one(overdue, {"_id": 1}) is None:
             return {"placed_anew": 0, "resent": 0}
@@ -164,7 +164,7 @@ class Reconciler:
         return {"placed_anew": self._place(overdue, deserted), "resent": self._resend(overdue, kept)}
 
     def _place(self, overdue: Document, deserted: Collection[str]) -> int:
-        """Jobs of hosts that are gone, or were never there, go to the host that their kind now chooses."""
+        """Jobs without a host, or whose host is gone, go to the host that their kind now chooses."""
         if not deserted:
             return 0
         waiting = jobs_of(self.db).find({**overdue, "queue": {"$in": list(deserted)}}, {"request": 0})
@@ -186,8 +186,8 @@ class Reconciler:
         return moved.matched_count == 1
 
     def _resend(self, overdue: Document, queues: Collection[str]) -> int:
-        """Send queued jobs again whose message seems lost; none while Redis holds as many as are queued."""
-        # By queue: those of a long or paused queue must not stand before a lost message of another.
+        """Send queued jobs again whose message seems lost. None seems so while Redis holds one for each."""
+        # By queue: the jobs of a long or paused queue must not keep a lost message of another one waiting.
         open_queues = [queue for queue in queues if not self._backlogged(queue)]
         if not open_queues:
             return 0

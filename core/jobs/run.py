@@ -1,4 +1,4 @@
-"""Running a job: claim it, do its work where it can be ended, finish it once. The story of a worker."""
+"""Running a job: claim it, do its work so that it can be ended, finish it once."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ log = structlog.get_logger(__name__)
 
 
 class Work(Protocol):
-    """A piece of work under way, which can be ended from outside at whatever it waits for."""
+    """A piece of work under way, which can be ended from outside, whatever it waits for."""
 
     def join(self, timeout_s: float) -> bool:
         """Wait; True when the work has ended."""
 
     def kill(self) -> None:
-        """Ask for its end, without waiting; `join` tells when it has ended (its sockets are closed then)."""
+        """Ask it to end, without waiting. `join` tells when it has ended; then its sockets are closed."""
 
 
 Start = Callable[[Callable[[], None]], Work]
-"""Starts a function as `Work`: a greenlet in the chat workers."""
+"""Starts a function as `Work`: a greenlet or a thread, as the role of the process says."""
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Run:
     work: Work | None = None
     done: bool = False
     told_to_stop: threading.Event = field(default_factory=threading.Event)
-    """For work that cannot be ended from outside: it waits here instead of sleeping, and looks here."""
+    """For work that cannot be ended from outside: it waits for this instead of sleeping, and looks at it."""
 
     def stop(self, reason: Stop) -> None:
         """End the work. The first reason stands."""
@@ -75,13 +75,13 @@ class Run:
 
 
 Handler = Callable[[Run], Document]
-"""Carries out a kind of job: appends to `run.calls` as it goes, returns the result or raises a `Problem`."""
+"""Carries out a kind of job: appends to `run.calls` meanwhile, returns the result or raises a `Problem`."""
 
 
 class Runner:
-    """Carries out the jobs of one process. `lost()`: this process was declared dead, its fences are gone.
+    """Carries out the jobs of one process.
 
-    `queues`: those that this process takes from; None: any.
+    `lost()`: was this process declared dead? `queues`: those that this process takes from; None: any.
     """
 
     def __init__(
@@ -105,14 +105,14 @@ class Runner:
         self._ended: deque[float] = deque()
 
     def run(self, job_id: str) -> None:
-        """Carry out a job if it is still to be had; never raises for what a job may do."""
+        """Carry out a job if it can still be claimed. Whatever the job does, this does not raise."""
         if self.draining:
-            return  # the job stays queued: another process, or the reconciler, will see to it
+            return  # the job stays queued: the reconciler sends it again
         try:
             job = self._claimed(job_id)
         except OUTAGE as error:
             log.warning("job.not_claimed", job_id=job_id, error=type(error).__name__)
-            return  # this process ends: what it may have claimed without knowing is taken up
+            return  # this process ends: if the claim reached the store all the same, the job is taken up
         if job is None:
             return
         run = Run(self.services, job)
@@ -126,13 +126,13 @@ class Runner:
             self._ended.append(time.monotonic())
 
     def finished_last_minute(self) -> int:
-        """How many jobs this process was done with in the last minute."""
+        """How many jobs this process ended in the last minute."""
         while self._ended and time.monotonic() - self._ended[0] > MINUTE_S:
             self._ended.popleft()
         return len(self._ended)
 
     def _claimed(self, job_id: str) -> Job | None:
-        """The same fence through all tries: a claim whose reply was lost is ours all the same."""
+        """All tries have the same fence: a claim whose reply was lost is still ours."""
         fence = new_nonce()
         return through_outages(
             lambda: claim(self.services.db, job_id, self.process_id, fence=fence, queues=self.queues),
@@ -151,7 +151,7 @@ class Runner:
         self.draining = True
 
     def hand_back_all(self) -> None:
-        """End all work under way; each job goes back to the queue."""
+        """End all work under way. Each job goes back to the queue, if it may run again."""
         for run in list(self.running.values()):
             run.stop("handed_back")
 
@@ -179,7 +179,7 @@ class Runner:
             run.problem = JobFailed("an error of ours; the log has the details", code="internal")
 
     def _conclude(self, run: Run) -> None:
-        """Write the end down, through outages, for as long as the fence may hold."""
+        """Write the end down. An outage is waited out for as long as this process is not declared dead."""
         job = run.job
         ended = _as_they_stand(run)
         if run.stopped == "handed_back" and run.result is None and runs_again(job, ended):
@@ -219,7 +219,7 @@ def _finish(
     result: Document | None,
     error: Document | None,
 ) -> bool:
-    """Finish, whatever a provider sent: an end that cannot be stored would leave the job running for ever."""
+    """Finish, whatever a provider sent: a job whose end cannot be stored would run for ever."""
     try:
         return finish(db, job, status=status, calls=calls, result=result, error=error)
     except NOT_STORABLE as problem:
@@ -230,7 +230,7 @@ def _finish(
 
 
 def _verdict(run: Run) -> tuple[Status, Document | None]:
-    if run.result is not None:  # a finish already under way may win over a cancellation
+    if run.result is not None:  # what is done is kept, even if it was to be cancelled
         return SUCCEEDED, None
     if run.stopped == "cancelled":
         return CANCELLED, None
@@ -249,7 +249,7 @@ def _limit(run: Run) -> float:
 
 
 def _as_they_stand(run: Run) -> list[Call]:
-    """The calls at the end, with their claim: what was in flight was cut off, and may have been charged."""
+    """The calls at the end, with their attempt. A call in flight was cut off; it may have been charged."""
     return [
         {
             **call,

@@ -1,4 +1,4 @@
-"""Signals over Redis: they only wake. Whoever hears none looks at the document a few seconds later."""
+"""Signals over Redis: they only wake. A listener that hears none reads the document a few seconds later."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import redis
 import structlog
 
 CHANGED = "vutler:jobs"
-"""One channel for all jobs; the message is the job's id, with a mark in front when it has not ended."""
+"""The channel for all jobs. The message is a job's id; a mark in front of it says that it has not ended."""
 
 EVENTS, BEGUN = "+", ">"
-"""The marks: there are more events, the document is as it was; a worker has begun."""
+"""The marks: `+`, there are more events, and the document is unchanged; `>`, a worker has begun."""
 
 QUEUES_CHANGED = "vutler:queues"
 """A queue was paused or resumed; the message is its name."""
@@ -23,12 +23,12 @@ def process_channel(process_id: str) -> str:
 
 
 def delta(job_id: str) -> str:
-    """The message of `CHANGED` that says: more events, the document is as it was."""
+    """The message of `CHANGED` for: there are more events, and the document is unchanged."""
     return f"{EVENTS}{job_id}"
 
 
 def begun(job_id: str) -> str:
-    """The message of `CHANGED` that says: it runs, which is nothing to whoever waits for its end."""
+    """The message of `CHANGED` for: a worker has begun. Whoever waits for the end may ignore it."""
     return f"{BEGUN}{job_id}"
 
 
@@ -39,7 +39,7 @@ def parsed(message: str) -> tuple[str, str]:
 
 
 def publish(client: redis.Redis, channel: str, message: str) -> None:
-    """Wake the listeners; a lost wake-up costs them seconds, so a Redis that is away is only noted."""
+    """Wake the listeners. A lost signal costs them seconds, so it is only noted when Redis is away."""
     try:
         client.publish(channel, message)
     except redis.RedisError as error:

@@ -11,7 +11,7 @@ from core.jobs.model import DONE
 Document = dict[str, Any]
 
 UNASKED = {"request": 0, "plan": 0}
-"""The projection that leaves out what no view of a job shows, and what may be megabytes."""
+"""The projection without what no view of a job shows; these fields may be megabytes."""
 
 
 def public(job: Job) -> Document:

@@ -1,4 +1,4 @@
-"""Watching jobs: one Redis connection wakes all the watchers of a process; the document tells the truth."""
+"""Watching jobs: one Redis connection wakes all watchers of a process; they then read the document."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class Event(NamedTuple):
-    """One event of a job as clients see it; `id` is `<attempt>-<n>`, from where a client may resume."""
+    """One event of a job as clients see it. `id` is `<attempt>-<n>`; a client may resume after it."""
 
     kind: str
     data: Document
@@ -42,9 +42,9 @@ def _id(position: tuple[int, int]) -> str:
 
 
 class Waiter:
-    """One watcher's bell. `changed`: the document itself may have changed, not only its events.
+    """One watcher's bell. `changed`: the document itself may have changed, not only the events.
 
-    `for_the_end`: nothing before it is worth a look.
+    `for_the_end`: signals before the end are ignored.
     """
 
     def __init__(self, *, for_the_end: bool) -> None:
@@ -54,14 +54,14 @@ class Waiter:
         self.read_at = float("-inf")
 
     def ring(self, mark: str = "") -> None:
-        """`mark`: of the signal that was heard."""
+        """Wake the watcher. `mark`: that of the signal."""
         if mark and self.for_the_end:
             return
         self.changed = self.changed or mark != signals.EVENTS
         self.bell.set()
 
     def due(self) -> bool:
-        """Should the document be read now? It changed, or a signal may have been lost."""
+        """Is the document to be read now? It has changed, or a signal may have been lost."""
         now = time.monotonic()
         if not self.changed and now - self.read_at < REREAD_S:
             return False
@@ -87,17 +87,16 @@ class Watcher:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening, and let nobody wait any longer."""
+        """Stop listening, and end all waiting."""
         self._closed.set()
         self._wake_all()
-        signals.publish(self.client, signals.CHANGED, "")  # so that the listener looks up
+        signals.publish(self.client, signals.CHANGED, "")  # so that the listener wakes and ends
         self._thread.join(timeout=5)
 
     def wait(self, job_id: str, timeout_s: float, gone: Callable[[], bool] | None = None) -> Job:
-        """The job as soon as it is done, or as it is after `timeout_s`, or once nobody waits (`gone`).
+        """The job as soon as it is done; or as it is after `timeout_s`, or once nobody waits (`gone`).
 
-        An outage of the store is waited out. Raises `NotFound`, or `Unavailable` when the store did not
-        answer once.
+        An outage of the store is waited out. Raises `NotFound`, or `Unavailable` if the store never answered.
         """
         deadline = time.monotonic() + timeout_s
         job: Job | None = None
@@ -119,10 +118,10 @@ class Watcher:
     def follow(
         self, job_id: str, last_event_id: str | None = None, *, heartbeat_s: float = HEARTBEAT_S
     ) -> Iterator[Event | None]:
-        """A job's events from a position to its end; None when there was nothing to tell for `heartbeat_s`.
+        """A job's events from a position to its end; None when there was no event for `heartbeat_s`.
 
-        `restart`: another worker took over, discard earlier deltas. `gap`: events were lost. `done` carries
-        the whole job and is the last. Raises `NotFound`.
+        `restart`: a new claim has begun; earlier deltas are void. `gap`: events were lost. `done` is the last
+        event and carries the whole job. Raises `NotFound`.
         """
         position = events.parse_position(last_event_id)
         status, shown_at = None, time.monotonic()
@@ -201,7 +200,7 @@ class Watcher:
             try:
                 with self.listening.pubsub(ignore_subscribe_messages=True) as pubsub:
                     pubsub.subscribe(signals.CHANGED)
-                    self._wake_all()  # whatever was signalled while nobody listened
+                    self._wake_all()  # signals may have been missed until now
                     while not self._closed.is_set():
                         message = pubsub.get_message(timeout=1.0)
                         if message is not None:
@@ -210,7 +209,7 @@ class Watcher:
             except redis.RedisError as error:
                 log.warning("watch.redis_away", error=type(error).__name__)
                 self._closed.wait(1.0)
-            except Exception:  # whatever it is: without a listener each wake-up would come seconds late
+            except Exception:  # whatever it was: without a listener all watchers would wake seconds late
                 log.exception("watch.listener_failed")
                 self._closed.wait(1.0)
 

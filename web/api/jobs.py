@@ -1,4 +1,4 @@
-"""Jobs: look at them, end them, run them again, erase what was said in them."""
+"""The views of jobs: look at them, end them, run them again, erase what was said in them."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def erase_job_content(path: JobPath) -> Response:
 
 @api.get("/jobs/<job_id>/deliveries", responses={"200": {"description": "Each try of the job's callback"}})
 def list_deliveries(path: JobPath) -> Response:
-    """What became of the job's callback: delivered, due again, or given up, and every try."""
+    """What became of the job's callback: delivered, due again or given up; with every try."""
     found = deliveries.of_job(db(), job_of_caller(path.job_id))
     return answers.listed(map(deliveries.public, found), None)
 
