@@ -24,11 +24,11 @@ from core.store import sizes
 Document = dict[str, Any]
 
 AT_IT_S = 20.0
-"""Of each minute, for erasing and for deleting: a number of jobs would bound how many may be made."""
+"""How long erasing, and then deleting, may take in a minute. A number would limit how many jobs are made."""
 TRIMMED_A_TICK = 2000
 LOOKED_AGAIN = timedelta(minutes=10)
 TRIMMED_TO = 19_000
-"""Finding the oldest reads all finished jobs of the embedded store: not for each job that is one too many."""
+"""Finding the oldest reads all finished jobs of the embedded store, so many are deleted at a time."""
 PROCESSES_KEPT = timedelta(days=1)
 DELIVERIES_KEPT = timedelta(days=40)
 DELIVERIES_ENDED = ("delivered", "failed")
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 class Purge:
-    """One tick after another; each takes a bounded time, and the next one goes on."""
+    """Each tick takes a bounded time; the next one goes on from there."""
 
     def __init__(self, db: Database[Document], client: redis.Redis, settings: Settings) -> None:
         self.db = db
@@ -75,7 +75,7 @@ class Purge:
             yield from jobs_of(self.db).find({"status": status, "send_after": {"$lte": now}})
 
     def _not_before(self, job: Job, now: datetime) -> datetime | None:
-        """When to look at this job's content again; None: it goes now."""
+        """When to look at this job's content again. None: erase it now."""
         rule = job["plan"].get("content_retention") or self.settings.content_retention
         over = (job["finished_at"] or now) + content_kept(rule)
         if job.get("content_erased_at") is None and over > now:
@@ -123,7 +123,7 @@ class Purge:
         return self.db.processes.delete_many(gone).deleted_count
 
     def _delete_deliveries(self, now: datetime) -> int:
-        """`next_at` stays at the last try: state and it are what the index is of."""
+        """`next_at` is the time of the last try, so the index on `state` and `next_at` serves this."""
         tried = {"next_at": {"$lt": now - DELIVERIES_KEPT}}
         return sum(
             self.db.deliveries.delete_many({"state": state, **tried}).deleted_count

@@ -57,7 +57,7 @@ def _prepare_store(services: Services) -> None:
         migrations.prepare(services.db)
     except NewerStore as error:
         print(f"vutler: {error}", file=sys.stderr)
-        sys.exit(Arbiter.APP_LOAD_ERROR)  # gunicorn starts no other worker
+        sys.exit(Arbiter.APP_LOAD_ERROR)  # gunicorn then ends, and starts no other worker
     once_it_answers(partial(first.ensure, services.db, services.settings))
 
 

@@ -39,7 +39,7 @@ class Leadership:
         self._seen_since = 0.0
 
     def held(self) -> bool:
-        """May this process act now? Not for longer than nobody else can have taken over."""
+        """May this process act now? It stops acting before another one can have taken over."""
         return self._renewed is not None and self.monotonic() - self._renewed < self.lease_s * 0.8
 
     def hold(self) -> bool:

@@ -1,4 +1,4 @@
-"""Carrying out ticks: each alone, by the leader; how it went is written down, and what does not end."""
+"""Carrying out ticks: only while this process leads. How a run went is written down; a long run is shown."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Runs:
         self.may_act = may_act
         self.notes = Notes(db)
         self.since: dict[str, datetime] = {}
-        """What is under way, by name."""
+        """When each run under way began, by the tick's name."""
         self._asked: set[str] = set()
 
     def run(self, name: str) -> None:
@@ -68,7 +68,7 @@ class Runs:
             del self.since[name]
 
     def look(self) -> list[str]:
-        """Write down what is under way for long; the names of ticks that somebody asked for since."""
+        """Write down which runs take long. Returns the names of the ticks that somebody has asked for."""
         if not self.may_act():
             return []
         long_ago = utcnow() - LONG
@@ -78,7 +78,7 @@ class Runs:
         return asked
 
     def ended_within(self, seconds: float) -> bool:
-        """Wait for what is under way. False: something does not end."""
+        """Wait for the runs under way. False: some have not ended."""
         deadline = time.monotonic() + seconds
         while self.since and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -102,7 +102,7 @@ class Runs:
 
 
 def guarded(name: str, act: Callable[[], Any]) -> None:
-    """Do what is logged when it did something, and when it failed; the next time comes anyway."""
+    """Call `act`. What it did is logged, and so is its failure, which is not raised: the next time comes."""
     started = time.monotonic()
     try:
         done = act()

@@ -18,7 +18,7 @@ NOTED_EVERY_S = 10.0
 
 
 class Notes:
-    """Writes down each tick's runs: those that did or broke something, and a sign of life now and then."""
+    """Writes down the runs that did something or failed, and of the others one every ten seconds."""
 
     def __init__(self, db: Database[Document], *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.db = db
@@ -38,7 +38,7 @@ class Notes:
         self.db.ticks.update_one({"_id": name}, {"$set": ran}, upsert=True)
 
     def note_under_way(self, since: Mapping[str, datetime]) -> None:
-        """Write down that these ticks run, since when, and no others: what a dead leader ran is over."""
+        """Write down since when these ticks are running. No other is: the runs of a dead leader are over."""
         for name, at in since.items():
             self.db.ticks.update_one({"_id": name}, {"$set": {"running_since": at}}, upsert=True)
         ended = {"_id": {"$nin": sorted(since)}, "running_since": {"$ne": None}}

@@ -16,6 +16,7 @@ from pymongo.collection import Collection
 
 from core.clock import utcnow
 from core.errors import Invalid
+from core.store.indexes import LISTS
 
 Row = TypeVar("Row", bound=Mapping[str, Any])
 
@@ -38,9 +39,11 @@ def page(
     """The next `limit` documents that match `equality`, and the cursor of the page after (None: no more).
 
     `shown`: the projection, where not all of a document is wanted.
-    The collection needs an index that begins with the fields of `equality` and ends with `created_at`.
-    Raises `Invalid` for a cursor that we did not make.
+    Raises `Invalid` for a cursor that we did not make, and `LookupError` for a list that no index serves:
+    `equality` has at least the fields that `core.store.indexes.LISTS` names for the collection.
     """
+    if not equality.keys() >= set(LISTS[collection.name]):
+        raise LookupError(f"{collection.name} is read by {LISTS[collection.name]}, not by {list(equality)}")
     upper, after_id = _decode(cursor) if cursor else (utcnow() + timedelta(minutes=1), None)
     oldest = since or OLDEST
     items: list[Row] = []

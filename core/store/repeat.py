@@ -22,7 +22,7 @@ T = TypeVar("T")
 Row = TypeVar("Row", bound=Mapping[str, Any])
 
 OUTAGE = (AutoReconnect, WriteConcernError)
-"""The store is away, or a replica set's primary took a write that its majority may not have: once more."""
+"""The store is away, or a primary took a write that the majority may not have. The write is repeated."""
 DUPLICATE = 11000
 
 log = structlog.get_logger(__name__)

@@ -21,7 +21,7 @@ def change_each(
     change: Callable[[Document], Mapping[str, Any]],
     *fields: str,
 ) -> None:
-    """Update every document that matches `older`; `change` makes the update from its `_id` and `fields`."""
+    """Update every document that matches `older`. `change` makes the update from its `_id` and `fields`."""
     found = collection.find(older, dict.fromkeys(["_id", *fields], 1))
     while batch := list(islice(found, BATCH)):
         writes = [UpdateOne({"_id": document["_id"], **older}, change(document)) for document in batch]

@@ -12,7 +12,7 @@ Document = dict[str, Any]
 
 
 def run(db: Database[Document]) -> None:
-    """A job of which both are there was claimed since: its new mark stands."""
+    """A job that has both fields was claimed by this version meanwhile: its `fence` stands."""
     change_each(db.jobs, {"token": {"$exists": True}}, _renamed, "token", "fence")
 
 

@@ -1,4 +1,4 @@
-"""Gives each job a mark in the index of idempotency keys; once only those with a key had one."""
+"""Gives a mark in the index of idempotency keys to each job; earlier, a job without a key had none."""
 
 from __future__ import annotations
 

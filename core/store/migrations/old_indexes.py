@@ -12,10 +12,10 @@ from core.store.indexes import INDEXES
 Document = dict[str, Any]
 
 RETIRED = (
-    ("jobs", "idempotent"),  # was partial, which the embedded server makes no use of
-    ("jobs", "metering"),  # is `due` now
-    ("managed_overage", "by_workspace"),  # is `listed` now
-    ("usage_quarters", "by_day"),  # named the agent too
+    ("jobs", "idempotent"),  # was partial: the embedded server makes no use of such an index
+    ("jobs", "metering"),  # its place is taken by `due`
+    ("managed_overage", "by_workspace"),  # its place is taken by `listed`
+    ("usage_quarters", "by_day"),  # had the agent as a third field
 )
 OPTIONS = ("unique", "partialFilterExpression", "expireAfterSeconds")
 GONE = (26, 27)

@@ -20,7 +20,7 @@ def filled(db, ages_s):
         }
         for n, age in enumerate(ages_s)
     ]
-    db.things.insert_many(rows)
+    db.credentials.insert_many(rows)
     return [row["_id"] for row in sorted(rows, key=lambda r: (r["created_at"], r["_id"]), reverse=True)]
 
 
@@ -28,7 +28,7 @@ def walk(db, limit, equality=None, **more):
     ids, cursor = [], None
     while True:
         items, cursor = page(
-            db.things, equality or {"workspace_id": "w1"}, limit=limit, cursor=cursor, **more
+            db.credentials, equality or {"workspace_id": "w1"}, limit=limit, cursor=cursor, **more
         )
         ids += [item["_id"] for item in items]
         if cursor is None:
@@ -50,15 +50,15 @@ def test_items_of_the_same_millisecond_are_neither_lost_nor_repeated(db):
 
 def test_inserts_do_not_shift_the_pages(db):
     expected = filled(db, range(10))
-    first, cursor = page(db.things, {"workspace_id": "w1"}, limit=4)
-    db.things.insert_one({"_id": "new", "workspace_id": "w1", "created_at": utcnow()})
-    second, _ = page(db.things, {"workspace_id": "w1"}, limit=6, cursor=cursor)
+    first, cursor = page(db.credentials, {"workspace_id": "w1"}, limit=4)
+    db.credentials.insert_one({"_id": "new", "workspace_id": "w1", "created_at": utcnow()})
+    second, _ = page(db.credentials, {"workspace_id": "w1"}, limit=6, cursor=cursor)
     assert [i["_id"] for i in first + second] == expected
 
 
 def test_filters_hold_and_others_are_not_shown(db):
     expected = filled(db, range(9))
-    db.things.insert_one({"_id": "x", "workspace_id": "w2", "created_at": utcnow()})
+    db.credentials.insert_one({"_id": "x", "workspace_id": "w2", "created_at": utcnow()})
     assert walk(db, 2, {"workspace_id": "w1", "even": True}) == [i for i in expected if int(i) % 2 == 0]
 
 
@@ -71,4 +71,9 @@ def test_since_cuts_what_is_older(db):
 def test_a_cursor_that_is_not_ours_is_refused(db, cursor):
     if cursor:
         with pytest.raises(Invalid):
-            page(db.things, {"workspace_id": "w1"}, cursor=cursor)
+            page(db.credentials, {"workspace_id": "w1"}, cursor=cursor)
+
+
+def test_a_list_that_no_index_serves_is_refused(db):
+    with pytest.raises(LookupError, match="credentials is read by"):
+        page(db.credentials, {"even": True})
