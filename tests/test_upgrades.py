@@ -1,4 +1,4 @@
-"""A database of a later version: every process says so in one line, and ends."""
+"""Upgrades by real processes: killed in the midst, several at once, and one too old for its database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from core.store import migrations
+from core.store import indexes, migrations
 from tests.stack import ROOT, free_ports
 
 LATER = len(migrations.STEPS) + 1
@@ -54,3 +54,62 @@ def test_every_process_refuses_a_later_database_in_one_line(name, db, settings, 
     assert ended.returncode != 0
     assert "Traceback" not in ended.stdout + ended.stderr
     assert [db[name].count_documents({}) for name in ("keys", "processes", "scheduler")] == [0, 0, 0]
+
+
+JOBS = 1500
+UPGRADE = """
+from core.config import Settings
+from core.services import connect_mongo
+from core.store import indexes, migrations
+settings = Settings()
+migrations.prepare(connect_mongo(settings, patience_s=5)[settings.mongodb_database])
+"""
+
+
+@pytest.fixture
+def upgrade(db, settings, tmp_path):
+    """Starts a process that upgrades the database; all are ended with the test."""
+    started = []
+
+    def start():
+        environment = {
+            "PATH": os.environ["PATH"],
+            "MONGODB_URI": settings.mongodb_uri,
+            "MONGODB_DATABASE": db.name,
+        }
+        with (tmp_path / "log").open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", UPGRADE], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_an_upgrade_that_is_killed_goes_on_by_whoever_comes_next(db, upgrade):
+    db.jobs.drop_indexes()
+    db.jobs.insert_many([{"_id": f"j{n}", "workspace_id": "w1", "token": f"t{n}"} for n in range(JOBS)])
+
+    def left():
+        older = ({"idempotency": {"$exists": False}}, {"token": {"$exists": True}})
+        return sum(db.jobs.count_documents(shape) for shape in older)
+
+    for _ in range(2):
+        before, process = left(), upgrade()
+        while left() == before:
+            assert process.poll() is None
+        process.kill()
+        process.wait()
+    assert 0 < left() < 2 * JOBS
+    assert migrations.reached(db) < len(migrations.STEPS)
+
+    assert [process.wait(60) for process in [upgrade() for _ in range(3)]] == [0, 0, 0]
+    assert left() == 0
+    assert migrations.reached(db) == len(migrations.STEPS)
+    assert {job["_id"][1:] for job in db.jobs.find()} == {job["fence"][1:] for job in db.jobs.find()}
+    wanted = {index.document["name"] for index in indexes.INDEXES["jobs"]}
+    assert {index["name"] for index in db.jobs.list_indexes()} == wanted | {"_id_"}

@@ -123,7 +123,7 @@ def test_its_agents_are_asked_changed_and_explained(admin, file):
         assert admin.post(f"{path}/chat", {"message": "hello"}).status_code == 202
         assert admin.post(f"{path}/llm-config/explain").status_code == 200
         assert admin.patch(path, {"description": "older"}).json["description"] == "older"
-        assert admin.get(f"{path}/llm-config").status_code == 200
+        assert admin.get(f"{path}/llm-config").json["top_p"] is None  # a later version's field
     assert len(asked) == 5
 
 
