@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
-from typing import cast
 
 import dramatiq
-import redis
 import structlog
 from pymongo.errors import PyMongoError
 
 import core
 from core import services as core_services
 from core.config import Settings
-from core.jobs import kinds, lease, signals
-from core.jobs.model import RUNNING
+from core.jobs import kinds, lease
 from core.jobs.queues import paused
 from core.jobs.run import Handler, Runner, Start
 from core.log import configure as configure_logs
 from core.services import Services, connect_redis
 from core.store import migrations
 from core.store.migrations import NewerStore
+from core.store.repeat import once_it_answers
+from workers import listening
 from workers.broker import ACTOR, WakefulBroker, make_broker, sender
 from workers.heartbeat import CRASHED, Heartbeat
 from workers.roles import Role
 from workers.threads import ThreadWork
 
-STORE_PATIENCE_S = 60.0
 LOST_GRACE_S = 2.0
 LOOK_S = 0.1
 
@@ -86,8 +83,7 @@ def serve(role: Role) -> int:
     heartbeat.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stopping.tell)
-    _in_background(lambda: _hear_signals(settings, runner, worker, stopping))
-    _in_background(lambda: _look_for_flags(runner, worker, stopping))
+    listening.start(settings, runner, worker, over=lambda: stopping.over)
     log.info("worker.ready", role=role.name, process_id=process_id, slots=role.slots)
 
     stopping.wait()
@@ -121,29 +117,18 @@ def _start(role: Role) -> Start:
     return GreenletWork
 
 
-def _in_background(function: Callable[[], None]) -> None:
-    """In a thread of its own, which is a greenlet where the process is patched."""
-    threading.Thread(target=function, daemon=True).start()
-
-
 def _register(services: Services, role: Role, queues: list[str]) -> str:
-    """Take the lease. A store that is still starting is waited for."""
-    deadline = time.monotonic() + STORE_PATIENCE_S
-    while True:
-        try:
-            return lease.register(
-                services.db,
-                role=role.name,
-                host=services.settings.worker_host,
-                queues=queues,
-                slots=role.slots,
-                version=core.VERSION,
-            )
-        except PyMongoError as error:
-            if time.monotonic() > deadline:
-                raise
-            log.warning("worker.waits_for_store", error=type(error).__name__)
-            time.sleep(1)
+    """Take the lease; the id of this process."""
+    return once_it_answers(
+        lambda: lease.register(
+            services.db,
+            role=role.name,
+            host=services.settings.worker_host,
+            queues=queues,
+            slots=role.slots,
+            version=core.VERSION,
+        )
+    )
 
 
 def _retire(services: Services, process_id: str) -> None:
@@ -160,6 +145,7 @@ def _consume(broker: WakefulBroker, queues: list[str], slots: int, runner: Runne
         broker.declare_queue(queue)
     worker = dramatiq.Worker(broker, queues=set(queues), worker_threads=slots)
     worker.queue_prefetch = slots
+    broker.paused = once_it_answers(lambda: frozenset(paused(runner.services.db)))
     worker.start()
     return worker
 
@@ -167,60 +153,9 @@ def _consume(broker: WakefulBroker, queues: list[str], slots: int, runner: Runne
 def _stop(worker: dramatiq.Worker, runner: Runner, grace_s: float) -> None:
     """Take nothing more, give running jobs their grace, hand the rest back."""
     runner.drain()
-    _pause(worker, set(worker.consumers))
+    listening.pause(worker, worker.consumers.keys())
     deadline = time.monotonic() + grace_s
     while runner.running and time.monotonic() < deadline:
         time.sleep(0.05)
     runner.hand_back_all()
     worker.stop(timeout=10_000)
-
-
-def _hear_signals(settings: Settings, runner: Runner, worker: dramatiq.Worker, stopping: Stopping) -> None:
-    channel = signals.process_channel(runner.process_id)
-    client = connect_redis(settings)
-    while not stopping.over:
-        try:
-            with client.pubsub(ignore_subscribe_messages=True) as pubsub:
-                pubsub.subscribe(channel, signals.QUEUES_CHANGED)
-                while not stopping.over:
-                    message = pubsub.get_message(timeout=2.0)
-                    if message is None:
-                        continue
-                    if message["channel"].decode() == channel:
-                        runner.stop(message["data"].decode(), "cancelled")
-                    else:
-                        _pause_and_resume(runner, worker)
-        except redis.RedisError as error:
-            log.warning("signals.redis_away", error=type(error).__name__)
-            time.sleep(1)
-        except PyMongoError as error:
-            log.warning("signals.store_away", error=type(error).__name__)
-
-
-def _look_for_flags(runner: Runner, worker: dramatiq.Worker, stopping: Stopping) -> None:
-    """Sees to cancellations and pauses whose signal was lost, from documents."""
-    services = runner.services
-    wanted = {"status": RUNNING, "owner": runner.process_id, "cancel_requested": True}
-    while not stopping.over:
-        time.sleep(services.settings.beat_s)
-        try:
-            for job in services.db.jobs.find(wanted, {"_id": 1}):
-                runner.stop(job["_id"], "cancelled")
-            _pause_and_resume(runner, worker)
-        except PyMongoError as error:
-            log.warning("flags.store_away", error=type(error).__name__)
-
-
-def _pause_and_resume(runner: Runner, worker: dramatiq.Worker) -> None:
-    """Consumers of a paused queue take no messages. These stay in Redis, and the jobs stay queued."""
-    stopped = paused(runner.services.db)
-    if not runner.draining:
-        _pause(worker, stopped)
-
-
-def _pause(worker: dramatiq.Worker, queues: set[str]) -> None:
-    """Pause the consumers of these queues, and let all others go on."""
-    cast(WakefulBroker, worker.broker).paused = frozenset(queues)
-    for name, consumer in worker.consumers.items():
-        if (name in queues) != consumer.paused:
-            (consumer.pause if name in queues else consumer.resume)()

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from core.jobs import control, kinds
+from core.jobs import control, kinds, queues
 from core.jobs.reconcile import Reconciler
 from core.services import connect_redis
 from core.store import migrations
@@ -39,6 +39,11 @@ class Host:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.echo"], cwd=ROOT, env=settings, stdout=out, stderr=out
             )
+
+    def beats(self, more=3):
+        """Until its beat was raised so often; by then it has looked for what it was to be told."""
+        before = self.document()["beat"]
+        until(lambda: self.document()["beat"] >= before + more, "it beats")
 
     def document(self):
         return self.db.processes.find_one({"host": self.name, "dead": False, "pid": self.process.pid})
@@ -100,6 +105,21 @@ def test_a_running_job_is_cancelled(db, host, say, redis_client):
     asked = say(wait_s=1.5)
     control.cancel(db, redis_client, becomes(db, asked, "running"))
     assert becomes(db, asked, "cancelled")["result"] is None
+
+
+def test_a_queue_that_is_paused_is_not_taken_from_by_whoever_starts_or_runs(db, host, say, redis_client):
+    waiting = say()
+    queues.set_paused(db, redis_client, "echo.h1", True)
+    one = host()
+    one.beats()
+    assert job(db, waiting)["attempt"] == 0
+    queues.set_paused(db, redis_client, "echo.h1", False)
+    becomes(db, waiting, "succeeded")
+    queues.set_paused(db, redis_client, "echo.h1", True)
+    one.beats()
+    waiting = say()
+    one.beats()
+    assert job(db, waiting)["attempt"] == 0
 
 
 def test_told_to_end_it_finishes_what_it_can(db, host, say):

@@ -1,0 +1,85 @@
+"""What a running worker is told: to end a job, or to take nothing from a queue.
+
+Signals over Redis tell it at once. Each beat it also reads the documents, since a signal may be lost.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import cast
+
+import dramatiq
+import redis
+import structlog
+from pymongo.errors import PyMongoError
+
+from core.config import Settings
+from core.jobs import signals
+from core.jobs.model import RUNNING
+from core.jobs.queues import paused
+from core.jobs.run import Runner
+from core.services import connect_redis
+from workers.broker import WakefulBroker
+
+log = structlog.get_logger(__name__)
+
+
+def start(settings: Settings, runner: Runner, worker: dramatiq.Worker, *, over: Callable[[], bool]) -> None:
+    """Listen and look until it is `over`, in threads; these are greenlets where the process is patched."""
+    for function in (_hear_signals, _read_documents):
+        threading.Thread(target=function, args=(settings, runner, worker, over), daemon=True).start()
+
+
+def pause(worker: dramatiq.Worker, queues: Collection[str]) -> None:
+    """Pause the consumers of these queues, and let all others go on."""
+    cast(WakefulBroker, worker.broker).paused = frozenset(queues)
+    for name, consumer in worker.consumers.items():
+        if (name in queues) != consumer.paused:
+            (consumer.pause if name in queues else consumer.resume)()
+
+
+def _hear_signals(
+    settings: Settings, runner: Runner, worker: dramatiq.Worker, over: Callable[[], bool]
+) -> None:
+    channel = signals.process_channel(runner.process_id)
+    client = connect_redis(settings)
+    while not over():
+        try:
+            with client.pubsub(ignore_subscribe_messages=True) as pubsub:
+                pubsub.subscribe(channel, signals.QUEUES_CHANGED)
+                while not over():
+                    message = pubsub.get_message(timeout=2.0)
+                    if message is None:
+                        continue
+                    if message["channel"].decode() == channel:
+                        runner.stop(message["data"].decode(), "cancelled")
+                    else:
+                        _pause_and_resume(runner, worker)
+        except redis.RedisError as error:
+            log.warning("signals.redis_away", error=type(error).__name__)
+            time.sleep(1)
+        except PyMongoError as error:
+            log.warning("signals.store_away", error=type(error).__name__)
+
+
+def _read_documents(
+    settings: Settings, runner: Runner, worker: dramatiq.Worker, over: Callable[[], bool]
+) -> None:
+    wanted = {"status": RUNNING, "owner": runner.process_id, "cancel_requested": True}
+    while not over():
+        time.sleep(settings.beat_s)
+        try:
+            for job in runner.services.db.jobs.find(wanted, {"_id": 1}):
+                runner.stop(job["_id"], "cancelled")
+            _pause_and_resume(runner, worker)
+        except PyMongoError as error:
+            log.warning("flags.store_away", error=type(error).__name__)
+
+
+def _pause_and_resume(runner: Runner, worker: dramatiq.Worker) -> None:
+    """Consumers of a paused queue take no messages. These stay in Redis, and the jobs stay queued."""
+    stopped = paused(runner.services.db)
+    if not runner.draining:
+        pause(worker, stopped)
