@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 
@@ -57,6 +58,11 @@ def queue_of(db, job):
 def test_every_kind_has_a_role_that_carries_it_out_and_a_queue_that_the_role_takes_from():
     for kind in kinds.KINDS.values():
         assert kind.queue_on("h1") in kinds.queues_of(roles.ROLES[kind.role].name, "h1"), kind.name
+
+
+def test_the_home_of_each_kind_by_host_can_place_its_jobs():
+    for kind in kinds.KINDS.values():
+        assert not kind.by_host or callable(import_module(kind.home).place), kind.name
 
 
 def test_a_job_by_host_carries_its_hosts_queue(db):
