@@ -1,6 +1,7 @@
 """Reads JSON that may be anything: each function returns a value of its type, or the empty one. Pure.
 
-The values can be stored and sent on: no lone surrogates, no numbers that a database cannot hold.
+The values can be sent on, and kept by `core.store.free_json`: no lone surrogates, no numbers that a database
+cannot hold.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 from core.llm.types import Document
 
 MOST_TOKENS = 10**12
-DEEPEST = 16
+DEEPEST = 64
+"""Levels, as of a body at the door (`web.requests`)."""
 LONGEST_INT = 2**63
 
 
@@ -43,12 +45,11 @@ def count(value: Any) -> int | None:
 
 
 def storable(value: Any, depth: int = 0) -> Any:
-    """The same JSON, without the values that a document cannot hold."""
+    """The same JSON, without the values that cannot be kept."""
     if isinstance(value, dict | list) and depth >= DEEPEST:
         return None
     if isinstance(value, dict):
-        kept = {text(key).replace("\0", ""): storable(item, depth + 1) for key, item in value.items()}
-        return {key: item for key, item in kept.items() if not key.startswith("$")}
+        return {text(key): storable(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
         return [storable(item, depth + 1) for item in value]
     if isinstance(value, str):

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 from pydantic import SecretStr
 
 from core import first_start as first
 from core.accounts import keys, workspaces
+from core.chat import chat
 from core.clock import utcnow
 from core.crypto import Sealer
+from core.jobs.run import Runner
+from core.llm.transport import provider_transport
+from core.metering.quotes import Quotes
 from core.services import Services
+from tests.core.jobs.test_run import Inline
+from tests.core.metering.rows import PRICES
 from tests.factory import Sent, queued
 from tests.web_client import Client
 from web.app import create_app
@@ -90,6 +98,17 @@ def agent(member):
     made = member.post("/agents", {"name": "scout", "llm_config": {"provider": "sandbox"}})
     assert made.status_code == 201, made.text
     return made.json["id"]
+
+
+@pytest.fixture
+def at_once(services):
+    """Jobs are carried out as soon as they are sent; providers on this machine may be asked."""
+    services.settings = services.settings.model_copy(update={"custom_endpoint_allow": "127.0.0.1"})
+    with closing(provider_transport(services.settings)) as transport:
+        handlers = chat.asking(transport, Quotes(services.db, PRICES))
+        runner = Runner(services, "p1", handlers, start=Inline, lost=lambda: False)
+        services.send = lambda queue, job_id: runner.run(job_id)
+        yield
 
 
 @pytest.fixture

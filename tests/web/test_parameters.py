@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from core.chat import chat
-from core.jobs.run import Runner
 from core.llm.parameters import PARAMETERS, PRESETS
-from core.llm.transport import provider_transport
-from core.metering.quotes import Quotes
-from tests.core.jobs.test_run import Inline
-from tests.core.metering.rows import PRICES
 from tests.providers.scripted import answering, provider
 from tests.providers.vendors import WHOLE
 from web.api import models
@@ -79,16 +72,11 @@ def config(wire, asked):
 
 
 @pytest.fixture
-def agent(services, member, asked, config):
+def agent(member, config, at_once):
     """An agent's id. Its jobs are carried out as soon as they are sent."""
-    services.settings = services.settings.model_copy(update={"custom_endpoint_allow": "127.0.0.1"})
-    with closing(provider_transport(services.settings)) as transport:
-        handlers = chat.asking(transport, Quotes(services.db, PRICES))
-        runner = Runner(services, "p1", handlers, start=Inline, lost=lambda: False)
-        services.send = lambda queue, job_id: runner.run(job_id)
-        made = member.post("/agents", {"name": "scout", "llm_config": config})
-        assert made.status_code == 201, made.text
-        yield made.json["id"]
+    made = member.post("/agents", {"name": "scout", "llm_config": config})
+    assert made.status_code == 201, made.text
+    return made.json["id"]
 
 
 def by_chat(member, agent, given):

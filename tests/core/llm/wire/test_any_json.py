@@ -7,6 +7,7 @@ import json
 
 import bson
 import pytest
+from bson.codec_options import CodecOptions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,14 +15,27 @@ from core.llm import classify
 from core.llm.failures import ProviderError, ProviderRefused
 from core.llm.sse import Parser
 from core.llm.wire import WIRES
+from core.store import free_json
 from tests.core.llm.wire.replay import CLAUDE, EXCHANGES, GPT, events, named
 from tests.factory import asking
 
+KEPT = CodecOptions(type_registry=free_json.REGISTRY)
 ODD = st.sampled_from(
     [
         *(None, True, False, 0, 1, -1, 3.0, 2.5, float("nan"), float("inf"), 10**30, -(10**30), 2**63),
         *("", "\ud800", "\ud83d\ude00", "\0", "error", "<think>", "</think>", "1004", "null"),
-        *([], [[]], [None], [{}], {}, {"a": None}, {"$a": 1, "b\0": 2}, {"error": []}, {"type": []}),
+        *(
+            [],
+            [[]],
+            [None],
+            [{}],
+            {},
+            {"a": None},
+            {"$a": 1, "b\0": 2},
+            {"$ref": "a", "$id": 1},
+            {"error": []},
+            {"type": []},
+        ),
     ]
 )
 ANY = st.recursive(
@@ -73,7 +87,8 @@ def test_json_that_is_deep_is_cut():
 
 def check(answer):
     message, finish_reason, usage, raw = answer
-    bson.encode({"message": message, "finish": finish_reason, "raw": raw, "usage": usage and usage.public()})
+    kept = {"message": message, "finish": finish_reason, "raw": raw, "usage": usage and usage.public()}
+    assert bson.decode(bson.encode(free_json.storable(kept), codec_options=KEPT), KEPT) == kept
     json.dumps(message, ensure_ascii=False).encode()
     assert message["role"] == "assistant"
     assert message["content"] is None or isinstance(message["content"], str)
