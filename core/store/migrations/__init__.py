@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 
 from core.clock import utcnow
 from core.store import indexes
-from core.store.migrations import fences, idempotency_marks, old_indexes, slots
+from core.store.migrations import fences, idempotency_marks, old_indexes, references, slots
 from core.store.repeat import once_it_answers
 
 Document = dict[str, Any]
@@ -29,6 +29,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("old_indexes", old_indexes.run),
     ("fences", fences.run),
     ("slots", slots.run),
+    ("references", references.run),
 )
 LOOK_S = 0.5
 

@@ -1,13 +1,16 @@
 """Upgrades: each step once, whoever is killed in it, however many processes start together."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from pymongo import ASCENDING, IndexModel
 
+from core.clock import utcnow
 from core.store import indexes, migrations
-from core.store.migrations import NewerStore, each, fences, idempotency_marks, old_indexes
+from core.store.migrations import NewerStore, each, fences, idempotency_marks, old_indexes, references
 
 LATER = len(migrations.STEPS) + 1
 
@@ -75,7 +78,8 @@ def test_whoever_waits_goes_on_once_the_upgrade_is_done(db, monkeypatch):
         if len(looks) == 3:
             migrations.upgrade(db)
 
-    monkeypatch.setattr(migrations.time, "sleep", upgrade_at_the_third)
+    clock = SimpleNamespace(sleep=upgrade_at_the_third, monotonic=time.monotonic)
+    monkeypatch.setattr(migrations, "time", clock)  # threads of other tests sleep as ever
     migrations.wait_until_prepared(db)
     assert looks == [0, 0, 0]
 
@@ -182,3 +186,29 @@ def test_the_mark_of_a_claim_is_called_fence(db):
     kept = {job["_id"]: job for job in db.jobs.find()}
     assert {name: job["fence"] for name, job in kept.items()} == {"old": "t1", "new": "f", "none": None}
     assert not any("token" in job for job in kept.values())
+
+
+REFERENCE = {"$ref": "x", "$id": {"$ref": "y", "$id": None}, "more": [{"$ref": "z", "$id": 1, "$db": "w"}]}
+FREE = {"metadata": REFERENCE, "request": {"tools": [REFERENCE], "a": 1}, "error": {"detail": REFERENCE}}
+
+
+def test_json_that_looks_like_a_reference_can_be_read_again(db):
+    db.jobs.insert_one({"_id": "j1", **FREE, "result": None, "created_at": utcnow()})
+    db.agents.insert_many(
+        [{"_id": "a1", "name": "a", "metadata": {"b": REFERENCE}}, {"_id": "a2", "name": "b", "metadata": {}}]
+    )
+    for _ in range(2):
+        references.run(db)
+    job = db.jobs.find_one({"_id": "j1"})
+    assert {name: job[name] for name in FREE} == FREE
+    assert job["result"] is None
+    assert {agent["_id"]: agent["metadata"] for agent in db.agents.find()} == {
+        "a1": {"b": REFERENCE},
+        "a2": {},
+    }
+
+
+def test_what_was_given_since_stays(db):
+    db.agents.insert_one({"_id": "a1", "metadata": {"new": 1}})
+    references.wrap(db.agents, "a1", "metadata", REFERENCE)
+    assert db.agents.find_one({"_id": "a1"})["metadata"] == {"new": 1}
