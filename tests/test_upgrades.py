@@ -56,7 +56,7 @@ def test_every_process_refuses_a_later_database_in_one_line(name, db, settings, 
     assert [db[name].count_documents({}) for name in ("keys", "processes", "scheduler")] == [0, 0, 0]
 
 
-JOBS = 1500
+JOBS = 400
 UPGRADE = """
 from core.config import Settings
 from core.services import connect_mongo
