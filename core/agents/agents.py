@@ -15,7 +15,7 @@ from core.agents import agent_config, fields
 from core.chat import conversations
 from core.clock import rfc3339, utcnow
 from core.documents import Agent, LlmConfig, agents_of
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Forbidden, Invalid, NotFound
 from core.ids import new_id
 from core.jobs import control
 from core.jobs.document import jobs_of
@@ -120,9 +120,16 @@ def change(
     agent: Agent,
     changes: Mapping[str, Any],
     configure: Configure | None = None,
+    *,
+    may_loosen: bool = False,
 ) -> Agent:
-    """Set some fields and, with `configure`, the llm_config. Raises `Conflict`, `NotFound`."""
+    """Set some fields and, with `configure`, the llm_config. Raises `Conflict`, `NotFound`.
+
+    Raises `Forbidden` when `limit_policy: block` would be taken away and not `may_loosen`.
+    """
     for _ in range(TRIES):
+        if not may_loosen:
+            _check_policy(agent, changes)
         new: Document = {**changes, "updated_at": utcnow()}
         if configure is not None:
             new["llm_config"] = configure(agent["_id"], agent["llm_config"])
@@ -175,6 +182,11 @@ def _read(agent: Agent) -> Agent:
     config = agent["llm_config"]
     config = config and {**agent_config.EMPTY, **config}
     return cast(Agent, {**fields.stored(fields.AGENT, {}), **agent, "llm_config": config})
+
+
+def _check_policy(agent: Agent, changes: Mapping[str, Any]) -> None:
+    if agent["limit_policy"] == "block" and changes.get("limit_policy", "block") != "block":
+        raise Forbidden("only an admin may take `limit_policy: block` away from an agent")
 
 
 def _name_taken(name: str) -> Conflict:

@@ -51,23 +51,16 @@ class Provider:
     domains: tuple[str, ...] = ()
 
     def is_at(self, host: str) -> bool:
-        """Is this host one of its own?"""
-        own = None if self.base_url is None else urlsplit(self.base_url).hostname
-        return host == own or host in self.hosts
+        """Is this host one of its own, or below one, as a vendor's regions are?"""
+        own = urlsplit(self.base_url or "").hostname
+        return any(f".{host}".endswith(f".{name}") for name in (own, *self.hosts) if name)
 
 
 PROVIDERS = {
     provider.name: provider
     for provider in (
         # https://platform.openai.com/docs/api-reference, read 2026-11
-        Provider(
-            "openai",
-            "openai",
-            "https://api.openai.com/v1",
-            priced_as="openai",
-            # Data residency: https://platform.openai.com/docs/guides/your-data, read 2026-11
-            hosts=("us.api.openai.com", "eu.api.openai.com"),
-        ),
+        Provider("openai", "openai", "https://api.openai.com/v1", priced_as="openai"),
         # https://docs.anthropic.com/en/api/messages, read 2026-11
         Provider("anthropic", "anthropic", "https://api.anthropic.com/v1", priced_as="anthropic"),
         # https://platform.minimax.io/docs/api-reference/text-openai-api, read 2026-11: temperature in (0, 1].

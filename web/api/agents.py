@@ -10,8 +10,6 @@ from flask import Response
 from core.agents import agent_config, agents, explain
 from core.chat import chat
 from core.clock import utcnow
-from core.documents import Agent
-from core.errors import Forbidden
 from core.llm import tiers
 from core.metering import admission
 from core.metering import prices as price_tables
@@ -58,10 +56,10 @@ def change_agent(path: AgentPath, body: AgentChanges) -> Response:
     """Change some fields of an agent; `llm_config` works as its own PUT does."""
     agent = agents.get(db(), workspace_id(), path.agent_id)
     given = body.given()
-    _check_policy(agent, given)
     config = given.pop("llm_config", None)
+    may_loosen = caller().role == "admin"
     with below("llm_config"):
-        changed = agents.change(db(), agent, given, _configure(config))
+        changed = agents.change(db(), agent, given, _configure(config), may_loosen=may_loosen)
     return answer(agents.public(changed))
 
 
@@ -95,13 +93,6 @@ def explain_llm_config(path: AgentPath, body: Supposed) -> Response:
     capped = admission.within_cap(db(), agent, plan, tiers.table().monthly_tokens(), utcnow())
     own, window = price_tables.of_workspace(db(), workspace_id()), services().settings.unknown_window_tokens
     return answer(explain.explain(costs_of(capped, body.asked(), prices(), own, unknown_window=window)))
-
-
-def _check_policy(agent: Agent, given: dict[str, Any]) -> None:
-    """Raises `Forbidden`: anybody may make an agent's limit stricter, an admin alone loosens it."""
-    loosens = agent["limit_policy"] == "block" and given.get("limit_policy", "block") != "block"
-    if loosens and caller().role != "admin":
-        raise Forbidden("only an admin may take `limit_policy: block` away from an agent")
 
 
 def _configure(given: dict[str, Any] | None) -> agents.Configure | None:

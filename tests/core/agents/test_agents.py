@@ -10,7 +10,7 @@ import pytest
 from core.agents import agent_config, agents, credentials
 from core.config import Settings
 from core.crypto import CannotOpen, Sealer
-from core.errors import Conflict, Invalid, KeyRequired, NotFound
+from core.errors import Conflict, Forbidden, Invalid, KeyRequired, NotFound
 from core.llm import plan
 
 SEALER = Sealer(os.urandom(32))
@@ -104,6 +104,7 @@ SPELLINGS = [
     "https://api.openai.com/v2",
     "https://ａpi.openai.com/v1",
     "https://eu.api.openai.com/v1",
+    "https://a-region-to-come.api.openai.com/v1",
 ]
 
 
@@ -123,8 +124,9 @@ def test_another_vendors_address_is_refused_by_name(db):
         credentials.put(db, "w1", "main", elsewhere, sealer=SEALER, settings=SETTINGS)
 
 
-def test_an_address_that_only_resembles_a_vendors_is_a_users_own(db):
-    agent = make(db, {"provider": "openai", "custom_endpoint": "https://api.openai.com.example.com/v1"})
+@pytest.mark.parametrize("host", ["api.openai.com.example.com", "myapi.openai.com", "api-openai.com"])
+def test_an_address_that_only_resembles_a_vendors_is_a_users_own(db, host):
+    agent = make(db, {"provider": "openai", "custom_endpoint": f"https://{host}/v1"})
     assert first_target(db, agent)["key_kind"] == "custom"
 
 
@@ -226,6 +228,14 @@ def test_a_change_is_made_on_top_of_another(db):
     agents.change(db, agent, {"description": "first"})
     changed = agents.change(db, agent, {"system_prompt": "second"})  # `agent` is out of date by now
     assert (changed["description"], changed["system_prompt"]) == ("first", "second")
+
+
+def test_a_policy_that_was_made_stricter_meanwhile_is_not_loosened(db):
+    agent = make(db)
+    agents.change(db, agent, {"limit_policy": "block"})
+    with pytest.raises(Forbidden):
+        agents.change(db, agent, {"limit_policy": "log"})  # `agent` is out of date by now
+    assert agents.change(db, agent, {"limit_policy": "log"}, may_loosen=True)["limit_policy"] == "log"
 
 
 def test_a_key_that_was_sealed_anew_meanwhile_is_kept_as_it_is_now(db):
