@@ -86,7 +86,8 @@ def _with_agent(named: dict[str, Any]) -> dict[str, Any]:
     """A route's parameters, `agent:<name>` replaced by the agent's id. Raises `NotFound`."""
     reference = named.get("agent_id", "")
     if reference.startswith(agents.BY_NAME):
-        named["agent_id"] = agents.named(db(), g.workspace_id, reference)["_id"]
+        name = reference.replace("\0", "/")  # see `web.requests.keep_slashes`
+        named["agent_id"] = agents.named(db(), g.workspace_id, name)["_id"]
     return named
 
 

@@ -68,7 +68,7 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
 class AgentPath(BaseModel):
-    agent_id: Id
+    agent_id: Id = Field(description="an id, or `agent:<name>`")
 
 
 PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 KEY = "sk-of-a-user-0123456789"
@@ -121,6 +123,16 @@ def test_a_path_names_an_agent_by_its_name_too(member, agent, method, path):
     assert named.status_code < 300
     if named.data and method == "GET" and path == "":
         assert named.json["id"] == agent
+
+
+@pytest.mark.parametrize(
+    "name", ["team/scout", "a/chat", "a%2Fb", "ä ö", "a?b#c", "..", "agent:x", "x" * 200]
+)
+def test_any_name_can_stand_in_a_path(member, name):
+    made = member.post("/agents", {"name": name, "llm_config": {"provider": "sandbox"}}).json
+    path = f"/agents/agent:{quote(name, safe='')}"
+    assert member.get(path).json == made
+    assert member.post(f"{path}/chat", {"message": "a"}).json["agent_id"] == made["id"]
 
 
 def test_a_name_of_nobody_or_of_another_workspace_is_not_found(member, agent, client_for):

@@ -161,7 +161,10 @@ def test_an_odd_query_finds_nothing(member, query):
     assert (found.status_code, found.json) == (200, {"items": [], "next_cursor": None})
 
 
-@pytest.mark.parametrize("path", ["/jobs/%00", "/jobs/%ff%fe", "/jobs/" + "a" * 200, "/agents/a%2Fb", "/x"])
+@pytest.mark.parametrize(
+    "path",
+    ["/jobs/%00", "/jobs/%ff%fe", "/jobs/" + "a" * 200, "/agents/a%2Fb", "/agents/agent:%2F%ff%00", "/x"],
+)
 def test_an_odd_path_finds_nothing(member, path):
     assert member.get(path).status_code in (404, 422)
 
