@@ -8,7 +8,8 @@ Groq, Ollama, LM Studio, OpenRouter and the like are custom endpoints of `openai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from core.config import Settings
@@ -40,6 +41,7 @@ class Provider:
     `wire`: the format that it speaks. `priced_as`: its id in the tables of `genai-prices`.
     `hosts`: its own, beside that of `base_url`; as a custom endpoint, one of them is the vendor itself.
     `domains`: custom endpoints below these have its habits too.
+    `windows`: the tokens that its models take, by name, for those of which `genai-prices` does not say it.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Provider:
     hosts: tuple[str, ...] = ()
     habits: Habits = Habits()
     domains: tuple[str, ...] = ()
+    windows: Mapping[str, int] = field(default_factory=dict)
 
     def is_at(self, host: str) -> bool:
         """Is this host one of its own, or below one, as a vendor's regions are?"""

@@ -1,4 +1,4 @@
-"""Context windows: how many tokens a model takes, from the public tables of `genai-prices` as installed."""
+"""Context windows: how many tokens a model takes, by its provider's row or the tables of `genai-prices`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from genai_prices.data_snapshot import get_snapshot
 
-from core.llm.providers import priced_as
+from core.llm.providers import PROVIDERS, priced_as
 from core.llm.types import KeyKind, Target
 
 OWN_ADDRESSES: frozenset[KeyKind] = frozenset({"custom", "sandbox"})
@@ -24,11 +24,16 @@ def window(key_kind: KeyKind, provider: str, model: str) -> int | None:
     return None if key_kind in OWN_ADDRESSES else known(provider, model)
 
 
-@lru_cache(maxsize=1024)
 def known(provider: str, model: str) -> int | None:
-    """Tokens that a vendor's model takes; None for a model that no table knows."""
+    """Tokens that a vendor's model takes; None for a model that nobody has told us about."""
+    ours = PROVIDERS[provider].windows if provider in PROVIDERS else {}
+    return ours.get(model) or _by_tables(priced_as(provider), model)
+
+
+@lru_cache(maxsize=1024)
+def _by_tables(provider_id: str, model: str) -> int | None:
     try:
-        _, found = get_snapshot().find_provider_model(model, None, priced_as(provider), None)
+        _, found = get_snapshot().find_provider_model(model, None, provider_id, None)
     except LookupError:
         return None
     return found.context_window

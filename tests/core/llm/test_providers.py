@@ -1,6 +1,9 @@
 """The providers' rows: each vendor has all that it needs, and one that is added says what is missing."""
 
 import json
+import re
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,6 +14,7 @@ from core.llm.tiers import BadTiers
 from core.llm.wire import WIRES
 from core.metering.prices import Prices
 from tests.core.llm.wire.replay import GPT, GROQ, MINIMAX, target
+from tests.stack import ROOT
 
 NEWCOMER = Provider(
     "newcomer", "openai", "https://api.newcomer.example/v1", priced_as="x-ai", habits=Habits(names=False)
@@ -39,7 +43,7 @@ def test_a_vendors_default_model_has_a_price_and_a_window(name):
     model = tiers.default_model(name)
     price = Prices().of({"provider": name, "model": model, "key_kind": "byokey", "usage": USAGE})
     assert price.status == "known", f"{name}/{model} has no price: see `priced_as`, and prices.json"
-    assert windows.known(name, model), f"the window of {name}/{model} is not known: see `priced_as`"
+    assert windows.known(name, model), f"{name}/{model} has no window: see `priced_as`, and `windows`"
 
 
 def test_a_vendor_without_a_default_model_or_a_chain_is_named_when_a_process_starts(tmp_path, monkeypatch):
@@ -80,6 +84,29 @@ def test_a_vendors_own_address_is_the_vendor(name):
     for host in PROVIDERS[name].hosts:
         assert providers.vendor_at(f"https://{host}/v1") == name
     assert providers.vendor_at("https://example.com/v1") is None
+
+
+@pytest.mark.parametrize("name", providers.vendors())
+def test_the_readme_names_each_vendor_and_its_address_is_no_custom_endpoint(name):
+    said = (ROOT / "README.md").read_text().partition("\n## Providers\n")[2].partition("\n## ")[0]
+    assert f"`{name}`" in said, f"README.md does not name {name} among the providers"
+    for url in re.findall(r"`(https?://[^`]+)`", said):
+        assert providers.vendor_at(url) != name, f"README.md: {url} is {name} itself, no custom endpoint"
+
+
+@pytest.mark.parametrize("name", providers.vendors())
+def test_the_habits_of_a_vendor_stand_in_its_row_alone(name):
+    host = urlsplit(PROVIDERS[name].base_url).hostname
+    for domain in providers.OF_CUSTOM_ENDPOINTS:
+        assert not f".{host}".endswith(f".{domain}"), f"{domain} in OF_CUSTOM_ENDPOINTS hides {name}'s row"
+
+
+def test_a_window_that_the_public_tables_lack_is_the_rows(monkeypatch):
+    row = replace(NEWCOMER, windows={"grok-nine": 7})
+    monkeypatch.setitem(PROVIDERS, "newcomer", row)
+    assert windows.known("newcomer", "grok-nine") == 7
+    assert windows.known("newcomer", "grok-4") == 256_000
+    assert windows.known("nobody", "grok-nine") is None
 
 
 def test_habits_are_those_of_the_address_and_then_of_the_name():
