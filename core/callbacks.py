@@ -1,7 +1,7 @@
 """Callbacks: a signed Standard Webhooks POST when a job ends, at least once, with a log of every try.
 
-The end of a job leaves its mark in the same write (`meter: due`); `outbox` turns marks into deliveries, and
-`Courier` carries them out, each origin a few at a time, until the receiver takes them or a day has passed.
+The write that ends a job also marks it (`meter: due`). `outbox` makes a delivery for each mark. `Courier`
+carries deliveries out, a few at a time to each origin, until the receiver takes them or a day has passed.
 Format: https://www.standardwebhooks.com (specification 1.0.0, read 2026-11).
 """
 
@@ -34,8 +34,8 @@ from core.store.repeat import write_missing
 
 Document = dict[str, Any]
 Post = Callable[[str, Mapping[str, str], bytes], int]
-"""POSTs a body to a user's URL through the guard, without following redirects; the HTTP status. Raises an
-`OutboundError` when there was no answer."""
+"""POSTs a body to a user's URL, through the guard, without following redirects. Returns the HTTP status;
+raises `OutboundError` when there was no answer."""
 
 BACK_OFF = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 28800)]
 GIVEN_UP_AFTER = timedelta(days=1)
@@ -44,14 +44,14 @@ AT_ONCE_PER_ORIGIN = 4
 LOOKED_AT = 500
 TRIES_LOGGED = 20
 OUTSIDE = {"origin": 1, "created_at": 1, "n": 1}
-"""What a tick reads of a delivery: what it carries can stop the thread that opens it, and no other."""
+"""What a tick reads of a delivery. Only its own thread reads the content: if that fails, it fails there."""
 GONE = 410
 
 log = structlog.get_logger(__name__)
 
 
 def outbox(db: Database[Document], jobs: Iterable[Job]) -> int:
-    """Make a delivery for each finished job that wants a callback; one that is there stays as it is."""
+    """Make a delivery for each finished job that wants a callback. One that exists stays as it is."""
     now = utcnow()
     wanted = [
         born(
@@ -70,7 +70,7 @@ def outbox(db: Database[Document], jobs: Iterable[Job]) -> int:
 
 
 class Courier:
-    """Delivers what is due, in threads of its own; `tick` returns without waiting for receivers."""
+    """Delivers what is due, in threads of its own. `tick` does not wait for receivers."""
 
     def __init__(self, db: Database[Document], sealer: Sealer, post: Post) -> None:
         self.db = db
@@ -83,7 +83,7 @@ class Courier:
     def tick(self) -> Document:
         """Start what is due and not under way."""
         due: Document = {"state": "due", "next_at": {"$lte": utcnow()}}
-        if busy := self._busy():  # else what waits for one of them would stand before all others
+        if busy := self._busy():  # else `LOOKED_AT` might hold nothing but what waits for them
             due["origin"] = {"$nin": busy}
         found = deliveries_of(self.db).find(due, OUTSIDE).limit(LOOKED_AT)
         return {"started": sum(self._start(delivery) for delivery in found)}
@@ -92,7 +92,7 @@ class Courier:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _busy(self) -> list[str]:
-        """The origins to which no more may be under way."""
+        """The origins that have as many deliveries under way as is allowed."""
         with self._lock:
             under_way = Counter(self._under_way.values())
         return sorted(where for where, n in under_way.items() if n >= AT_ONCE_PER_ORIGIN)
@@ -121,11 +121,11 @@ class Courier:
                 del self._under_way[outside["_id"]]
 
     def _put_aside(self, delivery: Delivery, problem: Exception) -> None:
-        """What went wrong on our side is a try too: it waits its back-off, and all others go on."""
+        """Note an error of ours as a try: this delivery waits its back-off, and the others go on."""
         tried: Try = {"at": (now := utcnow()), "error": type(problem).__name__}
         try:
             self._note(delivery, _next(delivery, tried, now), tried)
-        except PyMongoError as error:  # the store is away: nothing is delivered now, and this stays due
+        except PyMongoError as error:  # the store is away: this delivery stays due
             log.warning("callback.not_noted", delivery=delivery["_id"], error=type(error).__name__)
 
     def deliver(self, delivery: Delivery) -> None:
@@ -195,7 +195,7 @@ def sign(secret: str, message_id: str, at: datetime, body: bytes) -> dict[str, s
 
 
 def webhook_secret(db: Database[Document], sealer: Sealer, workspace_id: str) -> str:
-    """A workspace's signing secret, made on first use. Several may ask at once: one wins."""
+    """A workspace's signing secret, made on first use. If several make one, the first write wins."""
     context = {"workspace": workspace_id, "purpose": "webhook"}
     for _ in range(3):
         workspace = db.workspaces.find_one({"_id": workspace_id}) or {}

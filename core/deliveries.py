@@ -21,7 +21,7 @@ class Try(TypedDict):
 
     at: datetime
     status: NotRequired[int]  # of the receiver's answer
-    error: NotRequired[str]  # the name of what went wrong where there was no answer
+    error: NotRequired[str]  # the class of the error, when there was no answer
     ms: NotRequired[int]  # how long it took
 
 
@@ -30,11 +30,11 @@ class Delivery(TypedDict):
 
     _id: str  # its `webhook-id`, the same at each try
     workspace_id: str  # whose secret signs it
-    job_id: str | None  # the job that it tells of, as that is when it is told
+    job_id: str | None  # the job that it tells of, as it is at that time; None: see `payload`
     payload: NotRequired[Document]  # what it tells instead of a job
     event: str  # its `type`: `job.succeeded`, `allowance.threshold`
     url: str
-    origin: str  # of the url: how many may be under way is counted by it
+    origin: str  # of the url; the courier counts by it how many are under way
     state: Literal["due", "delivered", "failed"]
     reason: NotRequired[str]  # why it failed, shown
     created_at: datetime  # it is given up a day later
@@ -45,7 +45,7 @@ class Delivery(TypedDict):
 
 
 def deliveries_of(db: Database[Document]) -> Collection[Delivery]:
-    """The collection of deliveries, for reads whose documents mypy is to know."""
+    """The collection of deliveries. It has a type, so that mypy knows what is read from it."""
     return cast("Collection[Delivery]", db.deliveries)
 
 
@@ -68,7 +68,7 @@ def born(
 
 
 def of_job(db: Database[Document], job: Mapping[str, Any]) -> list[Delivery]:
-    """The deliveries that a job's end has led to: one, or none when nobody asked or it is not done."""
+    """The deliveries that a job's end has made: one; none if nobody asked, or the job is not done."""
     found = deliveries_of(db).find_one({"_id": delivery_id(job)})
     return [found] if found else []
 
@@ -79,7 +79,7 @@ def delivery_id(job: Mapping[str, Any]) -> str:
 
 
 def public(delivery: Delivery) -> Document:
-    """As the API shows it. The address without its query, where people keep tokens."""
+    """A delivery as the API shows it. Its URL is shown without the query, where people keep tokens."""
     return {
         "id": delivery["_id"],
         "event": delivery["event"],

@@ -36,7 +36,7 @@ class LlmConfig(TypedDict):
     custom_endpoint: str | None
     credential: str | None  # the name of a workspace's credential, instead of a key
     managed: bool  # also read by admission
-    tier: str | None  # the same; whose allowance the managed calls use
+    tier: str | None  # whose allowance managed calls use; also read by admission
     temperature: float | None  # `core.chat` puts this and the next two on the plan
     max_tokens: int | None
     top_p: float | None
@@ -53,15 +53,17 @@ class Agent(TypedDict):
 
     _id: str
     workspace_id: str
-    name: str  # unique in its workspace; `agent:<name>` is it too
+    name: str  # unique in its workspace; paths may say `agent:<name>`
     email: str | None  # shown only
     description: str | None  # shown only
     system_prompt: str | None  # `core.chat` puts it on the plan
     tools: list[str]  # names of tools of the agent's own process
     metadata: dict[str, Any]  # the client's own
-    on_worker_loss: Literal["retry", "fail"]  # on the plan; `core.jobs.model` reads it there
-    content_retention: str | None  # the same; None: the setting's
-    limit_policy: LimitPolicy | None  # admission; None: the workspace's
+    on_worker_loss: Literal[
+        "retry", "fail"
+    ]  # `core.chat` puts it on the plan, `core.jobs.model` reads it there
+    content_retention: str | None  # likewise; None: what the settings say
+    limit_policy: LimitPolicy | None  # read by admission; None: the workspace's alone holds
     llm_config: LlmConfig | None  # None: it cannot be asked yet
     revision: int
     created_at: datetime
@@ -86,7 +88,7 @@ class Credential(TypedDict):
 class Key(TypedDict):
     """An API key. `core.accounts.keys` writes it, and reads it at the door."""
 
-    _id: str  # made of the key's text; limits, budgets and jobs count under it
+    _id: str  # made of the key's text; limits and budgets count under it, jobs name it
     hash: str  # SHA-256 of the key's text
     hint: str  # its last characters, shown
     name: str  # shown only
@@ -96,12 +98,14 @@ class Key(TypedDict):
     expires_at: datetime | None
     revoked_at: datetime | None  # may lie ahead: a rotation with a grace
     created_at: datetime
-    created_by: str  # a key's id, `environment`, `file` (`core.first_start` reads these two), `command line`
-    counts_as: NotRequired[str]  # the first of the keys that this one replaced: it is counted under its id
-    rpm: int | None  # requests a minute, for `core.accounts.limits`
-    tpm: int | None  # tokens a minute, for the same
-    budget_usd: Decimal128 | None  # for `core.metering.budget`
-    budget_period: BudgetPeriod | None  # for the same
+    created_by: str  # a key's id, `command line`; `environment` or `file`, read by `core.first_start`
+    counts_as: NotRequired[
+        str
+    ]  # the first of the keys that this one replaced; limits and budgets count under that
+    rpm: int | None  # requests a minute; read by `core.accounts.limits`
+    tpm: int | None  # tokens a minute; likewise
+    budget_usd: Decimal128 | None  # read by `core.metering.budget`
+    budget_period: BudgetPeriod | None  # likewise
 
 
 class Workspace(TypedDict):
@@ -111,13 +115,13 @@ class Workspace(TypedDict):
     name: str  # shown only
     created_at: datetime
     all: bool  # true on each, for the index that lists them
-    alert_url: NotRequired[str | None]  # `core.metering.allowances` tells it
-    limit_policy: NotRequired[LimitPolicy]  # admission, with the agent's own; absent: `log`
+    alert_url: NotRequired[str | None]  # `core.metering.allowances` sends its alerts there
+    limit_policy: NotRequired[LimitPolicy]  # read by admission, beside the agent's own; absent: `log`
     webhook_secret: NotRequired[str]  # sealed; `core.callbacks` makes it on first use
 
 
 def agents_of(db: Database[dict[str, Any]]) -> Collection[Agent]:
-    """The collection of agents; like those below, for reads and writes whose documents mypy is to know."""
+    """The collection of agents. Like those below, it has a type, so that mypy knows what is read from it."""
     return cast("Collection[Agent]", db.agents)
 
 

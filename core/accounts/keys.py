@@ -1,4 +1,4 @@
-"""Keys: 256 random bits, shown once; what is kept is their SHA-256 and what they may do."""
+"""API keys: 256 random bits, shown once. The store has their SHA-256, and what they may do."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ LIMITS = ("rpm", "tpm", "budget_usd", "budget_period")
 
 @dataclass(frozen=True)
 class Caller:
-    """Who makes a request. `agents`: the only ones this key may touch; None: all of its workspace's.
+    """Who makes a request. `agents`: the only agents that the key may touch; None: all of its workspace.
 
-    `key_id`: what is counted under; a key that replaced another goes on counting as that one. `limited`: it
-    has limits or an end of its own.
+    `key_id`: the id that limits and budgets count under. A key that replaced another has that one's.
+    `limited`: the key has limits or an end, or is bound to some agents.
     """
 
     key_id: str
@@ -48,7 +48,7 @@ class Caller:
 
 
 def authenticate(db: Database[Document], text: str, now: datetime) -> Caller:
-    """Whose key this is. Raises `Unauthorized` for one that is unknown, revoked or expired."""
+    """Who comes with this text. Raises `Unauthorized` when its key is unknown, revoked or expired."""
     key = keys_of(db).find_one({"_id": _id(text)})
     if key is None or not secrets.compare_digest(key["hash"], _hash(text)) or not alive(key, now):
         raise Unauthorized("this API key is not valid")
@@ -56,7 +56,7 @@ def authenticate(db: Database[Document], text: str, now: datetime) -> Caller:
 
 
 def caller_of(key: Key) -> Caller:
-    """Whoever comes with this key, and what it allows."""
+    """Who comes with this key, and what it allows."""
     agents = key.get("agents")
     return Caller(
         key_id=key.get("counts_as") or key["_id"],
@@ -72,7 +72,7 @@ def caller_of(key: Key) -> Caller:
 
 
 def alive(key: Key, now: datetime) -> bool:
-    """Is it neither revoked nor expired? Either may lie in the future, as rotation with a grace does."""
+    """Is the key neither revoked nor expired? Either may lie ahead: a rotation with a grace revokes later."""
     ends = (at for at in (key["expires_at"], key["revoked_at"]) if at is not None)
     return all(now < at for at in ends)
 
@@ -89,7 +89,7 @@ def make(
     created_by: str,
     counts_as: str | None = None,
 ) -> tuple[Key, str]:
-    """A new key and its text, which is not to be had again."""
+    """Make a key. Returns it, and its text, which nobody can read again."""
     text = PREFIX + secrets.token_urlsafe(32)
     key = born(
         text,
@@ -139,7 +139,7 @@ def born(
 
 
 def get(db: Database[Document], workspace_id: str, key_id: str) -> Key:
-    """Raises `NotFound`, also for another workspace's key."""
+    """The key of this id. Raises `NotFound`, also when it is another workspace's."""
     key = keys_of(db).find_one({"_id": key_id})
     if key is None or key["workspace_id"] != workspace_id:
         raise NotFound("no such key")
@@ -149,12 +149,12 @@ def get(db: Database[Document], workspace_id: str, key_id: str) -> Key:
 def page(
     db: Database[Document], workspace_id: str, *, limit: int, cursor: str | None
 ) -> tuple[list[Key], str | None]:
-    """A workspace's keys, newest first, the ended ones too."""
+    """A page of the workspace's keys, newest first, those that have ended too."""
     return pages.page(keys_of(db), {"workspace_id": workspace_id}, limit=limit, cursor=cursor)
 
 
 def change(db: Database[Document], key: Key, changes: Mapping[str, Any]) -> Key:
-    """Set what a key may do, or how long."""
+    """Change what a key may do, or until when."""
     new = dict(changes)
     if "budget_usd" in new:
         new["budget_usd"] = _exact(new["budget_usd"])
@@ -164,7 +164,7 @@ def change(db: Database[Document], key: Key, changes: Mapping[str, Any]) -> Key:
 
 
 def revoke(db: Database[Document], key: Key, grace: timedelta = timedelta()) -> None:
-    """End a key now or after `grace`; one that ends earlier already keeps its end."""
+    """End a key now, or after `grace`. A key that ends earlier keeps its end."""
     end = utcnow() + grace
     if key["revoked_at"] is None or key["revoked_at"] > end:
         db["keys"].update_one({"_id": key["_id"]}, {"$set": {"revoked_at": end}})
@@ -173,11 +173,11 @@ def revoke(db: Database[Document], key: Key, grace: timedelta = timedelta()) -> 
 def rotate_for_agent(
     db: Database[Document], agent: Agent, *, grace: timedelta, created_by: str
 ) -> tuple[Key, str]:
-    """A new key for an agent; the earlier ones end after `grace`, those in an earlier grace too.
+    """Give an agent a new key. Its earlier keys end after `grace`, also those in an earlier grace.
 
-    It goes on as the last one: with its limits and its end, and counting as it, also after that one was
-    revoked. Raises `Conflict` when that one has expired, and when another request rotates at the same time,
-    whose key is the one that stays.
+    The new key has the limits and the end of the last one, and counts under the same id, even if the last one
+    was revoked. Raises `Conflict` when the last one has expired. Of two requests that rotate at the same time
+    one raises `Conflict`; the key of the other stays.
     """
     earlier = of_agent(db, agent)
     last = max(earlier, key=_order, default=None)
@@ -205,7 +205,7 @@ def rotate_for_agent(
 
 
 def of_agent(db: Database[Document], agent: Agent) -> list[Key]:
-    """The keys that are bound to this agent alone, the ended ones too."""
+    """The keys that are bound to this agent alone, those that have ended too."""
     bound = {"workspace_id": agent["workspace_id"], "role": "agent", "agents": agent["_id"]}
     return list(keys_of(db).find(bound))
 
@@ -215,7 +215,7 @@ def _order(key: Key) -> tuple[datetime, str]:
 
 
 def public(key: Key) -> Document:
-    """A key as the API shows it: everything but the key."""
+    """A key as the API shows it, without its text."""
     shown = ("name", "role", "workspace_id", "agents", *LIMITS)
     return {
         "id": key["_id"],
@@ -229,7 +229,7 @@ def public(key: Key) -> Document:
 
 
 def _exact(usd: float | Decimal128 | None) -> Decimal128 | None:
-    """Money as the exact decimal that was written, not as the float that JSON made of it."""
+    """The decimal that the client wrote, not the float that JSON made of it."""
     return None if usd is None else Decimal128(str(usd))
 
 
@@ -238,5 +238,5 @@ def _hash(text: str) -> str:
 
 
 def _id(text: str) -> str:
-    """Made of the key, so that one read by `_id` finds it, and entering the same key twice is one key."""
+    """Made of the text: one read by `_id` finds a key, and a key that is entered twice is one document."""
     return "key_" + hashlib.sha256(b"vutler key " + text.encode()).hexdigest()[:24]

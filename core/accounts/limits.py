@@ -1,7 +1,7 @@
-"""Limits of a key: requests and tokens a minute, counted in Redis. A Redis that is away limits nobody.
+"""Limits of a key: requests and tokens a minute, counted in Redis. While Redis is away nobody is limited.
 
-Windows are whole minutes. A chat reserves an estimate of its tokens when it is accepted; `settle` corrects it
-by what was really used, when that is known within the same minute.
+Windows are whole minutes. A chat reserves an estimate of its tokens when it is accepted. `settle` corrects
+the estimate by what the chat has used, if that is known within the same minute.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Standing:
 
 
 def take_request(client: redis.Redis, caller: Caller, now: float | None = None) -> Standing | None:
-    """Count a request; None for a key without a limit. Below zero: it was one too many."""
+    """Count a request. None: the key has no limit. `remaining` below zero: this request is too many."""
     if caller.rpm is None:
         return None
     return _take(client, "requests", caller.key_id, 1, caller.rpm, now)
@@ -45,7 +45,7 @@ def take_request(client: redis.Redis, caller: Caller, now: float | None = None) 
 def reserve_tokens(
     client: redis.Redis, caller: Caller, tokens: int, now: float | None = None
 ) -> Standing | None:
-    """Count a chat's estimated tokens; None for a key without a limit. Below zero: it does not fit."""
+    """Count a chat's estimated tokens. None: the key has no limit. `remaining` below zero: too many."""
     if caller.tpm is None:
         return None
     standing = _take(client, "tokens", caller.key_id, tokens, caller.tpm, now)
@@ -55,24 +55,24 @@ def reserve_tokens(
 
 
 def estimate(asked: Mapping[str, Any]) -> int:
-    """Tokens that a chat may take: of what it says, and of the longest answer that it asks for."""
+    """The tokens that a chat may take: those that it says, and those of the longest answer it asks for."""
     return tokens.about(asked.get("messages") or [], asked.get("tools")) + (asked.get("max_tokens") or 0)
 
 
 def reservation(tokens: int, now: float | None = None) -> Document:
-    """What a job carries, so that `settle` finds the window."""
+    """What a job keeps of its reservation, so that `settle` finds the window."""
     return {"tokens": tokens, "window": _window(now)}
 
 
 def settle(client: redis.Redis, job: Mapping[str, Any], used: int) -> None:
-    """Correct a job's reservation by the tokens it really used; harmless for a job without one."""
+    """Correct a job's reservation by the tokens that it used. A job without a reservation is left alone."""
     reserved = job["plan"].get("reserved")
     if reserved is not None and reserved["window"] == _window(None):
         _add(client, "tokens", job["created_by"], used - reserved["tokens"], None)
 
 
 def exceeded(standing: Standing) -> RateLimited:
-    """The error for a standing below zero."""
+    """The error to raise when nothing remains."""
     return RateLimited(
         f"this key may use {standing.limit} {standing.name} a minute", retry_after=standing.reset_s
     )
@@ -89,7 +89,7 @@ def _take(
 
 
 def _add(client: redis.Redis, name: str, key_id: str, n: int, now: float | None) -> int | None:
-    """Add to this window's count, in one round trip; None when Redis is away."""
+    """Add to this window's count, in one round trip. Returns the sum; None: Redis is away."""
     counter = f"vutler:limit:{name}:{key_id}:{_window(now)}"
     try:
         with client.pipeline(transaction=False) as pipe:

@@ -21,7 +21,7 @@ DEFAULT = "default"
 
 
 def make(db: Database[Document], name: str, workspace_id: str | None = None) -> Workspace:
-    """Raises `Conflict` when the id is taken."""
+    """Make a workspace. Raises `Conflict` when the id is taken."""
     workspace = born(workspace_id or new_id(), name)
     try:
         insert_once(workspaces_of(db), workspace)
@@ -36,7 +36,7 @@ def born(workspace_id: str, name: str) -> Workspace:
 
 
 def get(db: Database[Document], workspace_id: str) -> Workspace:
-    """Raises `NotFound`."""
+    """The workspace of this id. Raises `NotFound`."""
     workspace = workspaces_of(db).find_one({"_id": workspace_id})
     if workspace is None:
         raise NotFound("no such workspace")
@@ -51,7 +51,7 @@ def change(db: Database[Document], workspace: Workspace, changes: Mapping[str, A
 
 
 def page(db: Database[Document], *, limit: int, cursor: str | None) -> tuple[list[Workspace], str | None]:
-    """All workspaces, newest first."""
+    """A page of all workspaces, newest first."""
     return pages.page(workspaces_of(db), {"all": True}, limit=limit, cursor=cursor)
 
 

@@ -34,11 +34,11 @@ def configured(
     settings: Settings,
     find_credential: FindCredential,
 ) -> LlmConfig:
-    """The configuration to store: `given` replaces everything that is `stored` but the keys.
+    """The configuration to store: `given` replaces what is `stored`, except the keys.
 
-    `given` holds only what the request said. An absent `api_key` keeps the stored one while provider and
-    origin stay the same, since a key belongs to the address it was given for; `null` removes it. `keys`
-    works the same for each fallback provider. Raises `Invalid`, and `KeyRequired` when a key must be given.
+    `given` holds only what the request said. Without `api_key` the stored key stays while provider and origin
+    stay the same: a key belongs to the address it was given for. `null` removes it. `keys` works likewise for
+    each fallback provider. Raises `Invalid`, and `KeyRequired` when a key must be given.
     """
     old = stored or EMPTY
     new: Document = {**EMPTY, **fields.stored(fields.LLM_CONFIG, given)}
@@ -92,7 +92,7 @@ def public(config: LlmConfig | None) -> Document | None:
 
 
 def _of_tier(config: LlmConfig) -> Document:
-    """Provider and model of a managed tier, which are not kept: they are the table's of today."""
+    """Provider and model of a managed tier. They are not stored: the tiers' table of today has them."""
     tier = tiers.table().tiers.get(config["tier"] or "") if config["managed"] else None
     if tier is None:
         return {}
@@ -101,7 +101,7 @@ def _of_tier(config: LlmConfig) -> Document:
 
 
 def hint(key: str) -> str:
-    """The last four characters, unless that would be a good part of the key."""
+    """The last four characters of a key. A short key has no hint: four characters would be much of it."""
     return key[-4:] if len(key) >= SHORTEST_HINTED else ""
 
 

@@ -26,7 +26,7 @@ from core.store.repeat import insert_once
 
 Document = dict[str, Any]
 Configure = Callable[[str, LlmConfig | None], LlmConfig]
-"""From an agent's id and its stored llm_config to the new one: `agent_config.configured`, its rest bound."""
+"""Makes the new llm_config, from the agent's id and its stored llm_config: see `agent_config.configured`."""
 
 BY_NAME = "agent:"
 TRIES = 20
@@ -35,7 +35,7 @@ TRIES = 20
 def create(
     db: Database[Document], workspace_id: str, given: Mapping[str, Any], configure: Configure | None
 ) -> Agent:
-    """Raises `Conflict` when the name is taken, and whatever `configure` raises."""
+    """Make an agent. Raises `Conflict` when its name is taken, and whatever `configure` raises."""
     agent = born(workspace_id, new_id(), given)
     if configure is not None:
         agent["llm_config"] = configure(agent["_id"], None)
@@ -70,7 +70,7 @@ def demo(workspace_id: str) -> Agent:
 
 
 def get(db: Database[Document], workspace_id: str, agent_id: str) -> Agent:
-    """Raises `NotFound`, also for another workspace's agent."""
+    """The agent of this id. Raises `NotFound`, also when it is another workspace's."""
     agent = agents_of(db).find_one({"_id": agent_id})
     if agent is None or agent["workspace_id"] != workspace_id:
         raise NotFound("no such agent")
@@ -78,7 +78,7 @@ def get(db: Database[Document], workspace_id: str, agent_id: str) -> Agent:
 
 
 def named(db: Database[Document], workspace_id: str, reference: str) -> Agent:
-    """The agent of an id or of `agent:<name>`. Raises `NotFound`."""
+    """The agent that a reference names: an id, or `agent:<name>`. Raises `NotFound`."""
     if not reference.startswith(BY_NAME):
         return get(db, workspace_id, reference)
     found = agents_of(db).find_one({"workspace_id": workspace_id, "name": reference.removeprefix(BY_NAME)})
@@ -107,7 +107,7 @@ def page(
     cursor: str | None,
     only: Sequence[str] | None = None,
 ) -> tuple[list[Agent], str | None]:
-    """A workspace's agents, newest first; `only` those of these ids."""
+    """A page of the workspace's agents, newest first; with `only`, those of these ids."""
     wanted: Document = {"workspace_id": workspace_id}
     if only is not None:
         wanted["_id"] = {"$in": list(only)}
@@ -123,9 +123,9 @@ def change(
     *,
     may_loosen: bool = False,
 ) -> Agent:
-    """Set some fields and, with `configure`, the llm_config. Raises `Conflict`, `NotFound`.
+    """Set some fields of an agent; with `configure`, its llm_config too. Raises `Conflict`, `NotFound`.
 
-    Raises `Forbidden` when `limit_policy: block` would be taken away and not `may_loosen`.
+    Raises `Forbidden` when the change takes `limit_policy: block` away, unless it `may_loosen`.
     """
     for _ in range(TRIES):
         if not may_loosen:
@@ -143,7 +143,7 @@ def change(
 
 
 def swap(db: Database[Document], agent: Agent, new: Mapping[str, Any]) -> bool:
-    """Write `new` if the agent is still as it was read; False: somebody was faster."""
+    """Write `new` unless the agent has changed since it was read. False: it has."""
     unchanged = {"_id": agent["_id"], "revision": agent["revision"]}
     update = {"$set": {name: storable(value) for name, value in new.items()}, "$inc": {"revision": 1}}
     return db.agents.update_one(unchanged, update).matched_count == 1
@@ -160,7 +160,7 @@ def delete(db: Database[Document], client: redis.Redis, agent: Agent) -> None:
     conversations.delete_all(db, client, agent["_id"])
     waiting = {"status": QUEUED, "workspace_id": agent["workspace_id"], "agent_id": agent["_id"]}
     for job in list(jobs_of(db).find(waiting)):
-        with contextlib.suppress(Conflict):  # it ended meanwhile, which is what was wanted
+        with contextlib.suppress(Conflict):  # it has ended meanwhile: there is nothing to cancel
             control.cancel(db, client, job)
 
 
@@ -178,7 +178,7 @@ def public(agent: Agent) -> Document:
 
 
 def _read(agent: Agent) -> Agent:
-    """What an earlier version kept, as of this one: a field that it does not have gets its default."""
+    """The agent as this version knows it: a field that an earlier version did not write has its default."""
     config = agent["llm_config"]
     config = config and {**agent_config.EMPTY, **config}
     return cast(Agent, {**fields.stored(fields.AGENT, {}), **agent, "llm_config": config})

@@ -32,7 +32,7 @@ def find(db: Database[Document], workspace_id: str, name: str) -> Credential | N
 
 
 def get(db: Database[Document], workspace_id: str, name: str) -> Credential:
-    """Raises `NotFound`."""
+    """The credential of this name. Raises `NotFound`."""
     credential = find(db, workspace_id, name)
     if credential is None:
         raise NotFound("no credential of this name")
@@ -48,9 +48,10 @@ def put(
     sealer: Sealer,
     settings: Settings,
 ) -> tuple[Credential, bool]:
-    """Set a credential; as it is now, and whether it is new.
+    """Make or change a credential. Returns it, and whether it is new.
 
-    An absent `api_key` keeps the stored one while provider and origin stay the same; otherwise `KeyRequired`.
+    Without `api_key` the stored key stays while provider and origin stay the same. Otherwise this raises
+    `KeyRequired`.
     """
     for _ in range(TRIES):
         stored = find(db, workspace_id, name)
@@ -58,7 +59,7 @@ def put(
         if stored is None:
             made = {"_id": _id(workspace_id, name), "revision": 0, "created_at": changes["updated_at"]}
             new = cast(Credential, made | changes)
-            with contextlib.suppress(DuplicateKeyError):  # another request made it just now: look again
+            with contextlib.suppress(DuplicateKeyError):  # another request has just made it: look again
                 insert_once(credentials_of(db), new)
                 return new, True
         elif swap(db, stored, changes):
@@ -102,7 +103,7 @@ def _changes(
 
 
 def swap(db: Database[Document], credential: Credential, new: Mapping[str, Any]) -> bool:
-    """Write `new` if the credential is still as it was read; False: somebody was faster."""
+    """Write `new` unless the credential has changed since it was read. False: it has."""
     unchanged = {"_id": credential["_id"], "revision": credential["revision"]}
     update = {"$set": dict(new), "$inc": {"revision": 1}}
     return db.credentials.update_one(unchanged, update).matched_count == 1
@@ -111,12 +112,12 @@ def swap(db: Database[Document], credential: Credential, new: Mapping[str, Any])
 def page(
     db: Database[Document], workspace_id: str, *, limit: int, cursor: str | None
 ) -> tuple[list[Credential], str | None]:
-    """A workspace's credentials, newest first."""
+    """A page of the workspace's credentials, newest first."""
     return pages.page(credentials_of(db), {"workspace_id": workspace_id}, limit=limit, cursor=cursor)
 
 
 def delete(db: Database[Document], credential: Credential) -> None:
-    """Remove a credential; agents that name it are told so at their next call."""
+    """Remove a credential. The next call of an agent that names it is refused, and says why."""
     db.credentials.delete_one({"_id": credential["_id"]})
 
 

@@ -1,4 +1,4 @@
-"""Explain: the route that a call would take, whose keys, and the most it may cost. No call is made."""
+"""Explain: the route that a call would take, whose keys it would use, and the most it may cost. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWN, NONE = "own", "none"
 
 
 def explain(costs: Sequence[Cost]) -> Document:
-    """The targets in the order in which they would be asked; costs in USD, None where no price is known."""
+    """The targets, in the order in which they would be asked. Costs are USD; None: the price is unknown."""
     return {
         "route": [_shown(target, cost) for target, cost in costs],
         "largest_cost": _number(estimate.largest(costs)),
@@ -37,7 +37,7 @@ def _shown(target: PlannedTarget, cost: Decimal | None) -> Document:
 
 
 def _whose(target: PlannedTarget) -> str:
-    """`own`, `credential:<name>`, `managed`, or `none`."""
+    """Whose key this target is asked with: `own`, `credential:<name>`, `managed`, or `none`."""
     if target["key_kind"] == MANAGED:
         return MANAGED
     if target["sealed"] is None:

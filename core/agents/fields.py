@@ -1,7 +1,7 @@
 """The fields of an agent and of its `llm_config`: one row each, with its type and its default.
 
-The bodies that set them, the stored documents and what is shown all follow from these rows. Secrets are not
-here: `core.agents.agent_config` seals them and shows a hint.
+The bodies that set the fields, the stored documents and what the API shows all follow from these rows. Keys
+of providers have no row: `core.agents.agent_config` seals them and shows a hint.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Url = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"
 
 
 class Fallback(BaseModel):
-    """Whom to ask next, with the key that `keys` has for it."""
+    """A provider to ask next, with the key that `keys` has for it."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
     provider: Short
@@ -43,7 +43,7 @@ class Fallback(BaseModel):
 
 @dataclass(frozen=True)
 class Row:
-    """`type`: what pydantic takes in a body. `default`: what is stored where nothing was given."""
+    """`type`: what pydantic takes in a body. `default`: what is stored when the body says nothing."""
 
     name: str
     type: Any
@@ -61,7 +61,7 @@ AGENT = (
     Row("content_retention", Annotated[str, StringConstraints(pattern=r"^(none|done|\d{1,4})$")] | None),
     Row("limit_policy", LimitPolicy | None, None, "null: the workspace's; the stricter of the two holds"),
 )
-"""All but the name, which every agent has."""
+"""The name has no row: it alone must be given."""
 
 LLM_CONFIG = (
     Row("provider", Short | None),
@@ -78,10 +78,10 @@ LLM_CONFIG = (
 
 
 def names(rows: Iterable[Row]) -> tuple[str, ...]:
-    """Those of these rows, in their order."""
+    """The names of these rows, in their order."""
     return tuple(row.name for row in rows)
 
 
 def stored(rows: Iterable[Row], given: Mapping[str, Any]) -> Any:
-    """What is kept: what was given, and the default where nothing, or null, was."""
+    """The values to store: what was given; the default where nothing, or null, was given."""
     return {row.name: copy(row.default) if given.get(row.name) is None else given[row.name] for row in rows}

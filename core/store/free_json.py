@@ -1,10 +1,9 @@
-"""Free-form JSON, as users and providers give it, kept so that no store takes any of it for something else.
+"""Free-form JSON of users and providers, stored so that no database takes any of it for something else.
 
-BSON's readers turn an object with `$ref` and `$id` into a database reference, its writers refuse names with a
-NUL, and MongoDB has ideas of its own of names that begin with `$`, hold a dot or are empty. An object with
-such a name is kept as JSON text, in a BSON binary of a subtype of its own. It comes back as the object that
-it was wherever it is read: the client's codec does that (`core.services.connect_mongo`). Other JSON is kept
-as it is.
+BSON's readers make a database reference of an object with `$ref` and `$id`. Its writers refuse names with a
+NUL. MongoDB gives a meaning of its own to names that begin with `$`, hold a dot or are empty. So an object
+with such a name is stored as JSON text, in a BSON binary of its own subtype. The client's codec makes the
+object of it again, wherever it is read (`core.services.connect_mongo`). Other JSON is stored as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class Text:
 
 
 def storable(value: Any) -> Any:
-    """The same JSON, to be written, with odd objects wrapped. Called wherever free JSON is written."""
+    """The same JSON with its odd objects wrapped. Whoever writes free JSON calls this."""
     if isinstance(value, dict):
         if any(map(_odd, value)):
             return Text(value)

@@ -72,7 +72,7 @@ def delete_agent(path: AgentPath) -> Response:
 
 @api.put("/agents/<agent_id>/llm-config", responses={"200": {"description": "Without its secrets"}})
 def put_llm_config(path: AgentPath, body: LlmConfig) -> Response:
-    """Set which provider answers. Replaces everything but the key; a key belongs to its address."""
+    """Set which provider answers. Everything but the key is replaced; a key belongs to its address."""
     agent = agents.get(db(), workspace_id(), path.agent_id)
     changed = agents.change(db(), agent, {}, _configure(body.given()))
     return answer(agent_config.public(changed["llm_config"]))
@@ -96,7 +96,7 @@ def explain_llm_config(path: AgentPath, body: Supposed) -> Response:
 
 
 def _configure(given: dict[str, Any] | None) -> agents.Configure | None:
-    """How to make the llm_config that was asked for; None: nothing was said of it."""
+    """How to make the llm_config that was asked for. None: the request said nothing of it."""
     if given is None:
         return None
     seal = partial(

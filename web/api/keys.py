@@ -70,7 +70,7 @@ def create_key(body: NewKey) -> Response:
 @api.get("/keys", responses={"200": {"description": "A page of keys, newest first"}})
 @access(admin=True)
 def list_keys(query: PageQuery) -> Response:
-    """The workspace's keys, the ended ones too."""
+    """The workspace's keys, those that have ended too."""
     items, cursor = keys.page(db(), workspace_id(), limit=query.limit, cursor=query.cursor)
     return listed(map(keys.public, items), cursor)
 
@@ -78,7 +78,7 @@ def list_keys(query: PageQuery) -> Response:
 @api.get("/keys/<key_id>", responses={"200": {"description": "The key, and how its budget stands"}})
 @access(admin=True)
 def get_key(path: KeyPath) -> Response:
-    """One key; with a budget also what is spent and reserved of it, and when it resets."""
+    """One key. If it has a budget: also what is spent and reserved of it, and when it resets."""
     key = keys.get(db(), workspace_id(), path.key_id)
     budget = of_key(keys.caller_of(key), utcnow())
     standing = None if budget is None else budgets.used(db(), budget)
@@ -88,7 +88,7 @@ def get_key(path: KeyPath) -> Response:
 @api.patch("/keys/<key_id>", responses={"200": {"description": "The key"}})
 @access(admin=True)
 def change_key(path: KeyPath, body: KeyFields) -> Response:
-    """Change what a key may do, or how long."""
+    """Change what a key may do, or until when."""
     key = keys.get(db(), workspace_id(), path.key_id)
     given = body.given()
     _check(key["role"], {**key, **given})
@@ -105,9 +105,9 @@ def revoke_key(path: KeyPath) -> Response:
 
 @api.post("/agents/<agent_id>/rotate-key", responses={"201": {"description": "The key, shown this once"}})
 def rotate_agent_key(path: AgentPath, body: Rotation) -> Response:
-    """Give an agent a new key; the old ones end now, or after `grace` seconds.
+    """Give an agent a new key. Its old keys end now, or after `grace` seconds.
 
-    The new key has the limits of the last one, and goes on counting as it.
+    The new key has the limits of the last one, and what that one has used counts for it.
     """
     if caller().limited:
         raise Forbidden("this key has limits or an end of its own: another one must rotate keys")

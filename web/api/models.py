@@ -17,7 +17,7 @@ ConversationId = Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-
 
 
 def _with(rows: Iterable[fields.Row]) -> Any:
-    """A body to derive from that has these fields, none of which must be given."""
+    """A base for bodies that have these fields, all optional."""
     found: dict[str, Any] = {
         row.name: (row.type, Field(row.default, description=row.description)) for row in rows
     }

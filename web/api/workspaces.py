@@ -41,7 +41,7 @@ Rate = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 class NewPrice(Model):
-    """USD per million tokens. Cached tokens cost as much as others where nothing else is said."""
+    """USD per million tokens. Cached tokens cost as much as others, unless it says otherwise."""
 
     model_config = example(provider="openai", model="ft:gpt-4o-mini:ours", input=0.3, output=1.2)
     provider: Short
@@ -90,7 +90,7 @@ def change_workspace(path: WorkspacePath, body: WorkspaceChanges) -> Response:
 @api.put("/workspaces/<workspace_id>/prices", responses={"200": {"description": "All of its own prices"}})
 @access(admin=True)
 def put_price(path: WorkspacePath, body: NewPrice) -> Response:
-    """Set the workspace's own price of a model; it holds for calls that end from now on."""
+    """Set the workspace's own price of a model. It holds for calls that end from now on."""
     workspace = workspaces.get(db(), path.workspace_id)
     rates = {name: Decimal(str(rate)) for name, rate in body.given().items() if isinstance(rate, float)}
     providers.row(body.provider)
@@ -108,7 +108,7 @@ def list_prices(path: WorkspacePath) -> Response:
 @api.delete("/workspaces/<workspace_id>/prices", responses={"204": {"description": "Gone"}})
 @access(admin=True)
 def delete_price(path: WorkspacePath, query: PriceQuery) -> Response:
-    """Back to the public price of a model."""
+    """Remove the workspace's own price of a model: the public one holds again."""
     workspace = workspaces.get(db(), path.workspace_id)
     prices.unset_for_workspace(db(), workspace["_id"], query.provider, query.model)
     return nothing()
@@ -117,7 +117,7 @@ def delete_price(path: WorkspacePath, query: PriceQuery) -> Response:
 @api.get("/workspaces/<workspace_id>/webhook-secret", responses={"200": {"description": "The secret"}})
 @access(admin=True)
 def get_webhook_secret(path: WorkspacePath) -> Response:
-    """What a receiver of callbacks verifies them with (Standard Webhooks)."""
+    """The secret with which a receiver verifies callbacks (Standard Webhooks)."""
     workspace = workspaces.get(db(), path.workspace_id)
     return answer({"secret": callbacks.webhook_secret(db(), services().sealer, workspace["_id"])})
 
