@@ -12,6 +12,11 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
+def new_call_id() -> str:
+    """For a tool call whose provider gave none: no other call of its conversation may have the same."""
+    return f"call_{secrets.token_hex(12)}"
+
+
 def new_nonce() -> str:
     """128 random bits as hex: the fence of one claim, for example, which is never shown."""
     return secrets.token_hex(16)

@@ -19,7 +19,7 @@ from core.llm.breaker import Breaker
 from core.llm.exchange import Emit
 from core.llm.failures import StreamBroken
 from core.llm.plan import FindCredential
-from core.llm.records import Plan
+from core.llm.records import Call, Plan
 from core.llm.transport import provider_transport
 from core.llm.types import ChatAnswer, ChatRequest
 from core.metering.calls import tokens
@@ -169,7 +169,12 @@ def _cost(run: Run, quotes: Quotes) -> Document:
 
 def _calls(run: Run) -> Document:
     shown = ("provider", "model", "outcome", "http_status", "latency_ms", "provider_request_id")
-    return {"calls": [{name: call.get(name) for name in shown} for call in run.calls]}
+    return {"calls": [{**{name: call.get(name) for name in shown}, **_unknown(call)} for call in run.calls]}
+
+
+def _unknown(call: Call) -> Document:
+    """What the provider said that nobody knows, in its own words."""
+    return {name: call.get(name) for name in ("finish_reason",) if name in call}
 
 
 def _settled(handler: Handler) -> Handler:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -12,30 +13,42 @@ from typing import Any
 from core.llm.failures import (
     ContentRefused,
     ContextOverflow,
+    KeyRefused,
     ProviderBusy,
     ProviderError,
+    ProviderRateLimited,
     ProviderRefused,
     QuotaUsedUp,
 )
-from core.llm.plain import mapping, storable, text
+from core.llm.plain import mapping, mappings, text
 from core.llm.signs import (
     BUSY,
     CONTENT_WORDS,
+    KEY_WORDS,
     KINDS,
     MINIMAX,
     MISTAKE_WORDS,
     OVERFLOW_WORDS,
     QUOTA_WORDS,
+    RATE_WORDS,
     STATUS_OF_TYPE,
     UNKNOWN,
 )
 
+WORDS = ("message", "detail", "status_msg", "msg", "error_msg", "error_message")
+"""The fields in which vendors say what is wrong."""
+LONGEST = 2000
+"""Characters of a provider's words that are read."""
+TRY_AGAIN = re.compile(r"try again in (?:(\d{1,4})m)?(\d{1,6}(?:\.\d{1,9})?)(ms|s)\b", re.IGNORECASE)
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = 200
+
 
 def by_status(status: int, body: Any, headers: Mapping[str, str]) -> ProviderError:
     """The failure that an HTTP answer with a status of 400 or more stands for."""
-    wait = retry_after(headers) if status in (429, 503, 529) else None
+    body = _within(body)
     failure = by_base_resp(body) or _kind(status, body)(message(body))
-    failure.http_status, failure.retry_after = status, wait
+    failure.http_status, failure.retry_after = status, _wait(status, failure, body, headers)
     return failure
 
 
@@ -45,18 +58,42 @@ def by_base_resp(body: Any) -> ProviderError | None:
     code = _number(base.get("status_code"))
     if not code:
         return None
-    said = text(base.get("status_msg")) or "no reason given"
+    said = _words(base.get("status_msg")) or "no reason given"
     return MINIMAX.get(code, ProviderRefused)(f"MiniMax {code}: {said}", http_status=200)
 
 
 def by_error_inside(body: Any) -> ProviderError | None:
-    """An `error` inside a 200 (OpenRouter, LM Studio), or inside a stream's event."""
+    """An `error` inside a 200 (OpenRouter, LM Studio), or inside a stream's event; Google's is in a list."""
+    body = _within(body)
     error = mapping(body).get("error")
     if not error:
         return None
-    code = _number(mapping(error).get("code"))
-    status = code if code is not None and 400 <= code < 600 else _status_of_type(mapping(error))
-    return _kind(status, body)(message(body), http_status=200)
+    return _inside(mapping(error), body)
+
+
+def by_error_alone(body: Any) -> ProviderError | None:
+    """An error inside a 200 that stands in the body itself (vLLM, and gateways): no answer has its fields."""
+    body = mapping(_within(body))
+    code = _number(body.get("code") or body.get("status"))
+    if text(body.get("object")).startswith("chat.completion"):
+        return None
+    says_so = "error" in (body.get("object"), body.get("type")) or (code is not None and code >= 400)
+    if not says_so and not any(_words(body.get(name)) for name in WORDS):
+        return None
+    return _inside(body, body)
+
+
+def _inside(error: dict[str, Any], body: Any) -> ProviderError:
+    found = (_number(error.get(name)) for name in ("code", "status", "status_code"))
+    code = next((one for one in found if one is not None and 400 <= one < 600), None)
+    failure = _kind(code or _status_of_type(error), body)(message(body), http_status=200)
+    failure.retry_after = _wait(code or 200, failure, body, {})
+    return failure
+
+
+def _within(body: Any) -> Any:
+    """The error of a list of one, as Google sends it."""
+    return body[0] if isinstance(body, list) and body and isinstance(body[0], dict) else body
 
 
 def _status_of_type(error: dict[str, Any]) -> int:
@@ -74,7 +111,9 @@ def _kind(status: int, body: Any) -> type[ProviderError]:
     """The body's words come first: vendors use one status for several things."""
     said = f"{message(body)} {_codes(body)}".lower()
     for applies, words, kind in (
-        (True, QUOTA_WORDS, QuotaUsedUp),
+        (_retry_delay(body) is None, QUOTA_WORDS, QuotaUsedUp),
+        (status in (413, 429), RATE_WORDS, ProviderRateLimited),
+        (status in (UNKNOWN, 400), KEY_WORDS, KeyRefused),
         (status in (UNKNOWN, 400, 403, 422), CONTENT_WORDS, ContentRefused),
         (status not in (401, 402, 403, 429), OVERFLOW_WORDS, ContextOverflow),
         (status == UNKNOWN, MISTAKE_WORDS, ProviderRefused),
@@ -91,21 +130,65 @@ def message(body: Any) -> str:
     for found in (mapping(body).get("error"), body):
         if isinstance(found, str) and found:
             return _one_line(found)
-        for name in ("message", "detail", "status_msg"):
-            if said := text(mapping(found).get(name)):
+        for name in WORDS:
+            if said := _words(mapping(found).get(name)):
                 return said
-    return _one_line(str(storable(body))) if body else "no reason given"
+    return _one_line(SHORT.repr(body)) if body else "no reason given"
+
+
+def is_known(body: Any) -> bool:
+    """Does `message` know where the words are? Otherwise it shows the body as it is."""
+    body = _within(body)
+    places = (mapping(mapping(body).get("error")), mapping(body), mapping(mapping(body).get("base_resp")))
+    return any(_words(place.get(name)) for place in places for name in WORDS) or isinstance(
+        mapping(body).get("error", body), str
+    )
+
+
+def _words(value: Any) -> str:
+    """Cut before anything is done with it: an error may be as long as an answer."""
+    return text(value[:LONGEST]) if isinstance(value, str) else ""
 
 
 def _one_line(said: str) -> str:
-    return re.sub(r"\s+", " ", text(said))[:500]
+    return re.sub(r"\s+", " ", _words(said))[:500]
 
 
 def _codes(body: Any) -> str:
     """`details.error_code` is Anthropic's, `metadata.error_type` OpenRouter's."""
     error = mapping(mapping(body).get("error"))
     finer = mapping(error.get("details")).get("error_code"), mapping(error.get("metadata")).get("error_type")
-    return " ".join(text(found) for found in (error.get("code"), error.get("type"), *finer))
+    reasons = (mapping(detail).get("reason") for detail in mappings(error.get("details")))
+    given = (error.get("code"), error.get("type"), error.get("status"), *finer, *reasons)
+    return " ".join(_words(found)[:100] for found in given)
+
+
+def _wait(status: int, failure: ProviderError, body: Any, headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, as the provider says: in a header, in a detail (Google), or in words (OpenAI)."""
+    passes = status in (429, 503, 529) or isinstance(failure, ProviderRateLimited)
+    if not passes:
+        return None
+    told = retry_after(headers)
+    if told is None:
+        told = _retry_delay(body)
+    return _in_words(failure.detail) if told is None else told
+
+
+def _retry_delay(body: Any) -> float | None:
+    """https://cloud.google.com/apis/design/errors, read 2026-11: `RetryInfo` has `"retryDelay": "37s"`."""
+    for detail in mappings(mapping(mapping(body).get("error")).get("details"))[:20]:
+        found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)s", _words(detail.get("retryDelay")))
+        if found:
+            return float(found[1])
+    return None
+
+
+def _in_words(said: str) -> float | None:
+    found = TRY_AGAIN.search(said)
+    if found is None:
+        return None
+    minutes, number, unit = found.groups()
+    return 60 * float(minutes or 0) + float(number) / (1000 if unit == "ms" else 1)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:

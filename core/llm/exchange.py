@@ -6,11 +6,11 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 from core import tokens
 from core.clock import utcnow
-from core.llm import classify
+from core.llm import classify, form, strange
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
 from core.llm.records import Call
 from core.llm.redact import redact
@@ -23,6 +23,7 @@ from core.outbound.transport import Answer, Transport
 Emit = Callable[[Document], None]
 
 GUARDED: KeyKind = "custom"
+KNOWN: dict[str, FinishReason] = {reason: reason for reason in get_args(FinishReason)}
 REQUEST_ID_HEADERS = ("x-request-id", "request-id")
 
 
@@ -89,22 +90,49 @@ class Exchange:
                 raise ProviderRefused(f"a redirect ({answer.status}), which is not followed")
             if answer.status != 200:
                 raise classify.by_status(answer.status, _json(answer.body()), answer.headers)
-            if self.request.stream:
-                return self._streamed(wire, answer, target, record)
-            return self._whole(wire, answer, target)
+            chunks = answer.chunks() if self.request.stream else answer.moving()
+            kind = answer.headers.get("Content-Type", "")
+            is_stream, chunks = form.seen(chunks, kind, self.request.stream)
+            if is_stream:
+                return self._streamed(wire, answer, chunks, target, record)
+            return self._whole(wire, answer, chunks, target, record)
 
-    def _whole(self, wire: Wire, answer: Answer, target: Target) -> ChatAnswer:
-        body = _json(answer.body())
+    def _whole(
+        self, wire: Wire, answer: Answer, chunks: Iterator[bytes], target: Target, record: Call
+    ) -> ChatAnswer:
+        """An answer in one piece, which may have been asked for as a stream."""
+        body = _json(self._read(answer, chunks))
         failure = wire.failure_inside(body)
         if failure is not None:
             raise failure
-        return self._answer(target, *wire.from_wire(body))
+        found = self._answer(target, record, *wire.from_wire(body))
+        if self.request.stream and self.emit is not None:
+            self._emit_whole(self.emit, found.message)
+        return found
 
-    def _streamed(self, wire: Wire, answer: Answer, target: Target, record: Call) -> ChatAnswer:
+    def _read(self, answer: Answer, chunks: Iterator[bytes]) -> bytes:
+        body = bytearray()
+        for chunk in chunks:
+            answer.progress()
+            body += chunk
+            if len(body) > self.transport.most_bytes:
+                raise ProviderBusy("the answer is larger than allowed", http_status=200)
+        return bytes(body)
+
+    def _emit_whole(self, emit: Emit, message: Document) -> None:
+        for kind in ("reasoning", "content"):
+            if message.get(kind):
+                emit({"type": kind, "content": message[kind]})
+        for n, call in enumerate(message.get("tool_calls") or []):
+            emit({"type": "tool_call", "tool_call": {"index": n, **call}})
+
+    def _streamed(
+        self, wire: Wire, answer: Answer, chunks: Iterator[bytes], target: Target, record: Call
+    ) -> ChatAnswer:
         """Emits deltas as they come. After the first one the call is not repeated; its words are not lost."""
         stream, said = wire.Stream(), 0
         try:
-            for event in _events(answer, stream):
+            for event in _events(answer, chunks, stream):
                 for delta in stream.feed(event):
                     said += len(delta.get("content") or str(delta))
                     answer.progress()
@@ -114,6 +142,9 @@ class Exchange:
                     raise ProviderBusy("the answer is larger than allowed", http_status=200)
             if not stream.complete:
                 raise ProviderBusy("the stream ended before the answer did", http_status=200)
+            for delta in stream.end():
+                if self.emit is not None:
+                    self.emit(delta)
         except ProviderError as error:
             if not said:
                 raise
@@ -124,11 +155,11 @@ class Exchange:
             if said:
                 self._partial(target, stream, record)
             raise
-        return self._answer(target, *stream.answer())
+        return self._answer(target, record, *stream.answer())
 
     def _partial(self, target: Target, stream: AnswerStream, record: Call) -> ChatAnswer:
         """The answer up to the point where its stream broke off; its tokens, as far as they are known."""
-        partial = self._answer(target, *stream.answer())
+        partial = self._answer(target, record, *stream.answer())
         guess = estimate(self.request, partial.message)
         said = max(partial.usage.tokens_output, guess.tokens_output)  # the provider's count comes at the end
         usage = replace(partial.usage, tokens_output=said)
@@ -138,14 +169,17 @@ class Exchange:
     def _answer(
         self,
         target: Target,
+        record: Call,
         message: Document,
-        finish_reason: FinishReason | None,
+        finish_reason: str | None,
         usage: Usage | None,
         usage_raw: Document | None,
     ) -> ChatAnswer:
+        if finish_reason is not None and finish_reason not in KNOWN:
+            record["finish_reason"] = strange.note(target, "finish_reason", finish_reason)
         return ChatAnswer(
             message=message,
-            finish_reason=finish_reason or "stop",
+            finish_reason=KNOWN.get(finish_reason or "", "stop"),
             provider=target.provider,
             model=target.model,
             usage=usage or estimate(self.request, message),
@@ -166,12 +200,12 @@ def estimate(request: ChatRequest, message: Document) -> Usage:
     return Usage(asked, tokens.about([], message.get("content"), message.get("tool_calls")))
 
 
-def _events(answer: Answer, stream: AnswerStream) -> Iterator[Any]:
+def _events(answer: Answer, chunks: Iterator[bytes], stream: AnswerStream) -> Iterator[Any]:
     """The events up to the one that ends the answer. A failure after the answer is whole does no harm."""
     parser = Parser()
     try:
         with named_failures():
-            for chunk in answer.chunks():
+            for chunk in chunks:
                 yield from parser.feed(chunk)
                 if stream.done:
                     answer.drain()

@@ -67,4 +67,5 @@ class Call(TypedDict):
     usage: UsageRecord | None  # the ledger, prices; None: as far as anybody knows, it used nothing
     usage_raw: Document | None  # the ledger: the usage as the provider told it
     usage_status: UsageStatus | None  # the ledger, prices
+    finish_reason: NotRequired[str]  # the job's result: the provider's own word, if nobody knows it
     detail: str | None  # the provider's words, redacted; erased with the job's content

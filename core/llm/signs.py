@@ -2,7 +2,8 @@
 
 Sources, read 2026-11: platform.openai.com/docs/guides/error-codes, platform.claude.com/docs/en/api/errors and
 /rate-limits, platform.minimax.io/docs/api-reference/errorcode, console.groq.com/docs/errors,
-openrouter.ai/docs/api/reference/errors-and-debugging, github.com/lmstudio-ai/lmstudio-bug-tracker.
+openrouter.ai/docs/api/reference/errors-and-debugging, github.com/lmstudio-ai/lmstudio-bug-tracker,
+ai.google.dev/gemini-api/docs/troubleshooting, docs.x.ai, platform.moonshot.ai/docs.
 """
 
 from __future__ import annotations
@@ -52,6 +53,25 @@ OVERFLOW_WORDS = (
     "context size",  # LM Studio and llama.cpp
     "too many tokens",
     "input length and `max_tokens` exceed",
+    "exceeds the maximum number of tokens",  # Google
+    "maximum prompt length",  # xAI
+    "exceeded model token limit",  # Moonshot
+    "input is too long",  # Amazon Bedrock
+    "range of input length should be",  # Alibaba
+    "exceeds the model's maximum",
+    "prompt_too_long",
+    "model_context_window_exceeded",
+)
+RATE_WORDS = ("rate_limit_exceeded", "tokens per minute", "rate limit")
+"""Groq says 413 to a request of more tokens than a minute allows."""
+KEY_WORDS = (
+    "api key not valid",  # Google, as a 400
+    "api_key_invalid",
+    "api key expired",
+    "invalid api key",
+    "invalid_api_key",
+    "incorrect api key",
+    "invalid x-api-key",
 )
 CONTENT_WORDS = (
     "content_policy",

@@ -84,8 +84,11 @@ class Usage:
         }
 
 
-WireAnswer = tuple[Document, FinishReason | None, Usage | None, Document | None]
-"""(message, finish_reason, usage, usage as the provider told it): what a wire makes of an answer."""
+WireAnswer = tuple[Document, str | None, Usage | None, Document | None]
+"""(message, finish reason, usage, usage as the provider told it): what a wire makes of an answer.
+
+The finish reason is a `FinishReason`, or the provider's own word if the wire does not know it.
+"""
 
 
 @dataclass(frozen=True)

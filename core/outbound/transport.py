@@ -89,7 +89,7 @@ class Answer:
 
     def body(self) -> bytes:
         """The whole body. Of an error, its beginning, or what came of it: the status says enough."""
-        return bytes(self._beginning()) if self.status >= 300 else b"".join(self._moving())
+        return bytes(self._beginning()) if self.status >= 300 else b"".join(self.moving())
 
     def drain(self) -> None:
         """Read the end of the body, if it is there already: a connection is kept only after the last byte."""
@@ -100,7 +100,8 @@ class Answer:
         except OutboundError:
             return  # the answer is complete; the connection is closed instead of kept
 
-    def _moving(self) -> Iterator[bytes]:
+    def moving(self) -> Iterator[bytes]:
+        """The body as it comes, each byte of which is progress."""
         for chunk in self.chunks():
             self.progress()
             yield chunk

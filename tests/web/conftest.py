@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing
 
 import pytest
@@ -109,6 +110,22 @@ def at_once(services):
         runner = Runner(services, "p1", handlers, start=Inline, lost=lambda: False)
         services.send = lambda queue, job_id: runner.run(job_id)
         yield
+
+
+@pytest.fixture
+def in_threads(services, at_once):
+    """Jobs are carried out at once too, but beside the request: a client sees the deltas as they come."""
+    services.settings = services.settings.model_copy(update={"job_timeout_s": 20})
+    run, running = services.send, []
+
+    def send(queue, job_id):
+        running.append(threading.Thread(target=run, args=(queue, job_id)))
+        running[-1].start()
+
+    services.send = send
+    yield
+    for thread in running:
+        thread.join()
 
 
 @pytest.fixture

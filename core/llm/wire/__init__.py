@@ -22,6 +22,9 @@ class AnswerStream(Protocol):
     def feed(self, event: Any) -> list[Document]:
         """The deltas that an event brought. Raises a `ProviderError` for an error inside the stream."""
 
+    def end(self) -> list[Document]:
+        """The deltas of what was held back, once the whole answer has come."""
+
     def answer(self) -> WireAnswer:
         """The same as `from_wire`, from the events so far."""
 

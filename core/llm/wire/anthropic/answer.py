@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from core.ids import new_call_id
 from core.llm import classify
 from core.llm.failures import ProviderBusy, ProviderError
 from core.llm.plain import count, mapping, mappings, storable, text
@@ -23,8 +24,21 @@ FINISHES: dict[str, FinishReason] = {
 }
 
 
+EVENTS = (
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+    "ping",
+)
+
+
 def failure_inside(body: Any) -> ProviderError | None:
-    return classify.by_error_inside(body)
+    inside = classify.by_error_inside(body)
+    known = isinstance(mapping(body).get("content"), list) or mapping(body).get("type") in EVENTS
+    return inside if inside or known else classify.by_error_alone(body)
 
 
 def from_wire(body: Any) -> WireAnswer:
@@ -59,8 +73,9 @@ def usage(raw: Any) -> Usage | None:
     )
 
 
-def finish(stop_reason: Any) -> FinishReason | None:
-    return FINISHES.get(stop_reason, "stop") if isinstance(stop_reason, str) else None
+def finish(stop_reason: Any) -> str | None:
+    said = text(stop_reason)
+    return FINISHES.get(said, said) or None
 
 
 def message(blocks: list[Document], stop_details: Any = None) -> Document:
@@ -86,4 +101,4 @@ def _tool_call(block: Document) -> Document:
     given = block.get("input")
     arguments = text(given) if isinstance(given, str) else json.dumps(storable(mapping(given)))
     function = {"name": text(block.get("name")), "arguments": arguments or "{}"}
-    return {"id": text(block.get("id")), "type": "function", "function": function}
+    return {"id": text(block.get("id")) or new_call_id(), "type": "function", "function": function}

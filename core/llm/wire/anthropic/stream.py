@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from core.ids import new_call_id
 from core.llm.plain import mapping, storable, text
-from core.llm.types import Document, FinishReason, WireAnswer
+from core.llm.types import Document, WireAnswer
 from core.llm.wire.anthropic.answer import failure_inside, finish, message, usage
+from core.llm.wire.halves import Text
 
 
 class Stream:
@@ -19,7 +21,9 @@ class Stream:
 
     def __init__(self) -> None:
         self.blocks: dict[int, Document] = {}
-        self.finish_reason: FinishReason | None = None
+        self._texts: dict[int, Text] = {}
+        self._at: dict[Any, int] = {}
+        self.finish_reason: str | None = None
         self.usage_raw: Document | None = None
         self.done = False
         self._stop_details: Any = None
@@ -51,6 +55,10 @@ class Stream:
     def complete(self) -> bool:
         return self.done or self.finish_reason is not None
 
+    def end(self) -> list[Document]:
+        """The deltas of what was held back."""
+        return [delta for place in self.blocks for delta in self._closed(place)]
+
     def answer(self) -> WireAnswer:
         """The same as `from_wire`, from the events so far."""
         blocks = [self.blocks[index] for index in sorted(self.blocks)]
@@ -70,41 +78,50 @@ class Stream:
     def _start(self, event: Document) -> list[Document]:
         given = mapping(event.get("content_block"))
         block: Document = {name: text(value) for name, value in given.items() if isinstance(value, str)}
-        self.blocks[_index(event)] = block
+        place = len(self.blocks)  # a vendor that copies Anthropic may give all blocks the same index
+        self._at[_index(event)], self.blocks[place], self._texts[place] = place, block, Text()
         if block.get("type") == "tool_use":
             return [self._begin_call(block, mapping(given.get("input")))]
         return _said(block)
 
     def _begin_call(self, block: Document, whole: Document) -> Document:
         """The input of a call comes in pieces; some vendors that copy Anthropic send it whole, here."""
-        block |= {"n": self._calls, "input": json.dumps(storable(whole)) if whole else ""}
+        block |= {
+            "id": block.get("id") or new_call_id(),
+            "n": self._calls,
+            "input": json.dumps(storable(whole)) if whole else "",
+        }
         self._calls += 1
         function = {"name": block.get("name", ""), "arguments": block["input"]}
-        return _call(
-            {"index": block["n"], "id": block.get("id", ""), "type": "function", "function": function}
-        )
+        return _call({"index": block["n"], "id": block["id"], "type": "function", "function": function})
 
     def _delta(self, event: Document) -> list[Document]:
         delta = mapping(event.get("delta"))
-        block = self.blocks.get(_index(event))
+        place = self._at.get(_index(event), -1)
+        block = self.blocks.get(place)
         kind = delta.get("type")
         field = FIELDS.get(kind) if isinstance(kind, str) else None
         if block is None or field is None or block.get("type") != field[0]:
             return []
         _, name, source = field
-        piece = text(delta.get(source))
-        block[name] = block.get(name, "") + piece
-        if name == "input":
-            return [_call({"index": block["n"], "function": {"arguments": piece}})] if piece else []
-        return _said({"type": block["type"], name: piece})
+        if name == "signature":
+            block[name] = block.get(name, "") + text(delta.get(source))
+            return []
+        return _more(block, name, self._texts[place].feed(delta.get(source)))
 
     def _end(self, event: Document) -> list[Document]:
+        return self._closed(self._at.get(_index(event), -1))
+
+    def _closed(self, place: int) -> list[Document]:
         """A call without arguments gets an empty object, as OpenAI sends it."""
-        block = self.blocks.get(_index(event), {})
-        if block.get("type") != "tool_use" or block["input"]:
+        block = self.blocks.get(place, {})
+        name = STREAMED.get(block.get("type", ""))
+        if name is None:
             return []
-        block["input"] = "{}"
-        return [_call({"index": block["n"], "function": {"arguments": "{}"}})]
+        rest = self._texts[place].close()
+        if name == "input" and not (block["input"] + rest).strip():
+            rest += "{}"
+        return _more(block, name, rest)
 
 
 # A delta's type: the type of block it belongs to, the block's field, the delta's field.
@@ -114,12 +131,21 @@ FIELDS = {
     "signature_delta": ("thinking", "signature", "signature"),
     "input_json_delta": ("tool_use", "input", "partial_json"),
 }
+STREAMED = {"text": "text", "thinking": "thinking", "tool_use": "input"}
 KINDS = {"text": ("content", "text"), "thinking": ("reasoning", "thinking")}
 
 
 def _said(block: Document) -> list[Document]:
     kind, field = KINDS.get(block.get("type", ""), ("", ""))
     return [{"type": kind, "content": block[field]}] if block.get(field) else []
+
+
+def _more(block: Document, name: str, piece: str) -> list[Document]:
+    """Adds a piece to a block; the delta that it is."""
+    block[name] = block.get(name, "") + piece
+    if name == "input":
+        return [_call({"index": block["n"], "function": {"arguments": piece}})] if piece else []
+    return _said({"type": block["type"], name: piece})
 
 
 def _call(piece: Document) -> Document:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from core.llm import classify
@@ -10,8 +9,9 @@ from core.llm.failures import ProviderBusy, ProviderError
 from core.llm.plain import count, mapping, mappings, storable, text
 from core.llm.types import Document, FinishReason, Usage, WireAnswer
 from core.llm.wire import think
+from core.llm.wire.openai.calls import tool_calls
 
-# OpenAI's own words, and those of other vendors.
+# OpenAI's own words, and those of other vendors, in small letters.
 FINISHES: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -20,8 +20,18 @@ FINISHES: dict[str, FinishReason] = {
     "function_call": "tool_calls",
     "max_tokens": "length",
     "model_length": "length",  # Mistral
+    "model_context_window_exceeded": "length",  # Anthropic's, passed on by gateways
     "sensitive": "content_filter",  # Zhipu
+    "safety": "content_filter",  # Google's, passed on by gateways
+    "refusal": "content_filter",  # Anthropic's
+    "eos": "stop",  # Together
+    "eos_token": "stop",
+    "end_turn": "stop",  # Anthropic's
+    "stop_sequence": "stop",
+    "tool_use": "tool_calls",
 }
+# The answer was broken off: OpenRouter, DeepSeek, Zhipu, vLLM.
+BROKEN = frozenset({"error", "insufficient_system_resource", "network_error", "abort"})
 
 
 def failure_inside(body: Any) -> ProviderError | None:
@@ -31,7 +41,9 @@ def failure_inside(body: Any) -> ProviderError | None:
         failure = classify.by_base_resp(place) or classify.by_error_inside(place)
         if failure is not None:
             return failure
-    if any(choice.get("finish_reason") == "error" for choice in choices):
+    if not isinstance(mapping(body).get("choices"), list) and (alone := classify.by_error_alone(body)):
+        return alone
+    if any(text(choice.get("finish_reason")).lower() in BROKEN for choice in choices):
         return ProviderBusy("the provider broke the answer off", http_status=200)
     return None
 
@@ -42,8 +54,12 @@ def from_wire(body: Any) -> WireAnswer:
     said = choice.get("message")
     if not isinstance(said, dict):
         raise ProviderBusy("the provider's answer is not a chat completion", http_status=200)
-    content, thought = think.split(content_of(said))
-    reasoning, refusal, calls = reasoning_of(said) or thought, text(said.get("refusal")), tool_calls(said)
+    content, thought = think.split(text(content_of(said)))
+    reasoning, refusal, calls = (
+        text(reasoning_of(said)) or thought,
+        text(said.get("refusal")),
+        tool_calls(said),
+    )
     if not (content or reasoning or refusal or calls or choice.get("finish_reason")):
         raise ProviderBusy("the provider's answer is empty", http_status=200)  # Ollama, now and then
     raw = body.get("usage")
@@ -82,40 +98,33 @@ def message(content: str, calls: list[Document], reasoning: str, refusal: str) -
     return said
 
 
-def finish(choice: Document) -> FinishReason | None:
-    said = choice.get("finish_reason")
-    return FINISHES.get(said, "stop") if isinstance(said, str) else None
+def finish(choice: Document) -> str | None:
+    """Some vendors say "" with each chunk, until there is a reason."""
+    said = text(choice.get("finish_reason")).strip()
+    return FINISHES.get(said.lower(), said) or None
 
 
 def content_of(said: Document) -> str:
-    """Text, or the text of a list of parts."""
+    """Text, or the text of a list of parts, as it came: `core.llm.plain.text` makes it whole."""
     content = said.get("content")
-    if isinstance(content, list):
-        return "".join(text(part.get("text")) for part in mappings(content))
-    return text(content)
+    return _joined(content, "text") if isinstance(content, list) else _string(content)
 
 
 def reasoning_of(said: Document) -> str:
-    """`reasoning_content` (DeepSeek, MiniMax) or `reasoning` (Groq, OpenRouter, Ollama)."""
-    return text(said.get("reasoning_content")) or text(said.get("reasoning"))
+    """`reasoning_content` (DeepSeek, MiniMax), `reasoning` (Groq, OpenRouter, Ollama), or parts (Mistral)."""
+    told = _string(said.get("reasoning_content")) or _string(said.get("reasoning"))
+    return told or _thoughts(said.get("content"))
 
 
-def tool_calls(said: Document) -> list[Document]:
-    """The calls, with the fields that a vendor adds: it may want them back."""
-    calls = mappings(said.get("tool_calls"))
-    return [_tool_call(call, n) for n, call in enumerate(calls) if isinstance(call.get("function"), dict)]
+def _thoughts(content: Any) -> str:
+    """https://docs.mistral.ai/capabilities/reasoning, read 2026-11: a part of type `thinking` has parts."""
+    within = [part.get("thinking") for part in mappings(content) if part.get("type") == "thinking"]
+    return "".join(_joined(one, "text") if isinstance(one, list) else _string(one) for one in within)
 
 
-def _tool_call(call: Document, n: int) -> Document:
-    function = call["function"]
-    return {
-        **storable({key: value for key, value in call.items() if key != "index"}),
-        "id": text(call.get("id")) or f"call_{n}",
-        "type": "function",
-        "function": {"name": text(function.get("name")), "arguments": arguments(function.get("arguments"))},
-    }
+def _joined(parts: list[Any], name: str) -> str:
+    return "".join(_string(part.get(name)) for part in mappings(parts))
 
 
-def arguments(value: Any) -> str:
-    """JSON as text; some local servers send it as an object."""
-    return json.dumps(storable(value)) if isinstance(value, dict) else text(value)
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""

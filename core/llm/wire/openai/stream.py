@@ -5,19 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from core.llm.plain import mapping, mappings, storable, text
-from core.llm.types import Document, FinishReason, WireAnswer
+from core.llm.types import Document, WireAnswer
 from core.llm.wire import think
-from core.llm.wire.openai.answer import (
-    arguments,
-    content_of,
-    failure_inside,
-    finish,
-    message,
-    reasoning_of,
-    usage,
-)
-
-KNOWN_OF_A_CALL = ("index", "id", "type", "function")
+from core.llm.wire.halves import Text
+from core.llm.wire.openai.answer import content_of, failure_inside, finish, message, reasoning_of, usage
+from core.llm.wire.openai.calls import Calls
 
 
 class Stream:
@@ -27,11 +19,12 @@ class Stream:
         self.content: list[str] = []
         self.reasoning: list[str] = []
         self.refusal: list[str] = []
-        self.calls: dict[int, Document] = {}
-        self.finish_reason: FinishReason | None = None
+        self.calls = Calls()
+        self.finish_reason: str | None = None
         self.usage_raw: Document | None = None
         self.done = False
         self._thinking = think.Splitter()
+        self._texts = {"content": Text(), "reasoning": Text()}
 
     def feed(self, event: Any) -> list[Document]:
         """Raises a `ProviderError` for an error inside the stream."""
@@ -51,6 +44,10 @@ class Stream:
                 found += self._choice(choice)
         return found
 
+    def end(self) -> list[Document]:
+        """The deltas of what was held back: the end of the text, arguments of calls to which none came."""
+        return self._rest() + [_call(piece) for piece in self.calls.end()]
+
     @property
     def complete(self) -> bool:
         """Did the whole answer come? Some vendors send no [DONE], some no finish_reason.
@@ -58,7 +55,7 @@ class Stream:
         When the prompt was too long, LM Studio sends a stream that ends properly and holds nothing
         (https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/2339): that is no answer.
         """
-        said = self.content or self.reasoning or self.refusal or self.calls
+        said = self.content or self.reasoning or self.refusal or self.calls.gathered
         reported = usage(self.usage_raw)
         empty = not said and self.finish_reason in (None, "stop")
         if empty and not (reported and reported.tokens_output):
@@ -67,24 +64,31 @@ class Stream:
 
     def answer(self) -> WireAnswer:
         """The same as `from_wire`, from the events so far."""
-        content, thought = self._thinking.close()
-        self._said(content, thought)
-        calls = [self.calls[index] for index in sorted(self.calls)]
+        if self.complete:
+            self.end()
+        self._rest()
         reasoning = "".join(self.reasoning).strip()
-        said = message("".join(self.content), calls, reasoning, "".join(self.refusal))
+        said = message("".join(self.content), self.calls.gathered, reasoning, "".join(self.refusal))
         return said, self.finish_reason, usage(self.usage_raw), self.usage_raw
 
     def _choice(self, choice: Document) -> list[Document]:
         delta = mapping(choice.get("delta"))
-        found = self._said("", reasoning_of(delta)) + self._said(*self._thinking.feed(content_of(delta)))
+        reasoning = self._texts["reasoning"].feed(reasoning_of(delta))
+        content = self._texts["content"].feed(content_of(delta))
+        found = self._said("", reasoning) + self._said(*self._thinking.feed(content))
         if refusal := text(delta.get("refusal")):
             self.refusal.append(refusal)
-        for part in mappings(delta.get("tool_calls")):
-            found.append({"type": "tool_call", "tool_call": self._tool_call(part)})
+        found += [_call(self.calls.feed(part)) for part in mappings(delta.get("tool_calls"))]
         if reason := finish(choice):
             self.finish_reason = reason
             found += self._said(*self._thinking.close())
         return found
+
+    def _rest(self) -> list[Document]:
+        rest = {kind: held.close() for kind, held in self._texts.items()}
+        content, thought = self._thinking.feed(rest["content"])
+        more, more_thought = self._thinking.close()
+        return self._said(content + more, rest["reasoning"] + thought + more_thought)
 
     def _said(self, content: str, reasoning: str) -> list[Document]:
         found: list[Document] = []
@@ -97,32 +101,6 @@ class Stream:
                 found.append({"type": kind, "content": words})
         return found
 
-    def _tool_call(self, part: Document) -> Document:
-        """Adds a piece of a call to the call; returns the piece as OpenAI would have sent it.
 
-        Only a call's first piece carries its id and type: clients join the strings of all pieces.
-        """
-        index, function = self._index(part), mapping(part.get("function"))
-        said = {"name": text(function.get("name")), "arguments": arguments(function.get("arguments"))}
-        piece: Document = {"index": index, "function": {key: words for key, words in said.items() if words}}
-        if index not in self.calls:
-            piece |= {"id": text(part.get("id")) or f"call_{index}", "type": "function"}
-            self.calls[index] = {
-                "id": piece["id"],
-                "type": "function",
-                "function": {"name": "", "arguments": ""},
-            }
-        call = self.calls[index]
-        for key, words in said.items():
-            call["function"][key] += words
-        call |= storable({key: value for key, value in part.items() if key not in KNOWN_OF_A_CALL})
-        return piece
-
-    def _index(self, part: Document) -> int:
-        """The call that a piece belongs to. If the vendor sends no index, an id begins the next call."""
-        index = part.get("index")
-        if isinstance(index, int) and not isinstance(index, bool):
-            return index
-        last = max(self.calls, default=-1)
-        known = last >= 0 and text(part.get("id")) in ("", self.calls[last]["id"])
-        return last if known else last + 1
+def _call(piece: Document) -> Document:
+    return {"type": "tool_call", "tool_call": piece}

@@ -92,7 +92,8 @@ def test_anthropics_later_usage_replaces_the_earlier_and_null_replaces_nothing()
         ("pause_turn", "stop"),
         ("refusal", "content_filter"),
         ("model_context_window_exceeded", "length"),
-        ("something_new", "stop"),
+        ("something_new", "something_new"),
+        ("", None),
         (None, None),
     ],
 )

@@ -1,0 +1,141 @@
+"""Tool calls in OpenAI's format, whole and gathered from the pieces of a stream. Pure.
+
+Vendors number the pieces in many ways: every call as 0, from 1 on, or not at all; some tell the name with
+each piece, some tell no id (https://github.com/vercel/ai/pull/14277,
+https://github.com/huggingface/smolagents/pull/1958, https://github.com/spring-projects/spring-ai/pull/5973,
+read 2026-11).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from core.ids import new_call_id
+from core.llm.plain import mapping, mappings, storable, text
+from core.llm.types import Document
+from core.llm.wire.halves import Text
+
+KNOWN_OF_A_CALL = ("index", "id", "type", "function")
+NOTHING = "{}"
+"""The arguments of a call that has none: clients parse them as JSON."""
+
+
+def tool_calls(said: Document) -> list[Document]:
+    """The calls, with the fields that a vendor adds: it may want them back."""
+    calls = mappings(said.get("tool_calls"))
+    return [_tool_call(call) for call in calls if isinstance(call.get("function"), dict)]
+
+
+def arguments(value: Any) -> str:
+    """JSON as text; some local servers send it as an object."""
+    return json.dumps(storable(value)) if isinstance(value, dict) else text(value)
+
+
+class Calls:
+    """Gathers the calls of a stream, in the order in which they began; `feed` takes one piece."""
+
+    def __init__(self) -> None:
+        self.gathered: list[Document] = []
+        self._ids: list[str] = []
+        self._at: dict[Any, int] = {}
+        self._texts: list[Text] = []
+
+    def feed(self, part: Document) -> Document:
+        """Adds a piece to its call; returns it as OpenAI would have sent it.
+
+        Only a call's first piece carries its id, type and name: clients join the strings of all pieces.
+        """
+        function = mapping(part.get("function"))
+        name, said = text(function.get("name")), _piece(function.get("arguments"))
+        n = self._place(part, name, said)
+        begins = n == len(self.gathered)
+        if begins:
+            self._begin(part)
+        call = self.gathered[n]
+        told = self._name(call, name)
+        more = self._texts[n].feed(said)
+        call["function"]["arguments"] += more
+        call |= storable({key: value for key, value in part.items() if key not in KNOWN_OF_A_CALL})
+        words = {key: value for key, value in (("name", told), ("arguments", more)) if value}
+        head = {"id": call["id"], "type": "function"} if begins else {}
+        return {"index": n, "function": words, **head}
+
+    def end(self) -> list[Document]:
+        """The last pieces: a call to which no arguments came gets an empty object."""
+        pieces = []
+        for n, (call, rest) in enumerate(zip(self.gathered, self._texts, strict=True)):
+            more = rest.close()
+            more += "" if (call["function"]["arguments"] + more).strip() else NOTHING
+            call["function"]["arguments"] += more
+            if more:
+                pieces.append({"index": n, "function": {"arguments": more}})
+        return pieces
+
+    def _place(self, part: Document, name: str, said: str) -> int:
+        """The place of the call that a piece belongs to; the next free one if it begins a call."""
+        given, counted = text(part.get("id")), self._at.get(_index(part))
+        if given and given in self._ids:
+            return self._ids.index(given)
+        last = len(self.gathered) - 1 if _index(part) is None and self.gathered else counted
+        if last is None or (name and self._begins_another(last, given, name, said)):
+            return len(self.gathered)
+        return last
+
+    def _begins_another(self, n: int, given: str, name: str, said: str) -> bool:
+        """Does a piece with a name, which comes to the place of a call, begin another?
+
+        If its id is new, it does. (A new id without a name does not: some servers make up one a piece.)
+        Without an id, another name does, once one of the two has arguments; so does the same name, once the
+        arguments so far are whole.
+        """
+        if given:
+            return bool(self._ids[n])
+        known, so_far = (self.gathered[n]["function"][key] for key in ("name", "arguments"))
+        if name == known:
+            return bool(said) and _is_whole(so_far)
+        return bool(known) and bool(so_far or said)
+
+    def _begin(self, part: Document) -> None:
+        given = text(part.get("id"))
+        self._at[_index(part)] = len(self.gathered)
+        self._ids.append(given)
+        self._texts.append(Text())
+        function = {"name": "", "arguments": ""}
+        self.gathered.append({"id": given or new_call_id(), "type": "function", "function": function})
+
+    def _name(self, call: Document, name: str) -> str:
+        """The part of the name that is new: most vendors tell it once, some with each piece."""
+        function = call["function"]
+        new = "" if function["arguments"] or name == function["name"] else name
+        function["name"] += new
+        return new
+
+
+def _tool_call(call: Document) -> Document:
+    function = call["function"]
+    said = arguments(function.get("arguments"))
+    return {
+        **storable({key: value for key, value in call.items() if key != "index"}),
+        "id": text(call.get("id")) or new_call_id(),
+        "type": "function",
+        "function": {"name": text(function.get("name")), "arguments": said if said.strip() else NOTHING},
+    }
+
+
+def _piece(value: Any) -> str:
+    """Arguments as they came: a half of a character at the end is not lost yet."""
+    return value if isinstance(value, str) else arguments(value)
+
+
+def _index(part: Document) -> int | None:
+    index = part.get("index")
+    return index if isinstance(index, int) and not isinstance(index, bool) else None
+
+
+def _is_whole(said: str) -> bool:
+    try:
+        json.loads(said)
+    except (ValueError, RecursionError):
+        return False
+    return True
