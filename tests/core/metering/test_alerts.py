@@ -10,7 +10,7 @@ from core.callbacks import Courier, webhook_secret
 from core.clock import utcnow
 from core.crypto import Sealer
 from core.metering import allowances
-from tests.core.metering.rows import managed, put
+from tests.core.metering.rows import at, managed, put
 
 SEALER = Sealer(b"k" * 32)
 LIMIT = {"economy": 1000}
@@ -45,6 +45,14 @@ def deliver(db, receiver):
     for delivery in db.deliveries.find({"state": "due"}).sort("created_at"):
         courier.deliver(delivery)
     courier.close()
+
+
+def test_a_month_that_is_over_alarms_nobody(db):
+    """A call that is entered late, or a correction, is no news to act on."""
+    db.workspaces.insert_one({"_id": "w1", "alert_url": "https://example.com/alerts"})
+    put(db, [managed(at("2026-10-20 10:00"), (5000, 0))])
+    allowances.tick(db, LIMIT, at("2026-11-02 10:00"))
+    assert db.deliveries.count_documents({}) == 0
 
 
 def test_each_threshold_is_told_once_and_signed(db):

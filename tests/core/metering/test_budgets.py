@@ -195,6 +195,20 @@ def test_what_was_spent_is_the_ledgers_word_in_the_end(db, key, budget):
     assert state(db, budget)[0] == Decimal("0.015")
 
 
+def test_a_call_that_is_in_the_ledger_and_still_reserved_is_not_spent_twice(db, key, budget):
+    """A true-up between the two steps of entering a job's calls."""
+    job = job_of(db, key, new_id())
+    budgets.reserve(db, budget, job["_id"], 2 * CENT)
+    finish(db, job, status="succeeded", calls=[call(tokens=(100_000, 0))], result={})
+    done = db.jobs.find_one({"_id": job["_id"]})
+    entered = list(ledger.rows_of(done, PRICES))
+    put(db, entered)
+    true_up.tick(db)
+    budgets.settle(db, [done], entered)
+    assert budgets.used(db, budget)["spent_usd"] == 0.015
+    assert budgets.used(db, budget)["reserved_usd"] == 0
+
+
 def test_a_days_budget_is_set_from_the_ledger_beside_a_months(db, key, budget):
     daily = of_key({**key, "budget_period": "day"}, utcnow())
     put(db, [row(utcnow(), key=key["_id"], tokens=(100_000, 0))])
