@@ -55,20 +55,20 @@ def build(settings: Settings, *, send: Send, patience_s: float, redis_client: re
     return services
 
 
-def connect_mongo(settings: Settings, *, patience_s: float) -> MongoClient[Document]:
-    """A client whose acknowledged writes are on disk (journaled, by a majority)."""
-    return MongoClient(
-        settings.mongodb_address,
-        tz_aware=True,
-        w="majority",
-        journal=True,
-        readPreference="primary",  # a claim that reads a secondary would not see what was just accepted
-        serverSelectionTimeoutMS=int(patience_s * 1000),
-        connectTimeoutMS=2000,
-        socketTimeoutMS=10_000,
-        appname="vutler",
-        type_registry=free_json.REGISTRY,
-    )
+def connect_mongo(settings: Settings, *, patience_s: float, **more: Any) -> MongoClient[Document]:
+    """A client whose acknowledged writes are on disk (journaled, by a majority). `more`: driver's options."""
+    options: Document = {
+        "tz_aware": True,
+        "w": "majority",
+        "journal": True,
+        "readPreference": "primary",  # a claim that reads a secondary would not see what was just accepted
+        "serverSelectionTimeoutMS": int(patience_s * 1000),
+        "connectTimeoutMS": 2000,
+        "socketTimeoutMS": 10_000,
+        "appname": "vutler",
+        "type_registry": free_json.REGISTRY,
+    }
+    return MongoClient(settings.mongodb_address, **{**options, **more})
 
 
 def connect_redis(settings: Settings, *, timeout_s: float = 3.5, retries: int = 0) -> redis.Redis:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from pymongo import MongoClient
 
 from core.config import Settings
 from core.embedded import stores
@@ -29,6 +30,19 @@ PATIENT_S = 60
 def pytest_collection_modifyitems(items):
     """Whole stacks first: they take longest, and mostly wait."""
     items.sort(key=lambda item: Path(item.path).parent.name != "tests")
+
+
+def pytest_configure(config):
+    """Databases in memory, where there is a place for it: they wait for the disk at each write."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and shutil.disk_usage(memory).free > 2**31:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+def patient(settings, **more):
+    """A client of the store that waits as long as it takes."""
+    waits = dict.fromkeys(("connectTimeoutMS", "socketTimeoutMS"), PATIENT_S * 1000)
+    return connect_mongo(settings, patience_s=PATIENT_S, **waits, **more)
 
 
 def started(command: list[str], port: int, folder: Path):
@@ -77,7 +91,7 @@ def settings(mongo_address, redis_url, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def mongo(settings):
-    client = connect_mongo(settings, patience_s=PATIENT_S)
+    client = patient(settings)
     yield client
     client.close()
 
@@ -95,7 +109,7 @@ def db(mongo):
 def meanwhile(db, settings):
     """The same database through a client of its own, into whose way somebody else gets."""
     somebody = Meanwhile()
-    with MongoClient(settings.mongodb_address, tz_aware=True, event_listeners=[somebody]) as client:
+    with patient(settings, event_listeners=[somebody]) as client:
         somebody.db = client[db.name]
         yield somebody
     somebody.check()
