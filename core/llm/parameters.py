@@ -14,7 +14,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field
 
 from core.llm.failures import ProviderRefused
-from core.llm.translations import anthropic, openai
+from core.llm.translations import anthropic, openai, responses
 from core.llm.types import ChatRequest, Document, Target
 
 
@@ -54,7 +54,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Parameter:
-    """`type`: what pydantic takes in a body. `openai`, `anthropic`: how the wire of this name says it.
+    """`type`: what pydantic takes in a body. `openai`, `anthropic`, `responses`: how that wire says it.
 
     `preset`: an agent's `llm_config` may set it, for chats that do not. `aliases`: other names of it at the
     OpenAI door; an alias that is given wins over the name.
@@ -64,6 +64,7 @@ class Parameter:
     type: Any
     openai: Way
     anthropic: Way
+    responses: Way
     preset: bool = False
     aliases: tuple[str, ...] = ()
 
@@ -80,24 +81,28 @@ PARAMETERS = {
             Annotated[list[dict[str, Any]], Field(max_length=200)],
             openai=Passed(),
             anthropic=Translated(anthropic.tools),
+            responses=Translated(responses.tools),
         ),
         Parameter(
             "tool_choice",
             Annotated[str, Field(min_length=1, max_length=200)] | dict[str, Any],
             openai=Passed(),
             anthropic=Translated(anthropic.tool_choice),
+            responses=Translated(responses.tool_choice),
         ),
         Parameter(
             "response_format",
             dict[str, Any],
             openai=Passed(),
             anthropic=Translated(anthropic.response_format),
+            responses=Translated(responses.response_format),
         ),
         Parameter(
             "temperature",
             Annotated[float, Field(ge=0, le=2)],
             openai=Translated(openai.temperature),
             anthropic=Translated(anthropic.temperature),
+            responses=Translated(openai.temperature),
             preset=True,
         ),
         Parameter(
@@ -105,6 +110,7 @@ PARAMETERS = {
             Annotated[int, Field(ge=1, le=10_000_000)],
             openai=Translated(openai.max_tokens),
             anthropic=Passed(),
+            responses=Translated(responses.max_tokens),
             preset=True,
             aliases=("max_completion_tokens",),
         ),
@@ -113,6 +119,7 @@ PARAMETERS = {
             Annotated[float, Field(ge=0, le=1)],
             openai=Translated(openai.top_p),
             anthropic=Translated(anthropic.top_p),
+            responses=Translated(openai.top_p),
             preset=True,
         ),
         Parameter(
@@ -120,12 +127,14 @@ PARAMETERS = {
             str | list[str],
             openai=Passed(),
             anthropic=Translated(anthropic.stop),
+            responses=Refused("OpenAI's Responses API has no stop sequences: leave `stop` out"),
         ),
         Parameter(
             "seed",
             int,
             openai=Passed(),
             anthropic=Refused("Anthropic has no seed: leave `seed` out"),
+            responses=Refused("OpenAI's Responses API has no seed: leave `seed` out"),
         ),
     )
 }
@@ -145,5 +154,7 @@ def said(request: ChatRequest, target: Target) -> Document:
     """The fields of a request's body, in the words of the target's wire. Raises `ProviderRefused`."""
     fields: Document = {}
     for name, value in request.parameters.items():
-        fields |= PARAMETERS[name].said(value, request, target)
+        for field, words in PARAMETERS[name].said(value, request, target).items():
+            both = isinstance(words, dict) and isinstance(fields.get(field), dict)
+            fields[field] = fields[field] | words if both else words
     return fields

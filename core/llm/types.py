@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict
 
 Document = dict[str, Any]
 
-WireName = Literal["openai", "anthropic"]
+WireName = Literal["openai", "anthropic", "responses"]
 KeyKind = Literal["byokey", "custom", "managed", "sandbox"]
 """`byokey`: the user's, at the vendor's address. `custom`: at an endpoint of the user's. `managed`: ours."""
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]

@@ -58,7 +58,7 @@ class Message(Model):
     reasoning: str | None = None
     reasoning_content: str | None = Field(None, description="`reasoning`, as the OpenAI door spells it")
     thinking_blocks: list[dict[str, Any]] | None = Field(
-        None, description="Anthropic's, as an answer carried them: send them back unchanged after a tool call"
+        None, description="as an answer carried them: send them back unchanged after a tool call"
     )
 
     @model_validator(mode="after")

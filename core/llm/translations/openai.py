@@ -14,7 +14,7 @@ REASONING_MODEL = re.compile(r"^(ft:)?(o\d|gpt-[5-9])")
 
 
 def max_tokens(value: int, request: ChatRequest, target: Target) -> Document:
-    return {"max_completion_tokens" if _reasons(target) else "max_tokens": value}
+    return {"max_completion_tokens" if reasons(target) else "max_tokens": value}
 
 
 def temperature(value: float, request: ChatRequest, target: Target) -> Document:
@@ -22,15 +22,15 @@ def temperature(value: float, request: ChatRequest, target: Target) -> Document:
 
     It is not refused: an agent's setting must not stop the next provider of its chain from answering.
     """
-    if _reasons(target):
+    if reasons(target):
         return {}
     habits = providers.habits(target)
     return {"temperature": min(max(value, habits.coldest), habits.hottest)}
 
 
 def top_p(value: float, request: ChatRequest, target: Target) -> Document:
-    return {} if _reasons(target) else {"top_p": value}
+    return {} if reasons(target) else {"top_p": value}
 
 
-def _reasons(target: Target) -> bool:
+def reasons(target: Target) -> bool:
     return target.provider == "openai" and REASONING_MODEL.match(target.model) is not None

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from core.llm.failures import ProviderError
 from core.llm.types import ChatRequest, Document, Target, Usage, WireAnswer, WireName
-from core.llm.wire import anthropic, openai
+from core.llm.wire import anthropic, openai, responses
 
 
 class AnswerStream(Protocol):
@@ -54,4 +54,4 @@ class Wire(Protocol):
         """A new gatherer."""
 
 
-WIRES: dict[WireName, Wire] = {"openai": openai, "anthropic": anthropic}
+WIRES: dict[WireName, Wire] = {"openai": openai, "anthropic": anthropic, "responses": responses}

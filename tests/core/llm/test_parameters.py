@@ -26,14 +26,23 @@ def test_every_wire_says_every_parameter():
 
 
 def test_a_parameter_is_passed_renamed_translated_or_refused():
-    made = Parameter("user", str, openai=Passed(), anthropic=Passed(renamed="user_id"))
+    made = Parameter("user", str, openai=Passed(), anthropic=Passed(renamed="user_id"), responses=Passed())
     assert made.said("u1", ASKED, GPT) == {"user": "u1"}
     assert made.said("u1", ASKED, CLAUDE) == {"user_id": "u1"}
     of_model = Translated(lambda value, request, target: {"user": f"{value} of {target.model}"})
-    made = Parameter("user", str, openai=of_model, anthropic=Refused("leave `user` out"))
+    made = Parameter("user", str, openai=of_model, anthropic=Refused("leave `user` out"), responses=Passed())
     assert made.said("u1", ASKED, GPT) == {"user": "u1 of gpt-4o-mini"}
     with pytest.raises(ProviderRefused, match="leave `user` out"):
         made.said("u1", ASKED, CLAUDE)
+
+
+def test_two_parameters_may_say_parts_of_one_field(monkeypatch):
+    for name in ("verbosity", "format"):
+        way = Translated(lambda value, request, target, name=name: {"text": {name: value}})
+        made = Parameter(name, str, openai=way, anthropic=way, responses=way)
+        monkeypatch.setitem(PARAMETERS, name, made)
+    asked = asking([], verbosity="low", format="text")
+    assert parameters.said(asked, GPT) == {"text": {"verbosity": "low", "format": "text"}}
 
 
 def test_the_documentation_has_all_of_them_and_says_which_may_be_preset():

@@ -28,12 +28,13 @@ ANSWERS = {
 
 def target(provider="openai", model="gpt-4o-mini", *, base_url="https://api.openai.com/v1", **more):
     wire = "anthropic" if provider == "anthropic" else "openai"
-    given = {"api_key": "sk-test", "key_kind": "byokey", **more}
-    return Target(provider=provider, model=model, wire=wire, base_url=base_url, **given)
+    given = {"api_key": "sk-test", "key_kind": "byokey", "wire": wire, **more}
+    return Target(provider=provider, model=model, base_url=base_url, **given)
 
 
 CLAUDE = target("anthropic", "claude-sonnet-4-5", base_url="https://api.anthropic.com/v1")
 GPT = target()
+RESPONSES = target(model="gpt-5.6-terra", wire="responses")
 MINIMAX = target("minimax", "MiniMax-M2.5", base_url="https://api.minimax.io/v1")
 GROQ = target("openai", "openai/gpt-oss-20b", base_url="https://api.groq.com/openai/v1", key_kind="custom")
 

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from anthropic.types import message_create_params
 from openai.types.chat import completion_create_params
+from openai.types.responses import response_create_params
 from pydantic import TypeAdapter
 
 OPENAI = TypeAdapter(completion_create_params.CompletionCreateParams)
+RESPONSES = TypeAdapter(response_create_params.ResponseCreateParams)
 ANTHROPIC = TypeAdapter(message_create_params.MessageCreateParams)
 
 

@@ -16,7 +16,7 @@ from core.llm.failures import ProviderError, ProviderRefused
 from core.llm.sse import Parser
 from core.llm.wire import WIRES
 from core.store import free_json
-from tests.core.llm.wire.replay import CLAUDE, EXCHANGES, GPT, events, named
+from tests.core.llm.wire.replay import CLAUDE, EXCHANGES, GPT, RESPONSES, events, named
 from tests.factory import asking
 
 KEPT = CodecOptions(type_registry=free_json.REGISTRY)
@@ -44,7 +44,11 @@ ANY = st.recursive(
 BOUNDED = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 BODIES = {name: EXCHANGES[name]["body"] for name in named("body")}
 STREAMS = {name: list(events(EXCHANGES[name])) for name in named("stream")}
-COUNTS = {"openai": ("prompt_tokens", "completion_tokens"), "anthropic": ("input_tokens", "output_tokens")}
+COUNTS = {
+    "openai": ("prompt_tokens", "completion_tokens"),
+    "anthropic": ("input_tokens", "output_tokens"),
+    "responses": ("input_tokens", "output_tokens"),
+}
 
 
 def places(value, path=()):
@@ -159,7 +163,7 @@ def test_any_time_to_wait(words):
         assert wait is None or 0 <= wait < float("inf")
 
 
-@pytest.mark.parametrize("target", [CLAUDE, GPT])
+@pytest.mark.parametrize("target", [CLAUDE, GPT, RESPONSES])
 @BOUNDED
 @given(parts=ANY, other=ANY)
 def test_a_clients_odd_parts_are_mapped_or_refused(target, parts, other):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from anthropic.types import Message, RawMessageStreamEvent
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 from requests.structures import CaseInsensitiveDict
 
@@ -134,6 +135,20 @@ def test_the_openai_sdk_knows_the_chunks(name):
     for event in events(EXCHANGES[name]):
         if event != "[DONE]":
             ChatCompletionChunk.model_validate(event)
+
+
+@pytest.mark.parametrize("name", [name for name in ANSWERS if EXCHANGES[name]["wire"] == "responses"])
+def test_the_openai_sdk_knows_the_response(name):
+    known = Response.model_validate(EXCHANGES[name]["body"])
+    assert known.output_text == (EXCHANGES[name]["means"]["content"] or "")
+
+
+@pytest.mark.parametrize("name", [name for name in STREAMS if EXCHANGES[name]["wire"] == "responses"])
+def test_the_openai_sdk_knows_the_events(name):
+    known = TypeAdapter(ResponseStreamEvent)
+    for event in events(EXCHANGES[name]):
+        if "error" not in event:
+            assert known.validate_python(event).type == event["type"]
 
 
 @pytest.mark.parametrize("name", [name for name in ANSWERS if EXCHANGES[name]["wire"] == "anthropic"])

@@ -18,8 +18,9 @@ ASKED = [{"role": "user", "content": "Hello"}]
 HEADERS = {
     "openai": {"authorization": "Bearer sk-test"},
     "anthropic": {"x-api-key": "sk-test", "anthropic-version": "2023-06-01"},
+    "responses": {"authorization": "Bearer sk-test"},
 }
-PATHS = {"openai": "/chat/completions", "anthropic": "/messages"}
+PATHS = {"openai": "/chat/completions", "anthropic": "/messages", "responses": "/responses"}
 
 
 class Vendor(BaseHTTPRequestHandler):
@@ -67,7 +68,8 @@ def transport(settings):
 
 def ask(vendor, transport, name, calls, **asked):
     wire = EXCHANGES[name]["wire"]
-    to = target(wire, base_url=f"http://127.0.0.1:{vendor.server_port}/{name}")
+    provider = "anthropic" if wire == "anthropic" else "openai"
+    to = target(provider, wire=wire, base_url=f"http://127.0.0.1:{vendor.server_port}/{name}")
     request = asking(ASKED, stream="stream" in EXCHANGES[name], **asked)
     return router.run(request, [to], transport=transport, calls=calls, sleep=lambda seconds: None)
 
@@ -85,7 +87,7 @@ def test_an_answer(vendor, transport, name):
     assert path == PATHS[wire]
     sent = {header.lower(): value for header, value in headers.items()}
     assert {header: sent.get(header) for header in HEADERS[wire]} == HEADERS[wire]
-    assert body["messages"][0]["role"] == "user"
+    assert body["input" if wire == "responses" else "messages"][0]["role"] == "user"
 
 
 @pytest.mark.parametrize("name", [name for name, one in EXCHANGES.items() if "failure" in one["means"]])

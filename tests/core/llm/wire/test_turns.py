@@ -8,7 +8,7 @@ from core.llm.failures import ProviderBusy
 from core.llm.types import ChatRequest, Usage
 from core.llm.wire import WIRES, anthropic, openai
 from tests.core.llm.wire import sdk
-from tests.core.llm.wire.replay import CLAUDE, EXCHANGES, GPT, MINIMAX, events
+from tests.core.llm.wire.replay import CLAUDE, EXCHANGES, GPT, MINIMAX, RESPONSES, events
 
 ASKED = {"role": "user", "content": "What is the weather in Paris?"}
 
@@ -31,9 +31,9 @@ def turns(said, target):
     ]
     request = ChatRequest(messages=[ASKED, said, *results])
     body = WIRES[target.wire].to_wire(request, target)
-    adapter = {"openai": sdk.OPENAI, "anthropic": sdk.ANTHROPIC}[target.wire]
+    adapter = {"openai": sdk.OPENAI, "anthropic": sdk.ANTHROPIC, "responses": sdk.RESPONSES}[target.wire]
     assert sdk.known(adapter, body) == body
-    return body["messages"]
+    return body["input" if target.wire == "responses" else "messages"]
 
 
 def test_anthropic_gets_back_its_own_blocks_unchanged_and_in_order():
@@ -66,10 +66,43 @@ def test_minimax_gets_back_what_it_thought():
     assert turns(answer("minimax-tools"), MINIMAX)[1]["content"] == original
 
 
-@pytest.mark.parametrize("target", [CLAUDE, GPT, MINIMAX], ids=lambda target: target.provider)
+@pytest.mark.parametrize("name", ["responses-tools", "responses-stream-tools"])
+def test_openai_gets_back_its_sealed_reasoning_in_front_of_what_followed_it(name):
+    _, *items, first, second = turns(answer(name), RESPONSES)
+    output = EXCHANGES["responses-tools"]["body"]["output"]
+    assert [item["type"] for item in items] == [item["type"] for item in output]
+    assert (items[0], items[3]) == (output[0], output[3])
+    assert (items[1]["content"], items[1]["phase"]) == ("Let me look.", "commentary")
+    assert [item["call_id"] for item in (items[2], items[4], first, second)] == ["call_a", "call_b"] * 2
+    assert items[2]["arguments"] == output[2]["arguments"]
+
+
+def test_reasoning_that_nothing_follows_or_that_is_not_sealed_stays_here():
+    said = answer("responses-tools")
+    bare = [{**block, "encrypted_content": None} for block in said["thinking_blocks"]]
+    kinds = [item.get("type") for item in turns({**said, "thinking_blocks": bare}, RESPONSES)[1:-2]]
+    assert kinds == ["message", "function_call", "function_call"]
+    cut = {**said, "content": None, "tool_calls": said["tool_calls"][:1]}
+    kinds = [item.get("type") for item in turns(cut, RESPONSES)[1:-1]]
+    assert kinds == ["reasoning", "function_call"]
+
+
+def test_text_that_a_client_changed_goes_back_to_openai_whole():
+    said = {**answer("responses-tools"), "content": "Let me look again, and more."}
+    items = turns(said, RESPONSES)
+    assert [item["content"] for item in items if item.get("role") == "assistant"] == [said["content"]]
+
+
+@pytest.mark.parametrize("target", [CLAUDE, GPT, MINIMAX, RESPONSES], ids=lambda target: target.model)
 @pytest.mark.parametrize("name", [name for name in EXCHANGES if name.endswith("-tools")])
 def test_any_vendors_answer_can_go_to_any_other(name, target):
-    assert turns(answer(name), target)[1]["role"] == "assistant"
+    said = answer(name)
+    went = turns(said, target)[1:]
+    if target.wire == "responses":
+        called = [item["call_id"] for item in went if item.get("type") == "function_call"]
+        assert called == [call["id"] for call in said["tool_calls"]]
+    else:
+        assert went[0]["role"] == "assistant"
 
 
 def test_anthropics_later_usage_replaces_the_earlier_and_null_replaces_nothing():

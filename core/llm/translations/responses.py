@@ -1,0 +1,59 @@
+"""Parameters in the words of OpenAI's Responses API, https://developers.openai.com/api/docs/guides/migrate-to-responses,
+read 2026-11. Each function returns fields of the body, none to leave it out. Pure.
+"""
+
+from __future__ import annotations
+
+from core.llm.failures import ProviderRefused
+from core.llm.plain import mapping, mappings
+from core.llm.types import ChatRequest, Document, Target
+
+FEWEST_TOKENS = 16
+"""A smaller limit is refused (https://github.com/vectorize-io/hindsight/issues/58, read 2026-11)."""
+OF_A_FUNCTION = ("name", "description", "parameters")
+
+
+def tools(value: list[Document], request: ChatRequest, target: Target) -> Document:
+    return {"tools": [_tool(tool, n) for n, tool in enumerate(value)]} if value else {}
+
+
+def tool_choice(value: str | Document, request: ChatRequest, target: Target) -> Document:
+    if isinstance(value, str):
+        return {"tool_choice": value}
+    if value.get("type") == "function":
+        return {"tool_choice": _named(value)}
+    allowed = mapping(value.get("allowed_tools"))
+    if value.get("type") == "allowed_tools" and allowed:
+        tools = [_named(tool) for tool in mappings(allowed.get("tools"))]
+        return {"tool_choice": {"type": "allowed_tools", "mode": allowed.get("mode", "auto"), "tools": tools}}
+    raise ProviderRefused(
+        "OpenAI's Responses API takes `tool_choice` as auto, required, none, allowed tools, or one function"
+    )
+
+
+def response_format(value: Document, request: ChatRequest, target: Target) -> Document:
+    """The schema stands a level higher than in chat completions."""
+    return {"text": {"format": {"type": value.get("type", "text"), **mapping(value.get("json_schema"))}}}
+
+
+def max_tokens(value: int, request: ChatRequest, target: Target) -> Document:
+    return {"max_output_tokens": max(value, FEWEST_TOKENS)}
+
+
+def _tool(tool: Document, n: int) -> Document:
+    """Not strict unless it says so: what chat completions take for granted is the other way round here."""
+    function = mapping(tool.get("function"))
+    if tool.get("type") != "function" or not isinstance(function.get("name"), str):
+        raise ProviderRefused(
+            f"OpenAI's Responses API is given tools of type `function` only: see tools[{n}]"
+        )
+    given = {name: function[name] for name in OF_A_FUNCTION if function.get(name) is not None}
+    schema = {"parameters": {"type": "object", "properties": {}}}
+    return {"type": "function", **schema, **given, "strict": function.get("strict") is True}
+
+
+def _named(tool: Document) -> Document:
+    name = mapping(tool.get("function")).get("name")
+    if not isinstance(name, str):
+        raise ProviderRefused("`tool_choice` names no function")
+    return {"type": "function", "name": name}
