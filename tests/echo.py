@@ -20,7 +20,7 @@ ROW = kinds.Kind(
     by_host=True,
     isolated=False,
     result="what was said",
-    time_limit=lambda settings: 2.0,
+    time_limit=lambda settings: 60.0,
 )
 ROLE = roles.Role("echo", slots=2, green=False)
 

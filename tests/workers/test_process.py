@@ -9,15 +9,17 @@ import sys
 
 import pytest
 
-from core.jobs import control, kinds, queues
+from core.jobs import control, kinds, queues, signals
 from core.jobs.reconcile import Reconciler
 from core.services import connect_redis
 from core.store import migrations
 from tests import echo
 from tests.factory import queued
 from tests.stack import ROOT
-from tests.waiting import until
+from tests.waiting import subscribed, until
 from workers.broker import make_broker, sender
+
+HOUR = "3600"
 
 
 class Host:
@@ -100,11 +102,28 @@ def test_it_carries_out_its_hosts_jobs_and_shows_itself(db, host, say):
     assert done["owner"] is None
 
 
-def test_a_running_job_is_cancelled(db, host, say, redis_client):
-    host()
-    asked = say(wait_s=1.5)
+def test_a_running_job_is_cancelled_by_a_signal_alone(db, host, say, redis_client):
+    one, asked = host(BEAT_S=HOUR), say(wait_s=50)
+    subscribed(redis_client, signals.process_channel(one.document()["_id"]))
     control.cancel(db, redis_client, becomes(db, asked, "running"))
     assert becomes(db, asked, "cancelled")["result"] is None
+
+
+def test_a_running_job_is_cancelled_when_the_signal_was_lost(db, host, say):
+    host()
+    asked = becomes(db, say(wait_s=50), "running")
+    db.jobs.update_one({"_id": asked["_id"]}, {"$set": {"cancel_requested": True}})
+    assert becomes(db, asked, "cancelled")["result"] is None
+
+
+def test_a_queue_is_resumed_by_a_signal_alone(db, host, say, redis_client):
+    waiting = say()
+    queues.set_paused(db, redis_client, "echo.h1", True)
+    host(BEAT_S=HOUR)
+    subscribed(redis_client, signals.QUEUES_CHANGED)
+    assert job(db, waiting)["attempt"] == 0
+    queues.set_paused(db, redis_client, "echo.h1", False)
+    becomes(db, waiting, "succeeded")
 
 
 def test_a_queue_that_is_paused_is_not_taken_from_by_whoever_starts_or_runs(db, host, say, redis_client):
