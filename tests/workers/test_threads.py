@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from core.jobs.run import Run
 from tests.waiting import LONG_S
 from workers import threads
 from workers.threads import ThreadWork
@@ -38,6 +39,14 @@ def test_what_does_not_end_as_it_was_asked_to_is_left_alone(work, monkeypatch):
     work.kill()
     assert work.join(LONG_S)
     assert not work.let_go.is_set()
+
+
+def test_a_handler_is_told_to_stop():
+    run, told = Run(services=None, job={"_id": "j1"}), []
+    run.work = ThreadWork(lambda: told.append(run.told_to_stop.wait(LONG_S)))
+    run.stop("cancelled")
+    assert run.work.join(LONG_S)
+    assert told == [True]
 
 
 def test_what_was_asked_to_end_is_given_time_for_it(work):
