@@ -148,7 +148,6 @@ def test_what_it_does_not_know_it_ignores(sdk, agent, obedient):
 @pytest.mark.parametrize(
     ("status", "raised"),
     [
-        (401, openai.AuthenticationError),
         (400, openai.BadRequestError),
         (429, openai.RateLimitError),
         (500, openai.InternalServerError),
@@ -160,6 +159,12 @@ def test_a_providers_refusal_is_the_exception_that_openais_would_be(sdk, agent, 
         sdk.chat.completions.create(model=agent, messages=user(text), stream=stream)
     assert caught.value.message
     assert caught.value.response.headers["x-job-id"]
+
+
+def test_a_provider_that_refuses_its_key_does_not_make_the_caller_replace_theirs(sdk, agent):
+    with pytest.raises(openai.APIStatusError) as caught:
+        sdk.chat.completions.create(model=agent, messages=user("status=401"))
+    assert (caught.value.status_code, caught.value.code) == (424, "provider_key_refused")
 
 
 def test_our_own_refusals_are_openais_exceptions_too(sdk, agent):

@@ -89,7 +89,10 @@ class Exchange:
             if 300 <= answer.status < 400:
                 raise ProviderRefused(f"a redirect ({answer.status}), which is not followed")
             if answer.status != 200:
-                raise classify.by_status(answer.status, _json(answer.body()), answer.headers)
+                body = _json(answer.body())
+                if not classify.is_known(body):
+                    strange.note(target, "error", redact(classify.message(body), self.secrets))
+                raise classify.by_status(answer.status, body, answer.headers)
             chunks = answer.chunks() if self.request.stream else answer.moving()
             kind = answer.headers.get("Content-Type", "")
             is_stream, chunks = form.seen(chunks, kind, self.request.stream)

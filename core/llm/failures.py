@@ -16,6 +16,7 @@ ProviderError           a core.errors.Problem; its detail is the provider's own 
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import Any, Literal
 
@@ -72,6 +73,11 @@ class ProviderError(Problem):
         self.http_status = http_status
         self.retry_after = retry_after
         self.partial: dict[str, Any] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """With `retry_after`, whole seconds, where the provider said how long to wait."""
+        wait = {} if self.retry_after is None else {"retry_after": math.ceil(self.retry_after)}
+        return super().as_dict() | wait
 
 
 class Unreachable(ProviderError):

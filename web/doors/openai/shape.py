@@ -16,7 +16,7 @@ Document = dict[str, Any]
 PROVIDER_STATUSES: dict[FailureCode | Literal["deadline", "cancelled"], int] = {
     "provider_rate_limited": 429,
     "provider_quota": 429,
-    "provider_key_refused": 401,
+    "provider_key_refused": 424,  # not 401: the caller's own key is good
     "provider_refused": 400,
     "context_overflow": 400,
     "content_refused": 400,
@@ -40,6 +40,7 @@ TYPES = {
     413: "invalid_request_error",
     415: "invalid_request_error",
     422: "invalid_request_error",
+    424: "provider_error",
     429: "rate_limit_error",
 }
 

@@ -32,7 +32,9 @@ Document = dict[str, Any]
 
 LOST: OnWorkerLoss = "fail_once_streamed"
 MOST_MODELS = 1000
-NOT_AGAIN = frozenset({"worker_lost", "quarantined", "deadline", "insufficient_quota"})
+NOT_AGAIN = frozenset(
+    {"worker_lost", "quarantined", "deadline", "insufficient_quota", "provider_key_refused"}
+)
 """Failures after which the SDKs must not repeat the request, though its status would let them."""
 
 
@@ -181,6 +183,9 @@ def _streamed(job: Job, body: Completion, listener: Listener) -> Response:
 def _failed(job: Job) -> Response:
     body, status = openai_shape.failure(job)
     headers = _headers(job)
+    wait = (job["error"] or {}).get("retry_after")
+    if wait is not None:
+        headers["Retry-After"] = str(wait)
     if body["error"]["code"] in NOT_AGAIN:
         headers["x-should-retry"] = "false"
     return answer(body, status, headers)

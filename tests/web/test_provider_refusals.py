@@ -1,0 +1,128 @@
+"""What providers say when they refuse, and what a client is told of it: by the API and the door."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.llm import classify
+from tests.providers.scripted import answering, provider, streaming
+from tests.web.asking import ROADS, ask
+
+GOOGLES = {"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}
+QUOTA = "You exceeded your current quota, please check your plan and billing details."
+RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "37s"}
+
+
+@pytest.fixture
+def vendor():
+    with provider(answering({})) as running:
+        yield running
+
+
+@pytest.fixture
+def agent(member, vendor, in_threads):
+    config = {"provider": "openai", "model": "m", "custom_endpoint": vendor.url}
+    made = member.post("/agents", {"name": "scout", "llm_config": config})
+    assert made.status_code == 201, made.text
+    return made.json["id"]
+
+
+def error(status, message, **more):
+    return answering({"error": {"message": message, **more}}, status)
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_a_refused_key_is_no_401_of_ours(member, agent, vendor, road):
+    vendor.says(error(401, "Incorrect API key provided"))
+    told = ask(member, agent, road)
+    assert told.status == (200 if road.startswith("api") else 424)
+    assert told.error["code"] == "provider_key_refused"
+    assert "Incorrect API key provided" in (told.error.get("detail") or told.error["message"])
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_the_error_of_a_list_is_read_as_googles(member, agent, vendor, road):
+    vendor.says(answering([GOOGLES], 400))
+    told = ask(member, agent, road)
+    assert told.error["code"] == "provider_key_refused"
+    assert (told.error.get("detail") or told.error["message"]) == "API key not valid."
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize(
+    ("answer", "waits"),
+    [
+        (answering({"error": {"message": "Slow down"}}, 429, ("Retry-After", "37")), 37),
+        (error(429, QUOTA, details=[RETRY_INFO]), 37),
+        (answering([{"error": {"message": QUOTA, "details": [RETRY_INFO]}}], 429), 37),
+        (error(429, "Rate limit reached: please try again in 1m6.5s."), 67),
+    ],
+)
+def test_a_rate_limit_hands_its_wait_on(member, agent, vendor, road, answer, waits):
+    vendor.says(answer)
+    told = ask(member, agent, road)
+    assert told.error["code"] == "provider_rate_limited"
+    if road.startswith("api"):
+        assert told.error["retry_after"] == waits
+    else:
+        assert (told.status, told.headers["Retry-After"]) == (429, str(waits))
+        assert "x-should-retry" not in told.headers
+
+
+@pytest.mark.parametrize("road", ["api", "door"])
+def test_an_error_as_long_as_an_answer_is_cut(member, agent, vendor, road):
+    vendor.says(answering({"error": {"message": "Too many words. " * 240_000, "code": 400}}))
+    told = ask(member, agent, road)
+    assert told.error["code"] == "provider_refused"
+    assert len(told.error.get("detail") or told.error["message"]) <= classify.LONGEST
+
+
+def test_what_stands_behind_the_beginning_of_a_long_error_decides_nothing():
+    body = {"error": {"message": "x" * 3_800_000 + "maximum context length", "code": 400}}
+    assert classify.by_error_inside(body).code == "provider_refused"
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", 400),
+        ("This model's maximum prompt length is 131072 but the request contains 200000 tokens.", 400),
+        ("Invalid request: Your request exceeded model token limit: 131072", 400),
+        ("Input is too long for requested model.", 400),
+        ("Input is too long for requested model.", 413),
+        ("<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 129024]", 400),
+    ],
+)
+def test_too_long_in_other_words(words, status):
+    assert classify.by_status(status, {"error": {"message": words}}, {}).code == "context_overflow"
+    assert classify.by_error_inside({"error": {"message": words, "code": status}}).code == "context_overflow"
+
+
+def test_a_413_about_tokens_a_minute_is_a_rate_limit_and_another_413_is_not():
+    def code(status, body):
+        return classify.by_status(status, body, {}).code
+
+    groq = {"error": {"message": "Request too large, tokens per minute", "code": "rate_limit_exceeded"}}
+    assert code(413, groq) == "provider_rate_limited"
+    assert code(413, {"error": {"message": "Request Entity Too Large"}}) == "provider_refused"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tokens_a_minute_are_no_refusal_of_the_request(member, agent, vendor, stream):
+    limited = error(413, "Request too large for model on tokens per minute", code="rate_limit_exceeded")
+    good = {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    vendor.says(limited, streaming(*events()) if stream else answering(good))
+    job = member.post(
+        f"/agents/{agent}/chat", {"message": "x", "stream": stream}, headers={"Prefer": "wait=10"}
+    ).json
+    assert job["status"] == "succeeded", job["error"]
+    assert [call["outcome"] for call in job["result"]["calls"]] == ["provider_rate_limited", "ok"]
+
+
+def events():
+    said = {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}
+    return said, "[DONE]"
+
+
+def test_quota_without_a_delay_is_still_final():
+    assert classify.by_status(429, {"error": {"message": QUOTA}}, {}).code == "provider_quota"
