@@ -175,7 +175,7 @@ class Exchange:
         record: Call,
         message: Document,
         finish_reason: str | None,
-        usage: Usage | None,
+        told: Usage | None,
         usage_raw: Document | None,
     ) -> ChatAnswer:
         if finish_reason is not None and finish_reason not in KNOWN:
@@ -185,8 +185,8 @@ class Exchange:
             finish_reason=KNOWN.get(finish_reason or "", "stop"),
             provider=target.provider,
             model=target.model,
-            usage=usage or estimate(self.request, message),
-            usage_status="reported" if usage else "estimated",
+            usage=_filled(told, estimate(self.request, message)) if told is None or told.untold else told,
+            usage_status="estimated" if told is None or told.untold else "reported",
             usage_raw=usage_raw,
         )
 
@@ -195,6 +195,13 @@ class Exchange:
             if name in answer.headers:
                 return redact(answer.headers[name], self.secrets, shapes=False)[:100]
         return None
+
+
+def _filled(told: Usage | None, guess: Usage) -> Usage:
+    """What the provider told, and the guess for what it did not tell."""
+    if told is None:
+        return guess
+    return replace(told, untold=(), **{name: getattr(guess, name) for name in told.untold})
 
 
 def estimate(request: ChatRequest, message: Document) -> Usage:

@@ -61,13 +61,17 @@ class UsageRecord(TypedDict):
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one call. Cached, cache-written and reasoning tokens are parts of input and output."""
+    """Tokens of one call. Cached, cache-written and reasoning tokens are parts of input and output.
+
+    `untold`: which of `tokens_input` and `tokens_output` the provider did not tell; it is 0 here.
+    """
 
     tokens_input: int
     tokens_output: int
     tokens_cached: int = 0
     tokens_cache_write: int = 0
     tokens_reasoning: int = 0
+    untold: tuple[str, ...] = ()
 
     @property
     def tokens_total(self) -> int:

@@ -80,6 +80,8 @@ class Prices:
         """
         if call["key_kind"] in FREE:
             return Price(Decimal(0), "free")
+        if call["usage"]["tokens_input"] == call["usage"]["tokens_output"] == 0:
+            return Price(Decimal(0), "known")
         named = (call["provider"], call["model"].lower())
         rate = own.get(named) or self.ours.get(named)
         price = _by_rate(rate, call["usage"]) if rate else self._by_tables(call)

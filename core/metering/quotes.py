@@ -11,7 +11,6 @@ from pymongo.database import Database
 
 from core.llm.records import Call
 from core.metering import prices as price_tables
-from core.metering.calls import consumed
 from core.metering.prices import NOTHING, UNKNOWN, Prices, Table
 
 Document = dict[str, Any]
@@ -33,10 +32,11 @@ class Quotes:
         self._cached: dict[str, tuple[float, Table]] = {}
 
     def cost(self, workspace_id: str, calls: Iterable[Call]) -> Document:
-        """`cost` and `cost_status` of all calls that used tokens; unknown, rather than a failed job."""
+        """`cost` and `cost_status` of all calls whose tokens are known; unknown, rather than a failed job."""
         try:
             own = self._own(workspace_id)
-            found, status = price_tables.total(self.prices.of(call, own) for call in calls if consumed(call))
+            counted = [call for call in calls if call.get("usage") is not None]
+            found, status = price_tables.total(self.prices.of(call, own) for call in counted)
         except Exception:
             log.exception("prices.no_quote", workspace_id=workspace_id)
             found, status = None, UNKNOWN.status

@@ -52,6 +52,12 @@ def test_endpoints_of_ones_own_and_the_sandbox_are_free(key_kind):
     assert PRICES.of(call("whatever", key_kind=key_kind)) == Price(Decimal(0), "free")
 
 
+def test_no_tokens_cost_nothing_whatever_the_model():
+    nothing = {"tokens_input": 0, "tokens_output": 0}
+    assert PRICES.of(call("no-such-model", **nothing)) == Price(Decimal(0), "known")
+    assert PRICES.of(call("no-such-model", key_kind="custom", **nothing)).status == "free"
+
+
 def test_cached_tokens_cost_what_the_vendor_asks_for_them():
     assert PRICES.of(call(tokens_cached=1_000_000, tokens_output=0)).cost == Decimal("0.075")
 

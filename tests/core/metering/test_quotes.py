@@ -26,6 +26,12 @@ def test_all_calls_that_used_tokens_count(db):
     assert found == {"cost": 0.0000096, "cost_status": "known"}
 
 
+def test_a_call_that_used_nothing_costs_nothing(db):
+    zero = {"tokens_input": 0, "tokens_output": 0, "tokens_total": 0}
+    quotes = Quotes(db, PRICES)
+    assert quotes.cost("w1", [call(usage=zero)]) == {"cost": 0.0, "cost_status": "known"}
+
+
 def test_one_unknown_price_makes_the_whole_unknown(db):
     quotes = Quotes(db, PRICES)
     assert quotes.cost("w1", [call(), call(1, model="of my own")]) == UNKNOWN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from core.ids import new_call_id
@@ -10,6 +11,7 @@ from core.llm import classify
 from core.llm.failures import ProviderBusy, ProviderError
 from core.llm.plain import count, mapping, mappings, storable, text
 from core.llm.types import Document, FinishReason, Usage, WireAnswer
+from core.llm.wire import counts
 from core.llm.wire.anthropic.thinking import signed, thoughts
 
 # All that the anthropic SDK's type `StopReason` knows (2.12.0, 2026-11).
@@ -59,17 +61,21 @@ def usage(raw: Any) -> Usage | None:
     """Input is the sum of the tokens read anew, those written to the cache and those read from it."""
     raw = mapping(raw)
     fresh, said = count(raw.get("input_tokens")), count(raw.get("output_tokens"))
-    if fresh is None or said is None:
+    if fresh is None and said is None:
         return None
     written = count(raw.get("cache_creation_input_tokens")) or 0
     cached = count(raw.get("cache_read_input_tokens")) or 0
     thought = count(mapping(raw.get("output_tokens_details")).get("thinking_tokens")) or 0
-    return Usage(
-        tokens_input=fresh + written + cached,
-        tokens_output=said,
+    counted = counts.known(
+        tokens_input=None if fresh is None else fresh + written + cached, tokens_output=said
+    )
+    if fresh is None:
+        return counted
+    return replace(
+        counted,
         tokens_cached=cached,
         tokens_cache_write=written,
-        tokens_reasoning=min(thought, said),
+        tokens_reasoning=min(thought, counted.tokens_output),
     )
 
 

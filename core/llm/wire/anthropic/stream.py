@@ -12,6 +12,7 @@ from typing import Any
 from core.ids import new_call_id
 from core.llm.plain import mapping, storable, text
 from core.llm.types import Document, WireAnswer
+from core.llm.wire import counts
 from core.llm.wire.anthropic.answer import failure_inside, finish, message, usage
 from core.llm.wire.halves import Text
 
@@ -66,10 +67,9 @@ class Stream:
         return said, self.finish_reason, usage(self.usage_raw), self.usage_raw
 
     def _use(self, told: Any) -> None:
-        """A later event tells the usage of the whole answer so far: it replaces what was told before."""
-        known = {name: value for name, value in mapping(told).items() if value is not None}
-        if known:
-            self.usage_raw = {**(self.usage_raw or {}), **storable(known)}
+        """A later event tells the usage of the whole answer so far."""
+        if mapping(told):
+            self.usage_raw = counts.later(self.usage_raw, mapping(told))
 
     def _stop(self, delta: Document) -> None:
         self.finish_reason = finish(delta.get("stop_reason")) or self.finish_reason

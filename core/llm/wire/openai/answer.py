@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from core.llm import classify
 from core.llm.failures import ProviderBusy, ProviderError
 from core.llm.plain import count, mapping, mappings, storable, text
 from core.llm.types import Document, FinishReason, Usage, WireAnswer
-from core.llm.wire import think
+from core.llm.wire import counts, think
 from core.llm.wire.openai.calls import tool_calls
 
 # OpenAI's own words, and those of other vendors, in small letters.
@@ -74,17 +75,31 @@ def from_wire(body: Any) -> WireAnswer:
 def usage(raw: Any) -> Usage | None:
     """Cached and reasoning tokens are parts of prompt and completion. A reported zero is zero."""
     raw = mapping(raw)
-    asked, said = count(raw.get("prompt_tokens")), count(raw.get("completion_tokens"))
-    if asked is None or said is None:
+    asked, said, total = (count(raw.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
+    if asked is None and said is None:
         return None
-    cached = count(mapping(raw.get("prompt_tokens_details")).get("cached_tokens")) or 0
+    if total is not None:
+        asked = max(total - (said or 0), 0) if asked is None else asked
+        said = max(total - asked, 0) if said is None else said
     reasoning = count(mapping(raw.get("completion_tokens_details")).get("reasoning_tokens")) or 0
-    return Usage(
-        tokens_input=asked,
-        tokens_output=said,
-        tokens_cached=min(cached, asked),
-        tokens_reasoning=min(reasoning, said),
+    if reasoning and said is not None and total == (asked or 0) + said + reasoning:
+        said += reasoning  # xAI counts them beside the completion: docs.x.ai, read 2026-11
+    counted = counts.known(tokens_input=asked, tokens_output=said)
+    cached = min(_cached(raw), counted.tokens_input)
+    written = count(mapping(raw.get("prompt_tokens_details")).get("cache_write_tokens")) or 0
+    return replace(
+        counted,
+        tokens_cached=cached,
+        tokens_cache_write=min(written, counted.tokens_input - cached),
+        tokens_reasoning=min(reasoning, counted.tokens_output),
     )
+
+
+def _cached(raw: Document) -> int:
+    """OpenAI's place, DeepSeek's and Moonshot's."""
+    details = mapping(raw.get("prompt_tokens_details"))
+    places = (details.get("cached_tokens"), raw.get("prompt_cache_hit_tokens"), raw.get("cached_tokens"))
+    return next((found for found in map(count, places) if found), 0)
 
 
 def message(content: str, calls: list[Document], reasoning: str, refusal: str) -> Document:

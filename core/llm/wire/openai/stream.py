@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.llm.plain import mapping, mappings, storable, text
+from core.llm.plain import mapping, mappings, text
 from core.llm.types import Document, WireAnswer
-from core.llm.wire import think
+from core.llm.wire import counts, think
 from core.llm.wire.halves import Text
 from core.llm.wire.openai.answer import content_of, failure_inside, finish, message, reasoning_of, usage
 from core.llm.wire.openai.calls import Calls
@@ -37,7 +37,7 @@ class Stream:
         event = mapping(event)
         raw = event.get("usage") or mapping(event.get("x_groq")).get("usage")
         if isinstance(raw, dict):
-            self.usage_raw = storable(raw)
+            self.usage_raw = counts.later(self.usage_raw, raw)
         found: list[Document] = []
         for choice in mappings(event.get("choices")):
             if choice.get("index") in (0, None):
