@@ -42,6 +42,7 @@ class LlmConfig(TypedDict):
     top_p: float | None
     fallback: list[dict[str, Any]] | None  # None: the provider's default chain
     allow_managed_fallback: bool  # also read by admission
+    wire: NotRequired[Literal["responses", "chat"] | None]  # None: `core.llm.families` chooses at each call
     content_fallback: bool  # `core.chat` puts it on the plan, the router reads it there
     sealed_key: str | None  # `core.reseal` writes it again
     key_hint: str | None  # shown only

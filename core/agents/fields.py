@@ -73,6 +73,12 @@ LLM_CONFIG = (
     *(Row(name, parameters.PARAMETERS[name].type | None) for name in parameters.PRESETS),
     Row("fallback", Annotated[list[Fallback], Field(max_length=10)] | None),
     Row("allow_managed_fallback", bool, False),
+    Row(
+        "wire",
+        Literal["responses", "chat"] | None,
+        None,
+        "of `openai`: which of its APIs is spoken; null: what the model needs, and chat at a custom endpoint",
+    ),
     Row("content_fallback", bool, False, "what one provider's policy refuses, ask the next"),
 )
 

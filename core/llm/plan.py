@@ -17,13 +17,15 @@ from core.errors import Invalid, KeyRequired
 from core.llm import managed, providers, tiers
 from core.llm.providers import SANDBOX
 from core.llm.records import PlannedTarget
-from core.llm.types import KeyKind, Target
+from core.llm.types import KeyKind, Target, WireName
 from core.outbound.guard import Guard
 
 Document = dict[str, Any]
 FindCredential = Callable[[str], Credential | None]
 
-NOT_WITH_MANAGED = ("sealed_key", "credential", "custom_endpoint", "fallback")
+NOT_WITH_MANAGED = ("sealed_key", "credential", "custom_endpoint", "fallback", "wire")
+WIRE_NAMES: dict[str, WireName] = {"chat": "openai", "responses": "responses"}
+"""An agent's `wire`, by the name that its user gives it."""
 
 
 def check(config: Mapping[str, Any], settings: Settings) -> None:
@@ -34,6 +36,8 @@ def check(config: Mapping[str, Any], settings: Settings) -> None:
         _check_managed(config)
         return
     providers.row(config["provider"])
+    if config.get("wire") and config["provider"] != "openai":
+        raise Invalid("only `openai` has two wires", errors=[_at("/wire", "not for this provider")])
     if config["custom_endpoint"]:
         if config["provider"] == SANDBOX:
             raise Invalid("the sandbox has no custom endpoint", errors=[_at("/custom_endpoint", "not here")])
@@ -110,7 +114,7 @@ def _check_managed(config: Mapping[str, Any]) -> None:
                 errors=[_at(f"/{field}", f"leave it out: the tier's is {own}")],
             )
     for field in NOT_WITH_MANAGED:
-        if config[field]:
+        if config.get(field):
             name = "api_key" if field == "sealed_key" else field
             raise Invalid(f"a managed tier takes no `{name}`", errors=[_at(f"/{name}", "not with `managed`")])
 
@@ -133,7 +137,10 @@ def _own(
             raise KeyRequired(f"the credential {config['credential']!r} that this agent uses is gone")
         endpoint, sealed = credential["custom_endpoint"], credential["sealed_key"]
         holder = f"credential:{credential['name']}"
-    return _target(provider, config["model"], endpoint, sealed, holder, settings)
+    target = _target(provider, config["model"], endpoint, sealed, holder, settings)
+    if wire := config.get("wire"):
+        target |= {"wire": WIRE_NAMES[wire], "wire_given": True}
+    return target
 
 
 def _fallbacks(provider: str, config: LlmConfig) -> list[Document]:
@@ -186,6 +193,7 @@ def _with_key(target: PlannedTarget, key: str | None) -> Target:
         api_key=key,
         key_kind=target["key_kind"],
         tier=target["tier"],
+        wire_given=target.get("wire_given", False),
     )
 
 

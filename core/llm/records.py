@@ -27,6 +27,7 @@ class PlannedTarget(TypedDict):
     provider: str  # a name in `core.llm.providers`; read by prices and windows too
     model: str
     wire: WireName
+    wire_given: NotRequired[bool]  # by the agent; `core.llm.families` chooses no other
     base_url: str  # the only address that the key may be sent to
     key_kind: KeyKind  # read by admission, prices and explain too
     tier: str | None  # of a managed target; the ledger's tier

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from core.llm import windows
+from core.llm import families, windows
 from core.llm.breaker import Breaker
 from core.llm.exchange import Emit, Exchange
 from core.llm.failures import Elsewhere, ProviderError, StreamBroken
@@ -97,12 +97,15 @@ def _ask(
     policy: Policy,
     sleep: Callable[[float], None],
 ) -> ChatAnswer:
-    """One target, with retries."""
+    """One target, with retries: at once by the other API if OpenAI says that the call belongs there."""
     tries = 0
     while True:
+        speaking = families.spoken(target, exchange.request)
         try:
-            answer = exchange.call(target)
+            answer = exchange.call(speaking)
         except ProviderError as error:
+            if families.heard(error, speaking, exchange.request):
+                continue
             tries += 1
             pause = _pause(error, tries, policy)
             if breaker is not None:

@@ -18,7 +18,10 @@ UsageStatus = Literal["reported", "estimated"]
 
 @dataclass(frozen=True)
 class Target:
-    """One place that a call may go to: a model at an address, and the key for it."""
+    """One place that a call may go to: a model at an address, and the key for it.
+
+    `wire_given`: the user said so, and `core.llm.families` chooses no other.
+    """
 
     provider: str
     model: str
@@ -27,6 +30,7 @@ class Target:
     api_key: str | None = field(repr=False)
     key_kind: KeyKind
     tier: str | None = None
+    wire_given: bool = False
 
 
 @dataclass(frozen=True)

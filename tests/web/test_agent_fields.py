@@ -51,6 +51,11 @@ LLM_CONFIG = {
         lambda plan: [target["model"] for target in plan["targets"][1:]] == ["MiniMax-M2"],
     ),
     "allow_managed_fallback": (False, True, lambda plan: plan["targets"][-1]["key_kind"] == "managed"),
+    "wire": (
+        "chat",
+        "responses",
+        lambda plan: (first(plan)["wire"], first(plan)["wire_given"]) == ("responses", True),
+    ),
     "content_fallback": (False, True, lambda plan: plan["content_fallback"] is True),
 }
 NEEDS = {

@@ -73,6 +73,7 @@ def test_no_managed_key_is_on_a_job_or_in_a_configuration():
         ({"api_key": "sk-mine-0123456789"}, "/api_key"),
         ({"custom_endpoint": "https://example.com/v1"}, "/custom_endpoint"),
         ({"fallback": [{"provider": "openai", "model": "gpt-4o"}]}, "/fallback"),
+        ({"wire": "responses"}, "/wire"),
     ],
 )
 def test_what_a_managed_tier_brings_itself_is_refused(given, pointer):
