@@ -144,11 +144,57 @@ class Settings(BaseSettings):
         default=16_384, gt=0, description="the context window of a model that no public table knows"
     )
 
+    openclaw_path: Path | None = Field(
+        default=None, description="the agents' program; unset: what `make openclaw` installed in DATA_DIR"
+    )
+    runtime_capacity: int | None = Field(
+        default=None,
+        ge=0,
+        description="how many agents this host runs; unset: as many as its memory takes at 1.2 GB each",
+    )
+    runtime_poll_seconds: float = Field(
+        default=15, gt=0, description="how often agents' processes, and the hosts, are looked at"
+    )
+    runtime_ready_seconds: float = Field(
+        default=120, gt=0, description="an agent's process must answer by then, or its start has failed"
+    )
+    runtime_stop_grace: float = Field(
+        default=120, ge=0, description="how long a turn may go on after a stop; then the process is killed"
+    )
+    runtime_memory_mb: int = Field(
+        default=2000,
+        gt=0,
+        description="an agent that uses more is restarted when it is idle; with half as much again, at once",
+    )
+    runtime_give_up_after: int = Field(
+        default=5, ge=1, description="after so many failures in a row an agent is not started again"
+    )
+    runtime_ports: str = Field(default="18900-19899", description="the ports of agents, on loopback")
+    runtime_wrapper: str = Field(
+        default="", description="a command to put in front of each agent's: see [runtime.md](runtime.md)"
+    )
+    runtime_direct: bool = Field(
+        default=False,
+        description="agents call providers by themselves, with the keys in their environment, unmetered",
+    )
+    runtime_door_url: str | None = Field(
+        default=None, description="where agents find the API's `/v1`; unset: HOST and PORT of this host"
+    )
+
     @field_validator("custom_endpoint_allow")
     @classmethod
     def _can_be_read(cls, allow: str) -> str:
         openings(allow)
         return allow
+
+    @field_validator("runtime_ports")
+    @classmethod
+    def _are_ports(cls, given: str) -> str:
+        """Raises `ValueError` for what is no range of ports above 1023."""
+        first, _, last = given.partition("-")
+        if not (first.isdecimal() and last.isdecimal() and 1023 < int(first) <= int(last) <= 65535):
+            raise ValueError("must be a range of ports above 1023, such as 18900-19899")
+        return given
 
     @field_validator("managed_llm_keys", "managed_llm_urls", mode="before")
     @classmethod

@@ -11,7 +11,12 @@ from pydantic_core import PydanticUndefined
 from core.config import Settings, first_error
 from tests.stack import ROOT
 
-UNITS = {"s": "seconds", "bytes": "bytes", "days": "days", "tokens": "tokens", "minute": "a minute"}
+UNITS = {
+    **dict.fromkeys(("s", "seconds", "grace"), "seconds"),
+    **{name: name for name in ("bytes", "days", "tokens")},
+    "minute": "a minute",
+    "mb": "megabytes",
+}
 WHERE_IT_RUNS = {"worker_host": "this host's name"}
 """Defaults that are no constant."""
 
@@ -54,6 +59,10 @@ def test_the_documents_name_no_setting_that_there_is_not():
         ("PORT", "abc", "PORT: "),
         ("MANAGED_LLM_KEYS", "{secret", "MANAGED_LLM_KEYS: must be a JSON object"),
         ("CUSTOM_ENDPOINT_ALLOW", "10.0.0.0/33", "CUSTOM_ENDPOINT_ALLOW: "),
+        *(
+            ("RUNTIME_PORTS", ports, "RUNTIME_PORTS: must be a range of ports above 1023")
+            for ports in ("18900", "80-90", "18910-18900", "60000-70000", "a-b", "18900-18910-1")
+        ),
     ],
 )
 def test_what_cannot_be_used_is_one_line(monkeypatch, name, value, said):

@@ -1,0 +1,1 @@
+"""The agent runtime: an agent's own process, started, watched, capped and stopped on a host."""
