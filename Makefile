@@ -1,5 +1,6 @@
 # make run: everything, in one terminal. make test: the suite. make check: format, lint, types, layers.
-.PHONY: run test check fmt
+# make openclaw: the agents' program. make test-openclaw: the runtime against it.
+.PHONY: run test check fmt openclaw test-openclaw
 
 # In processes of their own, each with its own servers; in the order in which they are collected.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
@@ -18,6 +19,21 @@ check: .venv/dev.stamp
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
+
+# Each version in a folder of its own: agents can go back to the one before. No script of a package is run.
+NPM := core/runtime/npm
+OPENCLAW := $(or $(DATA_DIR),.data)/openclaw/$(shell sed -n 's/.*"openclaw": "\(.*\)".*/\1/p' $(NPM)/package.json)
+
+openclaw:
+	@cmp -s $(NPM)/package-lock.json "$(OPENCLAW)/installed.json" || { \
+		command -v npm >/dev/null || { echo "vutler: npm is needed (Debian: apt install npm)" >&2; exit 1; }; \
+		echo "Installing OpenClaw and its Node into $(OPENCLAW) (once, 830 MB) ..."; \
+		mkdir -p "$(OPENCLAW)" && cp $(NPM)/package.json $(NPM)/package-lock.json "$(OPENCLAW)" && \
+		(cd "$(OPENCLAW)" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) && \
+		cp $(NPM)/package-lock.json "$(OPENCLAW)/installed.json"; }
+
+test-openclaw: .venv/dev.stamp $(if $(OPENCLAW_PATH),,openclaw)
+	.venv/bin/python -m pytest -x $(or $(ARGS),tests/with_openclaw.py)
 
 fmt: .venv/dev.stamp
 	.venv/bin/ruff format .

@@ -27,6 +27,7 @@ from core.metering.prices import Prices
 from core.outbound.guard import Guard
 from core.outbound.transport import Deadlines, Transport
 from core.retention import Purge
+from core.runtime.poll import Poll
 from core.scheduling.leader import Leadership
 from core.scheduling.runs import Runs, Tick, guarded, slotted
 from core.services import Services, connect_redis
@@ -52,6 +53,7 @@ def ticks(services: Services, broker: WakefulBroker) -> list[Tick]:
         lease_s=services.settings.lease_s,
     )
     prices = Prices()
+    runtimes = Poll(db, patience_s=2 * services.settings.lease_s)
     courier = Courier(services.db, services.sealer, _post(services))
     services.cleanups.append(courier.close)
     return [
@@ -59,6 +61,7 @@ def ticks(services: Services, broker: WakefulBroker) -> list[Tick]:
         Tick("meter", 1, lambda: ledger.enter(db, prices, outbox=outbox)),
         Tick("allowances", 10, lambda: allowances.tick(db, tiers.table().monthly_tokens())),
         Tick("callbacks", 1, courier.tick),
+        Tick("runtimes", services.settings.runtime_poll_seconds, runtimes.tick),
         slotted(db, "rollups", 60, lambda _: rollups.tick(db)),
         slotted(db, "budgets", 60, lambda _: budgets.tick(db)),
         slotted(db, "true_up", 3600, lambda _: true_up.tick(db)),

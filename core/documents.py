@@ -12,8 +12,8 @@ from bson.decimal128 import Decimal128
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-Role = Literal["admin", "member", "viewer", "agent"]
-"""What a key may do: `web.access` has the rules."""
+Role = Literal["admin", "member", "viewer", "agent", "runtime"]
+"""What a key may do: `web.access` has the rules. `runtime`: an agent's own process; nobody can ask for it."""
 
 BudgetPeriod = Literal["day", "month"]
 
@@ -64,6 +64,8 @@ class Agent(TypedDict):
         "retry", "fail"
     ]  # `core.chat` puts it on the plan, `core.jobs.model` reads it there
     content_retention: str | None  # likewise; None: what the settings say
+    runtime_budget_usd: float | None  # this and the next one: `core.runtime.instance_keys`
+    runtime_budget_period: BudgetPeriod
     limit_policy: LimitPolicy | None  # read by admission; None: the workspace's alone holds
     llm_config: LlmConfig | None  # None: it cannot be asked yet
     revision: int
@@ -107,6 +109,7 @@ class Key(TypedDict):
     tpm: int | None  # tokens a minute; likewise
     budget_usd: Decimal128 | None  # read by `core.metering.budget`
     budget_period: BudgetPeriod | None  # likewise
+    instance: NotRequired[str]  # of the role `runtime`: the process that has it
 
 
 class Workspace(TypedDict):

@@ -18,13 +18,16 @@ READS = frozenset({"GET", "HEAD", "OPTIONS"})
 class Access:
     """`public`: no key needed. `admin`: admins alone. `agent`: also keys that are bound to one agent.
 
-    `filtered`: the view itself shows a key that is bound to some agents no more than theirs.
+    `filtered`: the view itself shows a key that is bound to some agents no more than theirs. `runtime`: also
+    an agent's own process. `members`: viewers may not read it.
     """
 
     public: bool = False
     admin: bool = False
     agent: bool = False
     filtered: bool = False
+    runtime: bool = False
+    members: bool = False
 
     def allows(self, role: Role, method: str) -> bool:
         """May this role call this view?"""
@@ -34,7 +37,9 @@ class Access:
             return False
         if role == "agent":
             return self.agent
-        return role == "member" or (role == "viewer" and method in READS)
+        if role == "runtime":
+            return self.runtime
+        return role == "member" or (role == "viewer" and method in READS and not self.members)
 
     def shows_only_its_own(self, names: set[str]) -> bool:
         """May a key that is bound to some agents come in? `names`: the parameters of the route."""
@@ -45,12 +50,18 @@ DEFAULT = Access()
 
 
 def access(
-    *, public: bool = False, admin: bool = False, agent: bool = False, filtered: bool = False
+    *,
+    public: bool = False,
+    admin: bool = False,
+    agent: bool = False,
+    filtered: bool = False,
+    runtime: bool = False,
+    members: bool = False,
 ) -> Callable[[View], View]:
     """Write on a view who may call it; stands below the route's decorator."""
 
     def mark(view: View) -> View:
-        view.access = Access(public, admin, agent, filtered)  # type: ignore[attr-defined]
+        view.access = Access(public, admin, agent, filtered, runtime, members)  # type: ignore[attr-defined]
         return view
 
     return mark

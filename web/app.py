@@ -23,6 +23,7 @@ from web.api import (
     health,
     jobs,
     keys,
+    runtime,
     scheduler,
     usage,
     workspaces,
@@ -35,6 +36,7 @@ from web.resource import Problem
 RESOURCES = (
     agents.api,
     chat.api,
+    runtime.api,
     conversations.api,
     jobs.api,
     events.api,

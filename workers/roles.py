@@ -29,5 +29,7 @@ ROLES = {
         Role("chat", slots=512, green=True),
         # One at a time: if this worker dies, it is known which job killed it.
         Role(ISOLATION, slots=1, green=True),
+        # They wait for agents' processes, of which the host itself starts a few at a time.
+        Role("runtime", slots=128, green=False),
     )
 }

@@ -115,6 +115,12 @@ def page(
     return [_read(agent) for agent in found], after
 
 
+def of_ids(db: Database[Document], workspace_id: str, ids: Sequence[str]) -> list[Agent]:
+    """Those of these agents that are there, by name."""
+    found = agents_of(db).find({"workspace_id": workspace_id, "_id": {"$in": list(ids)}})
+    return sorted(map(_read, found), key=lambda agent: agent["name"])
+
+
 def change(
     db: Database[Document],
     agent: Agent,

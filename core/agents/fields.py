@@ -59,6 +59,13 @@ AGENT = (
     Row("metadata", Metadata, {}),
     Row("on_worker_loss", Literal["retry", "fail"], "retry"),
     Row("content_retention", Annotated[str, StringConstraints(pattern=r"^(none|done|\d{1,4})$")] | None),
+    Row(
+        "runtime_budget_usd",
+        Annotated[float, Field(ge=0, le=1_000_000_000)] | None,
+        None,
+        "what the agent's own process may spend a period; null: any amount",
+    ),
+    Row("runtime_budget_period", Literal["day", "month"], "month"),
     Row("limit_policy", LimitPolicy | None, None, "null: the workspace's; the stricter of the two holds"),
 )
 """The name has no row: it alone must be given."""

@@ -35,17 +35,19 @@ BREAKER_REDIS_S = 0.1
 TEST: Document = {"messages": [{"role": "user", "content": "Answer with the one word OK."}], "max_tokens": 16}
 
 
-def plan(agent: Agent, *, settings: Settings, find_credential: FindCredential) -> Plan:
+def plan(agent: Agent, *, settings: Settings, find_credential: FindCredential, runtime: bool = False) -> Plan:
     """All that a worker will need of the agent's configuration, which is read once; keys stay sealed.
 
-    `agent`: one that can be asked.
+    `agent`: one that can be asked. `runtime`: for its own process, which says the system prompt by itself.
     """
     config = agent["llm_config"]
     assert config is not None
     return {
-        "targets": routes.make(agent["_id"], config, settings=settings, find_credential=find_credential),
+        "targets": routes.make(
+            agent["_id"], config, settings=settings, find_credential=find_credential, runtime=runtime
+        ),
         "agent": {
-            "system_prompt": agent["system_prompt"],
+            "system_prompt": None if runtime else agent["system_prompt"],
             **{name: config.get(name) for name in parameters.PRESETS},
         },
         "on_worker_loss": agent["on_worker_loss"],
@@ -64,8 +66,10 @@ def handlers(services: Services) -> dict[str, Handler]:
 
 def asking(transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> dict[str, Handler]:
     """The handlers, with clients that the caller made and will close."""
+    ask = _settled(partial(chat, transport=transport, quotes=quotes, breaker=breaker))
     return {
-        "chat": _settled(partial(chat, transport=transport, quotes=quotes, breaker=breaker)),
+        "chat": ask,
+        "runtime": ask,
         "llm_test": _settled(partial(test, transport=transport, quotes=quotes)),
     }
 

@@ -22,6 +22,7 @@ from core.embedded import checks, parent, stores, welcome
 from core.embedded.stores import StartFailed
 from core.embedded.supervise import ROOT, Program, configuration, from_procfile
 from core.embedded.terminal import Tail
+from core.runtime import ending
 from core.services import connect_mongo, connect_redis
 from core.store import migrations
 from core.store.migrations import NewerStore
@@ -74,11 +75,12 @@ def _run(settings: Settings, lock: TextIO, stopping: threading.Event) -> int:
         if _becomes_ready(settings, supervisor, stopping):
             print(welcome.text(settings), flush=True)
         while not stopping.wait(0.2):
+            parent.reap(supervisor.pid)
             if supervisor.poll() is not None:
                 raise StartFailed("the supervisor ended; what it started ends with it")
         return 0
     finally:
-        _end(supervisor, seconds=settings.worker_grace_s + 40)
+        _end(supervisor, seconds=settings.worker_grace_s + 40, folder=folder)
         tail.stop()
 
 
@@ -150,8 +152,11 @@ def _silent(settings: Settings) -> str:
     return ", ".join(name for name, answer in said.items() if answer != "ok") or "the API"
 
 
-def _end(supervisor: subprocess.Popen[bytes], seconds: float) -> None:
-    """Ask the supervisor to end everything, in order; then see to it that nothing is left."""
+def _end(supervisor: subprocess.Popen[bytes], seconds: float, folder: Path) -> None:
+    """Ask the supervisor to end everything, in order; then see to it that nothing is left.
+
+    Agents' processes outlive their worker: they are ended here, once nobody is there to start them again.
+    """
     if supervisor.poll() is None:
         supervisor.terminate()
     else:
@@ -162,6 +167,7 @@ def _end(supervisor: subprocess.Popen[bytes], seconds: float) -> None:
     except subprocess.TimeoutExpired:
         supervisor.kill()
         supervisor.wait()
+    ending.end_all(folder)
     parent.end_orphans(deadline)
 
 

@@ -34,6 +34,18 @@ def adopt_orphans() -> None:
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
+def reap(but: int) -> None:
+    """Take leave of adopted processes that have ended. `but`: a child that somebody else waits for."""
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None or ended.si_pid == but:
+            return
+        os.waitpid(ended.si_pid, 0)
+
+
 def end_orphans(deadline: float) -> None:
     """Wait for adopted processes: their parent's death told them to end. At `deadline` they are killed."""
     while True:

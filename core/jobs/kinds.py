@@ -45,6 +45,11 @@ class Kind:
         return f"{self.queue}.{host}" if self.by_host and host else self.queue
 
 
+def _while_many_start(settings: Settings) -> float:
+    """A start waits for its turn, for its process, or for the one before to end; how long it tells itself."""
+    return 3600 + settings.runtime_stop_grace + 2 * settings.runtime_ready_seconds
+
+
 KINDS = {
     kind.name: kind
     for kind in (
@@ -65,6 +70,36 @@ KINDS = {
             result="ok, provider, model, latency_ms, cost",
             time_limit=lambda settings: settings.job_timeout_s,
             budgeted=True,
+        ),
+        # What an agent's own process asks of its provider, through our door.
+        Kind(
+            "runtime",
+            home="core.chat.chat",
+            role="chat",
+            queue="chat",
+            result="as that of a chat",
+            time_limit=lambda settings: settings.job_timeout_s,
+            retried=False,
+            budgeted=True,
+        ),
+        *(
+            Kind(
+                name,
+                home="core.runtime.jobs",
+                role="runtime",
+                queue="runtime",
+                result=result,
+                time_limit=time_limit,
+                by_host=True,
+                retried=False,
+                isolated=False,
+            )
+            for name, result, time_limit in (
+                ("agent_start", "status, already, host, pid, port, note", _while_many_start),
+                ("agent_stop", "status, already, note", lambda s: s.runtime_stop_grace + 120),
+                ("agent_restart", "status, went_back, host, pid, port, note", _while_many_start),
+                ("agent_message", "message, finish_reason, conversation_id", lambda s: s.job_timeout_s),
+            )
         ),
     )
 }

@@ -59,12 +59,15 @@ def available(tier: str, settings: Settings) -> bool:
     return tiers.table().tiers[tier].chat()[0] in keys(settings)
 
 
-def targets(tier: str | None, settings: Settings) -> list[PlannedTarget]:
-    """The tier's model, then the providers that follow it in its chain, as far as they have a managed key."""
+def targets(tier: str | None, settings: Settings, *, runtime: bool = False) -> list[PlannedTarget]:
+    """The tier's model, then the providers that follow it in its chain, as far as they have a managed key.
+
+    `runtime`: the model for the agent's own process, not the one for chats.
+    """
     known = tiers.table().tiers
     if tier is None or tier not in known:
         return []
-    provider, model = known[tier].chat()
+    provider, model = known[tier].runtime() if runtime else known[tier].chat()
     asked = [(provider, model), *((name, tiers.default_model(name)) for name in tiers.followers(provider))]
     having = keys(settings)
     return [_target(name, its_model, tier, settings) for name, its_model in asked if name in having]

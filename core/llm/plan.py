@@ -61,12 +61,20 @@ def check(config: Mapping[str, Any], settings: Settings) -> None:
 
 
 def make(
-    agent_id: str, config: LlmConfig, *, settings: Settings, find_credential: FindCredential
+    agent_id: str,
+    config: LlmConfig,
+    *,
+    settings: Settings,
+    find_credential: FindCredential,
+    runtime: bool = False,
 ) -> list[PlannedTarget]:
-    """The targets in the order in which they are asked, for a job's plan; their keys are still sealed."""
+    """The targets in the order in which they are asked, for a job's plan; their keys are still sealed.
+
+    `runtime`: for the agent's own process, for which a managed tier has another model.
+    """
     holder = f"agent:{agent_id}"
     if config["managed"]:
-        return _of_tier(config["tier"], settings)
+        return _of_tier(config["tier"], settings, runtime=runtime)
     provider = config["provider"]
     assert provider is not None  # `check` has seen to it
     targets = [_own(provider, config, holder, settings, find_credential)]
@@ -79,7 +87,7 @@ def make(
                 _target(entry["provider"], entry.get("model"), None, key["sealed"], holder, settings)
             )
     if config["allow_managed_fallback"]:
-        targets += managed.targets(config["tier"], settings)
+        targets += managed.targets(config["tier"], settings, runtime=runtime)
     return targets
 
 
@@ -119,9 +127,9 @@ def _check_managed(config: Mapping[str, Any]) -> None:
             raise Invalid(f"a managed tier takes no `{name}`", errors=[_at(f"/{name}", "not with `managed`")])
 
 
-def _of_tier(tier: str | None, settings: Settings) -> list[PlannedTarget]:
+def _of_tier(tier: str | None, settings: Settings, *, runtime: bool) -> list[PlannedTarget]:
     """Raises `Invalid` for a tier that is gone, or has lost its managed key, since the agent chose it."""
-    found = managed.targets(tier, settings)
+    found = managed.targets(tier, settings, runtime=runtime)
     if not found:
         managed.check_tier(tier, settings)
     return found

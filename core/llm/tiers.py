@@ -37,8 +37,16 @@ class Tier(BaseModel):
 
     def chat(self) -> tuple[str, str]:
         """(provider, model)."""
-        provider, _, model = self.chat_model.partition("/")
-        return provider, model
+        return _parted(self.chat_model)
+
+    def runtime(self) -> tuple[str, str]:
+        """(provider, model) of the agent's own process."""
+        return _parted(self.runtime_model)
+
+
+def _parted(model: str) -> tuple[str, str]:
+    provider, _, name = model.partition("/")
+    return provider, name
 
 
 class Table(BaseModel):

@@ -58,6 +58,7 @@ def reserve(db: Database[Document], budget: Budget, job_id: str, estimate: Decim
             if not swept and release_stale(db, state, most=SWEPT):
                 swept = True
                 continue
+            db.budgets.update_one({"_id": budget.name}, {"$set": {"refused": Decimal128(estimate)}})
             raise _over(budget, used, estimate)
     raise Conflict("this key's budget is asked for by many requests at once; try again")
 
@@ -69,6 +70,7 @@ def _hold(db: Database[Document], budget: Budget, job_id: str, estimate: Decimal
     update: Document = {
         "$set": {f"holds.{job_id}": hold, "open": True},
         "$inc": {"used": Decimal128(estimate), "rev": 1},
+        "$unset": {"refused": ""},
     }
     return db.budgets.update_one(room, update).matched_count == 1
 
@@ -124,6 +126,13 @@ def used(db: Database[Document], budget: Budget) -> Document:
         "reserved_usd": float(exact(state["used"]) - spent),
         "resets_at": rfc3339(budget.resets_at),
     }
+
+
+def used_up(db: Database[Document], budget: Budget) -> bool:
+    """Is nothing left, or less than the last call would have needed, which was refused?"""
+    state = _state(db, budget)
+    used = exact(state["used"])
+    return used >= budget.usd or used + exact(state.get("refused")) > budget.usd
 
 
 def _state(db: Database[Document], budget: Budget) -> Document:

@@ -91,8 +91,15 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("workspace_id", ASCENDING), ("name", ASCENDING)], name="named", unique=True),
         _listed("agents"),
     ],
+    "runtimes": [
+        IndexModel([("host", ASCENDING)], name="on_host"),
+        IndexModel([("workspace_id", ASCENDING), ("status", ASCENDING)], name="by_workspace"),
+        # No port twice on a machine. Not partial, as that of idempotency keys: each record has a mark in it.
+        IndexModel([("listens", ASCENDING)], name="listens", unique=True),
+        IndexModel([("alerts_due", ASCENDING)], name="alerts_due"),
+    ],
     "workspaces": [_listed("workspaces")],
-    "keys": [_listed("keys")],
+    "keys": [_listed("keys"), IndexModel([("role", ASCENDING)], name="by_role")],
     "credentials": [_listed("credentials")],
     "audit_log": [
         _listed("audit_log"),

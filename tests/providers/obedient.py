@@ -2,7 +2,8 @@
 
 OpenAI-compatible. The text may hold: `status=429` (an error of this status), `delay=0.5` (seconds before the
 answer), `words=20 pause=0.05` (of a stream), `cut=3` (the connection breaks off after so many words), `tool`
-(calls the first tool that was given; a tool's result is told back), `chars=1000` (the length of each word).
+(calls the first tool that was given, with `arguments={"city":"Bern"}`; a tool's result is told back),
+`chars=1000` (the length of each word).
 `GET /log` gives the requests that came, and how many connections were closed before the answer's end.
 """
 
@@ -16,7 +17,7 @@ import gevent
 from gevent import pywsgi
 
 LOG = {"requests": [], "closed_early": 0, "streams_ended": 0}
-ARGUMENTS = ['{"city": ', '"Bern"}']
+ARGUMENTS = '{"city": "Bern"}'
 
 
 class CutOff(Exception):
@@ -41,7 +42,7 @@ def application(environ, start_response):
     if last["role"] == "tool":
         said = [f"the tool said {text(last)}"]
     elif "tool" in script and asked.get("tools"):
-        return tool_call(start_response, asked)
+        return tool_call(start_response, asked, found(script, "arguments", ARGUMENTS))
     else:
         size = int(found(script, "chars", "0"))
         said = [f"word{n} " + "x" * size for n in range(int(found(script, "words", "3")))]
@@ -74,20 +75,24 @@ def watch_for_closing(environ):
     return gevent.spawn(look)
 
 
-def tool_call(start_response, asked):
-    function = {"name": asked["tools"][0]["function"]["name"], "arguments": "".join(ARGUMENTS)}
+def tool_call(start_response, asked, arguments):
+    function = {"name": asked["tools"][0]["function"]["name"], "arguments": arguments}
     call = {"id": "call_1", "type": "function", "function": function}
     if not asked.get("stream"):
         message = {"role": "assistant", "content": None, "tool_calls": [call]}
         return whole(start_response, completion(asked, message, "tool_calls"))
     begun = {**call, "index": 0, "function": {**function, "arguments": ""}}
-    parts = [begun, *({"index": 0, "function": {"arguments": part}} for part in ARGUMENTS)]
+    parts = [begun, *({"index": 0, "function": {"arguments": part}} for part in halves(arguments))]
     start_response("200 OK", [("Content-Type", "text/event-stream")])
     return [
         *(chunk(asked, {"tool_calls": [part]}) for part in parts),
         chunk(asked, {}, "tool_calls"),
         *last(asked, 5),
     ]
+
+
+def halves(text: str) -> tuple[str, str]:
+    return text[: len(text) // 2], text[len(text) // 2 :]
 
 
 def stream(start_response, asked, said, script):

@@ -39,6 +39,7 @@ def services(settings, mongo, db, redis_client, sent):
             "mongodb_database": db.name,
             "admin_api_key": None,
             "job_timeout_s": 0.5,
+            "failed_logins_per_minute": 1000,
             "managed_llm_keys": {"openai": SecretStr(MANAGED_KEY)},
         }
     )

@@ -27,6 +27,11 @@ FOR_AGENTS = {
     ("GET", "/v1/models/<path:model>"),
     ("GET", "/api/v1/agents/<agent_id>/usage"),
 }
+FOR_PROCESSES = {
+    ("POST", "/v1/chat/completions"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/<path:model>"),
+}
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
 ANY_WORKSPACE = {"workspace_id", "queue", "month", "tick"}
 MAKES_WHAT_IS_NOT_THERE = {("PUT", "/api/v1/credentials/<name>")}
@@ -131,7 +136,7 @@ def test_a_viewer_may_read_what_is_not_for_admins(client_for, routes):
     viewer = client_for("viewer")
     reads = [route for route in routes if route[0] == "GET" and not route[1].websocket]
     for route, answer, says in answers(viewer, reads):
-        assert answer.status_code == (403 if says.admin else 200), route
+        assert answer.status_code == (403 if says.admin or says.members else 200), route
 
 
 def test_what_is_for_admins_refuses_a_member(member, routes):
@@ -143,6 +148,18 @@ def test_a_key_of_an_agent_does_nothing_else(client_for, agent, routes):
     bound = client_for("agent", agents=[agent])
     for route, answer, says in answers(bound, routes):
         assert (answer.status_code == 403) != says.agent, f"{route}: {answer.text}"
+
+
+def test_a_key_of_an_agents_process_speaks_as_its_agent_and_does_nothing_else(client_for, agent, routes):
+    process = client_for("runtime", agents=[agent])
+    for route, answer, says in answers(process, routes):
+        assert (answer.status_code == 403) != says.runtime, f"{route}: {answer.text}"
+    assert {(method, rule.rule) for method, rule, *_, says in routes if says.runtime} == FOR_PROCESSES
+
+
+def test_nobody_can_ask_for_a_key_of_an_agents_process(admin, agent):
+    asked = {"role": "runtime", "agents": [agent]}
+    assert admin.post("/keys", asked).status_code == 422
 
 
 def test_to_a_key_of_another_agent_nothing_is_there(client_for, routes):
@@ -159,7 +176,11 @@ def test_a_key_for_some_agents_sees_nothing_of_the_whole_workspace(client_for, a
     whole = [r for r in routes if not {"agent_id", "job_id"} & r[1].arguments and not r[4].agent]
     for route, answer, says in answers(bound, whole):
         assert (answer.status_code == 403) != says.filtered, f"{route}: {answer.text}"
-    assert {r[1].rule for r in routes if r[4].filtered} == {"/api/v1/agents", "/api/v1/jobs"}
+    assert {r[1].rule for r in routes if r[4].filtered} == {
+        "/api/v1/agents",
+        "/api/v1/agents/running",
+        "/api/v1/jobs",
+    }
 
 
 def test_a_key_for_some_agents_lists_their_jobs_alone(client_for, agent, services):

@@ -14,6 +14,7 @@ from core.llm import tiers
 from core.metering import admission
 from core.metering import prices as price_tables
 from core.metering.estimate import costs_of
+from core.runtime import instance_keys, orders
 from web.access import access
 from web.answers import answer, listed, nothing
 from web.api.models import AgentChanges, LlmConfig, NewAgent, Supposed
@@ -60,13 +61,17 @@ def change_agent(path: AgentPath, body: AgentChanges) -> Response:
     may_loosen = caller().role == "admin"
     with below("llm_config"):
         changed = agents.change(db(), agent, given, _configure(config), may_loosen=may_loosen)
+    instance_keys.limit(db(), changed)
     return answer(agents.public(changed))
 
 
 @api.delete("/agents/<agent_id>", responses={"204": {"description": "Gone"}})
 def delete_agent(path: AgentPath) -> Response:
-    """Remove an agent: its keys end, its queued jobs are cancelled, its ledger stays."""
-    agents.delete(db(), services().redis, agents.get(db(), workspace_id(), path.agent_id))
+    """Remove an agent that does not run: its keys end, its queued jobs are cancelled, its ledger stays."""
+    agent = agents.get(db(), workspace_id(), path.agent_id)
+    orders.check_at_rest(db(), agent)
+    agents.delete(db(), services().redis, agent)
+    orders.forget(db(), agent["_id"])
     return nothing()
 
 

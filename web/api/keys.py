@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask import Response
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
@@ -37,7 +37,7 @@ class KeyFields(Model):
 
 class NewKey(KeyFields):
     model_config = example(role="member", name="ci", rpm=60)
-    role: Role = "member"
+    role: Literal["admin", "member", "viewer", "agent"] = "member"
 
 
 class Rotation(Model):

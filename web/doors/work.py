@@ -53,7 +53,7 @@ def draft(
     settings = services().settings
     if asked.get("callback_url"):
         Guard(settings.custom_endpoint_allow).check_url(asked["callback_url"], pointer="/callback_url")
-    plan = chat.plan(agent, settings=settings, find_credential=find_credential)
+    plan = chat.plan(agent, settings=settings, find_credential=find_credential, runtime=kind == "runtime")
     reserved = limiting.reserve_tokens(asked)
     if reserved is not None:
         plan["reserved"] = reserved

@@ -78,7 +78,7 @@ class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # 
 
 
 @api.post("/chat/completions", responses={"200": {"description": "A completion, or a stream of chunks"}})
-@access(agent=True)
+@access(agent=True, runtime=True)
 def complete(body: Completion) -> Response:
     """Ask an agent like a model. A client that goes away cancels, unless it sent `X-Detach: true`."""
     if body.n not in (None, 1):
@@ -91,7 +91,7 @@ def complete(body: Completion) -> Response:
 
 
 @api.get("/models", responses={"200": {"description": "The agents, as models"}})
-@access(agent=True)
+@access(agent=True, runtime=True)
 def models() -> Response:
     """The newest 1,000 agents of the workspace that can be asked."""
     items, _ = agents.page(db(), workspace_id(), limit=MOST_MODELS, cursor=None, only=caller().agents)
@@ -100,7 +100,7 @@ def models() -> Response:
 
 
 @api.get("/models/<path:model>", responses={"200": {"description": "An agent, as a model"}})
-@access(agent=True)
+@access(agent=True, runtime=True)
 def get_model(path: ModelPath) -> Response:
     """One agent, by its id or as `agent:<name>`."""
     return answer(openai_shape.model(_agent(path.model)))
@@ -132,7 +132,7 @@ def _job(body: Completion) -> tuple[Job, str | None]:
 def _accepted(body: Completion) -> tuple[Job, bool]:
     agent = agents.checked(_agent(body.model))
     draft = work.draft(
-        "chat",
+        "runtime" if caller().role == "runtime" else "chat",
         agent,
         body.asked(),
         idempotency=work.idempotency("door") or second_tries.mark(),

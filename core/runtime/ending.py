@@ -1,0 +1,50 @@
+"""Ending all agents of a data directory: for whoever started the whole of Vutler, and ends it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from signal import SIGKILL
+
+from core.runtime import folder as folders
+from core.runtime import processes
+from core.runtime.body import Body
+from core.runtime.folder import Folder, of_all_hosts
+
+GRACE_S = 10.0
+LOOK_S = 0.1
+
+
+def end_all(data_dir: Path, *, grace_s: float = GRACE_S) -> int:
+    """Ask all of them to end, kill what is left after the grace; how many agents there were."""
+    root = of_all_hosts(data_dir)
+    told = [_tell(agent) for host in _hosts(root) for _, agent in folders.all_in(host)]
+    deadline = time.monotonic() + grace_s
+    while left := {one for those in processes.marked(f"{root}/").values() for one in those}:
+        if time.monotonic() > deadline:
+            processes.send(processes.family(left), SIGKILL)
+        time.sleep(LOOK_S)
+    for agent in (agent for host in _hosts(root) for _, agent in folders.all_in(host)):
+        agent.forget()
+    return sum(told)
+
+
+def _hosts(root: Path) -> list[Path]:
+    return [entry for entry in root.iterdir() if entry.is_dir()] if root.exists() else []
+
+
+def _tell(agent: Folder) -> bool:
+    """Was there a process to be told?"""
+    main = processes.noted(agent.pid_file)
+    if main is None or not processes.alive(main):
+        return False
+    Body(agent, f"{agent.path}/").terminate(main, _port(agent))
+    return True
+
+
+def _port(agent: Folder) -> int | None:
+    try:
+        return int(json.loads(agent.config.read_text())["gateway"]["port"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,25 @@
+"""Whoever started the whole of Vutler ends its agents too."""
+
+from core.runtime import ending, processes
+
+
+def test_all_of_them_are_asked_to_end_and_killed_when_they_do_not(world):
+    polite, deaf = world.started(), world.started("deaf child leaver")
+    assert ending.end_all(world.settings.data_dir, grace_s=1) == 2
+    for agent in (polite, deaf):
+        assert world.alive(agent) == set()
+        assert world.folder(agent).token() == ""
+        assert not world.folder(agent).config.exists()
+
+
+def test_who_ends_in_time_is_not_killed(world):
+    agent = world.started()
+    child = world.keeper(agent).body.child
+    ending.end_all(world.settings.data_dir)
+    assert child.wait(10) == 0
+
+
+def test_processes_of_another_data_directory_live_on(world, tmp_path):
+    agent = world.started()
+    assert ending.end_all(tmp_path / "elsewhere") == 0
+    assert processes.alive(world.process(agent))
