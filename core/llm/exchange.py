@@ -18,6 +18,7 @@ from core.llm.sse import Parser
 from core.llm.transport import named_failures
 from core.llm.types import ChatAnswer, ChatRequest, Document, FinishReason, KeyKind, Target, Usage
 from core.llm.wire import WIRES, AnswerStream, Wire
+from core.llm.wire.openai import reasoning
 from core.outbound.transport import Answer, Transport
 
 Emit = Callable[[Document], None]
@@ -181,7 +182,7 @@ class Exchange:
         if finish_reason is not None and finish_reason not in KNOWN:
             record["finish_reason"] = strange.note(target, "finish_reason", finish_reason)
         return ChatAnswer(
-            message=message,
+            message=_with_origin(message, target),
             finish_reason=KNOWN.get(finish_reason or "", "stop"),
             provider=target.provider,
             model=target.model,
@@ -195,6 +196,12 @@ class Exchange:
             if name in answer.headers:
                 return redact(answer.headers[name], self.secrets, shapes=False)[:100]
         return None
+
+
+def _with_origin(message: Document, target: Target) -> Document:
+    """The name under which reasoning came, and the mark of the endpoint that it came from."""
+    name = message.get("reasoning_from")
+    return message if name is None else {**message, "reasoning_from": f"{name}@{reasoning.origin(target)}"}
 
 
 def _filled(told: Usage | None, guess: Usage) -> Usage:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field
 
 from core.llm.failures import ProviderRefused
-from core.llm.translations import anthropic, openai, responses
+from core.llm.translations import anthropic, openai, responses, schemas
 from core.llm.types import ChatRequest, Document, Target
 
 
@@ -79,7 +79,7 @@ PARAMETERS = {
         Parameter(
             "tools",
             Annotated[list[dict[str, Any]], Field(max_length=200)],
-            openai=Passed(),
+            openai=Translated(schemas.tools),
             anthropic=Translated(anthropic.tools),
             responses=Translated(responses.tools),
         ),

@@ -57,6 +57,10 @@ class Message(Model):
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = Field(None, description="`reasoning`, as the OpenAI door spells it")
+    reasoning_details: list[dict[str, Any]] | None = Field(
+        None, description="OpenRouter's, as an answer carried them: send them back unchanged"
+    )
+    reasoning_from: Short | None = Field(None, description="where the reasoning came from: send it back too")
     thinking_blocks: list[dict[str, Any]] | None = Field(
         None, description="as an answer carried them: send them back unchanged after a tool call"
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping
+from core.llm.translations import schemas
 from core.llm.types import ChatRequest, Document, Target
 
 # From 4.7 on, Anthropic answers a temperature with 400, "`temperature` is deprecated for this model"
@@ -83,7 +84,7 @@ def _tool(tool: Document, n: int) -> Document:
     function = mapping(tool.get("function"))
     if tool.get("type") != "function" or not isinstance(function.get("name"), str):
         raise ProviderRefused(f"Anthropic takes tools of type `function` only: see tools[{n}]")
-    schema = mapping(function.get("parameters")) or {"type": "object", "properties": {}}
+    schema = schemas.of_object(mapping(function.get("parameters")) or {"properties": {}})
     mapped: Document = {"name": function["name"], "input_schema": schema}
     if isinstance(function.get("description"), str):
         mapped["description"] = function["description"]

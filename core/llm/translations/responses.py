@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, mappings
+from core.llm.translations import schemas
 from core.llm.types import ChatRequest, Document, Target
 
 FEWEST_TOKENS = 16
@@ -49,6 +50,8 @@ def _tool(tool: Document, n: int) -> Document:
         )
     given = {name: function[name] for name in OF_A_FUNCTION if function.get(name) is not None}
     schema = {"parameters": {"type": "object", "properties": {}}}
+    if isinstance(given.get("parameters"), dict):
+        given["parameters"] = schemas.of_object(given["parameters"])
     return {"type": "function", **schema, **given, "strict": function.get("strict") is True}
 
 

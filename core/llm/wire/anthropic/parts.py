@@ -29,9 +29,9 @@ def blocks(content: Any, place: str, *, text_only: bool = False) -> list[Documen
 
 
 def _text(part: Document, place: str) -> list[Document]:
-    """No block for empty text, which Anthropic refuses."""
+    """No block for empty text or white space alone, which Anthropic refuses."""
     said = part.get("text")
-    return [{"type": "text", "text": said}] if isinstance(said, str) and said else []
+    return [{"type": "text", "text": said}] if isinstance(said, str) and said.strip() else []
 
 
 def _refusal(part: Document, place: str) -> list[Document]:

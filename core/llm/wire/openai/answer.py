@@ -10,6 +10,7 @@ from core.llm.failures import ProviderBusy, ProviderError
 from core.llm.plain import count, mapping, mappings, storable, text
 from core.llm.types import Document, FinishReason, Usage, WireAnswer
 from core.llm.wire import counts, think
+from core.llm.wire.openai import reasoning
 from core.llm.wire.openai.calls import tool_calls
 
 # OpenAI's own words, and those of other vendors, in small letters.
@@ -56,16 +57,16 @@ def from_wire(body: Any) -> WireAnswer:
     if not isinstance(said, dict):
         raise ProviderBusy("the provider's answer is not a chat completion", http_status=200)
     content, thought = think.split(text(content_of(said)))
-    reasoning, refusal, calls = (
+    thoughts, refusal, calls = (
         text(reasoning_of(said)) or thought,
         text(said.get("refusal")),
         tool_calls(said),
     )
-    if not (content or reasoning or refusal or calls or choice.get("finish_reason")):
+    if not (content or thoughts or refusal or calls or choice.get("finish_reason")):
         raise ProviderBusy("the provider's answer is empty", http_status=200)  # Ollama, now and then
     raw = body.get("usage")
     return (
-        message(content, calls, reasoning, refusal),
+        message(content, calls, thoughts, refusal) | kept_for_later(said, calls),
         finish(choice),
         usage(raw),
         storable(raw) if isinstance(raw, dict) else None,
@@ -102,15 +103,26 @@ def _cached(raw: Document) -> int:
     return next((found for found in map(count, places) if found), 0)
 
 
-def message(content: str, calls: list[Document], reasoning: str, refusal: str) -> Document:
+def message(content: str, calls: list[Document], thoughts: str, refusal: str) -> Document:
     """An assistant's message in our form."""
     nothing = None if calls or refusal else ""
     said: Document = {"role": "assistant", "content": content or nothing, "tool_calls": calls or None}
-    if reasoning:
-        said["reasoning"] = reasoning
+    if thoughts:
+        said["reasoning"] = thoughts
     if refusal:
         said["refusal"] = refusal
     return said
+
+
+def kept_for_later(said: Document, calls: list[Document]) -> Document:
+    """What the vendor may want back: `reasoning.going_back` reads it."""
+    found: Document = {}
+    if details := reasoning.joined([], said.get("reasoning_details")):
+        found["reasoning_details"] = details
+    name = reasoning.came_as(said)
+    if name and (said[name] or calls or details):
+        found["reasoning_from"] = name
+    return found
 
 
 def finish(choice: Document) -> str | None:

@@ -7,8 +7,9 @@ from core.llm.plain import mappings
 from core.llm.providers import Habits
 from core.llm.types import ChatRequest, Document, Target
 from core.llm.wire import think
+from core.llm.wire.openai import reasoning
 
-OURS = ("reasoning", "reasoning_content", "thinking_blocks")
+OURS = ("reasoning", "reasoning_content", "reasoning_details", "reasoning_from", "thinking_blocks")
 CALL_FIELDS = ("id", "type", "function", "custom")
 
 
@@ -31,25 +32,38 @@ def _message(message: Document, target: Target, habits: Habits) -> Document:
     kept = {name: value for name, value in message.items() if value is not None and name not in OURS}
     if not habits.names:
         kept.pop("name", None)
+    if kept.get("role") == "developer" and not _is_openai(target):
+        kept["role"] = "system"
     if kept.get("role") == "assistant":
         _as_assistant(kept, target)
-        if habits.thinks_aloud and (reasoning := _reasoning(message)):
+        kept |= reasoning.going_back(message, target)
+        if habits.thinks_aloud and (thoughts := _reasoning(message)):
             content = kept["content"] if isinstance(kept["content"], str) else ""
-            kept["content"] = think.join(content, reasoning)
+            kept["content"] = think.join(content, thoughts)
     return kept
 
 
 def _as_assistant(kept: Document, target: Target) -> None:
     """OpenAI alone knows `refusal`. A custom endpoint may want the fields back that it added to a call."""
     kept.setdefault("content", None)
-    if target.provider != "openai" or target.key_kind == "custom":
+    if not _is_openai(target):
         refusal = kept.pop("refusal", None)
         kept["content"] = kept["content"] or refusal
-    if target.key_kind != "custom" and "tool_calls" in kept:
+    if "tool_calls" in kept:
+        custom = target.key_kind == "custom"
         kept["tool_calls"] = [
-            {name: call[name] for name in CALL_FIELDS if name in call}
+            {
+                name: value
+                for name, value in call.items()
+                if name in CALL_FIELDS or (custom and name != "index")
+            }
             for call in mappings(kept["tool_calls"])
         ]
+
+
+def _is_openai(target: Target) -> bool:
+    """OpenAI itself: those who copy it know fewer roles and fields."""
+    return target.provider == "openai" and target.key_kind != "custom"
 
 
 def _reasoning(message: Document) -> str | None:

@@ -8,7 +8,16 @@ from core.llm.plain import mapping, mappings, text
 from core.llm.types import Document, WireAnswer
 from core.llm.wire import counts, think
 from core.llm.wire.halves import Text
-from core.llm.wire.openai.answer import content_of, failure_inside, finish, message, reasoning_of, usage
+from core.llm.wire.openai import reasoning
+from core.llm.wire.openai.answer import (
+    content_of,
+    failure_inside,
+    finish,
+    kept_for_later,
+    message,
+    reasoning_of,
+    usage,
+)
 from core.llm.wire.openai.calls import Calls
 
 
@@ -23,6 +32,7 @@ class Stream:
         self.finish_reason: str | None = None
         self.usage_raw: Document | None = None
         self.done = False
+        self._told: Document = {}
         self._thinking = think.Splitter()
         self._texts = {"content": Text(), "reasoning": Text()}
 
@@ -67,15 +77,23 @@ class Stream:
         if self.complete:
             self.end()
         self._rest()
-        reasoning = "".join(self.reasoning).strip()
-        said = message("".join(self.content), self.calls.gathered, reasoning, "".join(self.refusal))
-        return said, self.finish_reason, usage(self.usage_raw), self.usage_raw
+        thoughts = "".join(self.reasoning)
+        thoughts = thoughts if reasoning.came_as(self._told) else thoughts.strip()
+        calls = self.calls.gathered
+        said = message("".join(self.content), calls, thoughts, "".join(self.refusal))
+        return (
+            said | kept_for_later(self._told, calls),
+            self.finish_reason,
+            usage(self.usage_raw),
+            self.usage_raw,
+        )
 
     def _choice(self, choice: Document) -> list[Document]:
         delta = mapping(choice.get("delta"))
-        reasoning = self._texts["reasoning"].feed(reasoning_of(delta))
+        self._tell(delta)
+        thought = self._texts["reasoning"].feed(reasoning_of(delta))
         content = self._texts["content"].feed(content_of(delta))
-        found = self._said("", reasoning) + self._said(*self._thinking.feed(content))
+        found = self._said("", thought) + self._said(*self._thinking.feed(content))
         if refusal := text(delta.get("refusal")):
             self.refusal.append(refusal)
         found += [_call(self.calls.feed(part)) for part in mappings(delta.get("tool_calls"))]
@@ -84,16 +102,25 @@ class Stream:
             found += self._said(*self._thinking.close())
         return found
 
+    def _tell(self, delta: Document) -> None:
+        """Notes how the reasoning is told, and its details."""
+        name = reasoning.came_as(delta)
+        if name:
+            self._told[name] = self._told.get(name, "") or text(delta[name])
+        if delta.get("reasoning_details"):
+            gathered = self._told.get("reasoning_details", [])
+            self._told["reasoning_details"] = reasoning.joined(gathered, delta["reasoning_details"])
+
     def _rest(self) -> list[Document]:
         rest = {kind: held.close() for kind, held in self._texts.items()}
         content, thought = self._thinking.feed(rest["content"])
         more, more_thought = self._thinking.close()
         return self._said(content + more, rest["reasoning"] + thought + more_thought)
 
-    def _said(self, content: str, reasoning: str) -> list[Document]:
+    def _said(self, content: str, thought: str) -> list[Document]:
         found: list[Document] = []
         for kind, words, gathered in (
-            ("reasoning", reasoning, self.reasoning),
+            ("reasoning", thought, self.reasoning),
             ("content", content, self.content),
         ):
             if words:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from core.ids import new_call_id
@@ -9,6 +10,7 @@ from core.llm import classify
 from core.llm.failures import ContentRefused, ProviderBusy, ProviderError, ProviderRefused
 from core.llm.plain import count, mapping, mappings, storable, text
 from core.llm.types import Document, FinishReason, Usage, WireAnswer
+from core.llm.wire import counts
 from core.llm.wire.responses import kept
 
 # From the openai SDK's type `ResponseError` (3.54.0, 2026-11); its other codes are known from errors with a
@@ -77,18 +79,18 @@ def usage(raw: Any) -> Usage | None:
     """Cached, cache-written and reasoning tokens are parts of input and output. A reported zero is zero."""
     raw = mapping(raw)
     asked, said = count(raw.get("input_tokens")), count(raw.get("output_tokens"))
-    if asked is None or said is None:
+    if asked is None and said is None:
         return None
+    counted = counts.known(tokens_input=asked, tokens_output=said)
     details = mapping(raw.get("input_tokens_details"))
-    cached = min(count(details.get("cached_tokens")) or 0, asked)
-    written = min(count(details.get("cache_write_tokens")) or 0, asked - cached)
+    cached = min(count(details.get("cached_tokens")) or 0, counted.tokens_input)
+    written = min(count(details.get("cache_write_tokens")) or 0, counted.tokens_input - cached)
     thought = count(mapping(raw.get("output_tokens_details")).get("reasoning_tokens")) or 0
-    return Usage(
-        tokens_input=asked,
-        tokens_output=said,
+    return replace(
+        counted,
         tokens_cached=cached,
         tokens_cache_write=written,
-        tokens_reasoning=min(thought, said),
+        tokens_reasoning=min(thought, counted.tokens_output),
     )
 
 

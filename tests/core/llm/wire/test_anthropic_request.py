@@ -172,6 +172,21 @@ def test_a_strict_tool_stays_strict_and_one_without_parameters_has_none():
     ]
 
 
+def test_parameters_without_a_type_are_an_objects():
+    place = {"place": {"type": "string"}}
+    tool = {"type": "function", "function": {"name": "look", "parameters": {"properties": place}}}
+    assert wire(tools=[tool])["tools"][0]["input_schema"] == {"type": "object", "properties": place}
+
+
+@pytest.mark.parametrize("blank", [" ", "\n\t "])
+def test_text_of_white_space_alone_is_left_out(blank):
+    said = [{"role": "system", "content": blank}, {"role": "user", "content": [text(blank), text("Hello")]}]
+    body = wire(said)
+    assert "system" not in body
+    assert body["messages"] == [{"role": "user", "content": [text("Hello")]}]
+    assert "system" not in wire(system_prompt=blank)
+
+
 def test_json_by_a_schema():
     schema = {"type": "object", "properties": {}, "additionalProperties": False}
     asked = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}

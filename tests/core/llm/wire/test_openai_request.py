@@ -126,3 +126,28 @@ def test_what_a_custom_endpoint_added_to_a_call_goes_back_to_it_alone():
     back = openai.to_wire(asking(said), custom)["messages"][1]
     assert back["tool_calls"] == [signed]
     assert wire(said)["messages"][1]["tool_calls"] == [CALL]
+
+
+def test_parameters_without_a_type_are_an_objects():
+    function = {"name": "look", "parameters": {"properties": {}}}
+    body = wire(
+        tools=[{"type": "function", "function": function}, {"type": "function", "function": {"name": "n"}}]
+    )
+    assert [tool["function"].get("parameters") for tool in body["tools"]] == [
+        {"type": "object", "properties": {}},
+        None,
+    ]
+
+
+def test_the_developer_is_the_system_to_all_but_openai():
+    said = [{"role": "developer", "content": "Be kind."}, *ASKED]
+    assert [message["role"] for message in wire(said)["messages"]] == ["developer", "user"]
+    custom = target(base_url="https://example.com/v1", key_kind="custom")
+    for other in (MINIMAX, GROQ, custom):
+        assert [message["role"] for message in wire(said, other)["messages"]] == ["system", "user"]
+
+
+def test_a_calls_place_in_a_stream_does_not_go_back():
+    said = [*ASKED, {"role": "assistant", "content": None, "tool_calls": [{"index": 0, **CALL}]}]
+    for to in (GPT, target(base_url="https://example.com/v1", key_kind="custom")):
+        assert openai.to_wire(asking(said), to)["messages"][1]["tool_calls"] == [CALL]
