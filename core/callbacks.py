@@ -110,7 +110,7 @@ class Courier:
 
     def _deliver_and_log(self, outside: Delivery) -> None:
         try:
-            delivery = deliveries_of(self.db).find_one({"_id": outside["_id"], "state": "due"})
+            delivery = deliveries_of(self.db).find_one({"_id": outside["_id"]})
             if delivery is not None:
                 self.deliver(delivery)
         except Exception as problem:

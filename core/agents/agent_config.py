@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 from core.agents import fields
 from core.config import Settings
 from core.crypto import Sealer, origin, provider_key_context
-from core.documents import Credential, LlmConfig
+from core.documents import LlmConfig
 from core.errors import Invalid, KeyRequired
 from core.llm import plan, providers, tiers
+from core.llm.plan import FindCredential
 
 Document = dict[str, Any]
-FindCredential = Callable[[str], Credential | None]
 
 EMPTY: Any = {
     **fields.stored(fields.LLM_CONFIG, {}),

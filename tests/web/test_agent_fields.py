@@ -144,3 +144,12 @@ def test_an_agent_of_before_a_field_has_its_default(member, services, agent, nam
     row = next(row for row in fields.AGENT if row.name == name)
     assert member.get(f"/agents/{agent}").json[name] == row.default
     assert member.post(f"/agents/{agent}/chat", {"message": "hi"}).status_code == 202
+
+
+@pytest.mark.parametrize("name", sorted(LLM_CONFIG.keys() - OPENAI.keys()))
+def test_an_llm_config_of_before_a_field_has_its_default(admin, services, name):
+    agent = admin.post("/agents", {"name": "scout", "llm_config": OPENAI}).json["id"]
+    services.db.agents.update_one({"_id": agent}, {"$unset": {f"llm_config.{name}": ""}})
+    row = next(row for row in fields.LLM_CONFIG if row.name == name)
+    assert admin.get(f"/agents/{agent}/llm-config").json[name] == row.default
+    assert admin.post(f"/agents/{agent}/chat", {"message": "hi"}).status_code == 202

@@ -131,6 +131,13 @@ def test_rotating_an_agents_key_leaves_a_persons_alone(db):
     assert valid(db, persons)
 
 
+def test_a_rotated_key_ends_when_the_first_would_have_ended(db):
+    agent = {"_id": "a1", "workspace_id": "w1", "name": "scout"}
+    first, _ = keys.rotate_for_agent(db, agent, grace=timedelta(), created_by="test")
+    ends = keys.change(db, first, {"expires_at": utcnow() + timedelta(hours=1)})["expires_at"]
+    assert keys.rotate_for_agent(db, agent, grace=timedelta(), created_by="test")[0]["expires_at"] == ends
+
+
 def test_an_expired_key_is_not_rotated(db):
     agent = {"_id": "a1", "workspace_id": "w1", "name": "scout"}
     first, _ = keys.rotate_for_agent(db, agent, grace=timedelta(), created_by="test")
