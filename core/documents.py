@@ -40,6 +40,7 @@ class LlmConfig(TypedDict):
     temperature: float | None  # `core.chat` puts this and the next two on the plan
     max_tokens: int | None
     top_p: float | None
+    prompt_cache: NotRequired[Literal["auto", "5m", "1h", "off"]]  # the same
     fallback: list[dict[str, Any]] | None  # None: the provider's default chain
     allow_managed_fallback: bool  # also read by admission
     wire: NotRequired[Literal["responses", "chat"] | None]  # None: `core.llm.families` chooses at each call

@@ -77,7 +77,10 @@ LLM_CONFIG = (
     Row("credential", Short | None),
     Row("managed", bool, False),
     Row("tier", Short | None),
-    *(Row(name, parameters.PARAMETERS[name].type | None) for name in parameters.PRESETS),
+    *(
+        Row(preset.name, preset.type | None, preset.default)
+        for preset in map(parameters.PARAMETERS.__getitem__, parameters.PRESETS)
+    ),
     Row("fallback", Annotated[list[Fallback], Field(max_length=10)] | None),
     Row("allow_managed_fallback", bool, False),
     Row(

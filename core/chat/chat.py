@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from core.accounts import limits
 from core.chat import conversations
 from core.config import Settings
 from core.documents import Agent
+from core.jobs.document import Job
 from core.jobs.erasing import in_conversation
 from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
@@ -76,7 +78,8 @@ def asking(transport: Transport, quotes: Quotes, breaker: Breaker | None = None)
 
 def chat(run: Run, transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> Document:
     """Ask the agent's providers; returns the result as the API shows it."""
-    request, remembered = _remembering(run, _request(run.job["request"], run.job["plan"]["agent"]))
+    asked = _request(run.job["request"], run.job["plan"]["agent"], cache_key(run.job))
+    request, remembered = _remembering(run, asked)
     emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
     emit = (lambda delta: _publish(run, emitter, delta)) if request.stream else None
     try:
@@ -156,13 +159,20 @@ def _ask(
     return answer, int((time.monotonic() - started) * 1000)
 
 
-def _request(asked: Document, agent: Document) -> ChatRequest:
+def cache_key(job: Job) -> str:
+    """The same for all chats of a conversation, or of an agent without one. A hash: providers need no ids."""
+    whose = f"{job['agent_id']}/{in_conversation(job) or ''}"
+    return hashlib.sha256(whose.encode()).hexdigest()[:32]
+
+
+def _request(asked: Document, agent: Document, cache_key: str | None = None) -> ChatRequest:
     """What a job asks for; where it says nothing, its agent's presets hold."""
     return ChatRequest(
         messages=asked["messages"],
         system_prompt=agent.get("system_prompt"),
         stream=asked.get("stream", False),
         parameters=parameters.chosen(asked, agent),
+        cache_key=cache_key,
     )
 
 

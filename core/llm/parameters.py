@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
 from core.llm.failures import ProviderRefused
-from core.llm.translations import anthropic, openai, responses, schemas
+from core.llm.translations import anthropic, openai, responses
 from core.llm.types import ChatRequest, Document, Target
 
 
@@ -56,8 +56,8 @@ class Refused:
 class Parameter:
     """`type`: what pydantic takes in a body. `openai`, `anthropic`, `responses`: how that wire says it.
 
-    `preset`: an agent's `llm_config` may set it, for chats that do not. `aliases`: other names of it at the
-    OpenAI door; an alias that is given wins over the name.
+    `preset`: an agent's `llm_config` may set it, for chats that do not; unset there, it is
+    `default`. `aliases`: other names of it at the OpenAI door; an alias that is given wins over the name.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Parameter:
     responses: Way
     preset: bool = False
     aliases: tuple[str, ...] = ()
+    default: Any = None
 
     def said(self, value: Any, request: ChatRequest, target: Target) -> Document:
         way: Way = getattr(self, target.wire)
@@ -79,7 +80,7 @@ PARAMETERS = {
         Parameter(
             "tools",
             Annotated[list[dict[str, Any]], Field(max_length=200)],
-            openai=Translated(schemas.tools),
+            openai=Translated(openai.tools),
             anthropic=Translated(anthropic.tools),
             responses=Translated(responses.tools),
         ),
@@ -135,6 +136,15 @@ PARAMETERS = {
             openai=Passed(),
             anthropic=Refused("Anthropic has no seed: leave `seed` out"),
             responses=Refused("OpenAI's Responses API has no seed: leave `seed` out"),
+        ),
+        Parameter(
+            "prompt_cache",
+            Literal["auto", "5m", "1h", "off"],
+            openai=Translated(openai.prompt_cache),
+            anthropic=Translated(anthropic.prompt_cache),
+            responses=Translated(openai.prompt_cache),
+            preset=True,
+            default="auto",
         ),
     )
 }

@@ -37,13 +37,15 @@ class Target:
 class ChatRequest:
     """A chat as asked for, its `messages` in OpenAI's format.
 
-    `parameters`: those of `core.llm.parameters` that are set, by name.
+    `parameters`: those of `core.llm.parameters` that are set, by name. `cache_key`: the same for requests
+    that begin alike.
     """
 
     messages: list[Document]
     system_prompt: str | None = None
     stream: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    cache_key: str | None = None
 
     def with_system(self) -> list[Document]:
         """The messages; the agent's system prompt is put in front, unless they bring one."""

@@ -84,13 +84,13 @@ class Prices:
             return Price(Decimal(0), "known")
         named = (call["provider"], call["model"].lower())
         rate = own.get(named) or self.ours.get(named)
-        price = _by_rate(rate, call["usage"]) if rate else self._by_tables(call)
+        usage = _with_hours(call)
+        price = _by_rate(rate, usage) if rate else self._by_tables(call, usage)
         if price.status == "known" and call.get("usage_status") == "estimated":
             return Price(price.cost, "estimated", price.model, price.source, price.version)
         return price
 
-    def _by_tables(self, call: Mapping[str, Any]) -> Price:
-        usage = call["usage"]
+    def _by_tables(self, call: Mapping[str, Any], usage: Mapping[str, Any]) -> Price:
         try:
             found = genai_prices.calc_price(
                 genai_prices.Usage(
@@ -170,6 +170,21 @@ def _id(workspace_id: str, provider: str, model: str) -> str:
 
 def _decimal(value: Any) -> Decimal:
     return value.to_decimal() if isinstance(value, Decimal128) else Decimal(value)
+
+
+def _with_hours(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The usage, with what Anthropic wrote to the cache for an hour as if it had been read twice.
+
+    That is its price; a write for five minutes has one of its own
+    (https://platform.claude.com/docs/en/build-with-claude/prompt-caching, read 2026-11).
+    """
+    usage: Mapping[str, Any] = call["usage"]
+    made = (call.get("usage_raw") or {}).get("cache_creation")
+    hour = made.get("ephemeral_1h_input_tokens") if isinstance(made, dict) else None
+    written = usage.get("tokens_cache_write") or 0
+    if not isinstance(hour, int) or isinstance(hour, bool) or not 0 < hour <= written:
+        return usage
+    return {**usage, "tokens_input": usage["tokens_input"] + hour, "tokens_cache_write": written - hour}
 
 
 def _by_rate(rate: Rate, usage: Mapping[str, Any]) -> Price:

@@ -50,7 +50,7 @@ def _of_day(
     """The calls of a day, and the corrections that each of them has."""
     calls: list[LedgerRow] = []
     corrections: dict[str, list[LedgerRow]] = {}
-    found = db.token_usage.find({"workspace_id": workspace_id, "date": day}, {"usage_raw": 0})
+    found = db.token_usage.find({"workspace_id": workspace_id, "date": day})
     for row in cast("Iterable[LedgerRow]", found):
         if not during.start <= row["timestamp"] < during.end:
             continue
@@ -94,6 +94,7 @@ def _call(row: Mapping[str, Any]) -> Document:
     return {
         **{name: row[name] for name in ("provider", "model", "key_kind", "usage_status")},
         "usage": {name: row[name] for name in TOKENS},
+        "usage_raw": row.get("usage_raw"),
         "started_at": row["timestamp"],
     }
 

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from core.llm.failures import ProviderRefused
-from core.llm.plain import mapping
+from core.llm.plain import mapping, mappings
 from core.llm.translations import schemas
 from core.llm.types import ChatRequest, Document, Target
 
@@ -24,6 +24,7 @@ TAKES_SAMPLING = re.compile(
 # From Opus 4.1 and Sonnet 4.5 on, Anthropic answers a request with both of them with 400, "cannot both be
 # specified" (https://github.com/open-webui/pipelines/pull/546, read 2026-11). These models take both.
 TAKES_BOTH = re.compile(r"claude-(v\d|instant|[23](?!\d)|(opus|sonnet)-4(-0(?!\d)|-\d{8}|@|$))")
+LIFETIMES = ("5m", "1h")
 CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 
 
@@ -76,6 +77,32 @@ def response_format(value: Document, request: ChatRequest, target: Target) -> Do
     return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
 
 
+def prompt_cache(value: str, request: ChatRequest, target: Target) -> Document:
+    """The request's own field: Anthropic caches up to the last block that can be cached.
+
+    Left out where the client marks parts or tools itself: each mark is one of the four that a request may
+    have, and those of an hour must come first. A custom endpoint is asked for it only by name.
+    https://platform.claude.com/docs/en/build-with-claude/prompt-caching, read 2026-11.
+    """
+    if value == "off" or _marked(request) or (value == "auto" and target.key_kind == "custom"):
+        return {}
+    return {"cache_control": {"type": "ephemeral"} | ({"ttl": value} if value in LIFETIMES else {})}
+
+
+def mark(of: Document) -> Document:
+    """The mark with which a client ends what is to be cached, as the fields of a block."""
+    given = mapping(of.get("cache_control"))
+    if given.get("type") != "ephemeral":
+        return {}
+    return {"cache_control": {name: given[name] for name in ("type", "ttl") if name in given}}
+
+
+def _marked(request: ChatRequest) -> bool:
+    parts = [part for message in request.messages for part in mappings(message.get("content"))]
+    tools = mappings(request.parameters.get("tools"))
+    return any(mark(one) or mark(mapping(one.get("function"))) for one in (*parts, *tools))
+
+
 def _takes_sampling(target: Target) -> bool:
     return "claude-" not in target.model or TAKES_SAMPLING.search(target.model) is not None
 
@@ -90,4 +117,4 @@ def _tool(tool: Document, n: int) -> Document:
         mapped["description"] = function["description"]
     if function.get("strict") is True:
         mapped["strict"] = True
-    return mapped
+    return mapped | (mark(tool) or mark(function))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from core.llm import providers
+from core.llm.translations import schemas
 from core.llm.types import ChatRequest, Document, Target
 
 # o1, o3, o4-mini, gpt-5 and later models, fine-tuned ones too, answer `max_tokens`, `temperature` and `top_p`
@@ -30,6 +31,30 @@ def temperature(value: float, request: ChatRequest, target: Target) -> Document:
 
 def top_p(value: float, request: ChatRequest, target: Target) -> Document:
     return {} if reasons(target) else {"top_p": value}
+
+
+def tools(value: list[Document], request: ChatRequest, target: Target) -> Document:
+    """Without Anthropic's marks of what to cache, which OpenAI does not know; a custom endpoint may."""
+    given = value if target.key_kind == "custom" else [unmarked(tool) for tool in value]
+    return schemas.tools(given, request, target)
+
+
+def unmarked(of: Document) -> Document:
+    return {name: value for name, value in of.items() if name != "cache_control"}
+
+
+def prompt_cache(value: str, request: ChatRequest, target: Target) -> Document:
+    """OpenAI and those who copy it cache by themselves."""
+    return {}
+
+
+def cache_key(request: ChatRequest, target: Target) -> Document:
+    """By which OpenAI finds the cache of requests that begin alike; a custom endpoint may not know the field.
+
+    https://developers.openai.com/api/docs/guides/prompt-caching, read 2026-11.
+    """
+    known = target.provider == "openai" and target.key_kind != "custom"
+    return {"prompt_cache_key": request.cache_key} if known and request.cache_key else {}
 
 
 def reasons(target: Target) -> bool:

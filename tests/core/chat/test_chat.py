@@ -240,3 +240,13 @@ def test_what_a_job_did_not_use_of_its_reserved_tokens_is_given_back(services, c
     carry_out(STANDARD, reserved=limits.reservation(100))
     (counter,) = services.redis.keys("vutler:limit:tokens:k1:*")
     assert int(services.redis.get(counter)) == 17 - 100
+
+
+def test_chats_of_a_conversation_have_one_cache_and_other_conversations_and_agents_have_their_own():
+    def key(agent, **request):
+        return chat.cache_key({"agent_id": agent, "request": request})
+
+    keys = [key("a1"), key("a2"), key("a1", conversation_id="c1"), key("a1", conversation_id="c2")]
+    assert len(set(keys)) == 4
+    assert keys[2] == key("a1", conversation_id="c1", messages=[])
+    assert all(len(one) == 32 and "a1" not in one for one in keys)

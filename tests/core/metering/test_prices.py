@@ -87,3 +87,22 @@ def test_a_sum_is_as_certain_as_its_least_certain_part():
     assert prices.total([free]) == (Decimal(0), "free")
     assert prices.total([known, unknown]) == (None, "unknown")
     assert prices.total([]) == (None, "unknown")
+
+
+def test_a_write_for_an_hour_costs_twice_the_input_and_one_for_five_minutes_a_quarter_more():
+    tokens = {"tokens_input": 100_000, "tokens_output": 0, "tokens_cache_write": 100_000}
+    made = call("claude-sonnet-4-5", "anthropic", **tokens)
+    read = PRICES.of(call("claude-sonnet-4-5", "anthropic", tokens_input=100_000, tokens_output=0)).cost
+
+    def written(hour):
+        creation = {"ephemeral_5m_input_tokens": 100_000 - hour, "ephemeral_1h_input_tokens": hour}
+        return PRICES.of({**made, "usage_raw": {"cache_creation": creation}}).cost
+
+    assert PRICES.of(made).cost == written(0) == read * Decimal("1.25")
+    assert written(100_000) == read * 2
+    assert written(60_000) == read * Decimal("1.7")
+    for odd in (-1, True, "7", 100_001):
+        assert (
+            written(0)
+            == PRICES.of({**made, "usage_raw": {"cache_creation": {"ephemeral_1h_input_tokens": odd}}}).cost
+        )

@@ -152,3 +152,20 @@ def test_the_audit_and_the_export_tell_corrections_from_calls(db, rows):
     assert audit(db, "w1", NOVEMBER, retained_since=at("2026-11-01 00:00"))["rows_of_deleted_jobs"] == 3
     fixes = [r for r in export.rows(db, "w1", NOVEMBER) if r["corrects"]]
     assert [(r["cost"], r["tokens_total"]) for r in fixes] == [("0.002", 0), ("0.002", 0)]
+
+
+def test_a_write_to_the_cache_for_an_hour_keeps_its_price(db):
+    usage = {"tokens_input": 9000, "tokens_output": 5, "tokens_total": 9005, "tokens_cache_write": 8000}
+    put(
+        db,
+        [
+            row(
+                at("2026-11-24 11:00"),
+                provider="anthropic",
+                model="claude-sonnet-4-5",
+                usage=usage,
+                usage_raw={"cache_creation": {"ephemeral_1h_input_tokens": 8000}},
+            )
+        ],
+    )
+    assert again(db)["by_model"] == []

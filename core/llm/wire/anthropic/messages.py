@@ -17,14 +17,19 @@ SYSTEM = ("system", "developer")
 NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def system(said: list[Document]) -> str:
-    """All that the operator says, as one text: Anthropic keeps it apart from the turns."""
+def system(said: list[Document]) -> str | list[Document]:
+    """All that the operator says: one text, or its blocks if one of them ends what is to be cached.
+
+    Anthropic keeps it apart from the turns.
+    """
     found = [
         blocks(message.get("content"), f"messages[{n}]", text_only=True)
         for n, message in enumerate(said)
         if message.get("role") in SYSTEM
     ]
-    return "\n\n".join(block["text"] for of_one in found for block in of_one)
+    of_all = [block for of_one in found for block in of_one]
+    marked = any("cache_control" in block for block in of_all)
+    return of_all if marked else "\n\n".join(block["text"] for block in of_all)
 
 
 def messages(said: list[Document]) -> list[Document]:

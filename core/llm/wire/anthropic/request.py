@@ -8,6 +8,7 @@ the call: audio. `core.llm.parameters` says what becomes of each parameter.
 from __future__ import annotations
 
 from core.llm import parameters
+from core.llm.translations.anthropic import prompt_cache
 from core.llm.types import ChatRequest, Document, Target
 from core.llm.wire.anthropic.messages import messages, system
 
@@ -25,6 +26,8 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
     """The JSON body of a request. Raises `ProviderRefused` for what Anthropic cannot do."""
     said = request.with_system()
     body: Document = {"max_tokens": MAX_TOKENS, **parameters.said(request, target)}
+    if "prompt_cache" not in request.parameters:
+        body |= prompt_cache("auto", request, target)
     body |= {"model": target.model, "messages": messages(said)}
     if prompt := system(said):
         body["system"] = prompt

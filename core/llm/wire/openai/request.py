@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.llm import parameters, providers
 from core.llm.plain import mappings
 from core.llm.providers import Habits
+from core.llm.translations.openai import cache_key, unmarked
 from core.llm.types import ChatRequest, Document, Target
 from core.llm.wire import think
 from core.llm.wire.openai import reasoning
@@ -21,7 +22,12 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
     """The JSON body of a request. Raises `ProviderRefused` for what this wire cannot say."""
     habits = providers.habits(target)
     messages = [_message(message, target, habits) for message in request.with_system()]
-    body: Document = {**parameters.said(request, target), "model": target.model, "messages": messages}
+    body: Document = {
+        **cache_key(request, target),
+        **parameters.said(request, target),
+        "model": target.model,
+        "messages": messages,
+    }
     if request.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body
@@ -34,6 +40,8 @@ def _message(message: Document, target: Target, habits: Habits) -> Document:
         kept.pop("name", None)
     if kept.get("role") == "developer" and not _is_openai(target):
         kept["role"] = "system"
+    if target.key_kind != "custom" and isinstance(kept.get("content"), list):
+        kept["content"] = [unmarked(part) for part in mappings(kept["content"])]
     if kept.get("role") == "assistant":
         _as_assistant(kept, target)
         kept |= reasoning.going_back(message, target)

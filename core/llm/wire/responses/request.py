@@ -19,6 +19,7 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
     """The JSON body of a request. Raises `ProviderRefused` for what this API cannot do."""
     said = [item for n, message in enumerate(request.with_system()) for item in items(message, n)]
     body: Document = {
+        **openai.cache_key(request, target),
         **parameters.said(request, target),
         "model": target.model,
         "input": said,

@@ -51,7 +51,46 @@ def test_a_plain_chat():
         "model": "claude-sonnet-4-5",
         "max_tokens": 8192,
         "messages": [{"role": "user", "content": [text("Hello")]}],
+        "cache_control": {"type": "ephemeral"},
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("auto", {"type": "ephemeral"}),
+        ("5m", {"type": "ephemeral", "ttl": "5m"}),
+        ("1h", {"type": "ephemeral", "ttl": "1h"}),
+        ("off", None),
+    ],
+)
+def test_a_prompt_is_cached_as_the_agent_says(asked, sent):
+    assert wire(prompt_cache=asked).get("cache_control") == sent
+
+
+def test_a_custom_endpoint_is_asked_to_cache_only_by_name():
+    to = target("anthropic", "claude-sonnet-4-5", key_kind="custom")
+    assert "cache_control" not in wire(to=to)
+    assert "cache_control" not in wire(to=to, prompt_cache="auto")
+    assert wire(to=to, prompt_cache="1h")["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+
+
+def test_a_clients_own_marks_are_passed_on_and_are_the_only_ones():
+    hour, five = {"type": "ephemeral", "ttl": "1h"}, {"type": "ephemeral"}
+    rules = [{**text("Be brief."), "cache_control": hour}, text("Be kind.")]
+    said = [
+        {"role": "system", "content": rules},
+        {"role": "user", "content": [{**text("Hi"), "cache_control": five}]},
+    ]
+    body = wire(said, tools=[{**WEATHER, "cache_control": hour}], prompt_cache="5m")
+    assert body["system"] == rules
+    assert body["messages"][0]["content"] == [{**text("Hi"), "cache_control": five}]
+    assert body["tools"][0]["cache_control"] == hour
+    assert "cache_control" not in body
+    within = {"type": "function", "function": {**WEATHER["function"], "cache_control": hour}}
+    assert wire(tools=[within])["tools"][0]["cache_control"] == hour
+    odd = [{"role": "user", "content": [{**text("Hi"), "cache_control": {"type": "forever"}}]}]
+    assert wire(odd)["messages"][0]["content"] == [text("Hi")]
 
 
 def test_the_key_and_the_version_go_into_the_headers():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from core.llm.wire import openai
+from core.llm.wire import openai, responses
 from tests.core.llm.wire import sdk
 from tests.core.llm.wire.replay import GPT, GROQ, MINIMAX, target
 from tests.factory import asking
@@ -151,3 +153,22 @@ def test_a_calls_place_in_a_stream_does_not_go_back():
     said = [*ASKED, {"role": "assistant", "content": None, "tool_calls": [{"index": 0, **CALL}]}]
     for to in (GPT, target(base_url="https://example.com/v1", key_kind="custom")):
         assert openai.to_wire(asking(said), to)["messages"][1]["tool_calls"] == [CALL]
+
+
+def test_marks_of_what_to_cache_are_anthropics_and_go_to_custom_endpoints_alone():
+    mark = {"cache_control": {"type": "ephemeral"}}
+    tool = {"type": "function", "function": {"name": "now"}}
+    said = [{"role": "user", "content": [{"type": "text", "text": "Hi", **mark}]}]
+    body = wire(said, tools=[{**tool, **mark}], prompt_cache="1h")
+    assert body["messages"][0]["content"] == [{"type": "text", "text": "Hi"}]
+    assert body["tools"] == [tool]
+    body = openai.to_wire(asking(said, tools=[{**tool, **mark}]), GROQ)
+    assert (body["messages"][0]["content"], body["tools"]) == (said[0]["content"], [{**tool, **mark}])
+
+
+def test_requests_that_begin_alike_say_so_to_openai_alone():
+    request = replace(asking(ASKED), cache_key="abc")
+    for spoken in (openai, responses):
+        assert spoken.to_wire(request, GPT)["prompt_cache_key"] == "abc"
+        for other in (GROQ, MINIMAX):
+            assert "prompt_cache_key" not in spoken.to_wire(request, other)
