@@ -29,7 +29,8 @@ from core.embedded.stores import mongodb_uri
 from core.jobs.model import DONE, QUEUED, RUNNING
 from core.metering.calls import calls_of, consumed
 from core.metering.sums import exact
-from tests.stack import ROOT, Stack, free_ports
+from tests.stack import ROOT, Stack, free_ports, wait_for_port
+from tests.waiting import until
 
 TOKENS = 17
 """What the provider reports for each answer."""
@@ -120,13 +121,7 @@ def provider() -> Iterator[str]:
     process = subprocess.Popen([sys.executable, "tests/providers/counting.py", str(port)], cwd=ROOT)
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 20
-        while True:
-            with contextlib.suppress(requests.ConnectionError):
-                requests.get(f"{address}/log", timeout=1)
-                break
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for_port(port, what="the counting provider", alive=lambda: process.poll() is None)
         yield address
     finally:
         process.kill()
@@ -208,16 +203,15 @@ def _client(stack: Stack, agent: str, key: str, plan: Plan, n: int) -> None:
 
 
 def _accepted(http: requests.Session, url: str, body: dict[str, Any], mark: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
+    def accepted() -> bool:
         with contextlib.suppress(requests.ConnectionError, requests.Timeout):
             headers = {"Idempotency-Key": mark, "Prefer": "wait=30"}
             answer = http.post(url, json=body, headers=headers, timeout=40)
-            if answer.status_code in (200, 202):
-                return
-            assert answer.status_code == 503, answer.text
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
+            assert answer.status_code in (200, 202, 503), answer.text
+            return answer.status_code != 503
+        return False
+
+    until(accepted, f"{mark} is accepted", seconds=seconds, every=0.3)
 
 
 def _kill(stack: Stack, workers: Workers, db: Any, plan: Plan, stop: threading.Event) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,36 +13,19 @@ import pytest
 import requests
 from standardwebhooks import Webhook
 
+from tests.ledger_run import provider as counting_provider
 from tests.receiver import Receiver
-from tests.stack import ROOT, Stack, free_ports
+from tests.stack import Stack, free_ports
+from tests.waiting import until
 
 JOBS = 60
 
 
 @pytest.fixture(scope="module")
-def provider(tmp_path_factory):
+def provider():
     """A provider that counts; its address."""
-    port = free_ports(1)
-    log = (tmp_path_factory.mktemp("provider") / "log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "tests/providers/counting.py", str(port)],
-        cwd=ROOT,
-        stdout=log,
-        stderr=log,
-    )
-    address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            requests.get(f"{address}/log", timeout=1)
-            break
-        except requests.ConnectionError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-    yield address
-    process.kill()
-    process.wait()
-    log.close()
+    with counting_provider() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -75,31 +57,29 @@ def agent(stack, provider):
 def submit(stack, agent, n, text):
     """`n` accepted jobs; a store that is away for a moment is asked again with the same key."""
 
+    def accepted(i):
+        with contextlib.suppress(requests.ConnectionError, requests.Timeout):
+            answer = stack.chat(agent, text.format(i=i), **{"Idempotency-Key": f"{text}-{i}"})
+            if answer.status_code == 202:
+                return answer.json()["id"]
+            assert answer.status_code == 503, answer.text
+        return None
+
     def one(i):
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                answer = stack.chat(agent, text.format(i=i), **{"Idempotency-Key": f"{text}-{i}"})
-                if answer.status_code == 202:
-                    return answer.json()["id"]
-                assert answer.status_code == 503, answer.text
-            except requests.ConnectionError:
-                pass
-            assert time.monotonic() < deadline
-            time.sleep(0.3)
+        return until(lambda: accepted(i), "it is accepted", every=0.3)
 
     with ThreadPoolExecutor(16) as pool:
         return list(pool.map(one, range(n)))
 
 
-def all_end(stack, ids, seconds=90):
+def all_end(stack, ids, seconds=180):
     """Waits until every job has ended and is in the ledger; the jobs as the store keeps them."""
     with stack.database() as db:
         jobs = db.jobs
         stack.until(
             lambda: jobs.count_documents({"status": {"$in": ["queued", "running"]}}) == 0, seconds, "all end"
         )
-        stack.until(lambda: jobs.count_documents({"meter": "due"}) == 0, 30, "all are in the ledger")
+        stack.until(lambda: jobs.count_documents({"meter": "due"}) == 0, 60, "all are in the ledger")
         return [jobs.find_one({"_id": job_id}) for job_id in ids]
 
 
@@ -110,7 +90,7 @@ def assert_finished_once(jobs, provider):
         assert len(answered) == 1, job
         assert job["result"]["usage"]["tokens_total"] == 17
         assert "meter" not in job
-    seen = requests.get(f"{provider}/log", timeout=5).json()["calls"]
+    seen = requests.get(f"{provider}/log", timeout=30).json()["calls"]
     for job in jobs:
         mark = job["request"]["messages"][-1]["content"].split("id=")[1].split()[0]
         lost = len(job.get("lost", [])) + len(job.get("handed_back", []))
@@ -132,18 +112,20 @@ def test_all_workers_killed_then_redis_then_the_store(stack, agent, provider):
     assert stack.kill("valkey-server")
     time.sleep(1)
     assert stack.kill("secantusd")
-    assert_finished_once(all_end(stack, ids, 120), provider)
+    assert_finished_once(all_end(stack, ids), provider)
 
 
 def test_a_worker_that_was_stopped_past_its_lease_does_no_harm(stack, agent, provider):
     ids = submit(stack, agent, 10, "delay=4 id=stopped-{i}")
-    stack.until(lambda: stack.job(ids[-1])["status"] == "running", 30, "its jobs run")
+    stack.until(lambda: stack.job(ids[-1])["status"] == "running", 60, "its jobs run")
     stopped = stack.kill("workers.main", "chat", how=signal.SIGSTOP)
-    time.sleep(12)
+    with stack.database() as db:
+        dead = {"pid": {"$in": stopped}, "dead": True}
+        stack.until(lambda: db.processes.count_documents(dead) == len(stopped), 60, "it was declared dead")
     for pid in stopped:
         os.kill(pid, signal.SIGCONT)
     assert_finished_once(all_end(stack, ids), provider)
-    stack.until(lambda: not set(stopped) & set(stack.pids("workers.main", "chat")), 30, "it ended itself")
+    stack.until(lambda: not set(stopped) & set(stack.pids("workers.main", "chat")), 60, "it ended itself")
 
 
 def test_a_terminated_worker_hands_its_jobs_back_or_finishes_them(stack, agent, provider):
@@ -168,7 +150,7 @@ def test_while_redis_is_down_chats_are_accepted_and_run_later(stack, agent, prov
 def test_an_outage_of_the_store_repeats_no_call_and_new_requests_get_503(stack, agent, provider):
     ids = submit(stack, agent, 20, "delay=3 id=outage-{i}")
     stack.until(
-        lambda: all(stack.job(i)["status"] == "running" for i in ids), 20, "all of them run", every=0.1
+        lambda: all(stack.job(i)["status"] == "running" for i in ids), 60, "all of them run", every=0.1
     )
     (store,) = stack.pids("secantusd", "--storage-path")
     os.kill(store, signal.SIGSTOP)
@@ -199,8 +181,8 @@ def test_a_job_that_kills_its_worker_is_quarantined_while_its_neighbours_succeed
                 os.kill(worker["pid"], signal.SIGKILL)
             return job["status"] == "failed"
 
-        stack.until(has_ended, 120, "it has ended", every=0.1)
-        jobs = all_end(stack, neighbours.result(), 180)
+        stack.until(has_ended, 180, "it has ended", every=0.1)
+        jobs = all_end(stack, neighbours.result())
     assert list(killed.values()) == ["chat", "chat", "isolation"]
     ended = stack.job(poison)
     assert ended["error"]["code"] == "quarantined"
@@ -219,32 +201,32 @@ def test_the_same_key_posted_fifty_times_at_once_makes_one_job(stack, agent, pro
     assert_finished_once(all_end(stack, [job_id]), provider)
     with stack.database() as db:
         assert db.jobs.count_documents({"idempotency.key": "fifty"}) == 1
-    assert requests.get(f"{provider}/log", timeout=5).json()["calls"]["fifty"] == 1
+    assert requests.get(f"{provider}/log", timeout=30).json()["calls"]["fifty"] == 1
 
 
 def test_a_receiver_that_is_down_slow_redirects_or_fails_gets_each_event_once_it_is_up(
     stack, agent, receiver
 ):
     def deliveries(job_id):
-        return stack.http.get(f"{stack.url}/jobs/{job_id}/deliveries", timeout=10).json()["items"]
+        return stack.http.get(f"{stack.url}/jobs/{job_id}/deliveries", timeout=30).json()["items"]
 
     def tried(name):
         return any(delivery["tries"] for delivery in deliveries(jobs[name]))
 
     jobs = {"down": called_back(stack, agent, receiver, "down")}
-    stack.until(lambda: tried("down"), 30, "it was tried in vain")
+    stack.until(lambda: tried("down"), 60, "it was tried in vain")
     receiver.start()
     try:
         for name in ("500", "redirect", "slow"):
             jobs[name] = called_back(stack, agent, receiver, name)
         stack.until(
             lambda: all(d["state"] == "delivered" for job_id in jobs.values() for d in deliveries(job_id)),
-            90,
+            120,
             "all are delivered",
         )
     finally:
         receiver.stop()
-    secret = stack.http.get(f"{stack.url}/workspaces/default/webhook-secret", timeout=10).json()
+    secret = stack.http.get(f"{stack.url}/workspaces/default/webhook-secret", timeout=30).json()
     for name, job_id in jobs.items():
         (delivery,) = deliveries(job_id)
         assert len(delivery["tries"]) == 2, delivery
@@ -270,7 +252,7 @@ def called_back(stack, agent, receiver, name):
 
 def test_the_jobs_of_a_paused_queue_wait_until_it_is_resumed(stack, agent, provider):
     def set_paused(what):
-        assert stack.http.post(f"{stack.url}/queues/chat/{what}", timeout=10).status_code == 200
+        assert stack.http.post(f"{stack.url}/queues/chat/{what}", timeout=30).status_code == 200
 
     set_paused("pause")
     time.sleep(2)  # a worker that missed the signal reads it within one beat
@@ -283,11 +265,11 @@ def test_the_jobs_of_a_paused_queue_wait_until_it_is_resumed(stack, agent, provi
 
 def test_cancelling_a_running_chat_ends_its_call(stack, agent, provider):
     job_id = stack.chat(agent, "id=cancelled delay=60").json()["id"]
-    stack.until(lambda: stack.job(job_id)["status"] == "running", 10, "it runs")
-    before = requests.get(f"{provider}/log", timeout=5).json()["finished"]
-    assert stack.http.post(f"{stack.url}/jobs/{job_id}/cancel", timeout=5).status_code == 202
-    stack.until(lambda: stack.job(job_id)["status"] == "cancelled", 10, "it is cancelled")
-    assert requests.get(f"{provider}/log", timeout=5).json()["finished"] == before
+    stack.until(lambda: stack.job(job_id)["status"] == "running", 60, "it runs")
+    before = requests.get(f"{provider}/log", timeout=30).json()["finished"]
+    assert stack.http.post(f"{stack.url}/jobs/{job_id}/cancel", timeout=30).status_code == 202
+    stack.until(lambda: stack.job(job_id)["status"] == "cancelled", 60, "it is cancelled")
+    assert requests.get(f"{provider}/log", timeout=30).json()["finished"] == before
 
 
 def test_the_secret_is_nowhere(stack, agent, provider):
@@ -298,9 +280,9 @@ def test_the_secret_is_nowhere(stack, agent, provider):
     assert done.json()["status"] == "succeeded"
     answers = [
         done.text,
-        stack.http.get(f"{stack.url}/agents/{other}", timeout=5).text,
-        stack.http.get(f"{stack.url}/agents/{other}/llm-config", timeout=5).text,
-        stack.http.get(f"{stack.url}/jobs", timeout=5).text,
+        stack.http.get(f"{stack.url}/agents/{other}", timeout=30).text,
+        stack.http.get(f"{stack.url}/agents/{other}/llm-config", timeout=30).text,
+        stack.http.get(f"{stack.url}/jobs", timeout=30).text,
         stack.said(),
     ]
     assert not any(secret in answer for answer in answers)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -14,6 +13,7 @@ from core.clock import utcnow
 from core.scheduling import ticks
 from tests.hanging import HANGING
 from tests.stack import ROOT
+from tests.waiting import until
 
 LEASE_S = 3
 
@@ -45,14 +45,6 @@ def scheduler(db, settings, tmp_path):
         process.wait()
 
 
-def wait_for(holds, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
-
-
 def leader(db):
     return db.scheduler.find_one({"_id": "leader"}) or {"holder": None, "beat": 0}
 
@@ -63,28 +55,28 @@ def hanging(db):
 
 def test_ticks_that_hang_delay_no_other_and_are_seen(db, scheduler):
     process = scheduler()
-    since = wait_for(lambda: set(hanging(db)) == set(HANGING) and hanging(db))
+    since = until(lambda: set(hanging(db)) == set(HANGING) and hanging(db), "they hang")
     first, counted = leader(db), db.effects.count_documents({"at": None})
-    wait_for(lambda: leader(db)["beat"] >= first["beat"] + 3)  # 6 s: whoever does not renew has lost it
+    until(lambda: leader(db)["beat"] >= first["beat"] + 3, "it is renewed for 6 s: a whole lease and more")
     assert leader(db)["holder"] == first["holder"] is not None
-    wait_for(lambda: db.effects.count_documents({"at": None}) >= counted + 3)
-    wait_for(lambda: db.effects.count_documents({"at": {"$ne": None}}) >= 3)
+    until(lambda: db.effects.count_documents({"at": None}) >= counted + 3, "the others tick")
+    until(lambda: db.effects.count_documents({"at": {"$ne": None}}) >= 3, "those with slots too")
     assert hanging(db) == since
 
     ticks.ask(db, "counts")
-    wait_for(lambda: db.ticks.count_documents({"asked": True}) == 0)
+    until(lambda: db.ticks.count_documents({"asked": True}) == 0, "what was asked for is done")
 
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert leader(db)["holder"] is None
 
 
 def test_whoever_takes_over_shows_its_own_ticks_alone(db, scheduler):
     db.ticks.insert_one({"_id": "counts", "every_s": 0.5, "running_since": utcnow()})
     first = scheduler()
-    since = wait_for(lambda: set(hanging(db)) == set(HANGING) and hanging(db))
+    since = until(lambda: set(hanging(db)) == set(HANGING) and hanging(db), "they hang")
     second = scheduler()
     first.kill()
-    wait_for(lambda: set(hanging(db)) == set(HANGING) and hanging(db) != since)
+    until(lambda: set(hanging(db)) == set(HANGING) and hanging(db) != since, "the second hangs in them")
     assert min(hanging(db).values()) > max(since.values())
     assert second.poll() is None

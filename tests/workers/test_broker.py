@@ -9,25 +9,28 @@ import dramatiq
 import pytest
 
 from core.services import connect_redis
+from tests.waiting import LONG_S, until
 from workers.broker import ACTOR, make_broker, sender
 
 
 class Handled:
-    """What a worker was given, in order."""
+    """What a worker was given, in order; without `go` it is at work for as long as one likes."""
 
     def __init__(self):
         self.ids = []
         self.each = threading.Condition()
+        self.go = threading.Event()
+        self.go.set()
 
     def __call__(self, job_id):
-        time.sleep(0.005)
+        self.go.wait()
         with self.each:
             self.ids.append(job_id)
             self.each.notify_all()
 
     def wait_for(self, n):
         with self.each:
-            assert self.each.wait_for(lambda: len(self.ids) >= n, 30), f"only {len(self.ids)} of {n}"
+            assert self.each.wait_for(lambda: len(self.ids) >= n, LONG_S), f"only {len(self.ids)} of {n}"
 
 
 @pytest.fixture
@@ -64,16 +67,17 @@ def test_every_message_is_handled(broker, worker, handled):
 
 def test_a_queue_that_is_never_empty_can_be_paused_and_goes_on_later(broker, worker, handled):
     send = sender(broker)
+    send("chat", "first")
+    handled.wait_for(1)
+    handled.go.clear()
     for n in range(300):
         send("chat", str(n))
-    handled.wait_for(10)
+    until(lambda: broker.queue_length("chat") < 300, "the worker has taken some")
     broker.paused = frozenset({"chat"})
-    time.sleep(0.5)  # what was under way ends
-    before = len(handled.ids)
-    assert before < 300
-    send("chat", "one more")
-    time.sleep(1)
-    assert len(handled.ids) == before
+    handled.go.set()
+    until(lambda: len(handled.ids) > 1, "what was under way ends")
+    time.sleep(1)  # enough for all 300 of them
+    assert len(handled.ids) < 100
     broker.paused = frozenset()
     handled.wait_for(301)
 
