@@ -12,9 +12,8 @@ import pytest
 import requests
 from redis import Redis
 
-from tests import watching
 from tests.stack import ADMIN_KEY
-from tests.watching import Sse
+from tests.watching import Sse, WebSocket
 
 
 @pytest.fixture(scope="module")
@@ -107,16 +106,16 @@ def test_a_watcher_resumes_where_it_was_cut_off(stack, agent):
 
 def test_the_same_comes_over_a_websocket(stack, agent):
     job_id = chat(stack, agent, "words=4 pause=0.05")
-    events = list(watching.messages(watching.socket(stack, job_id)))
+    events = list(WebSocket(stack, job_id))
     assert words(events) == "word0 word1 word2 word3 "
     assert (events[-1].kind, events[-1].data) == ("done", stack.job(job_id))
-    again = list(watching.messages(watching.socket(stack, job_id, "1-3")))
+    again = list(WebSocket(stack, job_id, "1-3"))
     assert [event.id for event in again] == ["1-4", "1-4"]
 
 
 def test_long_messages_come_whole(stack, agent):
     job_id = chat(stack, agent, "words=3 chars=1000000")
-    for events in (Sse(stack, job_id), watching.messages(watching.socket(stack, job_id))):
+    for events in (Sse(stack, job_id), WebSocket(stack, job_id)):
         assert len(words(events)) > 3_000_000
 
 
@@ -130,13 +129,13 @@ def test_a_websocket_that_is_none_is_refused(stack, agent):
 
 def test_who_talks_into_a_websocket_is_not_listened_to(stack, agent):
     job_id = chat(stack, agent, "delay=1 words=2")
-    client = watching.socket(stack, job_id)
+    client = WebSocket(stack, job_id)
     for _ in range(50):
         client.send("are you there?")
-    assert words(watching.messages(client)) == "word0 word1 "
-    too_long = watching.socket(stack, chat(stack, agent, "delay=2"))
+    assert words(client) == "word0 word1 "
+    too_long = WebSocket(stack, chat(stack, agent, "delay=2"))
     too_long.send("x" * 10_000)
-    assert not [event for event in watching.messages(too_long) if event.kind == "done"]
+    assert not [event for event in too_long if event.kind == "done"]
 
 
 def test_to_others_there_is_nothing_to_watch(stack, agent):
@@ -157,7 +156,7 @@ def test_a_quiet_stream_sends_comments(stack, agent):
 
 def test_a_watcher_that_leaves_does_not_stop_the_job(stack, agent):
     job_id = chat(stack, agent, "words=20 pause=0.1")
-    stream, client = Sse(stack, job_id), watching.socket(stack, job_id)
+    stream, client = Sse(stack, job_id), WebSocket(stack, job_id)
     next(event for event in stream if event.kind == "delta")
     stream.close()
     client.close()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import simple_websocket
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, CloseConnection, Event, Ping, Request, TextMessage
+from wsproto.frame_protocol import CloseReason
 
 from tests.stack import ADMIN_KEY, Stack
 
@@ -46,18 +51,46 @@ class Sse:
         self.answer.close()
 
 
-def socket(stack: Stack, job_id: str, last_event_id: str = "") -> simple_websocket.Client:
-    url = f"ws://127.0.0.1:{stack.port}/api/v1/jobs/{job_id}/ws?last_event_id={last_event_id}"
-    return simple_websocket.Client(url, headers={"Authorization": f"Bearer {ADMIN_KEY}"})
+class WebSocket:
+    """The events of a job over a WebSocket.
 
+    By hand: the client of simple_websocket loses what comes in one piece with the answer to its handshake.
+    """
 
-def messages(client: simple_websocket.Client):
-    """What comes over a WebSocket until the server closes it."""
-    while True:
-        try:
-            said = client.receive(timeout=60)
-        except simple_websocket.ConnectionClosed:
-            return
-        assert said is not None, "nothing came for a minute"
-        event = json.loads(said)
-        yield Heard(event["event"], event["data"], event["id"])
+    def __init__(self, stack: Stack, job_id: str, last_event_id: str = "") -> None:
+        target = f"/api/v1/jobs/{job_id}/ws?last_event_id={last_event_id}"
+        key = [(b"Authorization", f"Bearer {ADMIN_KEY}".encode())]
+        self._socket = socket.create_connection(("127.0.0.1", stack.port), timeout=60)
+        self._wire = WSConnection(ConnectionType.CLIENT)
+        self._tell(Request(host="127.0.0.1", target=target, extra_headers=key))
+        self._received = self._receive()
+        assert isinstance(accepted := next(self._received), AcceptConnection), accepted
+
+    def __iter__(self) -> Iterator[Heard]:
+        """Until the server closes it, or cuts it off."""
+        said = ""
+        for event in self._received:
+            if isinstance(event, Ping | CloseConnection):
+                with contextlib.suppress(ConnectionError):
+                    self._tell(event.response())
+            if isinstance(event, TextMessage):
+                said += event.data
+                if event.message_finished:
+                    told, said = json.loads(said), ""
+                    yield Heard(told["event"], told["data"], told["id"])
+
+    def send(self, text: str) -> None:
+        self._tell(TextMessage(text))
+
+    def close(self) -> None:
+        self._tell(CloseConnection(CloseReason.NORMAL_CLOSURE))
+        self._socket.close()
+
+    def _receive(self) -> Iterator[Event]:
+        with self._socket, contextlib.suppress(ConnectionError):
+            while data := self._socket.recv(65536):
+                self._wire.receive_data(data)
+                yield from self._wire.events()
+
+    def _tell(self, event: Event) -> None:
+        self._socket.sendall(self._wire.send(event))
