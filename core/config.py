@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -180,6 +180,29 @@ class Settings(BaseSettings):
     runtime_door_url: str | None = Field(
         default=None, description="where agents find the API's `/v1`; unset: HOST and PORT of this host"
     )
+    drive_storage: Literal["local", "s3"] = Field(
+        default="local", description="where files are kept: in a folder (`local`) or a bucket (`s3`)"
+    )
+    drive_storage_path: Path | None = Field(
+        default=None, description="the folder of the local storage; unset: DATA_DIR/drive"
+    )
+    drive_s3_bucket: str | None = Field(
+        default=None, description="the bucket; its credentials come by boto3's usual chain"
+    )
+    drive_s3_endpoint: str | None = Field(
+        default=None, description="the address of an S3 server that is not AWS: `https://minio.example:9000`"
+    )
+    drive_s3_region: str = Field(default="us-east-1", description="the bucket's region; R2 wants `auto`")
+    drive_presign: bool = Field(
+        default=False, description="downloads are sent to the bucket itself, by links of two minutes"
+    )
+    drive_max_file_size: int = Field(default=52_428_800, gt=0, description="the largest file, in bytes (413)")
+    drive_quota: int | None = Field(
+        default=None, ge=0, description="bytes that a workspace's files may have; unset: any number"
+    )
+    drive_staging_s: float = Field(
+        default=3600, gt=0, description="what a dead upload left behind is removed after"
+    )
 
     @field_validator("custom_endpoint_allow")
     @classmethod
@@ -206,6 +229,21 @@ class Settings(BaseSettings):
             return from_json(given)
         except ValueError:
             raise ValueError("must be a JSON object, from provider to text") from None
+
+    @model_validator(mode="after")
+    def _knows_its_bucket(self) -> Settings:
+        if self.drive_storage == "s3" and not self.drive_s3_bucket:
+            raise ValueError("DRIVE_STORAGE=s3 needs DRIVE_S3_BUCKET")
+        return self
+
+    def host_of(self, role: str) -> str:
+        """The host whose queues a process of this role takes from. A bucket is on none, so on any of them."""
+        return "s3" if role == "drive" and self.drive_storage == "s3" else self.worker_host
+
+    @property
+    def drive_folder(self) -> Path:
+        """Where the local storage keeps files."""
+        return self.drive_storage_path or self.data_dir / "drive"
 
     @property
     def production(self) -> bool:

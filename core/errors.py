@@ -12,6 +12,9 @@ Problem                 anything a user may be told; `code` names it for machine
 ├─ BudgetExceeded       a budget or a hard limit is used up
 ├─ RateLimited          too many requests; `retry_after` in seconds
 ├─ Unavailable          a store is away; nothing was done
+│  └─ StorageAway       the drive's disk or bucket cannot be used
+├─ StorageFull          the drive's disk or bucket takes no more
+├─ BytesMissing         a file's record is there, its bytes are not
 ├─ JobFailed            a job's own end: `worker_lost`, `quarantined`, `deadline`, `internal`
 └─ ProviderError        see core.llm.failures
 """
@@ -111,6 +114,21 @@ class RateLimited(Problem):
 class Unavailable(Problem):
     code = "unavailable"
     title = "A store does not answer; nothing was done"
+
+
+class StorageAway(Unavailable):
+    code = "storage_away"
+    title = "The drive's storage does not answer; nothing was done"
+
+
+class StorageFull(Problem):
+    code = "storage_full"
+    title = "The drive's storage is full"
+
+
+class BytesMissing(Problem):
+    code = "bytes_missing"
+    title = "The bytes of this file are missing"
 
 
 class JobFailed(Problem):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import redis
 from pymongo import MongoClient
@@ -21,6 +21,19 @@ Document = dict[str, Any]
 Send = Callable[[str, str], None]
 """Puts a job's id on a queue: `send(queue, job_id)`. Raises `redis.RedisError` when Redis is away."""
 
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """Carries out what may wait for a disk: elsewhere, where this thread serves others as well."""
+
+    def __call__(self, work: Callable[[], T]) -> T: ...
+
+
+def here(work: Callable[[], T]) -> T:
+    """A `Run` for threads that have nothing else to do."""
+    return work()
+
 
 @dataclass
 class Services:
@@ -31,6 +44,7 @@ class Services:
     redis: redis.Redis
     sealer: Sealer
     send: Send
+    run: Run = here
     cleanups: list[Callable[[], None]] = field(default_factory=list)
 
     @property

@@ -18,6 +18,7 @@ from core.jobs.watch import Watcher
 from core.services import connect_mongo, connect_redis
 from core.store import indexes
 from tests.meanwhile import Meanwhile
+from tests.seaweed import SeaweedFS
 from tests.stack import ROOT, Stack, free_ports, wait_for_port
 from tests.waiting import subscribed
 
@@ -157,3 +158,12 @@ def stack(tmp_path_factory):
     stack.start()
     yield stack
     stack.stop()
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory):
+    """A real S3 server."""
+    server = SeaweedFS(tmp_path_factory.mktemp("seaweed"))
+    server.start()
+    yield server
+    server.end()

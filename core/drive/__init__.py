@@ -1,0 +1,1 @@
+"""The drive: files of workspaces and their agents, kept on a disk or in a bucket."""
