@@ -17,6 +17,7 @@ from core import services as core_services
 from core.callbacks import Courier, Post, outbox
 from core.clock import utcnow
 from core.config import Settings
+from core.drive import mend, verify
 from core.ids import new_id
 from core.jobs import signals
 from core.jobs.reconcile import Reconciler
@@ -38,6 +39,7 @@ from workers.broker import WakefulBroker, make_broker, sender
 LEADING, LOOKING = "leading", "looking"
 """The threads for what must never wait for a tick: the leadership, and looking after the ticks."""
 EVERY_S = 2
+WEEK_S = 7 * 24 * 3600
 
 log = structlog.get_logger("scheduler")
 
@@ -66,6 +68,8 @@ def ticks(services: Services, broker: WakefulBroker) -> list[Tick]:
         slotted(db, "budgets", 60, lambda _: budgets.tick(db)),
         slotted(db, "true_up", 3600, lambda _: true_up.tick(db)),
         slotted(db, "statements", 3600, lambda _: statements.tick(db, tiers.table().prices_usd())),
+        Tick("drive", 10, lambda: mend.tick(db, services.send, staging_s=services.settings.drive_staging_s)),
+        slotted(db, "drive_verify", WEEK_S, lambda _: verify.tick(db, services.send)),
         slotted(db, "purge", 60, lambda _: Purge(db, services.redis, services.settings).tick()),
     ]
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from importlib import import_module
+from typing import cast
 
 import dramatiq
 import structlog
@@ -19,7 +20,7 @@ from core.jobs import kinds, lease
 from core.jobs.queues import paused
 from core.jobs.run import Handler, Runner, Start
 from core.log import configure as configure_logs
-from core.services import Services, connect_redis
+from core.services import Run, Services, connect_redis
 from core.store import migrations
 from core.store.migrations import NewerStore
 from core.store.repeat import once_it_answers
@@ -31,6 +32,7 @@ from workers.threads import ThreadWork
 
 LOST_GRACE_S = 2.0
 LOOK_S = 0.1
+DISK_THREADS = 8
 
 log = structlog.get_logger(__name__)
 
@@ -66,8 +68,10 @@ def serve(role: Role) -> int:
         migrations.wait_until_prepared(services.db)
     except NewerStore as error:
         sys.exit(f"vutler: {error}")
+    if role.green:
+        services.run = _away_from_the_loop()
     carried_out_by = handlers(services, role)
-    queues = kinds.queues_of(role.name, settings.worker_host)
+    queues = kinds.queues_of(role.name, settings.host_of(role.name))
     process_id = _register(services, role, queues)
     stopping = Stopping()
     heartbeat = Heartbeat(
@@ -115,6 +119,13 @@ def _start(role: Role) -> Start:
     from workers.greenlets import GreenletWork  # imports gevent: only where the process is patched
 
     return GreenletWork
+
+
+def _away_from_the_loop() -> Run:
+    """A disk is waited for in threads: in the event loop all jobs of the process would wait."""
+    from gevent.threadpool import ThreadPool
+
+    return cast(Run, ThreadPool(DISK_THREADS).apply)
 
 
 def _register(services: Services, role: Role, queues: list[str]) -> str:

@@ -31,5 +31,6 @@ ROLES = {
         Role(ISOLATION, slots=1, green=True),
         # They wait for agents' processes, of which the host itself starts a few at a time.
         Role("runtime", slots=128, green=False),
+        Role("drive", slots=8, green=False),
     )
 }

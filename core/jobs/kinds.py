@@ -11,6 +11,7 @@ from core.errors import Invalid
 if TYPE_CHECKING:  # read before gevent patches: nothing heavy is imported here
     from core.config import Settings
 
+DAY_S = 24 * 3600.0
 ISOLATION = "isolation"
 """The role and the queue for jobs that have lost workers. They run alone, so the next loss names its job."""
 
@@ -100,6 +101,41 @@ KINDS = {
                 ("agent_restart", "status, went_back, host, pid, port, note", _while_many_start),
                 ("agent_message", "message, finish_reason, conversation_id", lambda s: s.job_timeout_s),
             )
+        ),
+        # Of the drive: on the host that has the bytes, or on any where they are in a bucket. A storage that
+        # is away is waited for: what was accepted is finished when it is back.
+        Kind(
+            "drive_upload",
+            home="core.drive.jobs",
+            role="drive",
+            queue="drive",
+            result="the file's record; `files`, a list of them, where several were uploaded",
+            time_limit=lambda _: DAY_S,
+            by_host=True,
+            retried=False,
+            isolated=False,
+        ),
+        Kind(
+            "drive_delete",
+            home="core.drive.jobs",
+            role="drive",
+            queue="drive",
+            result="id, deleted",
+            time_limit=lambda _: DAY_S,
+            by_host=True,
+            retried=False,
+            isolated=False,
+        ),
+        Kind(
+            "drive_verify",
+            home="core.drive.jobs",
+            role="drive",
+            queue="drive",
+            result="checked, missing, differ, orphans, orphans_removed: how many",
+            time_limit=lambda _: 7 * DAY_S,
+            by_host=True,
+            retried=False,
+            isolated=False,
         ),
     )
 }

@@ -15,6 +15,7 @@ LISTS = {
     "conversation_turns": ("conversation",),
     "conversations": ("agent_id",),
     "credentials": ("workspace_id",),
+    "drive_files": ("workspace_id", "state"),
     "jobs": ("workspace_id",),
     "keys": ("workspace_id",),
     "managed_overage": ("workspace_id", "month"),
@@ -101,6 +102,15 @@ INDEXES: dict[str, list[IndexModel]] = {
     "workspaces": [_listed("workspaces")],
     "keys": [_listed("keys"), IndexModel([("role", ASCENDING)], name="by_role")],
     "credentials": [_listed("credentials")],
+    "drive_files": [
+        _listed("drive_files"),
+        IndexModel([("workspace_id", ASCENDING), ("path", ASCENDING)], name="by_path"),
+        IndexModel([("state", ASCENDING), ("updated_at", ASCENDING)], name="by_state"),
+        IndexModel([("upload_id", ASCENDING)], name="by_upload"),
+    ],
+    "drive_uploads": [
+        IndexModel([("workspace_id", ASCENDING), ("key", ASCENDING)], name="arriving", unique=True)
+    ],
     "audit_log": [
         _listed("audit_log"),
         IndexModel([("expires_at", ASCENDING)], name="expiring", expireAfterSeconds=0),

@@ -34,6 +34,7 @@ def page(
     limit: int = DEFAULT_LIMIT,
     cursor: str | None = None,
     since: datetime | None = None,
+    until: datetime | None = None,
     shown: Mapping[str, Any] | None = None,
 ) -> tuple[list[Row], str | None]:
     """The next `limit` documents that match `equality`, and the cursor of the page after (None: no more).
@@ -44,7 +45,7 @@ def page(
     """
     if not equality.keys() >= set(LISTS[collection.name]):
         raise LookupError(f"{collection.name} is read by {LISTS[collection.name]}, not by {list(equality)}")
-    upper, after_id = _decode(cursor) if cursor else (utcnow() + timedelta(minutes=1), None)
+    upper, after_id = _decode(cursor) if cursor else (until or utcnow() + timedelta(minutes=1), None)
     oldest = since or OLDEST
     items: list[Row] = []
     width = FIRST_WINDOW

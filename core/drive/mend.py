@@ -1,0 +1,59 @@
+"""Mending: what a dead process, a failed job or an outage left half done is brought to its end."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo.database import Database
+
+from core.clock import utcnow
+from core.drive import arrivals, quota, remove
+from core.drive.accept import give_up
+from core.drive.files import ARRIVING, DELETING
+from core.ids import new_id
+from core.jobs.model import DONE
+from core.services import Send
+
+Document = dict[str, Any]
+
+A_TICK = 200
+LOOKED_AT_AGAIN = timedelta(minutes=5)
+FIRST_LOOK = timedelta(seconds=30)
+
+
+def tick(db: Database[Document], send: Send, *, staging_s: float) -> Document:
+    """Mend once; what was done, by name. `staging_s`: how long an upload without a job may take."""
+    now = utcnow()
+    return {
+        "uploads_lost": arrivals.forget_dead(db, now),
+        "files_given_up": _give_up(db, now - timedelta(seconds=staging_s)),
+        "deletes_sent": _delete(db, send, now),
+        **quota.tick(db),
+    }
+
+
+def _give_up(db: Database[Document], before: datetime) -> int:
+    """Files whose upload came to nothing: its job ended badly, or never was."""
+    waiting = db.drive_files.find({"state": ARRIVING}).limit(A_TICK)
+    lost = [record for record in waiting if _is_lost(db, record, before)]
+    give_up(db, lost)
+    return len(lost)
+
+
+def _is_lost(db: Database[Document], record: Document, before: datetime) -> bool:
+    job = db.jobs.find_one({"_id": record["upload_id"]}, {"status": 1})
+    if job is not None:
+        return job["status"] in DONE
+    return record["created_at"] < before and not arrivals.living(db, record["upload_id"])
+
+
+def _delete(db: Database[Document], send: Send, now: datetime) -> int:
+    """Files that are marked, and have no job that removes them (any more)."""
+    marked = {"state": DELETING, "updated_at": {"$lt": now - FIRST_LOOK}}
+    records = list(db.drive_files.find(marked).limit(A_TICK))
+    for record in records:
+        remove.begin(db, send, record, by=record["created_by"], request_id=new_id())
+        later = {"$set": {"updated_at": now + LOOKED_AT_AGAIN}}
+        db.drive_files.update_one({"_id": record["_id"], "state": DELETING}, later)
+    return len(records)

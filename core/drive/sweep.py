@@ -1,0 +1,69 @@
+"""The staging area is swept: what a dead upload left there goes once it is older than its limit."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from core.clock import utcnow
+from core.drive import arrivals, installation, keys
+from core.drive.files import ARRIVING
+from core.drive.storage import Storage
+from core.errors import BytesMissing, StorageAway
+
+Document = dict[str, Any]
+
+SWEPT_EVERY_S = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class Sweeper:
+    """Sweeps now and then, in a thread of its own, until it is closed."""
+
+    def __init__(self, db: Database[Document], storage: Storage, *, staging_s: float) -> None:
+        self.db = db
+        self.storage = storage
+        self.staging_s = staging_s
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._closed.wait(min(SWEPT_EVERY_S, self.staging_s / 4)):
+            try:
+                sweep(self.db, self.storage, staging_s=self.staging_s)
+            except (StorageAway, BytesMissing, PyMongoError) as error:
+                log.warning("drive.not_swept", error=type(error).__name__)
+            except Exception:  # whatever it is: without a sweep the disk would fill
+                log.exception("drive.sweep_failed")
+
+
+def sweep(db: Database[Document], storage: Storage, *, staging_s: float) -> int:
+    """Remove what is staged for longer, and belongs to no upload that arrives or waits; how many objects."""
+    swept, before = 0, utcnow() - timedelta(seconds=staging_s)
+    for staged in list(storage.list(keys.staging_of(installation.name(db)))):
+        if staged.modified < before and not _is_wanted(db, staged.key):
+            log.info("drive.swept", key=staged.key, size=staged.size)
+            storage.delete(staged.key)
+            swept += 1
+    return swept
+
+
+def _is_wanted(db: Database[Document], key: str) -> bool:
+    upload_id = keys.upload_of(key)
+    if arrivals.living(db, upload_id):
+        return True
+    waiting = {"upload_id": upload_id, "staged": key, "state": ARRIVING}
+    return db.drive_files.find_one(waiting, {"_id": 1}) is not None
