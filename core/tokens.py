@@ -30,13 +30,20 @@ def at_most(messages: Iterable[Any], *more: Any) -> int:
 def _counted(
     messages: Iterable[Any], more: tuple[Any, ...], bytes_a_token: int, is_flat: Callable[[Any], bool]
 ) -> int:
-    parts, by_bytes = 0, [one for one in more if one]
+    parts, in_files, by_bytes = 0, 0, [one for one in more if one]
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, list):
             read = [part for part in content if not (isinstance(part, dict) and is_flat(part.get("type")))]
             parts += len(content) - len(read)
+            in_files += sum(map(_in_file, content))
             message = {**message, "content": read}
         by_bytes.append(message)
     text = json.dumps(by_bytes, ensure_ascii=False, separators=(",", ":"))
-    return len(text.encode(errors="replace")) // bytes_a_token + 1 + parts * A_PART
+    return (len(text.encode(errors="replace")) + in_files) // bytes_a_token + 1 + parts * A_PART
+
+
+def _in_file(part: Any) -> int:
+    """The bytes of a file that is read when the provider is called; they were written down at the door."""
+    size = part.get("bytes") if isinstance(part, dict) and part.get("type") == "file" else None
+    return size if isinstance(size, int) and isinstance(part.get("file_id"), str) else 0

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from core.accounts import limits
-from core.chat import conversations
+from core.chat import attachments, conversations
 from core.config import Settings
 from core.documents import Agent
+from core.drive import storages
+from core.drive.storage import Storage
 from core.jobs.document import Job
 from core.jobs.erasing import in_conversation
 from core.jobs.events import Emitter
@@ -63,12 +67,15 @@ def handlers(services: Services) -> dict[str, Handler]:
     transport = provider_transport(services.settings)
     breaker_redis = connect_redis(services.settings, timeout_s=BREAKER_REDIS_S)
     services.cleanups += [transport.close, breaker_redis.close]
-    return asking(transport, Quotes(services.db, Prices()), Breaker(breaker_redis))
+    storage = storages.make(services.settings, services.run)
+    return asking(transport, Quotes(services.db, Prices()), Breaker(breaker_redis), storage)
 
 
-def asking(transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> dict[str, Handler]:
-    """The handlers, with clients that the caller made and will close."""
-    ask = _settled(partial(chat, transport=transport, quotes=quotes, breaker=breaker))
+def asking(
+    transport: Transport, quotes: Quotes, breaker: Breaker | None = None, storage: Storage | None = None
+) -> dict[str, Handler]:
+    """The handlers, with clients that the caller made and will close. `storage`: of the drive's files."""
+    ask = _settled(partial(chat, transport=transport, quotes=quotes, breaker=breaker, storage=storage))
     return {
         "chat": ask,
         "runtime": ask,
@@ -76,10 +83,18 @@ def asking(transport: Transport, quotes: Quotes, breaker: Breaker | None = None)
     }
 
 
-def chat(run: Run, transport: Transport, quotes: Quotes, breaker: Breaker | None = None) -> Document:
+def chat(
+    run: Run,
+    transport: Transport,
+    quotes: Quotes,
+    breaker: Breaker | None = None,
+    storage: Storage | None = None,
+) -> Document:
     """Ask the agent's providers; returns the result as the API shows it."""
     asked = _request(run.job["request"], run.job["plan"]["agent"], cache_key(run.job))
     request, remembered = _remembering(run, asked)
+    if storage is not None:
+        request = _with_files(run, request, storage)
     emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
     emit = (lambda delta: _publish(run, emitter, delta)) if request.stream else None
     try:
@@ -115,6 +130,24 @@ def _remembering(run: Run, request: ChatRequest) -> tuple[ChatRequest, Document]
         give_up=lambda: run.stopped is not None,
     )
     return told, {"dropped_turns": dropped}
+
+
+def _with_files(run: Run, request: ChatRequest, storage: Storage) -> ChatRequest:
+    """The request with the files that it names, for this call alone."""
+    if not any(map(attachments.is_ours, _parts(request.messages))):
+        return request
+    told = through_outages(
+        lambda: attachments.told(run.services.db, storage, run.job["workspace_id"], request.messages),
+        what="files",
+        give_up=lambda: run.stopped is not None,
+    )
+    return replace(request, messages=told)
+
+
+def _parts(messages: Iterable[Document]) -> Iterator[Any]:
+    for message in messages:
+        content = message.get("content")
+        yield from content if isinstance(content, list) else ()
 
 
 def _publish(run: Run, emitter: Emitter, delta: Document) -> None:
