@@ -9,6 +9,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import core
 from core.audit_log import Trail
+from core.drive import storages
+from core.drive.arrivals import Arrivals
 from core.jobs.watch import Watcher
 from core.metering.prices import Prices
 from core.services import Services
@@ -18,6 +20,7 @@ from web.api import (
     chat,
     conversations,
     credentials,
+    drive,
     engine,
     events,
     health,
@@ -28,7 +31,7 @@ from web.api import (
     usage,
     workspaces,
 )
-from web.context import PRICES, SERVICES, WATCHER
+from web.context import ARRIVALS, PRICES, SERVICES, STORAGE, WATCHER
 from web.doors.openai import views as door
 from web.requests import Request
 from web.resource import Problem
@@ -40,6 +43,7 @@ RESOURCES = (
     conversations.api,
     jobs.api,
     events.api,
+    drive.api,
     door.api,
     credentials.api,
     keys.api,
@@ -75,7 +79,11 @@ def create_app(services: Services, watcher: Watcher) -> App:
         static_folder=None,
     )
     app.openapi_version = "3.1.1"
+    arrivals = Arrivals(services.db)
+    services.cleanups.append(arrivals.close)
+    arrivals.start()
     app.extensions |= {SERVICES: services, WATCHER: watcher, PRICES: Prices()}
+    app.extensions |= {STORAGE: storages.make(settings, services.run), ARRIVALS: arrivals}
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

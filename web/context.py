@@ -8,6 +8,8 @@ from flask import current_app, g
 from pymongo.database import Database
 
 from core.accounts.keys import Caller
+from core.drive.arrivals import Arrivals
+from core.drive.storage import Storage
 from core.jobs.watch import Watcher
 from core.metering.prices import Prices
 from core.services import Services
@@ -15,6 +17,7 @@ from core.services import Services
 Document = dict[str, Any]
 
 SERVICES, WATCHER, PRICES = "vutler.services", "vutler.watcher", "vutler.prices"
+STORAGE, ARRIVALS = "vutler.storage", "vutler.arrivals"
 
 
 def services() -> Services:
@@ -31,6 +34,14 @@ def watcher() -> Watcher:
 
 def prices() -> Prices:
     return cast(Prices, current_app.extensions[PRICES])
+
+
+def storage() -> Storage:
+    return cast(Storage, current_app.extensions[STORAGE])
+
+
+def arrivals() -> Arrivals:
+    return cast(Arrivals, current_app.extensions[ARRIVALS])
 
 
 def caller() -> Caller:

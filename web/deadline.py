@@ -16,6 +16,7 @@ from core.errors import Invalid
 
 SLOWEST_BYTES_PER_S = 32 * 1024
 PIECE = 64 * 1024
+FORCE_CLOSE = "vutler.force_close"
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -31,6 +32,8 @@ class BodyDeadline:
         environ["wsgi.input"] = TimedInput(
             environ["wsgi.input"], self.seconds, environ.get("gunicorn.socket")
         )
+        # gunicorn takes no `Connection: close` from an application: it has to be asked.
+        environ[FORCE_CLOSE] = getattr(getattr(start_response, "__self__", None), "force_close", None)
         return self.app(environ, start_response)
 
 
@@ -56,6 +59,10 @@ class TimedInput:
             pieces.append(piece)
             left = None if left is None else left - len(piece)
         return b"".join(pieces)
+
+    def piece(self, size: int) -> bytes:
+        """At most so much, asked for at once: for whoever keeps its pieces small for those who are slow."""
+        return self._timed(lambda: self.body.read(size))
 
     def readline(self, size: int | None = None) -> bytes:
         return self._timed(lambda: self.body.readline(size) if size is not None else self.body.readline())

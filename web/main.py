@@ -6,8 +6,10 @@ import atexit
 import logging
 import sys
 from functools import partial
+from typing import cast
 
 import structlog
+from gevent.threadpool import ThreadPool
 from gunicorn.arbiter import Arbiter
 
 from core import first_start as first
@@ -15,13 +17,17 @@ from core import services as core_services
 from core.config import Settings
 from core.jobs.watch import Watcher
 from core.log import configure as configure_logs
-from core.services import Services, connect_redis
+from core.services import Run, Services, connect_redis
 from core.store import migrations
 from core.store.migrations import NewerStore
 from core.store.repeat import once_it_answers
 from web.app import App, create_app
 from web.deadline import BodyDeadline
 from workers.broker import make_broker, sender
+
+DISK_THREADS = 8
+"""A disk is waited for in threads of its own: in the event loop everybody would wait, and in gevent's pool
+the names that are being resolved."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +44,7 @@ def build() -> App:
         patience_s=0.5,
         redis_client=connect_redis(settings, timeout_s=0.5),
     )
+    services.run = cast(Run, ThreadPool(DISK_THREADS).apply)
     for weak in first.weak_secrets(settings):
         log.warning("settings.weak", said=weak)
     _prepare_store(services)

@@ -34,6 +34,7 @@ STATUSES: dict[type[errors.Problem], int] = {
     errors.BudgetExceeded: 402,
     errors.RateLimited: 429,
     errors.Unavailable: 503,
+    errors.StorageFull: 507,
     errors.Problem: 500,
 }
 CODES = {"malformed": 400, "unsupported_media_type": 415, "body_too_slow": 408}
@@ -72,6 +73,19 @@ def unready(report: dict[str, Any]) -> Response:
     away = [name for name, said in report["checks"].items() if said != "ok"]
     problem = errors.Unavailable(f"no answer from {', '.join(away)}", code="not_ready")
     return _answer(503, {**problem.as_dict(), "checks": report["checks"]})
+
+
+def precondition_failed() -> Response:
+    """412: the file is not the one that the client means."""
+    return _answer(412, errors.Problem("the file is another", code="precondition_failed").as_dict())
+
+
+def range_not_satisfiable(size: int) -> Response:
+    """416: a file of this size has no such part."""
+    said = errors.Problem(f"the file has {size} bytes", code="range_not_satisfiable").as_dict()
+    response = _answer(416, said)
+    response.headers["Content-Range"] = f"bytes */{size}"
+    return response
 
 
 def reject(error: ValidationError) -> Response:

@@ -13,15 +13,18 @@ from core.accounts import keys, workspaces
 from core.chat import chat
 from core.clock import utcnow
 from core.crypto import Sealer
+from core.drive import files
 from core.jobs.run import Runner
 from core.llm.transport import provider_transport
 from core.metering.quotes import Quotes
 from core.services import Services
+from tests.core.drive.uploads import accepted
 from tests.core.jobs.test_run import Inline
 from tests.core.metering.rows import PRICES
 from tests.factory import Sent, queued
 from tests.web_client import Client
 from web.app import create_app
+from web.context import STORAGE
 
 MANAGED_KEY = "sk-managed-0123456789"
 ADMIN = "an-admin-key-of-the-tests"
@@ -102,6 +105,16 @@ def agent(member):
     return made.json["id"]
 
 
+def stored(services, app, agent):
+    """The id of a file."""
+    storage, place = app.extensions[STORAGE], {"workspace_id": "default", "agent_id": agent}
+    job = accepted(services.db, storage, b"hello", **place)
+    record = services.db.drive_files.find_one({"upload_id": job["_id"]})
+    storage.move(record["staged"], record["key"], "text/plain")
+    assert files.store(services.db, record, "text/plain")
+    return record["_id"]
+
+
 @pytest.fixture
 def at_once(services):
     """Jobs are carried out as soon as they are sent; providers on this machine may be asked."""
@@ -130,7 +143,7 @@ def in_threads(services, at_once):
 
 
 @pytest.fixture
-def objects(admin, member, agent, services):
+def objects(admin, member, agent, services, app):
     """One object of the workspace `default` for every kind of parameter."""
     services.db.conversations.insert_one(
         {"_id": "1", "agent_id": agent, "name": "c1", "created_at": utcnow(), "workspace_id": "default"}
@@ -146,4 +159,5 @@ def objects(admin, member, agent, services):
         "month": "2026-01",
         "model": "agent:scout",
         "conversation_id": "c1",
+        "file_id": stored(services, app, agent),
     }

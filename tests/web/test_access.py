@@ -26,6 +26,12 @@ FOR_AGENTS = {
     ("GET", "/v1/models"),
     ("GET", "/v1/models/<path:model>"),
     ("GET", "/api/v1/agents/<agent_id>/usage"),
+    ("POST", "/api/v1/drive/upload"),
+    ("GET", "/api/v1/drive/files"),
+    ("GET", "/api/v1/drive/files/<file_id>"),
+    ("PATCH", "/api/v1/drive/files/<file_id>"),
+    ("DELETE", "/api/v1/drive/files/<file_id>"),
+    ("GET", "/api/v1/drive/download/<file_id>"),
 }
 FOR_PROCESSES = {
     ("POST", "/v1/chat/completions"),
@@ -57,9 +63,10 @@ def routes(app, objects):
 def example(specification, method, rule):
     path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
     call = specification["paths"][path][method.lower()]
-    if "requestBody" not in call:
+    content = call.get("requestBody", {}).get("content", {})
+    if "application/json" not in content:
         return None
-    schema = call["requestBody"]["content"]["application/json"]["schema"]
+    schema = content["application/json"]["schema"]
     return specification["components"]["schemas"][schema["$ref"].rpartition("/")[2]].get("examples", [{}])[0]
 
 
@@ -180,6 +187,7 @@ def test_a_key_for_some_agents_sees_nothing_of_the_whole_workspace(client_for, a
         "/api/v1/agents",
         "/api/v1/agents/running",
         "/api/v1/jobs",
+        "/api/v1/drive/files",
     }
 
 

@@ -13,7 +13,7 @@ from flask import Response, g, request
 
 from core.accounts import limits
 from core.agents import credentials
-from core.chat import chat
+from core.chat import attachments, chat
 from core.clock import utcnow
 from core.documents import Agent, Credential
 from core.errors import Invalid, Problem
@@ -53,6 +53,9 @@ def draft(
     settings = services().settings
     if asked.get("callback_url"):
         Guard(settings.custom_endpoint_allow).check_url(asked["callback_url"], pointer="/callback_url")
+    if "messages" in asked:
+        said = attachments.known(db(), workspace_id(), asked["messages"], agents=caller().agents)
+        asked = {**asked, "messages": said}
     plan = chat.plan(agent, settings=settings, find_credential=find_credential, runtime=kind == "runtime")
     reserved = limiting.reserve_tokens(asked)
     if reserved is not None:
@@ -160,14 +163,22 @@ def preferred_wait() -> int | None:
 
 def idempotency(route: str) -> Idempotency | None:
     """The client's Idempotency-Key on this route, with the hash of the body it came with."""
+    key = idempotency_key()
+    if key is None:
+        return None
+    body = request.get_json() if request.content_length or request.is_json else None
+    return Idempotency(route=route, key=key, hash=body_hash(body))
+
+
+def idempotency_key() -> str | None:
+    """The client's Idempotency-Key; None: there is none. Raises `Invalid` for one that cannot be one."""
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return None
     key = given.strip().removeprefix('"').removesuffix('"')
     if not key or len(key) > LONGEST_KEY or not key.isascii() or not key.isprintable():
         raise Invalid(f"an Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters")
-    body = request.get_json() if request.content_length or request.is_json else None
-    return Idempotency(route=route, key=key, hash=body_hash(body))
+    return key
 
 
 def body_hash(body: Any) -> str:

@@ -1,0 +1,75 @@
+"""A request's body as it arrives, in pieces; and a good end for a connection whose body is not wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Response, after_this_request, request
+
+from core.errors import Invalid
+from web.deadline import FORCE_CLOSE
+
+SMALLEST, LARGEST = 64 * 1024, 1024 * 1024
+QUICK_S, SLOW_S = 0.25, 1.0
+LINGER_S = 5.0
+
+
+def pieces() -> Iterator[bytes]:
+    """The body of this request. Raises `Invalid` for one that comes too slowly, or ends too early.
+
+    Pieces grow while they come quickly, which doubles the throughput; whoever is slow must not be cut off
+    because a piece is large.
+    """
+    stream: Any = request.environ["wsgi.input"]
+    read = getattr(stream, "piece", stream.read)
+    expected, got, size = request.content_length, 0, SMALLEST
+    while expected is None or got < expected:
+        began = time.monotonic()
+        data = read(size if expected is None else min(size, expected - got))
+        if not data:
+            break
+        got += len(data)
+        took = time.monotonic() - began
+        if took < QUICK_S:
+            size = min(size * 2, LARGEST)
+        elif took > SLOW_S:
+            size = max(size // 2, SMALLEST)
+        yield data
+    if expected is not None and got < expected:
+        raise Invalid("the body ended before its Content-Length", code="malformed")
+
+
+@contextlib.contextmanager
+def hanging_up() -> Iterator[None]:
+    """When what is inside fails, the connection is closed after the answer: the rest is not waited for."""
+    try:
+        yield
+    except Exception:
+        after_this_request(_last_answer)
+        raise
+
+
+def _last_answer(response: Response) -> Response:
+    connection = request.environ.get("gunicorn.socket")
+    response.headers["Connection"] = "close"
+    force_close = request.environ.get(FORCE_CLOSE)
+    if force_close is not None:
+        force_close()
+    if connection is not None:
+        response.call_on_close(lambda: _linger(connection))
+    return response
+
+
+def _linger(connection: socket.socket) -> None:
+    """Take what still comes, for a moment: the answer is lost to a client that is cut off while it sends."""
+    until = time.monotonic() + LINGER_S
+    with contextlib.suppress(OSError):  # it has hung up
+        connection.shutdown(socket.SHUT_WR)
+        while (left := until - time.monotonic()) > 0:
+            connection.settimeout(left)
+            if not connection.recv(LARGEST):
+                return
