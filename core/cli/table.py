@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.cli import keys, reprice, reseal
+from core.cli import drive, keys, reprice, reseal
 
-COMMANDS = (*keys.COMMANDS, *reseal.COMMANDS, *reprice.COMMANDS)
-GROUPS = {"keys": "make, list and end API keys"}
+COMMANDS = (*keys.COMMANDS, *reseal.COMMANDS, *reprice.COMMANDS, *drive.COMMANDS)
+GROUPS = {"drive": "look after the files", "keys": "make, list and end API keys"}
 """What `--help` says of a first word that several commands share."""

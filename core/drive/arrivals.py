@@ -19,8 +19,9 @@ from core.store.repeat import insert_once
 
 Document = dict[str, Any]
 
-RENEWED_S = 5.0
-DEAD_AFTER = timedelta(seconds=20)
+RENEWED_S = 2.0
+DEAD_AFTER = timedelta(seconds=8)
+"""Who repeats an upload whose web process died waits so long. A living one taken for dead harms nothing."""
 TRIES = 3
 
 log = structlog.get_logger(__name__)

@@ -16,8 +16,8 @@ PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 def word_file():
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("[Content_Types].xml", "<Types/>")
-        archive.writestr("word/document.xml", "<document/>")
+        archive.writestr(zipfile.ZipInfo("[Content_Types].xml"), "<Types/>")
+        archive.writestr(zipfile.ZipInfo("word/document.xml"), "<document/>")
     return file.getvalue()
 
 
@@ -38,7 +38,7 @@ def of(data, name="", piece=7):
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a.txt", "application/pdf"),
         (b"%PDF-1.4\n1 0 obj\n", "a.txt", "application/pdf"),
         (b"{\\rtf1\\ansi}", "a.txt", "application/rtf"),
-        (gzip.compress(b"abc"), "", "application/x-gzip"),
+        (gzip.compress(b"abc", mtime=0), "", "application/x-gzip"),
         (b"ID3\3\0\0", "", "audio/mpeg"),
         (b"\0\0\0\x18ftypmp42\0\0\0\0", "", "video/mp4"),
         (b"7z\xbc\xaf\x27\x1c\0\4", "", "application/x-7z-compressed"),

@@ -155,6 +155,12 @@ def test_each_place_is_verified_by_itself_and_only_once_at_a_time(db, worker):
     assert [job["_id"] for job in one] == [job["_id"] for job in two]
 
 
+def test_the_tick_begins_nothing_while_there_is_no_file(db, services, handlers, storage, worker):
+    assert verify.tick(db, Sent()) == {"verifications": 0}
+    stored(services, handlers, storage, b"abc")
+    assert verify.tick(db, Sent()) == {"verifications": 1}
+
+
 def test_an_orphan_that_is_kept_open_by_its_age_is_local_time(storage, db, verified):
     """A file's age is the storage's word: a clock that is ahead keeps it longer, never shorter."""
     if storage.kind == "local":
