@@ -12,7 +12,7 @@ from core.llm.failures import ProviderRefused
 from core.llm.transport import provider_transport
 from tests.core.llm.wire.replay import EXCHANGES, target
 from tests.factory import asking
-from tests.providers.scripted import answering, provider
+from tests.providers.scripted import answering, provider, streaming
 
 ASKED = [{"role": "user", "content": "Hello"}]
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
@@ -152,3 +152,31 @@ def test_no_other_provider_has_a_wire_to_choose():
             {**agent_config.EMPTY, "provider": "anthropic", "wire": "chat", "sealed_key": True}, Settings()
         )
     assert refused.value.errors[0]["pointer"] == "/wire"
+
+
+@pytest.mark.parametrize("name", ["responses-tools", "responses-stream-tools"])
+def test_a_tools_result_goes_back_with_the_reasoning_that_asked_for_it(transport, name):
+    exchange = EXCHANGES[name]
+    streamed = "stream" in exchange
+    raw = ("\n".join(exchange["stream"]) + "\n").encode() if streamed else b""
+    first = (
+        streaming(*(raw[at : at + 7] for at in range(0, len(raw), 7)))
+        if streamed
+        else answering(exchange["body"])
+    )
+    with provider(first, RESPONSE) as one:
+        to = target(model="gpt-5.6-terra", base_url=one.url)
+        said, _ = ask(transport, to, tools=[TOOL], stream=streamed)
+        results = [
+            {"role": "tool", "tool_call_id": call["id"], "content": "Sunny."}
+            for call in said.message["tool_calls"]
+        ]
+        request = asking([*ASKED, said.message, *results], tools=[TOOL])
+        answer = router.run(request, [to], transport=transport, calls=[])
+    assert (said.finish_reason, answer.finish_reason) == ("tool_calls", "stop")
+    sent = one.received[1].body
+    assert (sent["store"], sent["include"]) == (False, ["reasoning.encrypted_content"])
+    output = EXCHANGES["responses-tools"]["body"]["output"]
+    assert [item["type"] for item in sent["input"][1:6]] == [item["type"] for item in output]
+    assert [item for item in sent["input"] if item.get("type") == "reasoning"] == [output[0], output[3]]
+    assert [item["call_id"] for item in sent["input"][6:]] == ["call_a", "call_b"]

@@ -69,7 +69,9 @@ def transport(settings):
 def ask(vendor, transport, name, calls, **asked):
     wire = EXCHANGES[name]["wire"]
     provider = "anthropic" if wire == "anthropic" else "openai"
-    to = target(provider, wire=wire, base_url=f"http://127.0.0.1:{vendor.server_port}/{name}")
+    to = target(
+        provider, wire=wire, wire_given=True, base_url=f"http://127.0.0.1:{vendor.server_port}/{name}"
+    )
     request = asking(ASKED, stream="stream" in EXCHANGES[name], **asked)
     return router.run(request, [to], transport=transport, calls=calls, sleep=lambda seconds: None)
 
