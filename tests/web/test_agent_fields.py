@@ -30,6 +30,8 @@ AGENT = {
     "on_worker_loss": ("retry", "fail", lambda plan: plan["on_worker_loss"] == "fail"),
     "content_retention": ("done", "30", lambda plan: plan["content_retention"] == "30"),
     "limit_policy": ("log", "block", SHOWN),  # used by admission: tests/web/test_budgets.py
+    "runtime_budget_usd": (1.5, 2.5, SHOWN),  # these two by its process: tests/core/runtime
+    "runtime_budget_period": ("month", "day", SHOWN),
 }
 LLM_CONFIG = {
     "provider": ("minimax", "openai", lambda plan: first(plan)["provider"] == "openai"),
