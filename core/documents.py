@@ -37,10 +37,11 @@ class LlmConfig(TypedDict):
     credential: str | None  # the name of a workspace's credential, instead of a key
     managed: bool  # also read by admission
     tier: str | None  # whose allowance managed calls use; also read by admission
-    temperature: float | None  # `core.chat` puts this and the next two on the plan
+    temperature: float | None  # `core.chat` puts this and the next three on the plan
     max_tokens: int | None
     top_p: float | None
     prompt_cache: NotRequired[Literal["auto", "5m", "1h", "off"]]  # the same
+    reasoning_effort: NotRequired[str | None]
     fallback: list[dict[str, Any]] | None  # None: the provider's default chain
     allow_managed_fallback: bool  # also read by admission
     wire: NotRequired[Literal["responses", "chat"] | None]  # None: `core.llm.families` chooses at each call

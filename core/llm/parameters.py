@@ -53,6 +53,14 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """For a hint that changes no answer, and that the wire needs no word for."""
+
+    def fields(self, name: str, value: Any, request: ChatRequest, target: Target) -> Document:
+        return {}
+
+
+@dataclass(frozen=True)
 class Parameter:
     """`type`: what pydantic takes in a body. `openai`, `anthropic`, `responses`: how that wire says it.
 
@@ -73,6 +81,30 @@ class Parameter:
         way: Way = getattr(self, target.wire)
         return way.fields(self.name, value, request, target)
 
+
+def _extra(value: Document, request: ChatRequest, target: Target) -> Document:
+    """For what has no common name: as it is, but for what is counted, priced or said elsewhere."""
+    taken = [name for name in value if name in PARAMETERS or name in NOT_EXTRA]
+    if taken:
+        raise ProviderRefused(f"`extra` takes no `{taken[0]}`: that is said in a field of the request itself")
+    return value
+
+
+NOT_EXTRA = frozenset(
+    {
+        "model",
+        "models",
+        "messages",
+        "input",
+        "system",
+        "instructions",
+        "stream",
+        "stream_options",
+        "n",
+        "store",
+    }
+    | {"max_completion_tokens", "max_output_tokens", "stop_sequences", "functions", "function_call"}
+)
 
 PARAMETERS = {
     parameter.name: parameter
@@ -145,6 +177,91 @@ PARAMETERS = {
             responses=Translated(openai.prompt_cache),
             preset=True,
             default="auto",
+        ),
+        Parameter(
+            "presence_penalty",
+            Annotated[float, Field(ge=-2, le=2)],
+            openai=Passed(),
+            anthropic=Refused("Anthropic has no penalties: leave `presence_penalty` out"),
+            responses=Refused("OpenAI's Responses API has no penalties: leave `presence_penalty` out"),
+        ),
+        Parameter(
+            "frequency_penalty",
+            Annotated[float, Field(ge=-2, le=2)],
+            openai=Passed(),
+            anthropic=Refused("Anthropic has no penalties: leave `frequency_penalty` out"),
+            responses=Refused("OpenAI's Responses API has no penalties: leave `frequency_penalty` out"),
+        ),
+        Parameter(
+            "logit_bias",
+            Annotated[dict[str, Annotated[int | float, Field(ge=-100, le=100)]], Field(max_length=1000)],
+            openai=Passed(),
+            anthropic=Refused("Anthropic biases no tokens: leave `logit_bias` out"),
+            responses=Refused("OpenAI's Responses API biases no tokens: leave `logit_bias` out"),
+        ),
+        Parameter(
+            "logprobs",
+            bool,
+            openai=Passed(),
+            anthropic=Translated(anthropic.logprobs),
+            responses=Translated(responses.logprobs),
+        ),
+        Parameter(
+            "top_logprobs",
+            Annotated[int, Field(ge=0, le=20)],
+            openai=Passed(),
+            anthropic=Refused("Anthropic tells no probabilities: leave `top_logprobs` out"),
+            responses=Refused("probabilities come by chat completions alone: leave `top_logprobs` out"),
+        ),
+        Parameter(
+            "parallel_tool_calls",
+            bool,
+            openai=Translated(openai.parallel_tool_calls),
+            anthropic=Translated(anthropic.parallel_tool_calls),
+            responses=Translated(openai.parallel_tool_calls),
+        ),
+        Parameter(
+            "reasoning_effort",
+            Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"],
+            openai=Passed(),
+            anthropic=Translated(anthropic.reasoning_effort),
+            responses=Translated(responses.reasoning_effort),
+            preset=True,
+        ),
+        Parameter(
+            "verbosity",
+            Literal["low", "medium", "high"],
+            openai=Passed(),
+            anthropic=Refused("Anthropic has no verbosity: leave `verbosity` out"),
+            responses=Translated(responses.verbosity),
+        ),
+        Parameter(
+            "service_tier",
+            Annotated[str, Field(min_length=1, max_length=50)],
+            openai=Passed(),
+            anthropic=Translated(anthropic.service_tier),
+            responses=Passed(),
+        ),
+        Parameter(
+            "prompt_cache_key",
+            Annotated[str, Field(min_length=1, max_length=1000)],
+            openai=Passed(),
+            anthropic=LeftOut(),
+            responses=Passed(),
+        ),
+        Parameter(
+            "user",
+            Annotated[str, Field(min_length=1, max_length=1000)],
+            openai=Passed(),
+            anthropic=Translated(anthropic.user),
+            responses=Passed(),
+        ),
+        Parameter(
+            "extra",
+            dict[str, Any],
+            openai=Translated(_extra),
+            anthropic=Translated(_extra),
+            responses=Translated(_extra),
         ),
     )
 }

@@ -46,6 +46,7 @@ LLM_CONFIG = {
     "tier": ("standard", "premium", lambda plan: first(plan)["model"] == "gpt-4o"),
     "temperature": (0.5, 1.5, lambda plan: plan["agent"]["temperature"] == 1.5),
     "max_tokens": (10, 20, lambda plan: plan["agent"]["max_tokens"] == 20),
+    "reasoning_effort": ("low", "high", lambda plan: plan["agent"]["reasoning_effort"] == "high"),
     "top_p": (0.1, 0.2, lambda plan: plan["agent"]["top_p"] == 0.2),
     "prompt_cache": ("off", "1h", lambda plan: plan["agent"]["prompt_cache"] == "1h"),
     "fallback": (

@@ -48,6 +48,28 @@ CASES = {
     "top_p": Case(0.5, {"top_p": 0.5}, {"top_p": 0.5}),
     "stop": Case("END", {"stop": "END"}, {"stop_sequences": ["END"]}),
     "seed": Case(3, {"seed": 3}, None),
+    "prompt_cache": Case("1h", {}, {"cache_control": {"type": "ephemeral", "ttl": "1h"}}),
+    "presence_penalty": Case(0.5, {"presence_penalty": 0.5}, None),
+    "frequency_penalty": Case(-0.5, {"frequency_penalty": -0.5}, None),
+    "logit_bias": Case({"50256": -100}, {"logit_bias": {"50256": -100}}, None),
+    "logprobs": Case(True, {"logprobs": True}, None),
+    "top_logprobs": Case(2, {"top_logprobs": 2}, None),
+    "parallel_tool_calls": Case(
+        False,
+        {"tools": [TOOL], "parallel_tool_calls": False},
+        {"tools": ANTHROPICS, "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
+        beside={"tools": [TOOL]},
+    ),
+    "reasoning_effort": Case(
+        "low",
+        {"reasoning_effort": "low"},
+        {"thinking": {"type": "enabled", "budget_tokens": 2048}},
+    ),
+    "verbosity": Case("low", {"verbosity": "low"}, None),
+    "service_tier": Case("default", {"service_tier": "default"}, {"service_tier": "standard_only"}),
+    "prompt_cache_key": Case("a/c1", {"prompt_cache_key": "a/c1"}, {}),
+    "user": Case("u1", {"user": "u1"}, {"metadata": {"user_id": "u1"}}),
+    "extra": Case({"top_k": 5, "$a.b": [1]}, {"top_k": 5, "$a.b": [1]}, {"top_k": 5, "$a.b": [1]}),
 }
 WIRES = sorted(MODELS)
 NO_PARAMETERS = {"message", "messages", "conversation_id", "stream", "metadata", "callback_url"}
@@ -147,6 +169,21 @@ def test_the_door_takes_the_newer_name_of_the_limit_first(member, agent, asked):
 def test_nothing_is_sent_that_nobody_asked_for(member, agent, asked, wire):
     by_chat(member, agent, {})
     assert sent(asked) == ALWAYS[wire]
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("name", ["model", "max_tokens", "max_completion_tokens", "messages", "n"])
+def test_extra_replaces_nothing_that_is_counted_or_said_elsewhere(member, agent, services, asked, road, name):
+    road(member, agent, {"extra": {name: 7}})
+    assert f"`{name}`" in services.db.jobs.find_one()["error"]["detail"]
+    assert asked.received == []
+
+
+def test_what_the_door_does_not_know_it_names(member, agent, asked):
+    answer = by_the_door(member, agent, {"a_field_of_tomorrow": 1, "store": True, "x,\ny": 2, "user": "u1"})
+    assert answer.headers["X-Ignored"] == "a_field_of_tomorrow, store, x??y"
+    assert "store" not in sent(asked)
+    assert "X-Ignored" not in by_the_door(member, agent, {}).headers
 
 
 def test_every_parameter_is_in_the_table_on_every_body_and_tried_here():

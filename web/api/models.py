@@ -57,6 +57,7 @@ class Message(Model):
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = Field(None, description="`reasoning`, as the OpenAI door spells it")
+    logprobs: dict[str, Any] | None = Field(None, description="as an answer carried them; not sent on")
     reasoning_details: list[dict[str, Any]] | None = Field(
         None, description="OpenRouter's, as an answer carried them: send them back unchanged"
     )

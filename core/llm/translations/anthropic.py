@@ -25,19 +25,37 @@ TAKES_SAMPLING = re.compile(
 # specified" (https://github.com/open-webui/pipelines/pull/546, read 2026-11). These models take both.
 TAKES_BOTH = re.compile(r"claude-(v\d|instant|[23](?!\d)|(opus|sonnet)-4(-0(?!\d)|-\d{8}|@|$))")
 LIFETIMES = ("5m", "1h")
+# Up to Sonnet and Haiku 4.5, thinking has a budget; from 4.6 on it is adaptive, with an effort. Opus 4.5 has
+# efforts low to high, 4.6 also max, 4.7 and later also xhigh
+# (https://docs.cloudsway.net/maasapi/api-reference/text/claude_opus_4546_newtool/,
+# https://reference.langchain.com/python/langchain-anthropic/chat_models/ChatAnthropic/thinking,
+# read 2026-11).
+WITH_BUDGET = re.compile(
+    r"claude-(3-7-|opus-4(-[01](?!\d)|-\d{8}|@|$)|sonnet-4(-[05](?!\d)|-\d{8}|@|$)|haiku-4-5)"
+)
+WITHOUT_THINKING = re.compile(r"claude-(v\d|instant|2|3-(5-)?(opus|sonnet|haiku))")
+BUDGETS = {"minimal": 1024, "low": 2048, "medium": 4096, "high": 16384, "xhigh": 24576, "max": 32000}
+LEAST_BUDGET = 1024
+DEFAULT_TOKENS = 8192
+"""As `core.llm.wire.anthropic.request.MAX_TOKENS`: for a request without a limit of its own."""
+EFFORTS_4_5 = {"minimal": "low", "low": "low", "medium": "medium"} | dict.fromkeys(
+    ("high", "xhigh", "max"), "high"
+)
 CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 
 
 def temperature(value: float, request: ChatRequest, target: Target) -> Document:
-    """At most 1: Anthropic's own OpenAI door also takes more as 1."""
-    return {"temperature": min(value, 1.0)} if _takes_sampling(target) else {}
+    """At most 1: Anthropic's own OpenAI door also takes more as 1. Left out beside a thinking budget."""
+    taken = _takes_sampling(target) and not _budgeted(request, target)
+    return {"temperature": min(value, 1.0)} if taken else {}
 
 
 def top_p(value: float, request: ChatRequest, target: Target) -> Document:
     """Left out if a temperature is set too and the model takes only one of them."""
     one_only = "claude-" in target.model and not TAKES_BOTH.search(target.model)
     beside = one_only and request.parameters.get("temperature") is not None
-    return {"top_p": value} if _takes_sampling(target) and not beside else {}
+    taken = _takes_sampling(target) and not beside and not _budgeted(request, target)
+    return {"top_p": value} if taken else {}
 
 
 def stop(value: str | list[str], request: ChatRequest, target: Target) -> Document:
@@ -57,10 +75,10 @@ def tool_choice(value: str | Document, request: ChatRequest, target: Target) -> 
             return {}
         raise ProviderRefused("`tool_choice` demands a tool, and there are no `tools`")
     if isinstance(value, str) and value in CHOICES:
-        return {"tool_choice": {"type": CHOICES[value]}}
+        return {"tool_choice": {"type": CHOICES[value], **_one_at_a_time(request, value != "none")}}
     name = mapping(mapping(value).get("function")).get("name")
     if isinstance(name, str):
-        return {"tool_choice": {"type": "tool", "name": name}}
+        return {"tool_choice": {"type": "tool", "name": name, **_one_at_a_time(request, True)}}
     raise ProviderRefused("Anthropic takes `tool_choice` as auto, required, none, or one function")
 
 
@@ -101,6 +119,62 @@ def _marked(request: ChatRequest) -> bool:
     parts = [part for message in request.messages for part in mappings(message.get("content"))]
     tools = mappings(request.parameters.get("tools"))
     return any(mark(one) or mark(mapping(one.get("function"))) for one in (*parts, *tools))
+
+
+def logprobs(value: bool, request: ChatRequest, target: Target) -> Document:
+    if value:
+        raise ProviderRefused("Anthropic tells no probabilities: leave `logprobs` out")
+    return {}
+
+
+def parallel_tool_calls(value: bool, request: ChatRequest, target: Target) -> Document:
+    """It belongs to the choice of a tool, which says it where there is one."""
+    chosen = request.parameters.get("tool_choice") is not None
+    if value or chosen or not request.parameters.get("tools"):
+        return {}
+    return {"tool_choice": {"type": "auto", **_one_at_a_time(request, True)}}
+
+
+def reasoning_effort(value: str, request: ChatRequest, target: Target) -> Document:
+    """An effort where the model has efforts, a thinking budget for the models before them."""
+    if value == "none":
+        return {"thinking": {"type": "disabled"}} if "claude-" in target.model else {}
+    if _budgeted(request, target):
+        most = request.parameters.get("max_tokens") or DEFAULT_TOKENS
+        budget = min(BUDGETS[value], most - LEAST_BUDGET)
+        if budget < LEAST_BUDGET:
+            raise ProviderRefused("`reasoning_effort` needs `max_tokens` of at least 2048 with this model")
+        return {"thinking": {"type": "enabled", "budget_tokens": budget}}
+    if WITHOUT_THINKING.search(target.model):
+        raise ProviderRefused("this model of Anthropic's does not think: leave `reasoning_effort` out")
+    if "opus-4-5" in target.model:
+        return {"output_config": {"effort": EFFORTS_4_5[value]}}
+    effort = {"minimal": "low"}.get(value, value)
+    if "-4-6" in target.model and effort == "xhigh":
+        effort = "high"
+    return {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort}}
+
+
+def service_tier(value: str, request: ChatRequest, target: Target) -> Document:
+    tier = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}.get(value)
+    if tier is None:
+        raise ProviderRefused("Anthropic takes `service_tier` as auto or default")
+    return {"service_tier": tier}
+
+
+def user(value: str, request: ChatRequest, target: Target) -> Document:
+    return {"metadata": {"user_id": value}}
+
+
+def _one_at_a_time(request: ChatRequest, may_call: bool) -> Document:
+    refused = may_call and request.parameters.get("parallel_tool_calls") is False
+    return {"disable_parallel_tool_use": True} if refused else {}
+
+
+def _budgeted(request: ChatRequest, target: Target) -> bool:
+    """Does this model think by a budget here? It then takes no sampling."""
+    effort = request.parameters.get("reasoning_effort")
+    return effort not in (None, "none") and WITH_BUDGET.search(target.model) is not None
 
 
 def _takes_sampling(target: Target) -> bool:

@@ -59,3 +59,8 @@ def cache_key(request: ChatRequest, target: Target) -> Document:
 
 def reasons(target: Target) -> bool:
     return target.provider == "openai" and REASONING_MODEL.match(target.model) is not None
+
+
+def parallel_tool_calls(value: bool, request: ChatRequest, target: Target) -> Document:
+    """OpenAI refuses it where there are no tools, and where it means nothing."""
+    return {"parallel_tool_calls": value} if request.parameters.get("tools") else {}

@@ -41,6 +41,20 @@ def max_tokens(value: int, request: ChatRequest, target: Target) -> Document:
     return {"max_output_tokens": max(value, FEWEST_TOKENS)}
 
 
+def logprobs(value: bool, request: ChatRequest, target: Target) -> Document:
+    if value:
+        raise ProviderRefused("probabilities come by chat completions alone: leave `logprobs` out")
+    return {}
+
+
+def reasoning_effort(value: str, request: ChatRequest, target: Target) -> Document:
+    return {"reasoning": {"effort": value}}
+
+
+def verbosity(value: str, request: ChatRequest, target: Target) -> Document:
+    return {"text": {"verbosity": value}}
+
+
 def _tool(tool: Document, n: int) -> Document:
     """Not strict unless it says so: what chat completions take for granted is the other way round here."""
     function = mapping(tool.get("function"))

@@ -76,7 +76,7 @@ def completion(job: Job, model: str) -> Document:
     choice = {
         "index": 0,
         "message": message(result["message"]),
-        "logprobs": None,
+        "logprobs": result["message"].get("logprobs"),
         "finish_reason": result["finish_reason"],
     }
     return {
@@ -89,6 +89,7 @@ def completion(job: Job, model: str) -> Document:
 def message(said: Document) -> Document:
     """An assistant's message. If there are no tool calls, the field is left out, as at OpenAI."""
     kept = {k: v for k, v in said.items() if v is not None or k in ("role", "content")}
+    kept.pop("logprobs", None)
     if "reasoning" in kept:
         kept["reasoning_content"] = kept.pop("reasoning")
     return {**kept, "refusal": kept.get("refusal")}
@@ -104,9 +105,15 @@ def usage(tokens: Document) -> Document:
     }
 
 
-def chunk(job: Job, model: str, delta: Document, finish_reason: str | None = None) -> Document:
+def chunk(
+    job: Job,
+    model: str,
+    delta: Document,
+    finish_reason: str | None = None,
+    logprobs: Document | None = None,
+) -> Document:
     """One event of a stream."""
-    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
     return {**_head(job, model, "chat.completion.chunk"), "choices": [choice]}
 
 

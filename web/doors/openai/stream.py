@@ -99,13 +99,15 @@ class Chunks:
             yield self._chunk({"tool_calls": calls})
         if whole := {name: said[name] for name in WITHOUT_DELTAS if said.get(name)}:
             yield self._chunk(whole)
-        yield self._chunk({}, job["result"]["finish_reason"])
+        yield self._chunk({}, job["result"]["finish_reason"], said.get("logprobs"))
         if self.include_usage:
             yield _event(openai_shape.usage_chunk(job, self.model))
         yield b"data: [DONE]\n\n"
 
-    def _chunk(self, delta: Document, finish_reason: str | None = None) -> bytes:
-        chunk = openai_shape.chunk(self.job, self.model, delta, finish_reason)
+    def _chunk(
+        self, delta: Document, finish_reason: str | None = None, logprobs: Document | None = None
+    ) -> bytes:
+        chunk = openai_shape.chunk(self.job, self.model, delta, finish_reason, logprobs)
         return _event({**chunk, "usage": None} if self.include_usage else chunk)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any, Literal
 
@@ -32,6 +33,8 @@ Document = dict[str, Any]
 
 LOST: OnWorkerLoss = "fail_once_streamed"
 MOST_MODELS = 1000
+MOST_IGNORED = 20
+NOT_IN_A_HEADER = re.compile(r"[^\x21-\x2b\x2d-\x7e]")
 NOT_AGAIN = frozenset(
     {"worker_lost", "quarantined", "deadline", "insufficient_quota", "provider_key_refused"}
 )
@@ -60,7 +63,7 @@ class Asked(BaseModel):
 
 
 class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # each parameter is a field
-    """OpenAI's request. Unknown fields are ignored here, and only here."""
+    """OpenAI's request. Unknown fields are ignored here, and only here; `X-Ignored` names them."""
 
     model_config = example(model="agent:demo", messages=[{"role": "user", "content": "Hello!"}])
 
@@ -192,7 +195,14 @@ def _failed(job: Job) -> Response:
 
 
 def _headers(job: Job) -> dict[str, str]:
-    return {"X-Job-Id": job["_id"]}
+    return {"X-Job-Id": job["_id"], **_ignored()}
+
+
+def _ignored() -> dict[str, str]:
+    """The fields of the request that nobody here knows, by name."""
+    names = [name for name in request.get_json() if name not in Completion.model_fields]
+    told = ", ".join(NOT_IN_A_HEADER.sub("?", name)[:60] for name in names[:MOST_IGNORED])
+    return {"X-Ignored": told} if told else {}
 
 
 def _stay() -> None:

@@ -66,7 +66,8 @@ def from_wire(body: Any) -> WireAnswer:
         raise ProviderBusy("the provider's answer is empty", http_status=200)  # Ollama, now and then
     raw = body.get("usage")
     return (
-        message(content, calls, thoughts, refusal) | kept_for_later(said, calls),
+        message(content, calls, thoughts, refusal)
+        | kept_for_later({**said, "logprobs": choice.get("logprobs")}, calls),
         finish(choice),
         usage(raw),
         storable(raw) if isinstance(raw, dict) else None,
@@ -119,6 +120,8 @@ def kept_for_later(said: Document, calls: list[Document]) -> Document:
     found: Document = {}
     if details := reasoning.joined([], said.get("reasoning_details")):
         found["reasoning_details"] = details
+    if probable := mapping(said.get("logprobs")):
+        found["logprobs"] = storable(probable)
     name = reasoning.came_as(said)
     if name and (said[name] or calls or details):
         found["reasoning_from"] = name

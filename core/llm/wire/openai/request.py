@@ -10,7 +10,14 @@ from core.llm.types import ChatRequest, Document, Target
 from core.llm.wire import think
 from core.llm.wire.openai import reasoning
 
-OURS = ("reasoning", "reasoning_content", "reasoning_details", "reasoning_from", "thinking_blocks")
+OURS = (
+    "logprobs",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "reasoning_from",
+    "thinking_blocks",
+)
 CALL_FIELDS = ("id", "type", "function", "custom")
 
 

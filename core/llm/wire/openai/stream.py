@@ -29,6 +29,7 @@ class Stream:
         self.reasoning: list[str] = []
         self.refusal: list[str] = []
         self.calls = Calls()
+        self._logprobs: dict[str, list[Any]] = {}
         self.finish_reason: str | None = None
         self.usage_raw: Document | None = None
         self.done = False
@@ -82,7 +83,7 @@ class Stream:
         calls = self.calls.gathered
         said = message("".join(self.content), calls, thoughts, "".join(self.refusal))
         return (
-            said | kept_for_later(self._told, calls),
+            said | kept_for_later({**self._told, "logprobs": self._logprobs}, calls),
             self.finish_reason,
             usage(self.usage_raw),
             self.usage_raw,
@@ -91,6 +92,9 @@ class Stream:
     def _choice(self, choice: Document) -> list[Document]:
         delta = mapping(choice.get("delta"))
         self._tell(delta)
+        for name, told in mapping(choice.get("logprobs")).items():
+            if isinstance(told, list):
+                self._logprobs.setdefault(name, []).extend(told)
         thought = self._texts["reasoning"].feed(reasoning_of(delta))
         content = self._texts["content"].feed(content_of(delta))
         found = self._said("", thought) + self._said(*self._thinking.feed(content))
