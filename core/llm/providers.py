@@ -109,7 +109,7 @@ def row(name: str) -> Provider:
 def address(provider: str, custom_endpoint: str | None, settings: Settings) -> str:
     """Where the calls of a provider go: the user's own endpoint, or the vendor's."""
     if custom_endpoint:
-        return custom_endpoint.rstrip("/")
+        return custom_endpoint.rstrip("/").removesuffix("/chat/completions").rstrip("/")
     found = row(provider)
     return found.base_url or settings.sandbox_url
 
@@ -124,6 +124,9 @@ def vendor_at(custom_endpoint: str | None) -> str | None:
 
 def check_endpoint(provider: str, custom_endpoint: str | None) -> None:
     """Raises `Invalid` for the address of another vendor, whose prices and rules would not be found."""
+    if custom_endpoint and urlsplit(custom_endpoint).query:
+        detail = "leave the query out: `/chat/completions` is added to the address as it is"
+        raise Invalid(detail, errors=[{"pointer": "/custom_endpoint", "detail": detail}])
     vendor = vendor_at(custom_endpoint)
     if vendor not in (None, provider):
         detail = f"this is {vendor}'s own address: name `{vendor}` as the provider"

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from core.config import Settings
+from core.errors import Invalid
 from core.llm import plan, providers, tiers, windows
 from core.llm.providers import PROVIDERS, Habits, Provider
 from core.llm.tiers import BadTiers
@@ -118,3 +119,14 @@ def test_habits_are_those_of_the_address_and_then_of_the_name():
     assert providers.habits(target(base_url="https://api.minimaxi.com/v1", key_kind="custom")) == minimax
     assert providers.habits(target("minimax", base_url=mine, key_kind="custom")) == minimax
     assert providers.habits(target(base_url=mine, key_kind="custom")) == plain
+
+
+@pytest.mark.parametrize("given", ["https://a.example.com/v1", "https://a.example.com/v1/"])
+@pytest.mark.parametrize("rest", ["", "/chat/completions", "/chat/completions/"])
+def test_an_endpoint_may_be_given_with_the_path_that_is_added_to_it(given, rest):
+    assert providers.address("openai", given.rstrip("/") + rest, Settings()) == "https://a.example.com/v1"
+
+
+def test_an_endpoint_with_a_query_is_refused_in_words_that_help():
+    with pytest.raises(Invalid, match="leave the query out"):
+        providers.check_endpoint("openai", "https://a.example.com/v1?api-version=1")
