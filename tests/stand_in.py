@@ -2,9 +2,10 @@
 
 It reads OpenClaw's configuration, and behaves as words in its `AGENTS.md` say:
 `slow=2` (listens after so many seconds), `never-ready`, `exit=78` (at the start), `dies=0.5` (so many seconds
-after it listens), `dies-at-random`, `deaf` (ignores SIGTERM), `child` (leaves a child behind in its group),
-`leaver` (one in a session of its own), `stranger` (the same, without any environment), `floods=5` (megabytes
-into its log), `leaks=50` (megabytes, kept), `hangs=1` (stops answering after so many seconds).
+after it was first found ready), `dies-at-random`, `deaf` (ignores SIGTERM), `child` (leaves a child behind
+in its group), `leaver` (one in a session of its own), `stranger` (the same, without any environment),
+`floods=5` (megabytes into its log), `leaks=50` (megabytes, kept), `hangs=1` (stops answering so many seconds
+after it was first found ready).
 `once:dies=0.5` does so at its first start alone. A message is asked of its provider, with its key.
 """
 
@@ -49,8 +50,6 @@ def main(arguments):
         time.sleep(600)
     if told.has("dies-at-random"):
         end_after(random.uniform(0.1, 1.5))
-    if told.number("dies"):
-        end_after(told.number("dies"))
     serve(config, prompt, told)
 
 
@@ -91,15 +90,18 @@ def end_after(seconds):
 
 
 def serve(config, prompt, told):
-    began = time.monotonic()
+    found_ready = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            if told.number("hangs") and time.monotonic() - began > told.number("hangs"):
+            if found_ready and 0 < told.number("hangs") < time.monotonic() - found_ready[0]:
                 time.sleep(600)
             if self.headers.get("Authorization") != f"Bearer {os.environ['OPENCLAW_GATEWAY_TOKEN']}":
                 return self.say(401, {})
-            return self.say(200, {"data": [{"id": "openclaw/main"}]})
+            self.say(200, {"data": [{"id": "openclaw/main"}]})
+            if not found_ready and told.number("dies"):
+                end_after(told.number("dies"))
+            return found_ready.append(time.monotonic())
 
         def do_POST(self):
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
