@@ -17,7 +17,7 @@ ODD = {
     "within": [{"$ref": "z", "$id": {"$ref": "z", "$id": None}, "$db": "w"}, 1e300],
     "names": {"": 1, "a.b": {"$date": 0}, "$oid": "0"},
 }
-FUNCTION = {"type": "function", "function": {"name": "f", "parameters": ODD}}
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", **ODD}}}
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": ODD}}
 PARTS = [{"role": "user", "content": [{"type": "text", "text": "hi", "extra": ODD}]}]
 PLACES = {
