@@ -19,7 +19,8 @@ ROW = kinds.Kind(
     queue="echo",
     by_host=True,
     isolated=False,
-    result="what was said",
+    result="said: what was said; attempt",
+    said=("said",),
     time_limit=lambda settings: 60.0,
 )
 ROLE = roles.Role("echo", slots=2, green=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import redis
 from pymongo.database import Database
 
 from core.clock import utcnow
+from core.jobs import kinds
 from core.jobs.document import Job
 from core.jobs.events import forget
 from core.llm.records import Call
@@ -22,7 +23,7 @@ def erase(db: Database[Document], client: redis.Redis, job: Job) -> None:
     """Remove what was said from a job that is done. Ids, times, calls and tokens stay. Safe to repeat."""
     changes: Document = {"request": None, "plan": {}, "content_erased_at": utcnow(), "send_after": None}
     if job["result"]:
-        changes["result"] = {**job["result"], "message": None}
+        changes["result"] = {**job["result"], **dict.fromkeys(_said(job))}
     if job["error"]:  # a provider's words may quote the prompt
         changes["error"] = {**job["error"], "detail": ERASED}
     changes |= {f"calls.{n}.detail": None for n in _quoting(job["calls"])}
@@ -31,6 +32,12 @@ def erase(db: Database[Document], client: redis.Redis, job: Job) -> None:
     leave_conversation(db, job)
     db.jobs.update_one({"_id": job["_id"], "status": job["status"]}, {"$set": changes})
     forget(client, job["_id"])
+
+
+def _said(job: Job) -> Iterable[str]:
+    """The fields of its result to erase: all of them, if its kind is no longer in the table."""
+    kind = kinds.KINDS.get(job["kind"])
+    return job["result"] if kind is None else kind.said
 
 
 def _quoting(calls: Sequence[Call]) -> list[int]:

@@ -28,6 +28,7 @@ class Kind:
     `isolated`: does it move to the isolation queue after its second lost worker?
     `budgeted`: does it ask providers, so that limits and budgets are checked before it is accepted?
     `result`: what the job's `result` holds after success, in words for the specification.
+    `said`: the fields of `result` that are erased with the job's content.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Kind:
     role: str
     queue: str
     result: str
+    said: tuple[str, ...]
     time_limit: Callable[[Settings], float]
     by_host: bool = False
     retried: bool = True
@@ -60,6 +62,7 @@ KINDS = {
             role="chat",
             queue="chat",
             result="the answer: message, finish_reason, provider, model, usage, cost, calls",
+            said=("message",),
             time_limit=lambda settings: settings.job_timeout_s,
             budgeted=True,
         ),
@@ -69,6 +72,7 @@ KINDS = {
             role="chat",
             queue="chat",
             result="ok, provider, model, latency_ms, cost",
+            said=(),
             time_limit=lambda settings: settings.job_timeout_s,
             budgeted=True,
         ),
@@ -79,6 +83,7 @@ KINDS = {
             role="chat",
             queue="chat",
             result="as that of a chat",
+            said=("message",),
             time_limit=lambda settings: settings.job_timeout_s,
             retried=False,
             budgeted=True,
@@ -90,16 +95,22 @@ KINDS = {
                 role="runtime",
                 queue="runtime",
                 result=result,
+                said=said,
                 time_limit=time_limit,
                 by_host=True,
                 retried=False,
                 isolated=False,
             )
-            for name, result, time_limit in (
-                ("agent_start", "status, already, host, pid, port, note", _while_many_start),
-                ("agent_stop", "status, already, note", lambda s: s.runtime_stop_grace + 120),
-                ("agent_restart", "status, went_back, host, pid, port, note", _while_many_start),
-                ("agent_message", "message, finish_reason, conversation_id", lambda s: s.job_timeout_s),
+            for name, result, said, time_limit in (
+                ("agent_start", "status, already, host, pid, port, note", (), _while_many_start),
+                ("agent_stop", "status, already, note", (), lambda s: s.runtime_stop_grace + 120),
+                ("agent_restart", "status, went_back, host, pid, port, note", (), _while_many_start),
+                (
+                    "agent_message",
+                    "message, finish_reason, conversation_id",
+                    ("message",),
+                    lambda s: s.job_timeout_s,
+                ),
             )
         ),
         # Of the drive: on the host that has the bytes, or on any where they are in a bucket. A storage that
@@ -110,6 +121,7 @@ KINDS = {
             role="drive",
             queue="drive",
             result="the file's record; `files`, a list of them, where several were uploaded",
+            said=(),
             time_limit=lambda _: DAY_S,
             by_host=True,
             retried=False,
@@ -121,6 +133,7 @@ KINDS = {
             role="drive",
             queue="drive",
             result="id, deleted",
+            said=(),
             time_limit=lambda _: DAY_S,
             by_host=True,
             retried=False,
@@ -132,6 +145,7 @@ KINDS = {
             role="drive",
             queue="drive",
             result="checked, missing, differ, orphans, orphans_removed: how many",
+            said=(),
             time_limit=lambda _: 7 * DAY_S,
             by_host=True,
             retried=False,

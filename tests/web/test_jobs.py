@@ -64,7 +64,7 @@ def test_jobs_are_listed_newest_first_by_what_is_asked(member, agent, services):
 
 def test_a_kind_that_there_is_not_is_no_filter(member):
     refused = member.get("/jobs?kind=chats")
-    assert (refused.status_code, "chat, llm_test" in refused.text) == (422, True)
+    assert (refused.status_code, ", ".join(sorted(kinds.KINDS)) in refused.text) == (422, True)
 
 
 def test_a_job_that_asks_no_provider_is_run_again_as_it_was(member, agent, services, monkeypatch):

@@ -11,6 +11,7 @@ from core.clock import utcnow
 from core.errors import Invalid
 from core.jobs import kinds, lease, queues
 from core.jobs.claim import claim
+from core.jobs.erasing import erase
 from core.jobs.reconcile import QUARANTINED_FROM
 from core.services import Services
 from tests import echo
@@ -122,10 +123,29 @@ def test_its_own_time_limit_holds(db, services, monkeypatch):
     assert (ended["status"], ended["error"]["detail"]) == ("failed", "not done within 0.05 s")
 
 
-def test_its_handler_is_called(db, services):
+@pytest.fixture
+def carried_out(db, services):
+    """A job that has said `hi`."""
     job = asked(db)
     process.Runner(services, "p1", echo.handlers(services), start=Inline, lost=lambda: True).run(job["_id"])
-    assert db.jobs.find_one({"_id": job["_id"]})["result"] == {"said": "hi", "attempt": 1}
+    return db.jobs.find_one({"_id": job["_id"]})
+
+
+def test_its_handler_is_called(carried_out):
+    assert carried_out["result"] == {"said": "hi", "attempt": 1}
+
+
+def test_what_was_said_is_erased_and_the_rest_of_the_result_stays(db, redis_client, carried_out):
+    erase(db, redis_client, carried_out)
+    assert db.jobs.find_one()["result"] == {"said": None, "attempt": 1}
+
+
+def test_of_a_kind_that_is_no_longer_there_the_whole_result_is_erased(
+    db, redis_client, carried_out, monkeypatch
+):
+    monkeypatch.delitem(kinds.KINDS, "echo")
+    erase(db, redis_client, carried_out)
+    assert db.jobs.find_one()["result"] == {"said": None, "attempt": None}
 
 
 def test_a_worker_that_cannot_do_what_its_role_takes_does_not_start(services, monkeypatch):
