@@ -8,6 +8,7 @@ from importlib import import_module
 import pytest
 
 from core.clock import utcnow
+from core.embedded.supervise import from_procfile
 from core.errors import Invalid
 from core.jobs import kinds, lease, queues
 from core.jobs.claim import claim
@@ -18,6 +19,7 @@ from tests import echo
 from tests.core.jobs.test_reconcile import LEASE, World
 from tests.core.jobs.test_run import Held, Inline
 from tests.factory import Sent, queued
+from tests.stack import ROOT
 from workers import process, roles
 
 
@@ -37,7 +39,9 @@ def world(db):
 @pytest.fixture
 def services(db, settings, redis_client):
     own = settings.model_copy(update={"mongodb_database": db.name})
-    return Services(own, db.client, redis_client, None, Sent())
+    services = Services(own, db.client, redis_client, None, Sent())
+    yield services
+    services.close()
 
 
 def host(db, name):
@@ -58,7 +62,28 @@ def queue_of(db, job):
 
 def test_every_kind_has_a_role_that_carries_it_out_and_a_queue_that_the_role_takes_from():
     for kind in kinds.KINDS.values():
-        assert kind.queue_on("h1") in kinds.queues_of(roles.ROLES[kind.role].name, "h1"), kind.name
+        assert kind.role in roles.ROLES, f"{kind.name}: workers/roles.py has no role {kind.role}"
+        assert kind.queue_on("h1") in kinds.queues_of(kind.role, "h1"), kind.name
+
+
+@pytest.mark.parametrize("role", roles.ROLES)
+def test_every_role_can_carry_out_its_kinds(services, role):
+    handlers = process.handlers(services, roles.ROLES[role])
+    assert handlers.keys() >= {kind.name for kind in kinds.of_role(role)}
+
+
+@pytest.mark.parametrize("role", roles.ROLES)
+def test_every_role_has_a_line_of_its_name_in_the_procfile(role):
+    programs = from_procfile((ROOT / "Procfile").read_text(), stop_s=1)
+    commands = {program.name: program.command for program in programs}
+    started = commands.get(role, "").endswith(f"python -m workers.main {role}")
+    assert started, f"the Procfile does not start {role}"
+
+
+def test_the_home_of_a_kind_by_host_finds_a_host():
+    for kind in kinds.KINDS.values():
+        finds = hasattr(import_module(kind.home), "place")
+        assert finds or not kind.by_host, f"{kind.home} has no `place(db, job)`, which {kind.name} needs"
 
 
 def test_the_home_of_each_kind_by_host_can_place_its_jobs():
