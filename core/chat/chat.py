@@ -25,7 +25,7 @@ from core.llm.breaker import Breaker
 from core.llm.exchange import Emit
 from core.llm.failures import StreamBroken
 from core.llm.plan import FindCredential
-from core.llm.records import Call, Plan
+from core.llm.records import Call, Plan, Rules
 from core.llm.transport import provider_transport
 from core.llm.types import ChatAnswer, ChatRequest
 from core.metering.calls import tokens
@@ -46,7 +46,7 @@ def plan(agent: Agent, *, settings: Settings, find_credential: FindCredential, r
 
     `agent`: one that can be asked. `runtime`: for its own process, which says the system prompt by itself.
     """
-    config = agent["llm_config"]
+    config, kept = agent["llm_config"], rules(agent, settings)
     assert config is not None
     return {
         "targets": routes.make(
@@ -56,9 +56,17 @@ def plan(agent: Agent, *, settings: Settings, find_credential: FindCredential, r
             "system_prompt": None if runtime else agent["system_prompt"],
             **{name: config.get(name) for name in parameters.PRESETS},
         },
+        "on_worker_loss": kept["on_worker_loss"],
+        "content_retention": kept["content_retention"],
+        "content_fallback": config["content_fallback"],
+    }
+
+
+def rules(agent: Agent, settings: Settings) -> Rules:
+    """What a job's plan says of its agent, also where no provider is asked."""
+    return {
         "on_worker_loss": agent["on_worker_loss"],
         "content_retention": agent["content_retention"] or settings.content_retention,
-        "content_fallback": config["content_fallback"],
     }
 
 

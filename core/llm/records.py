@@ -35,13 +35,18 @@ class PlannedTarget(TypedDict):
     holder: str  # whose key it is: `agent:<id>`, `credential:<name>`, `managed`; the key is sealed for it
 
 
-class Plan(TypedDict):
+class Rules(TypedDict):
+    """An agent's rules for all of its jobs. `core.chat.chat` writes them, `core.jobs.model` reads them."""
+
+    on_worker_loss: OnWorkerLoss  # read when a worker is lost
+    content_retention: str  # read when the job ends
+
+
+class Plan(Rules):
     """All that a worker needs of an agent's configuration. `core.chat.chat` writes and reads it."""
 
     targets: list[PlannedTarget]  # the router asks one after the other
     agent: Document  # `system_prompt`, and the parameters that the agent presets
-    on_worker_loss: OnWorkerLoss  # read by `core.jobs.model` when a worker is lost
-    content_retention: str  # read by `core.jobs.model` when the job ends
     content_fallback: bool  # read by the router
     reserved: NotRequired[Document]  # the tokens of a limited key; for `core.accounts.limits`
 

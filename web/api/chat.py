@@ -26,7 +26,7 @@ JOB: ResponseDict = {
 @access(agent=True)
 def chat(path: AgentPath, body: Chat) -> Response:
     """Ask an agent. The answer is a job; `Prefer: wait=N` waits for its end."""
-    agent = agents.ready(db(), workspace_id(), path.agent_id)
+    agent = agents.get(db(), workspace_id(), path.agent_id)
     if body.conversation_id is not None:
         retention.check_remembers(agent, services().settings)
     mark = work.idempotency(f"chat/{path.agent_id}")
@@ -37,7 +37,7 @@ def chat(path: AgentPath, body: Chat) -> Response:
 @api.post("/agents/<agent_id>/llm-test", responses=JOB)
 def llm_test(path: AgentPath) -> Response:
     """One tiny call: does this agent's provider answer?"""
-    agent = agents.ready(db(), workspace_id(), path.agent_id)
+    agent = agents.get(db(), workspace_id(), path.agent_id)
     mark = work.idempotency(f"llm-test/{path.agent_id}")
     draft = work.draft("llm_test", agent, TEST, idempotency=mark)
     return work.started(work.accepted(draft, agent)[0])

@@ -12,7 +12,6 @@ from core import deliveries
 from core.agents import agents
 from core.errors import Conflict, NotFound
 from core.jobs import control, kinds, queries, views
-from core.jobs.accept import accept
 from core.jobs.document import Job, Status
 from core.jobs.model import Idempotency
 from web import answers
@@ -81,8 +80,8 @@ def retry_job(path: JobPath) -> Response:
         raise Conflict(f"a job of the kind {kind.name} cannot be run again")
     mark = Idempotency(route="retry", key=job["_id"], hash="", kept=None)
     if not kind.budgeted:
-        return work.started(accept(db(), services().send, work.again(job, mark))[0])
-    agent = agents.ready(db(), workspace_id(), job["agent_id"] or "")
+        return work.started(work.accepted(work.again(job, mark), None)[0])
+    agent = agents.get(db(), workspace_id(), job["agent_id"] or "")
     asked = {**job["request"], "metadata": job["metadata"], "callback_url": job.get("callback_url")}
     again = work.draft(job["kind"], agent, asked, idempotency=mark, retry_of=job["_id"])
     return work.started(work.accepted(again, agent)[0])

@@ -15,9 +15,7 @@ from core.agents.fields import Metadata, Url
 from core.documents import Agent
 from core.errors import Conflict
 from core.ids import new_id
-from core.jobs.accept import accept, earlier
-from core.jobs.model import Draft
-from core.outbound.guard import Guard
+from core.jobs.accept import earlier
 from core.runtime import log_requests, orders, placement, reads, records
 from core.runtime.documents import Record
 from core.runtime.records import SAMPLES_KEPT
@@ -26,7 +24,7 @@ from web.answers import answer, listed
 from web.api.chat import JOB
 from web.api.events import HEADERS
 from web.api.models import ConversationId
-from web.context import caller, db, request_id, services, workspace_id
+from web.context import caller, db, services, workspace_id
 from web.doors import leaving, work
 from web.resource import AgentPath, Model, example, resource
 
@@ -137,33 +135,13 @@ def agent_logs(path: AgentPath, query: LogQuery) -> Response:
 
 def _ordered(kind: str, agent: Agent, body: AgentOrder, order: Callable[[str], Record]) -> Response:
     """Write down what is wanted, then accept the job that carries it out, on the host that has the agent."""
-    draft = _draft(kind, agent, body)
+    mark = work.idempotency(f"{kind}/{agent['_id']}")
+    draft = work.draft(kind, agent, body.given(), idempotency=mark, on_worker_loss="fail_once_streamed")
     job, job_id = earlier(db(), draft), new_id()
     if job is None:
         host = placement.carrier(db(), order(job_id))
-        job, _ = accept(db(), services().send, replace(draft, host=host), job_id=job_id)
+        job, _ = work.accepted(replace(draft, host=host), agent, job_id)
     return work.started(job)
-
-
-def _draft(kind: str, agent: Agent, body: AgentOrder) -> Draft:
-    settings, asked = services().settings, body.given()
-    if body.callback_url:
-        Guard(settings.custom_endpoint_allow).check_url(body.callback_url, pointer="/callback_url")
-    return Draft(
-        kind=kind,
-        workspace_id=workspace_id(),
-        agent_id=agent["_id"],
-        request={name: value for name, value in asked.items() if name not in work.NOT_KEPT},
-        plan={
-            "on_worker_loss": "fail_once_streamed",
-            "content_retention": agent["content_retention"] or settings.content_retention,
-        },
-        created_by=caller().key_id,
-        request_id=request_id(),
-        idempotency=work.idempotency(f"{kind}/{agent['_id']}"),
-        callback_url=body.callback_url,
-        metadata=body.metadata,
-    )
 
 
 def _sse(first: list[str], rest: Iterator[list[str] | None]) -> Iterator[bytes]:

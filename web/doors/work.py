@@ -12,12 +12,13 @@ from typing import Any
 from flask import Response, g, request
 
 from core.accounts import limits
-from core.agents import credentials
+from core.agents import agents, credentials
 from core.chat import attachments, chat
 from core.clock import utcnow
 from core.documents import Agent, Credential
 from core.errors import Invalid, Problem
 from core.ids import new_id
+from core.jobs import kinds
 from core.jobs.accept import accept, earlier
 from core.jobs.document import Job
 from core.jobs.model import DONE, Draft, Idempotency
@@ -48,18 +49,16 @@ def draft(
 ) -> Draft:
     """A job for an agent, with the agent's configuration as it is now.
 
-    `on_worker_loss` takes the place of the agent's own.
+    `on_worker_loss` takes the place of the agent's own. Raises `Invalid` for an agent without a provider,
+    where the kind asks one.
     """
-    settings = services().settings
     if asked.get("callback_url"):
-        Guard(settings.custom_endpoint_allow).check_url(asked["callback_url"], pointer="/callback_url")
+        allowed = services().settings.custom_endpoint_allow
+        Guard(allowed).check_url(asked["callback_url"], pointer="/callback_url")
     if "messages" in asked:
         said = attachments.known(db(), workspace_id(), asked["messages"], agents=caller().agents)
         asked = {**asked, "messages": said}
-    plan = chat.plan(agent, settings=settings, find_credential=find_credential, runtime=kind == "runtime")
-    reserved = limiting.reserve_tokens(asked)
-    if reserved is not None:
-        plan["reserved"] = reserved
+    plan = _plan(kind, agent, asked)
     if on_worker_loss is not None:
         plan["on_worker_loss"] = on_worker_loss
     return Draft(
@@ -75,6 +74,23 @@ def draft(
         retry_of=retry_of,
         metadata=asked.get("metadata") or {},
     )
+
+
+def _plan(kind: str, agent: Agent, asked: Mapping[str, Any]) -> Document:
+    """A kind that asks no provider gets no target and no key."""
+    settings = services().settings
+    if not kinds.row(kind).budgeted:
+        return {**chat.rules(agent, settings)}
+    plan = chat.plan(
+        agents.checked(agent),
+        settings=settings,
+        find_credential=find_credential,
+        runtime=kind == "runtime",
+    )
+    reserved = limiting.reserve_tokens(asked)
+    if reserved is not None:
+        plan["reserved"] = reserved
+    return {**plan}
 
 
 def again(job: Job, mark: Idempotency) -> Draft:
@@ -94,13 +110,18 @@ def again(job: Job, mark: Idempotency) -> Draft:
     )
 
 
-def accepted(asked: Draft, agent: Agent) -> tuple[Job, bool]:
+def accepted(asked: Draft, agent: Agent | None, job_id: str | None = None) -> tuple[Job, bool]:
     """The job of a request, admitted and then accepted, and whether it was made by this request.
 
+    `agent`: whose providers are asked, for a kind that asks them; no other kind needs to be admitted.
+    `job_id`: the id it gets, where something was kept under it before.
     One that repeats an earlier request gets its job. Raises `OverLimit` (402) when a hard cap or a budget is
     used up, which is no reason to refuse a repetition.
     """
-    job_id, now = new_id(), utcnow()
+    job_id, now = job_id or new_id(), utcnow()
+    if not kinds.row(asked.kind).budgeted:
+        return _accepted(asked, job_id, None)
+    assert agent is not None
     try:
         plan = admission.within_cap(db(), agent, asked.plan, tiers.table().monthly_tokens(), now)
         budget = admission.reserve(
@@ -132,6 +153,7 @@ def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> tuple[Job, bo
         raise
     if not made:
         _give_back(asked, job_id, budget)
+    g.made_job = job["_id"]
     return job, made
 
 

@@ -133,7 +133,7 @@ def _job(body: Completion) -> tuple[Job, str | None]:
 
 
 def _accepted(body: Completion) -> tuple[Job, bool]:
-    agent = agents.checked(_agent(body.model))
+    agent = _agent(body.model)
     draft = work.draft(
         "runtime" if caller().role == "runtime" else "chat",
         agent,
