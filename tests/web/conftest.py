@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from contextlib import closing
 
@@ -10,10 +11,12 @@ from pydantic import SecretStr
 
 from core import first_start as first
 from core.accounts import keys, workspaces
+from core.audit_log import Trail
 from core.chat import chat
 from core.clock import utcnow
 from core.crypto import Sealer
 from core.drive import files
+from core.jobs.claim import claim, finish
 from core.jobs.run import Runner
 from core.llm.transport import provider_transport
 from core.metering.quotes import Quotes
@@ -23,11 +26,22 @@ from tests.core.jobs.test_run import Inline
 from tests.core.metering.rows import PRICES
 from tests.factory import Sent, queued
 from tests.web_client import Client
+from web import access
 from web.app import create_app
 from web.context import STORAGE
 
 MANAGED_KEY = "sk-managed-0123456789"
 ADMIN = "an-admin-key-of-the-tests"
+ANSWER = {
+    "message": {"role": "assistant", "content": "Hello."},
+    "finish_reason": "stop",
+    "provider": "sandbox",
+    "model": "sandbox",
+    "usage": dict.fromkeys(
+        ("tokens_input", "tokens_output", "tokens_total", "tokens_cached", "tokens_reasoning"), 1
+    ),
+    "calls": [],
+}
 
 
 @pytest.fixture
@@ -59,6 +73,13 @@ def app(services, watcher):
     )
     first.ensure_default_workspace(db)
     return create_app(services, watcher)
+
+
+@pytest.fixture
+def trail(app, services):
+    """The audit log of the app; `flush` writes what waits."""
+    owners = (getattr(cleanup, "__self__", None) for cleanup in services.cleanups)
+    return next(owner for owner in owners if isinstance(owner, Trail))
 
 
 @pytest.fixture
@@ -116,6 +137,17 @@ def stored(services, app, agent):
 
 
 @pytest.fixture
+def worked_on(services):
+    """Jobs end as soon as they are sent: whoever waits for one gets its answer."""
+
+    def carry_out(_, job_id):
+        job = claim(services.db, job_id, "p1")
+        finish(services.db, job, status="succeeded", calls=[], result=ANSWER)
+
+    services.send = carry_out
+
+
+@pytest.fixture
 def at_once(services):
     """Jobs are carried out as soon as they are sent; providers on this machine may be asked."""
     services.settings = services.settings.model_copy(update={"custom_endpoint_allow": "127.0.0.1"})
@@ -161,3 +193,33 @@ def objects(admin, member, agent, services, app):
         "conversation_id": "c1",
         "file_id": stored(services, app, agent),
     }
+
+
+@pytest.fixture
+def routes(app, objects):
+    """(method, rule, path with objects filled in, body, what its view says of access) of each route."""
+    specification = app.test_client().get("/openapi.json").json
+    found = []
+    for rule in app.url_map.iter_rules():
+        says = access.of(app.view_functions[rule.endpoint])
+        if says.public:
+            continue
+        assert rule.arguments <= set(objects), f"{rule.rule} has a parameter that `objects` does not know"
+        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: objects[m[1]], rule.rule)
+        for method in rule.methods - {"HEAD", "OPTIONS"}:
+            found.append((method, rule, path, example(specification, method, rule.rule), says))
+    assert len(found) > 20
+    return found
+
+
+def example(specification, method, rule):
+    """The JSON body that the specification shows; None: there is none."""
+    path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
+    call = specification["paths"][path][method.lower()]
+    content = call.get("requestBody", {}).get("content", {})
+    if "application/json" not in content:
+        return None
+    name = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    schema = specification["components"]["schemas"][name]
+    assert "examples" in schema or not schema.get("required"), f"the body {name} needs an `example`"
+    return schema.get("examples", [{}])[0]

@@ -6,7 +6,6 @@ needs an `example` on its model.
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 
 import pytest
@@ -41,33 +40,6 @@ FOR_PROCESSES = {
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
 ANY_WORKSPACE = {"workspace_id", "queue", "month", "tick"}
 MAKES_WHAT_IS_NOT_THERE = {("PUT", "/api/v1/credentials/<name>")}
-
-
-@pytest.fixture
-def routes(app, objects):
-    """(method, rule, path with objects filled in, body, what its view says of access) of each route."""
-    specification = app.test_client().get("/openapi.json").json
-    found = []
-    for rule in app.url_map.iter_rules():
-        says = access.of(app.view_functions[rule.endpoint])
-        if says.public:
-            continue
-        assert rule.arguments <= set(objects), f"{rule.rule} has a parameter that `objects` does not know"
-        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: objects[m[1]], rule.rule)
-        for method in rule.methods - {"HEAD", "OPTIONS"}:
-            found.append((method, rule, path, example(specification, method, rule.rule), says))
-    assert len(found) > 20
-    return found
-
-
-def example(specification, method, rule):
-    path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
-    call = specification["paths"][path][method.lower()]
-    content = call.get("requestBody", {}).get("content", {})
-    if "application/json" not in content:
-        return None
-    schema = content["application/json"]["schema"]
-    return specification["components"]["schemas"][schema["$ref"].rpartition("/")[2]].get("examples", [{}])[0]
 
 
 def answers(client, routes):

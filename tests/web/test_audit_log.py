@@ -46,11 +46,9 @@ def test_what_was_forbidden_is_in_it(admin, client_for):
     assert (entry["role"], entry["status"]) == ("viewer", 403)
 
 
-def test_a_chat_is_in_it_within_a_second_or_so(admin, member, agent, app):
+def test_a_chat_is_in_it_within_a_second_or_so(admin, member, agent, trail):
     member.post(f"/agents/{agent}/chat", {"message": "a secret word"})
-    for cleanup in admin.app.extensions["vutler.services"].cleanups:
-        if isinstance(getattr(cleanup, "__self__", None), Trail):
-            cleanup.__self__.flush()
+    trail.flush()
     assert entries(admin)[0]["route"] == "/api/v1/agents/<agent_id>/chat"
 
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib
+import inspect
+import pkgutil
 import re
 
 import pytest
+
+import web.api
+import web.doors
+from web.app import RESOURCES
 
 
 @pytest.fixture
@@ -53,3 +60,27 @@ def test_the_page_loads_its_files_and_may_run_just_its_own_script(app):
     for file in files:
         with client.get(f"/{file}") as answer:
             assert answer.status_code == 200
+
+
+def test_every_resource_is_one_of_the_apps():
+    for module in (*modules_of(web.api), *modules_of(web.doors)):
+        found = getattr(module, "api", None)
+        assert found is None or found in RESOURCES, f"RESOURCES in web/app.py lack {module.__name__}"
+
+
+def test_no_two_bodies_share_a_name(app):
+    """The specification knows each by its name alone, and would show one for both."""
+    seen = {}
+    for view in app.view_functions.values():
+        body = inspect.signature(view, eval_str=True).parameters.get("body")
+        if body is None:
+            continue
+        whole = body.annotation.model_json_schema(ref_template="#/components/schemas/{model}")
+        for name, schema in {body.annotation.__name__: whole, **whole.pop("$defs", {})}.items():
+            assert seen.setdefault(name, schema) == schema, f"two bodies are called {name}: one is not shown"
+    assert {"Chat", "Completion", "Message"} <= set(seen)
+
+
+def modules_of(package):
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        yield importlib.import_module(found.name)

@@ -28,29 +28,6 @@ tried = settings(
 )
 
 
-ANSWER = {
-    "message": {"role": "assistant", "content": "Hello."},
-    "finish_reason": "stop",
-    "provider": "sandbox",
-    "model": "sandbox",
-    "usage": dict.fromkeys(
-        ("tokens_input", "tokens_output", "tokens_total", "tokens_cached", "tokens_reasoning"), 1
-    ),
-    "calls": [],
-}
-
-
-@pytest.fixture
-def worked_on(services):
-    """Jobs end as soon as they are sent: whoever waits for one gets its answer."""
-
-    def carry_out(_, job_id):
-        job = claim(services.db, job_id, "p1")
-        finish(services.db, job, status="succeeded", calls=[], result=ANSWER)
-
-    services.send = carry_out
-
-
 @pytest.fixture
 def objects(objects, services):
     """What is there, so that half of the calls get past `no such …`. The job has ended: so do its events."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from core.agents import agents, credentials
 from core.chat import attachments, chat
 from core.clock import utcnow
 from core.documents import Agent, Credential
-from core.errors import Invalid, Problem
+from core.errors import Invalid, NotFound, Problem
 from core.ids import new_id
 from core.jobs import kinds
 from core.jobs.accept import accept, earlier
@@ -36,6 +37,19 @@ LONGEST_WAIT_S = 120
 LONGEST_KEY = 255
 WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:[;,]|$)", re.IGNORECASE)
 NOT_KEPT = frozenset({"callback_url", "metadata"})
+
+
+def agent_named(reference: str) -> Agent:
+    """The agent that a door's client names, by id or as `agent:<name>`.
+
+    Raises `NotFound`, in the same words for an agent that this key may not touch.
+    """
+    found: Agent | None = None
+    with suppress(NotFound):
+        found = agents.named(db(), workspace_id(), reference)
+    if found is None or not caller().may_touch(found["_id"]):
+        raise NotFound(f"there is no agent {reference!r}", code="agent_not_found")
+    return found
 
 
 def draft(

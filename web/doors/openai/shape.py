@@ -28,7 +28,11 @@ PROVIDER_STATUSES: dict[FailureCode | Literal["deadline", "cancelled"], int] = {
     "deadline": 504,
     "cancelled": 400,
 }
-CODES = {"provider_quota": "insufficient_quota", "context_overflow": "context_length_exceeded"}
+CODES = {
+    "provider_quota": "insufficient_quota",
+    "context_overflow": "context_length_exceeded",
+    "agent_not_found": "model_not_found",
+}
 TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",

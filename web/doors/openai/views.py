@@ -10,8 +10,7 @@ from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.agents import agents
-from core.documents import Agent
-from core.errors import Conflict, Invalid, NotFound, Unavailable
+from core.errors import Conflict, Invalid, Unavailable
 from core.jobs.document import Job
 from core.jobs.model import DONE, SUCCEEDED
 from core.llm.records import OnWorkerLoss
@@ -106,7 +105,7 @@ def models() -> Response:
 @access(agent=True, runtime=True)
 def get_model(path: ModelPath) -> Response:
     """One agent, by its id or as `agent:<name>`."""
-    return answer(openai_shape.model(_agent(path.model)))
+    return answer(openai_shape.model(work.agent_named(path.model)))
 
 
 @api.errorhandler(Exception)
@@ -133,7 +132,7 @@ def _job(body: Completion) -> tuple[Job, str | None]:
 
 
 def _accepted(body: Completion) -> tuple[Job, bool]:
-    agent = _agent(body.model)
+    agent = work.agent_named(body.model)
     draft = work.draft(
         "runtime" if caller().role == "runtime" else "chat",
         agent,
@@ -142,17 +141,6 @@ def _accepted(body: Completion) -> tuple[Job, bool]:
         on_worker_loss=LOST if body.stream and agent["on_worker_loss"] == "retry" else None,
     )
     return work.accepted(draft, agent)
-
-
-def _agent(model: str) -> Agent:
-    agent: Agent | None = None
-    try:
-        agent = agents.named(db(), workspace_id(), model)
-    except NotFound:
-        pass
-    if agent is None or not caller().may_touch(agent["_id"]):
-        raise NotFound(f"there is no agent {model!r}", code="model_not_found")
-    return agent
 
 
 def _whole(job: Job, body: Completion, listener: Listener) -> Response:
