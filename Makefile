@@ -1,6 +1,6 @@
 # make run: everything, in one terminal. make test: the suite. make check: format, lint, types, layers.
 # make openclaw: the agents' program. make test-openclaw: the runtime against it.
-.PHONY: run test check fmt openclaw test-openclaw
+.PHONY: run test test-fast check fmt openclaw test-openclaw
 
 # In processes of their own, each with its own servers; in the order in which they are collected.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
@@ -13,6 +13,10 @@ run: .venv/run.stamp
 
 test: .venv/dev.stamp
 	.venv/bin/python -m pytest $(or $(ARGS),$(PARALLEL))
+
+# Without whole processes, outages, and what tries very many things: the list is in tests/conftest.py.
+test-fast: .venv/dev.stamp
+	.venv/bin/python -m pytest -m "not slow" $(or $(ARGS),-n 2 --dist loadfile)
 
 check: .venv/dev.stamp
 	.venv/bin/ruff format --check .

@@ -28,8 +28,37 @@ PATIENT_S = 60
 """How long the tests' own clients wait for a store: a busy machine fails nothing."""
 
 
+SLOW = (
+    "core/drive/test_s3.py",
+    "core/llm/test_router_misbehaving.py",
+    "core/metering/test_books.py",
+    "core/outbound/test_transport_tls.py",
+    "core/runtime/",
+    "test_chaos.py",
+    "test_clients.py",
+    "test_drive.py",
+    "test_embedded.py",
+    "test_hanging_ticks.py",
+    "test_ledger_chaos.py",
+    "test_runtime.py",
+    "test_schedulers.py",
+    "test_sdks.py",
+    "test_streaming.py",
+    "test_upgrades.py",
+    "web/test_older_database.py",
+    "web/test_provider_answers.py",
+    "web/test_slow_clients.py",
+    "web/test_specification.py",
+    "workers/",
+)
+"""What `make test-fast` leaves out: processes, outages, and what tries very many things."""
+
+
 def pytest_collection_modifyitems(items):
     """Whole stacks first: they take longest, and mostly wait."""
+    for item in items:
+        if Path(item.path).relative_to(ROOT / "tests").as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: Path(item.path).parent.name != "tests")
 
 
