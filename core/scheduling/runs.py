@@ -51,6 +51,8 @@ class Runs:
     def __init__(self, db: Database[Document], table: Sequence[Tick], *, may_act: Callable[[], bool]) -> None:
         self.db = db
         self.table = {tick.name: tick for tick in table}
+        if len(self.table) < len(table):
+            raise ValueError("two ticks of the scheduler's table have the same name")
         self.may_act = may_act
         self.notes = Notes(db)
         self.since: dict[str, datetime] = {}

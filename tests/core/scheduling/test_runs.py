@@ -103,3 +103,8 @@ def test_only_the_leader_hears_what_is_asked_for_and_only_of_its_own_ticks(db, m
     ticks.ask(db, "one")
     assert make(tick, leads=False).look() == []
     assert make(tick).look() == ["one"]
+
+
+def test_two_ticks_of_one_name_are_refused(make):
+    with pytest.raises(ValueError, match="have the same name"):
+        make(Tick("greet", 1, dict), Tick("greet", 2, dict))
