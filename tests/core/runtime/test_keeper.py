@@ -134,6 +134,22 @@ def test_one_that_dies_is_started_again_with_a_new_key(world):
     assert world.record(agent)["restarts"] == 1
 
 
+def test_one_that_dies_at_random_is_started_again_each_time_until_it_is_stopped(world_of):
+    world = world_of(runtime_give_up_after=50)
+    agent = world.started("dies-at-random", status=STARTING)
+    for deaths in range(1, 4):
+        world.until(agent, BACKOFF)
+        nothing_left(world, agent)
+        world.db.runtimes.update_one(
+            {"_id": agent["_id"]}, {"$set": {"retry_at": utcnow()}, "$inc": {"rev": 1}}
+        )
+        world.until(agent, STARTING)
+        assert world.record(agent)["restarts"] == deaths
+    world.stop(agent)
+    world.until(agent, STOPPED)
+    nothing_left(world, agent)
+
+
 def test_who_was_ready_for_long_fails_for_the_first_time_again(world_of):
     world = world_of(runtime_give_up_after=2)
     agent = world.started("once:dies=0.3")
