@@ -165,10 +165,13 @@ class Reconciler:
 
     def _place(self, overdue: Document, deserted: Collection[str]) -> int:
         """Jobs without a host, or whose host is gone, go to the host that their kind now chooses."""
-        if not deserted:
-            return 0
-        waiting = jobs_of(self.db).find({**overdue, "queue": {"$in": list(deserted)}}, {"request": 0})
-        return sum(self._placed(job) for job in waiting.limit(RESENT_A_TICK))
+        # By queue: jobs that only their own host can carry out must not keep others from being placed.
+        waiting = [
+            job
+            for queue in deserted
+            for job in jobs_of(self.db).find({**overdue, "queue": queue}, {"request": 0}).limit(RESENT_A_TICK)
+        ]
+        return sum(map(self._placed, waiting))
 
     def _placed(self, job: Job) -> bool:
         kind = kinds.row(job["kind"])

@@ -10,7 +10,7 @@ import pytest
 from core.clock import utcnow
 from core.embedded.supervise import from_procfile
 from core.errors import Invalid
-from core.jobs import kinds, lease, queues
+from core.jobs import kinds, lease, queues, reconcile
 from core.jobs.claim import claim
 from core.jobs.erasing import erase
 from core.jobs.reconcile import QUARANTINED_FROM
@@ -104,6 +104,16 @@ def test_a_job_without_a_host_waits_until_there_is_one(db, world):
     process_id = host(db, "h1")
     world.tick(beating=[process_id])
     assert (queue_of(db, job), world.sent.ids) == ("echo.h1", [("echo.h1", job["_id"])])
+
+
+def test_jobs_that_wait_for_their_own_host_keep_no_others_from_being_placed(db, world, monkeypatch):
+    monkeypatch.setattr(reconcile, "RESENT_A_TICK", 2)
+    monkeypatch.setattr(echo, "place", lambda _, job: None if job["queue"] == "echo.h0" else "h1")
+    stuck = [asked(db, host="h0") for _ in range(3)]
+    job = asked(db)
+    world.tick(beating=[host(db, "h1")])
+    assert queue_of(db, job) == "echo.h1"
+    assert {queue_of(db, one) for one in stuck} == {"echo.h0"}
 
 
 def test_a_job_of_a_host_that_is_gone_goes_to_another(db, world):
