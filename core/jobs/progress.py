@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from core.jobs.events import Emitter
+from core.jobs.model import RUNNING
 from core.jobs.run import Run
 from core.store.repeat import OUTAGE
 
@@ -36,7 +37,8 @@ class Progress:
     def _tell(self, progress: dict[str, object]) -> None:
         """A store that is away is not waited for: the next one tells more."""
         self._emitter.emit("progress", progress)
-        mine = {"_id": self.run.job["_id"], "fence": self.run.job["fence"]}
+        # The fence stays on a job that has ended, and a thread that was left alone may still be at it.
+        mine = {"_id": self.run.job["_id"], "status": RUNNING, "fence": self.run.job["fence"]}
         try:
             self.run.services.db.jobs.update_one(mine, {"$set": {"progress": progress}})
         except OUTAGE:

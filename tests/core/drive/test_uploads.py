@@ -265,6 +265,15 @@ def test_a_claim_that_lost_its_job_tells_no_progress(db, services, local):
     assert db.jobs.find_one({"_id": job["_id"]}).get("progress") is None
 
 
+def test_a_job_that_has_ended_tells_no_progress(db, services, local):
+    from core.jobs.progress import Progress
+
+    run = a_run(services, accepted(db, local, b"abc"))
+    db.jobs.update_one({"_id": run.job["_id"]}, {"$set": {"status": "failed"}})
+    Progress(run, "bytes", total=1, monotonic=iter([0.0, 5.0, 5.0]).__next__).add(1)
+    assert db.jobs.find_one({"_id": run.job["_id"]}).get("progress") is None
+
+
 def test_an_id_is_the_files_and_the_keys():
     from core.drive import keys
 
