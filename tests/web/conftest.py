@@ -25,6 +25,7 @@ from tests.core.drive.uploads import accepted
 from tests.core.jobs.test_run import Inline
 from tests.core.metering.rows import PRICES
 from tests.factory import Sent, queued
+from tests.providers.scripted import answering, provider
 from tests.web_client import Client
 from web import access
 from web.app import create_app
@@ -172,6 +173,13 @@ def in_threads(services, at_once):
     yield
     for thread in running:
         thread.join()
+
+
+@pytest.fixture
+def vendor():
+    """A provider that says what the test tells it to."""
+    with provider(answering({})) as running:
+        yield running
 
 
 @pytest.fixture

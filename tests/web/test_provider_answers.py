@@ -9,18 +9,12 @@ import json
 
 import pytest
 
-from tests.providers.scripted import answering, head, provider, streaming
+from tests.providers.scripted import answering, head, streaming
 from tests.web.asking import ROADS, ask
 
 STREAMED = ["api-stream", "door-stream"]
 WHOLE = ["api", "door"]
 DONE = "[DONE]"
-
-
-@pytest.fixture
-def vendor():
-    with provider(answering({})) as running:
-        yield running
 
 
 @pytest.fixture

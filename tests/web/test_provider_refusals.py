@@ -5,18 +5,12 @@ from __future__ import annotations
 import pytest
 
 from core.llm import classify
-from tests.providers.scripted import answering, provider, streaming
+from tests.providers.scripted import answering, streaming
 from tests.web.asking import ROADS, ask
 
 GOOGLES = {"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}
 QUOTA = "You exceeded your current quota, please check your plan and billing details."
 RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "37s"}
-
-
-@pytest.fixture
-def vendor():
-    with provider(answering({})) as running:
-        yield running
 
 
 @pytest.fixture

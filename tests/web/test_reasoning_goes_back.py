@@ -17,12 +17,6 @@ END = {"choices": [{"index": 0, "message": {"content": "Noon."}, "finish_reason"
 
 
 @pytest.fixture
-def vendor():
-    with provider(answering({})) as running:
-        yield running
-
-
-@pytest.fixture
 def agent(member, vendor, in_threads):
     config = {"provider": "openai", "model": "m", "custom_endpoint": vendor.url}
     return member.post("/agents", {"name": "scout", "llm_config": config}).json["id"]
