@@ -137,6 +137,7 @@ def _check_credential(new: Document, with_key: bool, find_credential: FindCreden
         raise _wrong("credential", f"this credential is a key of {credential['provider']}")
     if new["custom_endpoint"] not in (None, credential["custom_endpoint"]):
         raise _wrong("custom_endpoint", "a credential brings its own address")
+    plan.check_model(credential["custom_endpoint"], new["model"])
 
 
 def _wrong(field: str, detail: str) -> Invalid:

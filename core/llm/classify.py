@@ -131,7 +131,8 @@ def message(body: Any) -> str:
         if isinstance(found, str) and found:
             return _one_line(found)
         for name in WORDS:
-            if said := _words(mapping(found).get(name)):
+            value = mapping(found).get(name)
+            if said := _words(value) or _of_fields(value):
                 return said
     return _one_line(SHORT.repr(body)) if body else "no reason given"
 
@@ -140,9 +141,25 @@ def is_known(body: Any) -> bool:
     """Does `message` know where the words are? Otherwise it shows the body as it is."""
     body = _within(body)
     places = (mapping(mapping(body).get("error")), mapping(body), mapping(mapping(body).get("base_resp")))
-    return any(_words(place.get(name)) for place in places for name in WORDS) or isinstance(
+    values = [place.get(name) for place in places for name in WORDS]
+    return any(_words(value) or _of_fields(value) for value in values) or isinstance(
         mapping(body).get("error", body), str
     )
+
+
+def _of_fields(value: Any) -> str:
+    """FastAPI's list of fields that were refused: servers built on it tell it, Mistral within `message`.
+
+    https://github.com/partITech/php-mistral/issues/76, read 2026-11.
+    """
+    refused = mappings(mapping(value).get("detail") if isinstance(value, dict) else value)[:5]
+    places = [item.get("loc") if isinstance(item.get("loc"), list) else [] for item in refused]
+    told = [
+        f"{'.'.join(str(part)[:50] for part in place[:10])}: {_words(item.get('msg'))}"
+        for place, item in zip(places, refused, strict=True)
+        if _words(item.get("msg"))
+    ]
+    return _one_line("; ".join(told))
 
 
 def _words(value: Any) -> str:

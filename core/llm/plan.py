@@ -43,6 +43,7 @@ def check(config: Mapping[str, Any], settings: Settings) -> None:
             raise Invalid("the sandbox has no custom endpoint", errors=[_at("/custom_endpoint", "not here")])
         Guard(settings.custom_endpoint_allow).check_url(config["custom_endpoint"])
         providers.check_endpoint(config["provider"], config["custom_endpoint"])
+    check_model(config["custom_endpoint"], config["model"])
     for n, entry in enumerate(config["fallback"] or []):
         if entry["provider"] not in providers.vendors():
             detail = f"{entry['provider']} cannot be a fallback"
@@ -58,6 +59,13 @@ def check(config: Mapping[str, Any], settings: Settings) -> None:
             "give `api_key`, `credential`, `custom_endpoint`, `managed: true`, or provider `sandbox`",
             errors=[_at("/api_key", "a key is needed for this provider")],
         )
+
+
+def check_model(custom_endpoint: str | None, model: str | None) -> None:
+    """Raises `Invalid` for an endpoint of a user's own without a model: no default can be known there."""
+    if custom_endpoint and providers.vendor_at(custom_endpoint) is None and not model:
+        detail = "a custom endpoint needs a `model`: name one that it has"
+        raise Invalid(detail, errors=[_at("/model", detail)])
 
 
 def make(
@@ -144,6 +152,7 @@ def _own(
         if credential is None:
             raise KeyRequired(f"the credential {config['credential']!r} that this agent uses is gone")
         endpoint, sealed = credential["custom_endpoint"], credential["sealed_key"]
+        check_model(endpoint, config["model"])
         holder = f"credential:{credential['name']}"
     target = _target(provider, config["model"], endpoint, sealed, holder, settings)
     if wire := config.get("wire"):

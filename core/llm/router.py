@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from core.llm import families, windows
+from core.llm import dispensable, families, windows
 from core.llm.breaker import Breaker
 from core.llm.exchange import Emit, Exchange
 from core.llm.failures import Elsewhere, ProviderError, StreamBroken
 from core.llm.managed import MANAGED
 from core.llm.records import Call
-from core.llm.types import ChatAnswer, ChatRequest, Target
+from core.llm.types import ChatAnswer, ChatRequest, Dispensable, Target
 from core.outbound.transport import Transport
 
 log = structlog.get_logger(__name__)
@@ -97,14 +97,17 @@ def _ask(
     policy: Policy,
     sleep: Callable[[float], None],
 ) -> ChatAnswer:
-    """One target, with retries: at once by the other API if OpenAI says that the call belongs there."""
-    tries = 0
+    """One target, with retries: at once in another way if a refusal is about that."""
+    tries, left_out = 0, set[Dispensable]()
     while True:
-        speaking = families.spoken(target, exchange.request)
+        speaking = dispensable.spared(families.spoken(target, exchange.request), left_out)
         try:
             answer = exchange.call(speaking)
         except ProviderError as error:
             if families.heard(error, speaking, exchange.request):
+                continue
+            if spare := dispensable.refused(error, speaking, exchange.request):
+                left_out.add(spare)
                 continue
             tries += 1
             pause = _pause(error, tries, policy)

@@ -12,6 +12,8 @@ WireName = Literal["openai", "anthropic", "responses"]
 KeyKind = Literal["byokey", "custom", "managed", "sandbox"]
 """`byokey`: the user's, at the vendor's address. `custom`: at an endpoint of the user's. `managed`: ours."""
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+Dispensable = Literal["stream_options", "reasoning"]
+"""What a call can do without: see `core.llm.dispensable`."""
 UsageStatus = Literal["reported", "estimated"]
 """`estimated`: the provider told no usage, or its answer broke off before it could."""
 
@@ -20,7 +22,7 @@ UsageStatus = Literal["reported", "estimated"]
 class Target:
     """One place that a call may go to: a model at an address, and the key for it.
 
-    `wire_given`: the user said so, and `core.llm.families` chooses no other.
+    `wire_given`: the user said so, and `core.llm.families` chooses no other. `without`: what it is not sent.
     """
 
     provider: str
@@ -31,6 +33,7 @@ class Target:
     key_kind: KeyKind
     tier: str | None = None
     wire_given: bool = False
+    without: frozenset[Dispensable] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def test_putting_an_llm_config_answers_with_it_without_its_secrets(member):
 
 def test_moving_the_address_without_the_key_is_refused_and_changes_nothing(member):
     agent = member.post("/agents", {"name": "scout", "llm_config": OPENAI}).json
-    moved = {"provider": "openai", "custom_endpoint": "https://evil.example.com/v1"}
+    moved = {"provider": "openai", "model": "m", "custom_endpoint": "https://evil.example.com/v1"}
     refused = member.put(f"/agents/{agent['id']}/llm-config", moved)
     assert (refused.status_code, refused.json["code"]) == (422, "key_required")
     refused = member.patch(f"/agents/{agent['id']}", {"llm_config": moved, "description": "moved"})
@@ -87,13 +87,48 @@ def test_moving_the_address_without_the_key_is_refused_and_changes_nothing(membe
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["http://10.0.0.1/v1", "https://localhost/", "ftp://a.b", "https://a:b@c.d"]
+    "endpoint",
+    [
+        "http://10.0.0.1/v1",
+        "https://localhost/",
+        "ftp://a.b",
+        "https://a:b@c.d",
+        "https://a.example.com/v1?api-version=1",
+        "https://a.example.com/v1#x",
+    ],
 )
 def test_an_endpoint_that_is_not_allowed_is_refused(member, endpoint):
-    config = {**OPENAI, "custom_endpoint": endpoint}
+    config = {**OPENAI, "model": "m", "custom_endpoint": endpoint}
     refused = member.post("/agents", {"name": "a", "llm_config": config})
     assert refused.status_code == 422
     assert refused.json["errors"][0]["pointer"] == "/llm_config/custom_endpoint"
+    key = {"provider": "openai", "api_key": "sk-0123456789", "custom_endpoint": endpoint}
+    refused = member.put("/credentials/main", key)
+    assert refused.status_code == 422
+    assert refused.json["errors"][0]["pointer"] == "/custom_endpoint"
+
+
+def test_an_endpoint_of_ones_own_needs_a_model(member, agent):
+    address = "https://a.example.com/v1"
+    key = {"provider": "openai", "api_key": "sk-0123456789"}
+    assert member.put("/credentials/main", {**key, "custom_endpoint": address}).status_code == 201
+    for config in ({"custom_endpoint": address}, {"credential": "main"}):
+        refused = member.put(f"/agents/{agent}/llm-config", {"provider": "openai", **config})
+        assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (422, "/model")
+        named = {"provider": "openai", "model": "m", **config}
+        assert member.put(f"/agents/{agent}/llm-config", named).status_code == 200
+    at_the_vendors = {**key, "custom_endpoint": "https://api.openai.com/v1"}
+    assert member.put(f"/agents/{agent}/llm-config", at_the_vendors).status_code == 200
+
+
+def test_a_credential_that_is_given_an_endpoint_later_needs_a_model_too(member, agent):
+    key = {"provider": "openai", "api_key": "sk-0123456789"}
+    member.put("/credentials/main", key)
+    member.put(f"/agents/{agent}/llm-config", {"provider": "openai", "credential": "main"})
+    assert member.post(f"/agents/{agent}/chat", {"message": "hello"}).status_code == 202
+    member.put("/credentials/main", {**key, "custom_endpoint": "https://a.example.com/v1"})
+    refused = member.post(f"/agents/{agent}/chat", {"message": "hello"})
+    assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (422, "/model")
 
 
 def test_deleting_an_agent_ends_its_keys_and_cancels_its_queued_jobs(member, agent, client_for, services):

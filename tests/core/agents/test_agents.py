@@ -75,8 +75,13 @@ def test_a_put_without_a_key_keeps_it_and_replaces_the_rest(db):
 
 
 def test_another_path_of_the_same_origin_keeps_the_key(db):
-    agent = make(db, {"provider": "openai", "api_key": KEY, "custom_endpoint": "https://a.example.com/v1"})
-    agent = put(db, agent, {"provider": "openai", "custom_endpoint": "https://A.example.com:443/v2"})
+    agent = make(
+        db,
+        {"provider": "openai", "api_key": KEY, "model": "m", "custom_endpoint": "https://a.example.com/v1"},
+    )
+    agent = put(
+        db, agent, {"provider": "openai", "model": "m", "custom_endpoint": "https://A.example.com:443/v2"}
+    )
     assert key_sent(db, agent)[0][1] == KEY
 
 
@@ -84,9 +89,9 @@ def test_another_path_of_the_same_origin_keeps_the_key(db):
     "moved",
     [
         {"provider": "anthropic"},
-        {"provider": "openai", "custom_endpoint": "https://evil.example.com/v1"},
-        {"provider": "openai", "custom_endpoint": "http://127.0.0.1:9/v1"},
-        {"provider": "openai", "custom_endpoint": "https://api.openai.com:8443/v1"},
+        {"provider": "openai", "model": "m", "custom_endpoint": "https://evil.example.com/v1"},
+        {"provider": "openai", "model": "m", "custom_endpoint": "http://127.0.0.1:9/v1"},
+        {"provider": "openai", "model": "m", "custom_endpoint": "https://api.openai.com:8443/v1"},
     ],
 )
 def test_a_put_that_moves_the_address_needs_the_key_again(db, moved):
@@ -111,13 +116,18 @@ SPELLINGS = [
 @pytest.mark.parametrize("endpoint", SPELLINGS)
 def test_the_vendors_own_address_needs_a_key_and_has_the_vendors_price(db, endpoint):
     with pytest.raises(KeyRequired):
-        make(db, {"provider": "openai", "custom_endpoint": endpoint})
-    agent = make(db, {"provider": "openai", "custom_endpoint": endpoint, "api_key": KEY})
+        make(db, {"provider": "openai", "model": "m", "custom_endpoint": endpoint})
+    agent = make(db, {"provider": "openai", "model": "m", "custom_endpoint": endpoint, "api_key": KEY})
     assert first_target(db, agent)["key_kind"] == "byokey"
 
 
 def test_another_vendors_address_is_refused_by_name(db):
-    elsewhere = {"provider": "openai", "custom_endpoint": "https://api.anthropic.com/v1", "api_key": KEY}
+    elsewhere = {
+        "provider": "openai",
+        "model": "m",
+        "custom_endpoint": "https://api.anthropic.com/v1",
+        "api_key": KEY,
+    }
     with pytest.raises(Invalid, match="this is anthropic's own address"):
         make(db, elsewhere)
     with pytest.raises(Invalid, match="this is anthropic's own address"):
@@ -126,14 +136,16 @@ def test_another_vendors_address_is_refused_by_name(db):
 
 @pytest.mark.parametrize("host", ["api.openai.com.example.com", "myapi.openai.com", "api-openai.com"])
 def test_an_address_that_only_resembles_a_vendors_is_a_users_own(db, host):
-    agent = make(db, {"provider": "openai", "custom_endpoint": f"https://{host}/v1"})
+    agent = make(db, {"provider": "openai", "model": "m", "custom_endpoint": f"https://{host}/v1"})
     assert first_target(db, agent)["key_kind"] == "custom"
 
 
 def test_a_key_that_is_given_moves_with_the_address(db):
     agent = make(db, {"provider": "openai", "api_key": KEY})
     endpoint = "https://other.example.com/v1"
-    agent = put(db, agent, {"provider": "openai", "custom_endpoint": endpoint, "api_key": "sk-new"})
+    agent = put(
+        db, agent, {"provider": "openai", "model": "m", "custom_endpoint": endpoint, "api_key": "sk-new"}
+    )
     assert key_sent(db, agent) == [(endpoint, "sk-new")]
 
 
@@ -142,7 +154,7 @@ def test_null_removes_the_key(db):
     with pytest.raises(KeyRequired):
         put(db, agent, {"provider": "openai", "api_key": None})
     endpoint = "http://127.0.0.1:9/v1"
-    agent = put(db, agent, {"provider": "openai", "api_key": None, "custom_endpoint": endpoint})
+    agent = put(db, agent, {"provider": "openai", "api_key": None, "model": "m", "custom_endpoint": endpoint})
     assert agents.public(agent)["llm_config"]["hasKey"] is False
     assert key_sent(db, agent) == [(endpoint, None)]
 
@@ -173,7 +185,7 @@ def test_a_sealed_key_does_not_open_for_another_agent_or_address(db):
     agent = make(db, {"provider": "openai", "api_key": KEY})
     for changed in (
         {"_id": "another"},
-        {"llm_config": {**agent["llm_config"], "custom_endpoint": "https://b.c"}},
+        {"llm_config": {**agent["llm_config"], "model": "m", "custom_endpoint": "https://b.c"}},
     ):
         with pytest.raises(CannotOpen):
             key_sent(db, {**agent, **changed})
@@ -186,7 +198,10 @@ def test_a_sealed_key_does_not_open_for_another_agent_or_address(db):
         ({"provider": "nobody", "api_key": KEY}, "/provider"),
         ({"api_key": KEY}, "/provider"),
         ({"provider": "openai", "api_key": KEY, "custom_endpoint": "http://10.0.0.1/v1"}, "/custom_endpoint"),
-        ({"provider": "openai", "api_key": KEY, "custom_endpoint": "https://[::1"}, "/custom_endpoint"),
+        (
+            {"provider": "openai", "api_key": KEY, "model": "m", "custom_endpoint": "https://[::1"},
+            "/custom_endpoint",
+        ),
         ({"provider": "openai", "api_key": KEY, "keys": {"nobody": "x"}}, "/keys/nobody"),
         (
             {"provider": "openai", "api_key": KEY, "fallback": [{"provider": "sandbox"}]},

@@ -155,7 +155,7 @@ def test_tokens_count_for_the_agents_tier_whichever_provider_answered(db, provid
 
 
 def test_an_endpoint_of_ones_own_is_free_and_carries_no_tier(db, provider, carry_out):
-    config = {"provider": "openai", "api_key": "sk-mine", "custom_endpoint": provider.url}
+    config = {"provider": "openai", "model": "m", "api_key": "sk-mine", "custom_endpoint": provider.url}
     result = carry_out(config)["result"]
     assert (result["cost"], result["cost_status"]) == (0, "free")
     assert entered(db) == [("openai", "byokey", "custom", 17)]

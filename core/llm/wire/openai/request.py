@@ -36,7 +36,8 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
         "messages": messages,
     }
     if request.stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
+        counted = {} if "stream_options" in target.without else {"stream_options": {"include_usage": True}}
+        body |= {"stream": True, **counted}
     return body
 
 

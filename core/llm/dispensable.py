@@ -1,0 +1,81 @@
+"""What a call can do without where an endpoint refuses it: it is asked once more, at once, without it.
+
+Each is our own addition, or a help that an answer does not need; nothing that a caller named is among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from core.llm.failures import ProviderError, StreamBroken
+from core.llm.types import ChatRequest, Dispensable, Target, WireName
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Row:
+    """`words`: by which a refusal names it, in small letters. `there`: is it in this request?
+
+    `remembered`: the endpoint never takes it; otherwise this request's was wrong.
+    """
+
+    name: Dispensable
+    wire: WireName
+    words: str
+    there: Callable[[ChatRequest], bool]
+    remembered: bool
+
+
+ROWS = (
+    # "Extra inputs are not permitted, field: 'stream_options'" (Fireworks in 2024, Azure, Mistral, vLLM:
+    # https://github.com/FlowiseAI/Flowise/issues/2866, https://github.com/microsoft/semantic-kernel/issues/10510,
+    # read 2026-11). Without it no usage may be told, and it is estimated.
+    Row("stream_options", "openai", "stream_options", lambda request: request.stream, remembered=True),
+    # `invalid_encrypted_content`, "The encrypted content … could not be verified": now and then, and after a
+    # change of the key (https://github.com/openai/codex/issues/8145,
+    # https://github.com/maximhq/bifrost/pull/5892, read 2026-11).
+    Row(
+        "reasoning",
+        "responses",
+        "encrypted content",
+        lambda request: any(message.get("thinking_blocks") for message in request.messages),
+        remembered=False,
+    ),
+)
+MOST = 10_000
+
+_never_taken: set[tuple[str, Dispensable]] = set()
+"""By address; as long as the process lives."""
+
+
+def spared(target: Target, left_out: Iterable[Dispensable]) -> Target:
+    """The target, told what to do without: what it never takes, and what was left out of this call."""
+    never = (row.name for row in ROWS if (target.base_url, row.name) in _never_taken)
+    return replace(target, without=frozenset((*never, *left_out)))
+
+
+def refused(error: ProviderError, target: Target, request: ChatRequest) -> Dispensable | None:
+    """What the endpoint refused that the call can do without, if it is that.
+
+    `target`: as it was asked. None also for what was left out already.
+    """
+    if isinstance(error, StreamBroken):
+        return None
+    sent = (row for row in ROWS if row.wire == target.wire and row.name not in target.without)
+    for row in sent:
+        if row.words in error.detail.lower() and row.there(request):
+            _remember(row, target)
+            return row.name
+    return None
+
+
+def _remember(row: Row, target: Target) -> None:
+    log.info("provider.without", provider=target.provider, what=row.name, remembered=row.remembered)
+    if row.remembered:
+        if len(_never_taken) >= MOST:
+            _never_taken.clear()
+        _never_taken.add((target.base_url, row.name))
