@@ -153,13 +153,12 @@ def _of_fields(value: Any) -> str:
     https://github.com/partITech/php-mistral/issues/76, read 2026-11.
     """
     refused = mappings(mapping(value).get("detail") if isinstance(value, dict) else value)[:5]
-    places = [item.get("loc") if isinstance(item.get("loc"), list) else [] for item in refused]
-    told = [
-        f"{'.'.join(str(part)[:50] for part in place[:10])}: {_words(item.get('msg'))}"
-        for place, item in zip(places, refused, strict=True)
-        if _words(item.get("msg"))
-    ]
-    return _one_line("; ".join(told))
+    told = ((_place(item.get("loc")), _words(item.get("msg"))) for item in refused)
+    return _one_line("; ".join(f"{place}: {said}" for place, said in told if said))
+
+
+def _place(loc: Any) -> str:
+    return ".".join(str(part)[:50] for part in loc[:10]) if isinstance(loc, list) else ""
 
 
 def _words(value: Any) -> str:
