@@ -68,6 +68,7 @@ class Agent(TypedDict):
     content_retention: str | None  # likewise; None: what the settings say
     runtime_budget_usd: float | None  # this and the next one: `core.runtime.instance_keys`
     runtime_budget_period: BudgetPeriod
+    drive_sync: bool  # `core.runtime.sync`
     limit_policy: LimitPolicy | None  # read by admission; None: the workspace's alone holds
     llm_config: LlmConfig | None  # None: it cannot be asked yet
     revision: int

@@ -66,6 +66,12 @@ AGENT = (
         "what the agent's own process may spend a period; null: any amount",
     ),
     Row("runtime_budget_period", Literal["day", "month"], "month"),
+    Row(
+        "drive_sync",
+        bool,
+        False,
+        "its process sees its files in workspace/drive, and what it writes to workspace/out becomes one",
+    ),
     Row("limit_policy", LimitPolicy | None, None, "null: the workspace's; the stricter of the two holds"),
 )
 """The name has no row: it alone must be given."""

@@ -18,6 +18,8 @@ NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not hold whoever opens it
 NOT_THERE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DEEPEST = 32
+"""What is deeper is not looked at: each folder on the way is an open file."""
 
 
 class Found(NamedTuple):
@@ -51,6 +53,16 @@ def opened(folder: int, name: str) -> int:
         return file
     os.close(file)
     raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def unlink(root: Path, path: Sequence[str], *, keep: int) -> None:
+    """Remove a file, and the folders on its way that are empty then, but for the first `keep`."""
+    with place(root, path) as (folder, name):
+        os.unlink(name, dir_fd=folder)
+    with contextlib.suppress(OSError):  # it holds more
+        for n in range(len(path) - 1, keep, -1):
+            with place(root, path[:n]) as (folder, name):
+                os.rmdir(name, dir_fd=folder)
 
 
 def files(root: Path, below: Sequence[str] = ()) -> Iterator[Found]:
@@ -95,6 +107,8 @@ def _files(folder: int, path: tuple[str, ...]) -> Iterator[Found]:
         for entry in entries:
             with contextlib.suppress(FileNotFoundError):  # it went while we looked
                 if entry.is_dir(follow_symlinks=False):
+                    if len(path) == DEEPEST:
+                        continue
                     with _opened(os.open(entry.name, FOLDER, dir_fd=folder)) as inside:
                         yield from _files(inside, (*path, entry.name))
                 elif entry.is_file(follow_symlinks=False):

@@ -11,6 +11,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from core.drive import storages
 from core.errors import JobFailed, Problem
 from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
@@ -20,6 +21,7 @@ from core.runtime.host import Host
 from core.runtime.keeper import Keeper
 from core.runtime.log_requests import LogServer
 from core.runtime.states import FAILED, READY, STARTING, STOPPED
+from core.runtime.sync import Sync
 from core.services import Services, connect_redis
 from core.store.repeat import through_outages
 
@@ -39,14 +41,17 @@ def handlers(services: Services) -> dict[str, Handler]:
     listening = connect_redis(settings)
     logs = LogServer(host.name, host.root, services.redis, listening)
     logs.start()
-    services.cleanups += [listening.close, logs.close, host.close]
-    return carried_out_by(host)
+    storage = storages.make(settings, services.run)
+    sync = Sync(services.db, services.send, settings, storage, host.root)
+    sync.start()
+    services.cleanups += [listening.close, logs.close, host.close, sync.close]
+    return carried_out_by(host, sync)
 
 
-def carried_out_by(host: Host) -> dict[str, Handler]:
-    """The handlers, over a host that the caller started and will close."""
+def carried_out_by(host: Host, sync: Sync | None = None) -> dict[str, Handler]:
+    """The handlers, over a host that the caller started and will close. `sync`: of its agents' files."""
     return {
-        "agent_start": partial(start, host=host),
+        "agent_start": partial(start, host=host, sync=sync),
         "agent_stop": partial(stop, host=host),
         "agent_restart": partial(restart, host=host),
         "agent_message": partial(messages.message, host=host),
@@ -58,8 +63,8 @@ def place(db: Database[Document], job: Document) -> str | None:
     return orders.place(db, job["agent_id"], job["kind"])
 
 
-def start(run: Run, host: Host) -> Document:
-    """Ready when this ends; one that was ready before is left alone."""
+def start(run: Run, host: Host, sync: Sync | None = None) -> Document:
+    """Ready when this ends, with its files; one that was ready before is left alone."""
     keeper = host.keeper(str(run.job["agent_id"]))
     before = _desired(run, keeper, "running")
     if before["status"] == READY:
@@ -70,7 +75,10 @@ def start(run: Run, host: Host) -> Document:
         _never_mind(host, before, problem.detail)
         raise
     keeper.order(lambda record: keeper.begin(record, plan))
-    return {**_shown(_ready(run, host, keeper)), "already": False}
+    ready = _ready(run, host, keeper)
+    if sync is not None:
+        through_outages(lambda: sync.of(ready), what="drive_sync", give_up=run.told_to_stop.is_set)
+    return {**_shown(ready), "already": False}
 
 
 def stop(run: Run, host: Host) -> Document:
