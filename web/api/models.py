@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
+from pydantic import Field, StringConstraints, create_model, model_validator
 
 from core.agents import fields
 from core.agents.fields import Metadata, Name, Short, Url
+from web.messages import Message
 from web.parameters import with_parameters
 from web.resource import Model, example
 
@@ -44,57 +45,6 @@ class NewAgent(AgentFields):
 class AgentChanges(AgentFields):
     model_config = example(system_prompt="Be brief.")
     name: Name = ""
-
-
-class Message(Model):
-    """A message in OpenAI's format, images and tool results included."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[ContentPart] | None = None
-    name: Short | None = None
-    tool_calls: list[ToolCall] | None = None
-    tool_call_id: str | None = None
-    refusal: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = Field(None, description="`reasoning`, as the OpenAI door spells it")
-    logprobs: dict[str, Any] | None = Field(None, description="as an answer carried them; not sent on")
-    reasoning_details: list[dict[str, Any]] | None = Field(
-        None, description="OpenRouter's, as an answer carried them: send them back unchanged"
-    )
-    reasoning_from: Short | None = Field(None, description="where the reasoning came from: send it back too")
-    thinking_blocks: list[dict[str, Any]] | None = Field(
-        None, description="as an answer carried them: send them back unchanged after a tool call"
-    )
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Message:
-        if self.content is None and not self.tool_calls and not self.refusal:
-            raise ValueError("a message needs `content`")
-        if self.role == "tool" and self.tool_call_id is None:
-            raise ValueError("a tool's message needs `tool_call_id`")
-        return self
-
-
-class ContentPart(BaseModel):
-    """One part of a message: `{"type": "text", "text": …}`, `{"type": "image_url", …}` and the like."""
-
-    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
-    type: Short
-
-
-class Function(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
-    name: Short
-    arguments: str
-
-
-class ToolCall(BaseModel):
-    """A call that the model asked for, with the fields that a vendor adds."""
-
-    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
-    id: str
-    type: str = "function"
-    function: Function
 
 
 class Said(Model):

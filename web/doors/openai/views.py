@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +23,7 @@ from web.doors.openai import second_tries
 from web.doors.openai import shape as openai_shape
 from web.doors.openai import stream as openai_stream
 from web.doors.openai.stream import Listener
+from web.messages import MessageAtTheDoor
 from web.parameters import under_their_names, with_parameters
 from web.resource import example, resource
 
@@ -40,13 +41,6 @@ NOT_AGAIN = frozenset(
 """Failures after which the SDKs must not repeat the request, though its status would let them."""
 
 
-class Said(BaseModel):
-    """A message. Its other fields go to the provider as they are."""
-
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-
-
 class ModelPath(BaseModel):
     model: str = Field(min_length=1, max_length=300)
 
@@ -58,7 +52,7 @@ class StreamOptions(BaseModel):
 class Asked(BaseModel):
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
     model: str = Field(min_length=1, max_length=300, description="an agent's id, or `agent:<name>`")
-    messages: list[Said] = Field(min_length=1)
+    messages: list[MessageAtTheDoor] = Field(min_length=1)
 
 
 class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # each parameter is a field
@@ -74,7 +68,7 @@ class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # 
         """The request as the native API would have it."""
         return {
             **under_their_names(self),
-            "messages": [message.model_dump() for message in self.messages],
+            "messages": [message.model_dump(exclude_unset=True) for message in self.messages],
             "stream": bool(self.stream),
         }
 
