@@ -18,6 +18,8 @@ from core.callbacks import Courier, Post, outbox
 from core.clock import utcnow
 from core.config import Settings
 from core.drive import mend, verify
+from core.history import batches
+from core.history import rollups as history
 from core.ids import new_id
 from core.jobs import signals
 from core.jobs.reconcile import Reconciler
@@ -60,10 +62,12 @@ def ticks(services: Services, broker: WakefulBroker) -> list[Tick]:
     services.cleanups.append(courier.close)
     return [
         Tick("reconcile", 2, reconciler.tick),
-        Tick("meter", 1, lambda: ledger.enter(db, prices, outbox=outbox)),
+        Tick("meter", 1, lambda: ledger.enter(db, prices, outbox=outbox, note=batches.note)),
         Tick("allowances", 10, lambda: allowances.tick(db, tiers.table().monthly_tokens())),
         Tick("callbacks", 1, courier.tick),
         Tick("runtimes", services.settings.runtime_poll_seconds, runtimes.tick),
+        slotted(db, "history", 60, lambda slot: history.tick(db, slot)),
+        slotted(db, "history_hours", 3600, lambda slot: history.hours(db, slot)),
         slotted(db, "rollups", 60, lambda _: rollups.tick(db)),
         slotted(db, "budgets", 60, lambda _: budgets.tick(db)),
         slotted(db, "true_up", 3600, lambda _: true_up.tick(db)),

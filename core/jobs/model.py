@@ -141,9 +141,8 @@ def ending(
         "error": storable(error),
         "calls": storable(calls),
         "plan": storable(without_keys(job["plan"])),
+        "meter": "due",  # one without calls too: its callback, and the history of its workspace
     }
-    if calls or "callback_url" in job:
-        changes["meter"] = "due"
     return {"$set": changes, "$inc": {"meter_rev": 1}}
 
 

@@ -106,7 +106,7 @@ def release_stale(db: Database[Document], state: Mapping[str, Any], *, most: int
         if job is None:
             if utcnow() - hold["at"] > ABSENT_AFTER:
                 released += _settle_one(db, state, job_id, Decimal(0))
-        elif job["status"] in DONE and job.get("meter") != "due":
+        elif job["status"] in DONE and (job.get("meter") != "due" or not job["calls"]):
             released += _settle_one(db, state, job_id, _entered(db, job))
     return released
 

@@ -28,6 +28,7 @@ from core.store.repeat import write_missing
 
 Document = dict[str, Any]
 Outbox = Callable[[Database[Document], Iterable[Job]], object]
+Note = Callable[[Database[Document], Iterable[Job], Iterable[LedgerRow]], object]
 
 OWN_KEY = "byokey"
 NEEDED = (
@@ -41,16 +42,23 @@ NEEDED = (
     "calls",
     "unkept",
     "meter_rev",
+    "queue",
+    "created_at",
+    "finished_at",
+    "error.code",
 )
 """All that is read of a job: never its content, which may be megabytes."""
 
 log = structlog.get_logger(__name__)
 
 
-def enter(db: Database[Document], prices: Prices, *, outbox: Outbox, limit: int = 500) -> Document:
+def enter(
+    db: Database[Document], prices: Prices, *, outbox: Outbox, note: Note | None = None, limit: int = 500
+) -> Document:
     """Enter the calls of jobs that wait for it, at most `limit` jobs; what was done, by name.
 
-    `outbox(db, jobs)` makes the callbacks of the jobs that are done, before their mark is cleared.
+    Before the marks are cleared, `outbox(db, jobs)` makes the callbacks of the jobs that are done, and
+    `note(db, jobs, rows)` their part of the history.
     """
     jobs = list(jobs_of(db).find({"meter": "due"}, dict.fromkeys(NEEDED, 1)).limit(limit))
     if not jobs:
@@ -67,7 +75,10 @@ def enter(db: Database[Document], prices: Prices, *, outbox: Outbox, limit: int 
     entered = insert(db, rows)
     marks.raise_for(db, rows)
     budgets.settle(db, jobs, rows)
-    outbox(db, [job for job in jobs if job["status"] in DONE])
+    done = [job for job in jobs if job["status"] in DONE]
+    outbox(db, done)
+    if note is not None:
+        note(db, done, rows)
     cleared = db.jobs.bulk_write(after, ordered=False).modified_count
     return {"rows": entered, "jobs": cleared}
 

@@ -29,6 +29,10 @@ def _listed(collection: str) -> IndexModel:
     return IndexModel([*equal, ("created_at", DESCENDING)], name="listed")
 
 
+def _expiring() -> IndexModel:
+    return IndexModel([("expires_at", ASCENDING)], name="expiring", expireAfterSeconds=0)
+
+
 INDEXES: dict[str, list[IndexModel]] = {
     "jobs": [
         _listed("jobs"),
@@ -86,6 +90,21 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("agent_id", ASCENDING), ("tier", ASCENDING), ("month", ASCENDING)], name="by_agent"),
         _listed("managed_overage"),
     ],
+    "history_batches": [
+        IndexModel([("open", ASCENDING)], name="open"),
+        IndexModel([("at", ASCENDING), ("workspace_id", ASCENDING)], name="by_minute"),
+        _expiring(),
+    ],
+    "history_minutes": [
+        IndexModel([("workspace_id", ASCENDING), ("at", ASCENDING)], name="by_workspace"),
+        IndexModel([("at", ASCENDING)], name="by_minute"),
+        _expiring(),
+    ],
+    "history_hours": [
+        IndexModel([("workspace_id", ASCENDING), ("at", ASCENDING)], name="by_workspace"),
+        _expiring(),
+    ],
+    "history_queues": [IndexModel([("queue", ASCENDING), ("at", ASCENDING)], name="by_queue"), _expiring()],
     "budgets": [IndexModel([("open", ASCENDING), ("key_id", ASCENDING)], name="open")],
     "workspace_prices": [IndexModel([("workspace_id", ASCENDING)], name="by_workspace")],
     "agents": [
@@ -113,7 +132,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "audit_log": [
         _listed("audit_log"),
-        IndexModel([("expires_at", ASCENDING)], name="expiring", expireAfterSeconds=0),
+        _expiring(),
     ],
 }
 

@@ -70,10 +70,10 @@ def test_finishing_sets_result_calls_and_meter_and_removes_the_sealed_key(db):
     assert "v1.sealed.text" not in str(kept)
 
 
-def test_a_job_without_calls_has_nothing_to_meter(db):
+def test_a_job_without_calls_is_entered_too_for_its_callback_and_the_history(db):
     mine = claim(db, queued(db)["_id"], "p1")
     finish(db, mine, status="failed", calls=[], error={"code": "x"})
-    assert "meter" not in db.jobs.find_one({"_id": mine["_id"]})
+    assert db.jobs.find_one({"_id": mine["_id"]})["meter"] == "due"
 
 
 def test_a_claim_that_was_taken_over_cannot_finish(db):

@@ -1,0 +1,92 @@
+"""Reading the history: a workspace's points without gaps, and sums of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from core.clock import utcnow
+from core.history import points, sketch
+from core.history.batches import MINUTE
+from core.history.documents import Point, QueuePoint
+from core.history.rollups import HOUR
+
+Document = dict[str, Any]
+
+
+def minutes(
+    db: Database[Document], workspace_id: str, *, span: timedelta = HOUR, now: datetime | None = None
+) -> list[Point]:
+    """The last whole minutes, oldest first; one in which nothing happened has its time alone."""
+    until = (now or utcnow()).replace(second=0, microsecond=0)
+    found = _read(db.history_minutes, {"workspace_id": workspace_id}, until - span, until)
+    return [cast(Point, found.get(at, {"at": at})) for at in _times(until - span, until, MINUTE)]
+
+
+def hours(
+    db: Database[Document], workspace_id: str, *, days: int = 1, now: datetime | None = None
+) -> list[Point]:
+    """The last hours, oldest first; the present one and that before it, which may not be rolled up yet, from
+    their minutes."""
+    now = now or utcnow()
+    present = now.replace(minute=0, second=0, microsecond=0)
+    since = present - timedelta(days=days) + HOUR
+    late = present - HOUR
+    found = _read(db.history_hours, {"workspace_id": workspace_id}, since, late)
+    recent = _read(db.history_minutes, {"workspace_id": workspace_id}, late, now)
+    for at in (late, present):
+        of_hour = [cast(Point, point) for t, point in recent.items() if at <= t < at + HOUR]
+        found[at] = dict(points.merged(at, of_hour))
+    return [cast(Point, found.get(at, {"at": at})) for at in _times(since, present + HOUR, HOUR)]
+
+
+def queue(
+    db: Database[Document], name: str, *, span: timedelta = HOUR, now: datetime | None = None
+) -> list[QueuePoint]:
+    """The last whole minutes of a queue, of all workspaces, oldest first."""
+    until = (now or utcnow()).replace(second=0, microsecond=0)
+    found = _read(db.history_queues, {"queue": name}, until - span, until)
+    empty: Document = {"queue": name}
+    return [
+        cast(QueuePoint, found.get(at, {**empty, "at": at})) for at in _times(until - span, until, MINUTE)
+    ]
+
+
+def summary(read: Sequence[Point]) -> Document:
+    """What a stretch of points says as a whole: a point, the quantiles of its sketches, and `success_rate`.
+
+    `p50_ms`, `p95_ms`, `first_token_p95_ms` and `success_rate` (0 to 1, cancelled jobs aside) are None where
+    nothing was measured.
+    """
+    whole = points.merged(read[0]["at"], read)
+    judged = whole["succeeded"] + whole["failed"]
+    return {
+        **whole,
+        **quantiles(whole),
+        "success_rate": whole["succeeded"] / judged if judged else None,
+    }
+
+
+def quantiles(of: Mapping[str, Any]) -> Document:
+    """The durations of a point, or of a provider's part of one, in milliseconds; None: not measured."""
+    latency, first = of.get("latency", {}), of.get("first_token", {})
+    return {
+        "p50_ms": sketch.quantile(latency, 0.5),
+        "p95_ms": sketch.quantile(latency, 0.95),
+        "first_token_p95_ms": sketch.quantile(first, 0.95),
+    }
+
+
+def _read(
+    collection: Collection[Document], of: Mapping[str, str], since: datetime, until: datetime
+) -> dict[datetime, Document]:
+    within = {**of, "at": {"$gte": since, "$lt": until}}
+    return {point["at"]: point for point in collection.find(within).sort("at", 1)}
+
+
+def _times(since: datetime, until: datetime, step: timedelta) -> list[datetime]:
+    return [since + step * n for n in range((until - since) // step)]

@@ -1,0 +1,132 @@
+"""Roll-ups of the history: minutes from the batches, hours from the minutes; computed again and set.
+
+A minute has two writers: the slot that ends with it says what was accepted and what waited, the batches say
+what ended. Both are safe to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from pymongo import UpdateOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from core.clock import utcnow
+from core.history import points
+from core.history.batches import LATEST, MINUTE
+from core.history.documents import Batch, Point
+from core.jobs.model import QUEUED, RUNNING
+
+Document = dict[str, Any]
+Key = tuple[str, datetime]
+"""A workspace or a queue, and a minute or an hour."""
+
+HOUR = timedelta(hours=1)
+MINUTES_KEPT = timedelta(days=2)
+HOURS_KEPT = timedelta(days=100)
+BATCHES_A_TICK = 2000
+NOW = {QUEUED: "queued", RUNNING: "running"}
+
+
+def tick(db: Database[Document], slot: datetime, now: datetime | None = None) -> Document:
+    """A minute is over: what was accepted in it, what waits, and what has ended since the last tick."""
+    at, now = (slot - MINUTE).replace(second=0, microsecond=0), now or utcnow()
+    accepted = _accepted(db, at)
+    # What waits is known for the present alone; a time that is caught up has none.
+    waiting, by_queue = _open(db) if now - slot < MINUTE else ({}, {})
+    known = {name: {**accepted.get(name, {}), **waiting.get(name, {})} for name in {*accepted, *waiting}}
+    _set(
+        db.history_minutes, "workspace_id", {(name, at): found for name, found in known.items()}, MINUTES_KEPT
+    )
+    _set(db.history_queues, "queue", {(name, at): found for name, found in by_queue.items()}, MINUTES_KEPT)
+    return {"workspaces": len(known), "minutes": ended(db)}
+
+
+def ended(db: Database[Document], *, limit: int = BATCHES_A_TICK) -> int:
+    """Compute the minutes that open batches belong to; how many."""
+    opened = list(db.history_batches.find({"open": True}, {"workspace_id": 1, "at": 1}).limit(limit))
+    minutes = {(batch["workspace_id"], batch["at"]) for batch in opened}
+    found = {key: _batches(db, {"workspace_id": key[0], "at": key[1]}) for key in minutes}
+    of_jobs = {key: points.of_jobs(key[1], _jobs(batches)) for key, batches in found.items()}
+    _set(db.history_minutes, "workspace_id", of_jobs, MINUTES_KEPT)
+    _set(db.history_queues, "queue", _finished(db, {at for _, at in minutes}), MINUTES_KEPT)
+    read = [batch["_id"] for batches in found.values() for batch in batches]
+    if read:
+        db.history_batches.update_many({"_id": {"$in": read}}, {"$set": {"open": False}})
+    return len(minutes)
+
+
+def hours(db: Database[Document], slot: datetime) -> Document:
+    """The hours that may have changed: the one that ended with this slot, and what was late for before."""
+    written = 0
+    over = slot.replace(minute=0, second=0, microsecond=0)
+    for at in (over - HOUR - LATEST, over - HOUR):
+        by_workspace: dict[str, list[Point]] = {}
+        for minute in db.history_minutes.find({"at": {"$gte": at, "$lt": at + HOUR}}).sort("at", 1):
+            by_workspace.setdefault(minute["workspace_id"], []).append(cast(Point, minute))
+        merged = {(name, at): points.merged(at, of) for name, of in by_workspace.items()}
+        written += _set(db.history_hours, "workspace_id", merged, HOURS_KEPT)
+    return {"hours": written}
+
+
+def _accepted(db: Database[Document], at: datetime) -> dict[str, Document]:
+    """By workspace, those that accepted anything: one range of the index of lists each."""
+    found = {}
+    for workspace in db.workspaces.find({}, {"_id": 1}):
+        within = {"workspace_id": workspace["_id"], "created_at": {"$gte": at, "$lt": at + MINUTE}}
+        if n := db.jobs.count_documents(within):
+            found[workspace["_id"]] = {"accepted": n}
+    return found
+
+
+def _open(db: Database[Document]) -> tuple[dict[str, Document], dict[str, Document]]:
+    """What waits and runs now: by workspace, and by queue."""
+    by_workspace: dict[str, Document] = {}
+    by_queue: dict[str, Document] = {}
+    for status, name in NOW.items():
+        key = {"workspace_id": "$workspace_id", "queue": "$queue"}
+        counted: Any = [{"$match": {"status": status}}, {"$group": {"_id": key, "n": {"$sum": 1}}}]
+        for row in db.jobs.aggregate(counted):
+            of = by_workspace.setdefault(row["_id"]["workspace_id"], {"queued": 0, "running": 0})
+            of[name] += row["n"]
+            queue = by_queue.setdefault(row["_id"]["queue"], {"depth": 0, "running": 0})
+            queue["depth" if status == QUEUED else "running"] += row["n"]
+    return by_workspace, by_queue
+
+
+def _finished(db: Database[Document], minutes: set[datetime]) -> dict[Key, Document]:
+    """How many jobs of each queue ended in these minutes, whosever they were."""
+    found: dict[Key, Document] = {}
+    for at in minutes:
+        queue_of = {job["id"]: job["queue"] for job in _jobs(_batches(db, {"at": at}))}
+        for queue in queue_of.values():
+            found.setdefault((queue, at), {"finished": 0})["finished"] += 1
+    return found
+
+
+def _batches(db: Database[Document], wanted: Document) -> list[Batch]:
+    return cast("list[Batch]", list(db.history_batches.find(wanted)))
+
+
+def _jobs(batches: list[Batch]) -> list[Any]:
+    return [job for batch in batches for job in batch["jobs"]]
+
+
+def _set(
+    collection: Collection[Document], of: str, found: Mapping[Key, Mapping[str, Any]], kept: timedelta
+) -> int:
+    """Set these fields of the points; others stay as they are. Safe to repeat."""
+    writes = [
+        UpdateOne(
+            {"_id": f"{name}:{at:%Y-%m-%dT%H:%M}"},
+            {"$set": {**fields, of: name, "at": at, "expires_at": at + kept}},
+            upsert=True,
+        )
+        for (name, at), fields in found.items()
+    ]
+    if writes:
+        collection.bulk_write(writes, ordered=False)
+    return len(writes)
