@@ -15,6 +15,7 @@ from core.config import Settings
 from core.documents import Agent
 from core.drive import storages
 from core.drive.storage import Storage
+from core.jobs import views
 from core.jobs.document import Job
 from core.jobs.erasing import in_conversation
 from core.jobs.events import Emitter
@@ -25,7 +26,7 @@ from core.llm.breaker import Breaker
 from core.llm.exchange import Emit
 from core.llm.failures import StreamBroken
 from core.llm.plan import FindCredential
-from core.llm.records import Call, Plan, Rules
+from core.llm.records import Plan, Rules
 from core.llm.transport import provider_transport
 from core.llm.types import ChatAnswer, ChatRequest
 from core.metering.calls import tokens
@@ -223,13 +224,7 @@ def _cost(run: Run, quotes: Quotes) -> Document:
 
 
 def _calls(run: Run) -> Document:
-    shown = ("provider", "model", "outcome", "http_status", "latency_ms", "provider_request_id")
-    return {"calls": [{**{name: call.get(name) for name in shown}, **_unknown(call)} for call in run.calls]}
-
-
-def _unknown(call: Call) -> Document:
-    """What the provider said that nobody knows, in its own words."""
-    return {name: call.get(name) for name in ("finish_reason",) if name in call}
+    return {"calls": [views.call(made) for made in run.calls]}
 
 
 def _settled(handler: Handler) -> Handler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -63,6 +64,7 @@ class Exchange:
             "usage": answer.usage.public(),
             "usage_raw": answer.usage_raw,
             "usage_status": answer.usage_status,
+            "output_tokens_per_second": speed(record, answer),
         }
         return answer
 
@@ -72,11 +74,11 @@ class Exchange:
         body = json.dumps(wire.to_wire(self.request, target)).encode()
         started = time.monotonic()
         try:
-            return self._exchanged(wire, target, body, record)
+            return self._exchanged(wire, target, body, record, started)
         finally:
             record["latency_ms"] = int((time.monotonic() - started) * 1000)
 
-    def _exchanged(self, wire: Wire, target: Target, body: bytes, record: Call) -> ChatAnswer:
+    def _exchanged(self, wire: Wire, target: Target, body: bytes, record: Call, started: float) -> ChatAnswer:
         posted = self.transport.post(
             f"{target.base_url}{wire.PATH}",
             wire.headers(target),
@@ -98,7 +100,7 @@ class Exchange:
             kind = answer.headers.get("Content-Type", "")
             is_stream, chunks = form.seen(chunks, kind, self.request.stream)
             if is_stream:
-                return self._streamed(wire, answer, chunks, target, record)
+                return self._streamed(wire, answer, chunks, target, record, started)
             return self._whole(wire, answer, chunks, target, record)
 
     def _whole(
@@ -131,13 +133,21 @@ class Exchange:
             emit({"type": "tool_call", "tool_call": {"index": n, **call}})
 
     def _streamed(
-        self, wire: Wire, answer: Answer, chunks: Iterator[bytes], target: Target, record: Call
+        self,
+        wire: Wire,
+        answer: Answer,
+        chunks: Iterator[bytes],
+        target: Target,
+        record: Call,
+        started: float,
     ) -> ChatAnswer:
         """Emits deltas as they come. After the first one the call is not repeated; its words are not lost."""
         stream, said = wire.Stream(), 0
         try:
             for event in _events(answer, chunks, stream):
                 for delta in stream.feed(event):
+                    if not said:
+                        record["first_token_ms"] = math.ceil((time.monotonic() - started) * 1000)
                     said += len(delta.get("content") or str(delta))
                     answer.progress()
                     if self.emit is not None:
@@ -244,6 +254,8 @@ def _record(target: Target, n: int) -> Call:
         "possibly_charged": True,
         "http_status": None,
         "latency_ms": None,
+        "first_token_ms": None,
+        "output_tokens_per_second": None,
         "provider_request_id": None,
         "started_at": utcnow(),
         "usage": None,
@@ -251,6 +263,18 @@ def _record(target: Target, n: int) -> Call:
         "usage_status": None,
         "detail": None,
     }
+
+
+def speed(record: Call, answer: ChatAnswer) -> float | None:
+    """Output tokens a second from the first delta on, as far as that took time.
+
+    Reasoning that was not shown was over by then: its tokens do not count.
+    """
+    first, whole = record.get("first_token_ms"), record["latency_ms"]
+    if first is None or whole is None or whole <= first:
+        return None
+    hidden = 0 if answer.message.get("reasoning") else answer.usage.tokens_reasoning
+    return round(max(0, answer.usage.tokens_output - hidden) * 1000 / (whole - first), 1) or None
 
 
 def _json(body: bytes) -> Any:

@@ -68,6 +68,8 @@ class Call(TypedDict):
     possibly_charged: bool  # the audit; `core.jobs.model`, which decides if the job may run again
     http_status: int | None  # the job's result
     latency_ms: int | None  # the ledger, the job's result
+    first_token_ms: NotRequired[int | None]  # likewise; to the first delta of a streamed answer, from 1
+    output_tokens_per_second: NotRequired[float | None]  # likewise; from the first delta to the end
     provider_request_id: str | None  # the ledger, the job's result
     started_at: datetime  # the ledger: its date
     usage: UsageRecord | None  # the ledger, prices; None: as far as anybody knows, it used nothing

@@ -49,6 +49,8 @@ def correction(row: LedgerRow, earlier: list[LedgerRow], price: Price, now: date
         "cost_status": price.status,
         "price": {"model": price.model, "source": price.source, "version": price.version},
         "latency_ms": None,
+        "first_token_ms": None,
+        "output_tokens_per_second": None,
         "provider_request_id": None,
         "entered_at": now,
     }

@@ -45,6 +45,8 @@ COLUMNS = (
     "price_version",
     "latency_ms",
     "corrects",
+    "first_token_ms",
+    "output_tokens_per_second",
 )
 BATCH = 500
 RISKY = ("=", "+", "-", "@", "\t", "\r")

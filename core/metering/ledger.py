@@ -123,6 +123,8 @@ def row(job: Job, call: Call, price: Price, *, kept: bool) -> LedgerRow:
         "cost_status": price.status,
         "price": {"model": price.model, "source": price.source, "version": price.version},
         "latency_ms": call.get("latency_ms"),
+        "first_token_ms": call.get("first_token_ms"),
+        "output_tokens_per_second": call.get("output_tokens_per_second"),
         "provider_request_id": call.get("provider_request_id"),
         "timestamp": at,
         "date": f"{at:%Y-%m-%d}",

@@ -11,7 +11,7 @@ from pymongo.database import Database
 from core.clock import rfc3339
 from core.documents import Agent
 from core.llm.tiers import of_agent as tier_of
-from core.metering import allowances, sums, usage
+from core.metering import allowances, speeds, sums, usage
 from core.metering.periods import Period, month_ends, period
 from core.metering.statements import overages_of
 from core.metering.usage import Usage, shown
@@ -34,7 +34,7 @@ def agent(
     return {
         "agent_id": asked["_id"],
         **_head(found, during),
-        "by_model": _by(found, "provider", "model"),
+        "by_model": _models(found),
         "by_date": _dates(found),
         "allowance": allowance(db, asked, tier, limit, now) if tier and limit is not None else None,
     }
@@ -79,7 +79,7 @@ def summary(db: Database[Document], workspace_id: str, during: Period) -> Docume
         "workspace_id": workspace_id,
         **_head(found, during),
         "by_agent": _by(found, "agent_id"),
-        "by_model": _by(found, "provider", "model"),
+        "by_model": _models(found),
         "by_provider": _by(found, "provider"),
         "by_tier": _by(found, "tier"),
         "by_date": _dates(found),
@@ -155,6 +155,15 @@ def _by(found: Usage, *names: str) -> list[Document]:
     for group in found.groups:
         kinds.setdefault(tuple(group[name] for name in names), set()).add(group["key_kind"])
     return [{**key, **shown(sums_, kinds[tuple(key.values())])} for key, sums_ in found.by(*names)]
+
+
+def _models(found: Usage) -> list[Document]:
+    """By model, with how fast each was."""
+    fast = speeds.fold(found.groups, lambda group: (group["provider"], group["model"]))
+    return [
+        {**row, **speeds.shown(fast[row["provider"], row["model"]])}
+        for row in _by(found, "provider", "model")
+    ]
 
 
 def _dates(found: Usage) -> list[Document]:

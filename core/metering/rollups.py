@@ -1,9 +1,10 @@
 """Roll-ups: a day's and a month's usage, computed again from the ledger and set, never incremented.
 
 `usage_daily` and `usage_monthly`: one document for each workspace, agent, provider, model, tier, key kind and
-date; `usage_quarters`: an agent's day in quarters of an hour, from which any time zone's days can be cut, and
-in parts of three hours, so that a reader needs the quarters only around a midnight;
-`usage_keys`: what a key spent on a day. Running it twice, late, or after a crash gives the same numbers.
+date, with how fast its calls were; `usage_quarters`: an agent's day in quarters of an hour, from which any
+time zone's days can be cut, and in parts of three hours, so that a reader needs the quarters only around a
+midnight; `usage_keys`: what a key spent on a day. Running it twice, late, or after a crash gives the same
+numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from urllib.parse import quote
 from pymongo.database import Database
 
 from core.clock import utcnow
-from core.metering import marks, sums
+from core.metering import marks, speeds, sums
 from core.metering.periods import dates_of
 
 Document = dict[str, Any]
@@ -49,8 +50,9 @@ def day(db: Database[Document], mark: Mapping[str, Any]) -> bool:
     workspace, date, rev = mark["workspace_id"], mark["date"], mark["rev"]
     found = list(db.token_usage.aggregate(_by_quarter(workspace, date)))
     of_day = {"workspace_id": workspace, "date": date}
-    groups = sums.fold(found, lambda sums_: tuple(sums_["_id"][name] for name in sums.DIMENSIONS))
-    marks.set_all(db.usage_daily, of_day, [_group(of_day, key, group) for key, group in groups.items()], rev)
+    measured = [{**sums_["_id"], **sums_, "speeds": speeds.counted(sums_)} for sums_ in found]
+    groups = sums.fold(measured, _dimensions)
+    marks.set_all(db.usage_daily, of_day, _groups(of_day, groups, measured), rev)
     marks.set_all(db.usage_quarters, of_day, _quarters(of_day, found), rev)
     keys = sums.fold(found, lambda sums_: sums_["_id"]["key_id"])
     marks.set_all(db.usage_keys, of_day, [_key(of_day, key, spent) for key, spent in keys.items()], rev)
@@ -63,19 +65,17 @@ def month(db: Database[Document], mark: Mapping[str, Any]) -> bool:
     of_month = {"workspace_id": mark["workspace_id"], "month": mark["month"]}
     if mark["month"] in {day["month"] for day in marks.opened(db.usage_days, mark["workspace_id"])}:
         return False
-    found = db.usage_daily.find(
-        {"workspace_id": mark["workspace_id"], "date": {"$in": dates_of(mark["month"])}}
-    )
-    groups = sums.fold(found, lambda group: tuple(group[name] for name in sums.DIMENSIONS))
-    documents = [_group(of_month, key, group) for key, group in groups.items()]
-    marks.set_all(db.usage_monthly, of_month, documents, mark["rev"])
+    days = {"workspace_id": mark["workspace_id"], "date": {"$in": dates_of(mark["month"])}}
+    found = list(db.usage_daily.find(days))
+    groups = sums.fold(found, _dimensions)
+    marks.set_all(db.usage_monthly, of_month, _groups(of_month, groups, found), mark["rev"])
     return marks.close(db.usage_months, mark, {})
 
 
 def by_dimensions(
     indexed: Mapping[str, Any], among: Mapping[str, Any] | None = None, **more: Any
 ) -> list[Document]:
-    """The aggregation that sums kept rows by the dimensions, and by `more`.
+    """The aggregation that sums kept rows by the dimensions, and by `more`, with `speeds.IN_LEDGER`.
 
     `indexed`: fields of one index and nothing else; `among` narrows what it finds. Two stages, since the
     embedded server reads the whole collection for a filter with one field too many (240 ms, against 1.5).
@@ -83,11 +83,29 @@ def by_dimensions(
     keys = {**{name: f"${name}" for name in sums.DIMENSIONS}, **more}
     totals = {name: {"$sum": value} for name, value in sums.IN_LEDGER.items()}
     narrowed = {**(among or {}), "kept": True}
-    return [{"$match": dict(indexed)}, {"$match": narrowed}, {"$group": {"_id": keys, **totals}}]
+    return [
+        {"$match": dict(indexed)},
+        {"$match": narrowed},
+        {"$group": {"_id": keys, **totals, **speeds.IN_LEDGER}},
+    ]
 
 
 def _by_quarter(workspace: str, date: str) -> list[Document]:
     return by_dimensions({"workspace_id": workspace, "date": date}, key_id="$key_id", quarter=QUARTER)
+
+
+def _dimensions(found: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(found[name] for name in sums.DIMENSIONS)
+
+
+def _groups(
+    scope: Mapping[str, Any], groups: Mapping[tuple[Any, ...], Document], found: list[Document]
+) -> list[Document]:
+    """A document for each group; its speeds are those of what it was made of."""
+    fast = speeds.fold(found, _dimensions)
+    return [
+        {**_group(scope, key, group), "speeds": speeds.stored(fast[key])} for key, group in groups.items()
+    ]
 
 
 def _group(scope: Mapping[str, Any], key: tuple[Any, ...], group: Document) -> Document:

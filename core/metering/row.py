@@ -57,6 +57,8 @@ class LedgerRow(TypedDict):
     cost_status: CostStatus
     price: PricedBy
     latency_ms: int | None
+    first_token_ms: int | None  # speeds; of a streamed call, as the next one
+    output_tokens_per_second: float | None  # speeds
     provider_request_id: str | None
     timestamp: datetime  # when the call began: reports in other time zones, overage's order
     date: str  # of `timestamp` in UTC; every reader finds rows by it

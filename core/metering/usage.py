@@ -12,7 +12,7 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from core.metering import marks, rollups, sums
+from core.metering import marks, rollups, speeds, sums
 from core.metering.periods import Period, dates_of, stretches
 from core.metering.prices import FREE
 
@@ -21,7 +21,8 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Usage:
-    """`groups`: sums by `sums.DIMENSIONS`, some of them more than once; `by_date`: sums by local date."""
+    """`groups`: sums and speeds by `sums.DIMENSIONS`, some of them more than once; `by_date`: sums by local
+    date."""
 
     groups: list[Document]
     by_date: dict[str, Document]
@@ -87,7 +88,7 @@ class _Reading:
         pipeline = rollups.by_dimensions({**self.scope, **when}, among, **more)
         for found in self.db.token_usage.aggregate(pipeline):
             key = found["_id"]
-            self.groups.append({**found, **key})
+            self.groups.append({**found, **key, "speeds": speeds.counted(found)})
             date = key["date"]
             if "quarter" in key:
                 date = self.period.local_date(date, int(key["quarter"]))

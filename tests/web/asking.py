@@ -95,4 +95,5 @@ def _streamed(answer):
     choice = state.current_completion_snapshot.choices[0]
     message = choice.message.model_dump(exclude_none=True)
     partial = message.get("content") if error else None
-    return Told(200, message, choice.finish_reason, error, None, partial, answer.headers)
+    usage = next((chunk["usage"] for chunk in chunks if chunk.get("usage")), None)
+    return Told(200, message, choice.finish_reason, error, usage, partial, answer.headers)

@@ -8,9 +8,10 @@ import pytest
 
 from core.config import Settings
 from core.llm import router
+from core.llm.exchange import speed
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
 from core.llm.transport import provider_transport
-from core.llm.types import Target
+from core.llm.types import ChatAnswer, Target, Usage
 from core.outbound.transport import Deadlines
 from tests.factory import asking
 from tests.providers.scripted import provider, sse, streaming
@@ -73,6 +74,47 @@ def test_a_call_is_noted_with_its_time_and_the_providers_own_id(transport):
     assert calls[0]["provider_request_id"] == "req_123"
     assert calls[0]["latency_ms"] >= 0
     assert calls[0]["possibly_charged"] is False
+
+
+@pytest.mark.parametrize("wire", ["openai", "anthropic"])
+def test_the_time_to_the_first_delta_is_noted_as_it_comes(transport, wire):
+    calls, noted = [], []
+    with provider(good(wire, True)) as one:
+        target = {"openai": openai, "anthropic": anthropic}[wire](one.url)
+        router.run(
+            asking([{"role": "user", "content": "Hello"}], stream=True),
+            [target],
+            transport=transport,
+            calls=calls,
+            emit=lambda _: noted.append(calls[0]["first_token_ms"]),
+        )
+    assert noted == [calls[0]["first_token_ms"]] * 2
+    assert 1 <= noted[0] <= calls[0]["latency_ms"] + 1
+
+
+def test_an_answer_in_one_piece_has_no_first_token(transport):
+    calls = []
+    with provider(good("openai", False)) as one:
+        ask(transport, [openai(one.url)], calls)
+    assert (calls[0]["first_token_ms"], calls[0]["output_tokens_per_second"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("first", "whole", "reasoning", "message", "rate"),
+    [
+        (200, 1200, 0, {}, 100.0),
+        (200, 1200, 60, {}, 40.0),
+        (200, 1200, 60, {"reasoning": "Well,"}, 100.0),
+        (200, 1200, 100, {}, None),
+        (200, 200, 0, {}, None),
+        (None, 1200, 0, {}, None),
+    ],
+    ids=["plain", "hidden reasoning", "reasoning that was shown", "nothing else", "no time", "not streamed"],
+)
+def test_output_tokens_a_second_are_those_after_the_first(first, whole, reasoning, message, rate):
+    usage = Usage(7, 100, tokens_reasoning=reasoning)
+    answer = ChatAnswer({"content": "Hi", **message}, "stop", "openai", "gpt-4o", usage, "reported")
+    assert speed({"first_token_ms": first, "latency_ms": whole}, answer) == rate
 
 
 def test_what_the_format_cannot_say_is_refused_before_the_call(transport):

@@ -86,7 +86,7 @@ def completion(job: Job, model: str) -> Document:
     return {
         **_head(job, model, "chat.completion"),
         "choices": [choice],
-        "usage": usage(result["usage"]),
+        "usage": usage(result),
     }
 
 
@@ -99,13 +99,16 @@ def message(said: Document) -> Document:
     return {**kept, "refusal": kept.get("refusal")}
 
 
-def usage(tokens: Document) -> Document:
+def usage(result: Document) -> Document:
+    """A result's tokens, and their cost in USD; None: it is not known."""
+    tokens = result["usage"]
     return {
         "prompt_tokens": tokens["tokens_input"],
         "completion_tokens": tokens["tokens_output"],
         "total_tokens": tokens["tokens_total"],
         "prompt_tokens_details": {"cached_tokens": tokens["tokens_cached"]},
         "completion_tokens_details": {"reasoning_tokens": tokens["tokens_reasoning"]},
+        "cost": result.get("cost"),
     }
 
 
@@ -126,7 +129,7 @@ def usage_chunk(job: Job, model: str) -> Document:
     return {
         **_head(job, model, "chat.completion.chunk"),
         "choices": [],
-        "usage": usage(job["result"]["usage"]),
+        "usage": usage(job["result"]),
     }
 
 
