@@ -24,7 +24,7 @@ LimitPolicy = Literal["log", "block"]
 class SealedKey(TypedDict):
     """A user's key for one fallback provider."""
 
-    sealed: str  # `core.llm.plan` puts it on a job's target; `core.reseal` writes it again
+    sealed: str  # `core.llm.keyring` opens it; `core.reseal` writes it again
     hint: str  # its last characters, shown
 
 
@@ -46,7 +46,7 @@ class LlmConfig(TypedDict):
     allow_managed_fallback: bool  # also read by admission
     wire: NotRequired[Literal["responses", "chat"] | None]  # None: `core.llm.families` chooses at each call
     content_fallback: bool  # `core.chat` puts it on the plan, the router reads it there
-    sealed_key: str | None  # `core.reseal` writes it again
+    sealed_key: str | None  # `core.llm.keyring` opens it; `core.reseal` writes it again
     key_hint: str | None  # shown only
     keys: dict[str, SealedKey]  # by provider
 
@@ -84,7 +84,7 @@ class Credential(TypedDict):
     name: str  # what an agent's llm_config says
     provider: str
     custom_endpoint: str | None  # the key is sealed for this address; None: for the vendor's own
-    sealed_key: str  # `core.llm.plan` puts it on a job's target; `core.reseal` writes it again
+    sealed_key: str  # `core.llm.keyring` opens it; `core.reseal` writes it again
     key_hint: str  # shown only
     revision: int
     created_at: datetime

@@ -1,8 +1,8 @@
 """Re-sealing: everything sealed under an earlier key is sealed under the current one, while the system runs.
 
 Each write is a compare-and-set on what was read, so that a reader finds the old text or the new one, and both
-open. A request that has just read an agent may still insert a job with the old text. Therefore passes are
-repeated until one finds nothing. docs/operations.md has the steps of a change of the key.
+open. A process that still has the earlier key may seal under it meanwhile: passes are repeated until
+one finds nothing. docs/operations.md has the steps of a change of the key.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from core.config import Settings
 from core.crypto import CannotOpen, Sealer, provider_key_context
 from core.documents import Agent, Credential, Workspace, agents_of, credentials_of, workspaces_of
 from core.errors import Conflict
-from core.jobs.document import Job, jobs_of
-from core.jobs.model import QUEUED, RUNNING
 from core.llm import providers
 
 Document = dict[str, Any]
@@ -64,15 +62,11 @@ class Pass:
         self.cannot_open: set[str] = set()
 
     def run(self) -> None:
-        """Agents and credentials first: jobs are made of them."""
         for agent in agents_of(self.db).find({"llm_config": {"$ne": None}}):
             self._write(agent["_id"], self._of_agent(agent), partial(agents.swap, self.db, agent))
         for credential in credentials_of(self.db).find():
             swap = partial(credentials.swap, self.db, credential)
             self._write(credential["_id"], self._of_credential(credential), swap)
-        for status in (QUEUED, RUNNING):
-            for job in jobs_of(self.db).find({"status": status}):
-                self._write(job["_id"], self._of_job(job), partial(_swap_job, self.db, job))
         for workspace in workspaces_of(self.db).find({"webhook_secret": {"$ne": None}}):
             swap_secret = partial(_swap_secret, self.db, workspace)
             self._write(workspace["_id"], self._of_workspace(workspace), swap_secret)
@@ -114,12 +108,6 @@ class Pass:
         where = (credential["provider"], credential["custom_endpoint"], holder)
         yield "sealed_key", credential["sealed_key"], self._context(credential, *where)
 
-    def _of_job(self, job: Job) -> Iterator[Sealed]:
-        for n, target in enumerate(job["plan"].get("targets", [])):
-            if target["sealed"]:
-                where = (target["provider"], target["base_url"], target["holder"])
-                yield f"plan.targets.{n}.sealed", target["sealed"], self._context(job, *where)
-
     def _of_workspace(self, workspace: Workspace) -> Iterator[Sealed]:
         context = {"workspace": workspace["_id"], "purpose": "webhook"}  # as in core.callbacks
         yield "webhook_secret", workspace["webhook_secret"], context
@@ -135,20 +123,6 @@ class Pass:
         )
 
 
-def _swap_job(db: Database[Document], job: Job, new: Document) -> bool:
-    """False: the job ended meanwhile, and its keys with it, or another did this already."""
-    unchanged = {field: _value(job, field) for field in new}
-    return db.jobs.update_one({"_id": job["_id"], **unchanged}, {"$set": new}).matched_count == 1
-
-
 def _swap_secret(db: Database[Document], workspace: Workspace, new: Document) -> bool:
     unchanged = {"_id": workspace["_id"], "webhook_secret": workspace["webhook_secret"]}
     return db.workspaces.update_one(unchanged, {"$set": new}).matched_count == 1
-
-
-def _value(document: Mapping[str, Any], field: str) -> Any:
-    """What stands at `plan.targets.0.sealed`."""
-    value: Any = document
-    for part in field.split("."):
-        value = value[int(part)] if isinstance(value, list) else value[part]
-    return value

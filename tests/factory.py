@@ -17,8 +17,8 @@ TARGET = {
     "base_url": "https://api.openai.com/v1",
     "key_kind": "byokey",
     "tier": None,
-    "sealed": "v1.sealed.text",
     "holder": "agent:a1",
+    "keyed": True,
 }
 
 

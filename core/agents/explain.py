@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.crypto import origin
+from core.llm.keyring import is_keyed
 from core.llm.managed import MANAGED
 from core.llm.records import PlannedTarget
 from core.metering import estimate
@@ -40,7 +41,7 @@ def _whose(target: PlannedTarget) -> str:
     """Whose key this target is asked with: `own`, `credential:<name>`, `managed`, or `none`."""
     if target["key_kind"] == MANAGED:
         return MANAGED
-    if target["sealed"] is None:
+    if not is_keyed(target):
         return NONE
     holder = target["holder"]
     return holder if holder.startswith("credential:") else OWN

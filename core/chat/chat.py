@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from core.accounts import limits
-from core.chat import attachments, conversations
+from core.chat import attachments, conversations, targets
 from core.config import Settings
 from core.documents import Agent
 from core.drive import storages
@@ -43,7 +43,7 @@ TEST: Document = {"messages": [{"role": "user", "content": "Answer with the one 
 
 
 def plan(agent: Agent, *, settings: Settings, find_credential: FindCredential, runtime: bool = False) -> Plan:
-    """All that a worker will need of the agent's configuration, which is read once; keys stay sealed.
+    """All that a worker will need of the agent's configuration, but its keys: they are taken for each call.
 
     `agent`: one that can be asked. `runtime`: for its own process, which says the system prompt by itself.
     """
@@ -129,7 +129,7 @@ def _remembering(run: Run, request: ChatRequest) -> tuple[ChatRequest, Document]
     if in_conversation(run.job) is None:
         return request, {}
     services = run.services
-    first = routes.open_targets(run.job, sealer=services.sealer, settings=services.settings)[0]
+    first = targets.of(run)[0]
     known = windows.window(first.key_kind, first.provider, first.model)
     told, dropped = through_outages(
         lambda: conversations.recall(
@@ -186,12 +186,10 @@ def _ask(
     emit: Emit | None = None,
     breaker: Breaker | None = None,
 ) -> tuple[ChatAnswer, int]:
-    services = run.services
-    targets = routes.open_targets(run.job, sealer=services.sealer, settings=services.settings)
     started = time.monotonic()
     answer = router.run(
         request,
-        targets,
+        targets.of(run),
         transport=transport,
         calls=run.calls,
         emit=emit,

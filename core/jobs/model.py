@@ -166,8 +166,11 @@ def content_kept(rule: str) -> timedelta:
 
 
 def without_keys(plan: Mapping[str, Any]) -> Document:
-    """The plan with its sealed keys removed."""
-    targets = [{**target, "sealed": None} for target in plan.get("targets", [])]
+    """The plan without the sealed keys that an earlier version put there."""
+    targets = [
+        {name: value for name, value in target.items() if name != "sealed"}
+        for target in plan.get("targets", [])
+    ]
     return {**plan, "targets": targets} if targets else dict(plan)
 
 

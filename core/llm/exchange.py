@@ -45,6 +45,8 @@ class Exchange:
 
     def call(self, target: Target) -> ChatAnswer:
         """Ask once. Raises a `ProviderError`, its detail redacted, the record complete."""
+        if target.api_key:
+            self.secrets.append(target.api_key)
         record = _record(target, len(self.calls))
         self.calls.append(record)
         try:

@@ -4,6 +4,7 @@ ProviderError           a core.errors.Problem; its detail is the provider's own 
 ├─ Unreachable          no connection; nothing was sent
 ├─ ProviderBusy         408, 498, 5xx, 529, or a body that is no answer
 ├─ ProviderRateLimited  429; `retry_after` in seconds, when the provider said so
+├─ KeyGone              the key was removed, or belongs to another address, since the job was accepted
 ├─ KeyRefused           401, 403: the key is wrong or may not do this
 ├─ QuotaUsedUp          402, an empty balance, a spend limit: final, though it may come as 429
 ├─ ContextOverflow      the messages are longer than the model's window
@@ -24,6 +25,7 @@ from core.errors import Problem
 
 FailureCode = Literal[
     "provider_error",
+    "key_required",
     "provider_unreachable",
     "provider_busy",
     "provider_rate_limited",
@@ -101,6 +103,13 @@ class ProviderRateLimited(ProviderError):
     title = "The provider limits the rate of this key"
     again = 2
     elsewhere = Elsewhere.ALL
+
+
+class KeyGone(ProviderError):
+    """`core.llm.keyring` says which other target may be asked; no call is made."""
+
+    code = "key_required"
+    title = "A provider key is required"
 
 
 class KeyRefused(ProviderError):

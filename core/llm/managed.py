@@ -95,7 +95,6 @@ def _target(provider: str, model: str, tier: str, settings: Settings) -> Planned
         "base_url": address(provider, settings),
         "key_kind": MANAGED,
         "tier": tier,
-        "sealed": None,
         "holder": MANAGED,
     }
 

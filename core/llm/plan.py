@@ -1,4 +1,4 @@
-"""The plan: from an agent's llm_config to the ordered targets of a chat, and from a job's plan to open keys.
+"""The plan: the ordered targets of a chat, from an agent's llm_config. A key is taken when it is called.
 
 A user's key goes to its own provider and address only. A provider without a key is skipped. A managed call
 uses managed keys alone; they also follow a user's own keys if the agent says `allow_managed_fallback`. The
@@ -8,13 +8,14 @@ sandbox is asked by name only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from core.config import Settings
-from core.crypto import Sealer, provider_key_context
 from core.documents import Credential, LlmConfig
 from core.errors import Invalid, KeyRequired
 from core.llm import managed, providers, tiers
+from core.llm.keyring import Keyring
 from core.llm.providers import SANDBOX
 from core.llm.records import PlannedTarget
 from core.llm.types import KeyKind, Target, WireName
@@ -76,7 +77,7 @@ def make(
     find_credential: FindCredential,
     runtime: bool = False,
 ) -> list[PlannedTarget]:
-    """The targets in the order in which they are asked, for a job's plan; their keys are still sealed.
+    """The targets in the order in which they are asked, for a job's plan.
 
     `runtime`: for the agent's own process, for which a managed tier has another model.
     """
@@ -85,36 +86,28 @@ def make(
         return _of_tier(config["tier"], settings, runtime=runtime)
     provider = config["provider"]
     assert provider is not None  # `check` has seen to it
-    targets = [_own(provider, config, holder, settings, find_credential)]
+    found = [_own(provider, config, holder, settings, find_credential)]
     if provider == SANDBOX:
-        return targets
+        return found
     for entry in _fallbacks(provider, config):
         key = config["keys"].get(entry["provider"])
         if key is not None:
-            targets.append(
-                _target(entry["provider"], entry.get("model"), None, key["sealed"], holder, settings)
-            )
+            found.append(_target(entry["provider"], entry.get("model"), None, holder, settings, keyed=True))
     if config["allow_managed_fallback"]:
-        targets += managed.targets(config["tier"], settings, runtime=runtime)
-    return targets
+        found += managed.targets(config["tier"], settings, runtime=runtime)
+    return found
 
 
-def open_targets(job: Mapping[str, Any], *, sealer: Sealer, settings: Settings) -> list[Target]:
-    """The targets of a job, each with its key, which was sealed for the address that it will be sent to.
+def targets(planned: list[PlannedTarget], keyring: Keyring) -> list[Target]:
+    """The targets of a job; each takes its key from the keyring when it is called.
 
-    Raises `core.crypto.CannotOpen` when a sealed key belongs to another workspace, holder or address, and
-    `KeyRequired` when nobody is left to be asked: a managed key that is gone since is left out.
+    Raises `KeyRequired` when nobody is left to be asked: a managed key that is gone since is left out.
     """
     found = []
-    planned: list[PlannedTarget] = job["plan"]["targets"]
-    for target in planned:
-        if target["key_kind"] == managed.MANAGED:
-            key = managed.key_for(target, settings)
-            if key is None:
-                continue
-        else:
-            key = _opened(target, job["workspace_id"], sealer)
-        found.append(_with_key(target, key))
+    for n, target in enumerate(planned):
+        if target["key_kind"] == managed.MANAGED and managed.key_for(target, keyring.settings) is None:
+            continue
+        found.append(_taking(target, partial(keyring.key, target, first=n == 0)))
     if not found:
         raise KeyRequired("the managed key that this call was accepted for is no longer configured")
     return found
@@ -146,15 +139,15 @@ def _of_tier(tier: str | None, settings: Settings, *, runtime: bool) -> list[Pla
 def _own(
     provider: str, config: LlmConfig, holder: str, settings: Settings, find_credential: FindCredential
 ) -> PlannedTarget:
-    endpoint, sealed = config["custom_endpoint"], config["sealed_key"]
+    endpoint, keyed = config["custom_endpoint"], config["sealed_key"] is not None
     if config["credential"]:
         credential = find_credential(config["credential"])
         if credential is None:
             raise KeyRequired(f"the credential {config['credential']!r} that this agent uses is gone")
-        endpoint, sealed = credential["custom_endpoint"], credential["sealed_key"]
+        endpoint, keyed = credential["custom_endpoint"], True
         check_model(endpoint, config["model"])
         holder = f"credential:{credential['name']}"
-    target = _target(provider, config["model"], endpoint, sealed, holder, settings)
+    target = _target(provider, config["model"], endpoint, holder, settings, keyed=keyed)
     if wire := config.get("wire"):
         target |= {"wire": WIRE_NAMES[wire], "wire_given": True}
     return target
@@ -171,9 +164,10 @@ def _target(
     provider: str,
     model: str | None,
     endpoint: str | None,
-    sealed: str | None,
     holder: str,
     settings: Settings,
+    *,
+    keyed: bool,
 ) -> PlannedTarget:
     custom = endpoint and providers.vendor_at(endpoint) is None
     kind: KeyKind = "custom" if custom else "sandbox" if provider == SANDBOX else "byokey"
@@ -184,33 +178,22 @@ def _target(
         "base_url": providers.address(provider, endpoint, settings),
         "key_kind": kind,
         "tier": None,
-        "sealed": sealed,
         "holder": holder,
+        "keyed": keyed,
     }
 
 
-def _opened(target: PlannedTarget, workspace_id: str, sealer: Sealer) -> str | None:
-    if target["sealed"] is None:
-        return None
-    context = provider_key_context(
-        workspace_id=workspace_id,
-        holder=target["holder"],
-        provider=target["provider"],
-        base_url=target["base_url"],
-    )
-    return sealer.open(target["sealed"], context)
-
-
-def _with_key(target: PlannedTarget, key: str | None) -> Target:
+def _taking(target: PlannedTarget, take: Callable[[], str | None]) -> Target:
     return Target(
         provider=target["provider"],
         model=target["model"],
         wire=target["wire"],
         base_url=target["base_url"],
-        api_key=key,
+        api_key=None,
         key_kind=target["key_kind"],
         tier=target["tier"],
         wire_given=target.get("wire_given", False),
+        take=take,
     )
 
 

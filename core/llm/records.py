@@ -19,9 +19,9 @@ OnWorkerLoss = Literal["retry", "fail", "fail_once_streamed"]
 
 
 class PlannedTarget(TypedDict):
-    """A `core.llm.types.Target` whose key is still sealed.
+    """A `core.llm.types.Target` without its key.
 
-    `core.llm.plan` and `core.llm.managed` write it when the job is accepted; `core.llm.plan` opens it.
+    `core.llm.plan` and `core.llm.managed` write it when the job is accepted.
     """
 
     provider: str  # a name in `core.llm.providers`; read by prices and windows too
@@ -31,8 +31,9 @@ class PlannedTarget(TypedDict):
     base_url: str  # the only address that the key may be sent to
     key_kind: KeyKind  # read by admission, prices and explain too
     tier: str | None  # of a managed target; the ledger's tier
-    sealed: str | None  # the user's key; removed by `core.jobs.model` when the job ends
     holder: str  # whose key it is: `agent:<id>`, `credential:<name>`, `managed`; the key is sealed for it
+    keyed: NotRequired[bool]  # a user's key goes with it, which `core.llm.keyring` takes when it is called
+    sealed: NotRequired[str | None]  # jobs that an earlier version accepted; `core.jobs.model` removes it
 
 
 class Rules(TypedDict):

@@ -12,7 +12,7 @@ import structlog
 from core.llm import dispensable, families, windows
 from core.llm.breaker import Breaker
 from core.llm.exchange import Emit, Exchange
-from core.llm.failures import Elsewhere, ProviderError, StreamBroken
+from core.llm.failures import Elsewhere, KeyGone, ProviderError, StreamBroken
 from core.llm.managed import MANAGED
 from core.llm.records import Call
 from core.llm.types import ChatAnswer, ChatRequest, Dispensable, Target
@@ -79,15 +79,19 @@ def _may_follow(error: ProviderError, failed: Target, other: Target, content_fal
     """May `other` be asked after this failure of `failed`? A target that was ruled out is not asked later."""
     if error.elsewhere is Elsewhere.OTHER_KEYS:
         # A managed key may be used again for another model: a 403 can be about the model alone.
-        return other.key_kind == MANAGED or (other.base_url, other.api_key) != (
-            failed.base_url,
-            failed.api_key,
-        )
+        return other.key_kind == MANAGED or (other.base_url, _key(other)) != (failed.base_url, _key(failed))
     if error.elsewhere is Elsewhere.LARGER_WINDOWS:
         return windows.larger(other, failed)
     if error.elsewhere is Elsewhere.IF_OPTED_IN:
         return content_fallback
     return error.elsewhere is Elsewhere.ALL
+
+
+def _key(target: Target) -> str | None:
+    try:
+        return target.with_key().api_key
+    except KeyGone:
+        return None
 
 
 def _ask(
@@ -102,7 +106,7 @@ def _ask(
     while True:
         speaking = dispensable.spared(families.spoken(target, exchange.request), left_out)
         try:
-            answer = exchange.call(speaking)
+            answer = exchange.call(speaking.with_key())
         except ProviderError as error:
             if families.heard(error, speaking, exchange.request):
                 continue

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypedDict
 
 Document = dict[str, Any]
@@ -23,6 +23,7 @@ class Target:
     """One place that a call may go to: a model at an address, and the key for it.
 
     `wire_given`: the user said so, and `core.llm.families` chooses no other. `without`: what it is not sent.
+    `take`: gives the key that it has when it is called; None: `api_key` is all there is.
     """
 
     provider: str
@@ -34,6 +35,11 @@ class Target:
     tier: str | None = None
     wire_given: bool = False
     without: frozenset[Dispensable] = frozenset()
+    take: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
+
+    def with_key(self) -> Target:
+        """The target with the key that it has now. Raises `core.llm.failures.KeyGone`."""
+        return self if self.take is None else replace(self, api_key=self.take())
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from core.crypto import Sealer
 from core.errors import JobFailed
 from core.llm import plan as routes
 from core.llm import windows
+from core.llm.keyring import Keyring
 from core.llm.plan import FindCredential
 from core.llm.records import PlannedTarget
 from core.runtime import openclaw
@@ -82,10 +83,17 @@ def provider_keys(
     if not spec["keys"]:
         return {}
     planned = _targets(agent, settings, find_credential)
-    job = {"plan": {"targets": planned}, "workspace_id": agent["workspace_id"]}
+    keyring = Keyring(
+        agent["workspace_id"],
+        agent["_id"],
+        lambda: agent["llm_config"],
+        find_credential,
+        sealer,
+        settings,
+    )
     having = {
-        (target.provider, target.base_url): target.api_key or NO_KEY
-        for target in routes.open_targets(job, sealer=sealer, settings=settings)
+        (target.provider, target.base_url): target.with_key().api_key or NO_KEY
+        for target in routes.targets(planned, keyring)
     }
     secrets = {}
     for key in spec["keys"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core.llm.keyring import is_keyed
 from tests.web.conftest import MANAGED_KEY
 
 
@@ -17,7 +18,7 @@ def test_a_tier_brings_provider_and_model(member, agent, services):
     job = member.post(f"/agents/{agent}/chat", {"message": "hello"}).json
     kept = services.db.jobs.find_one({"_id": job["id"]})
     ((target,), text) = (kept["plan"]["targets"], str(kept))
-    assert (target["key_kind"], target["tier"], target["sealed"]) == ("managed", "premium", None)
+    assert (target["key_kind"], target["tier"], is_keyed(target)) == ("managed", "premium", False)
     assert MANAGED_KEY not in text + str(services.db.agents.find_one({"_id": agent}))
 
 

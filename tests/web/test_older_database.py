@@ -165,20 +165,18 @@ def test_a_queued_job_is_carried_out_and_a_running_one_taken_up(db, services, fi
 
 
 def ask(db, services, job_id, address):
-    """Let a job ask a provider that is there; its key was sealed for the address of one that is gone."""
+    """Let a job ask a provider that is there; its agent's key was sealed for one that is gone."""
     job = db.jobs.find_one({"_id": job_id})
-    (target,) = job["plan"]["targets"]
-    named = {name: target[name] for name in ("holder", "provider")}
-    of_old, of_new = (
-        provider_key_context(workspace_id=job["workspace_id"], base_url=base_url, **named)
-        for base_url in (target["base_url"], address)
-    )
-    moved = {
-        "plan.targets.0.base_url": address,
-        "plan.targets.0.sealed": services.sealer.seal(services.sealer.open(target["sealed"], of_old), of_new),
-        "request.messages.0.content": "hello",
-    }
+    moved = {"plan.targets.0.base_url": address, "request.messages.0.content": "hello"}
     db.jobs.update_one({"_id": job_id}, {"$set": moved})
+    context = provider_key_context(
+        workspace_id=job["workspace_id"],
+        holder=f"agent:{job['agent_id']}",
+        provider=job["plan"]["targets"][0]["provider"],
+        base_url=address,
+    )
+    now = {"custom_endpoint": address, "sealed_key": services.sealer.seal("sk-now", context)}
+    db.agents.update_one({"_id": job["agent_id"]}, {"$set": {f"llm_config.{k}": v for k, v in now.items()}})
 
 
 def test_what_was_not_metered_is_and_the_roll_ups_agree_with_the_ledger(db, file):

@@ -9,9 +9,10 @@ import pytest
 
 from core.agents import agent_config, agents, credentials
 from core.config import Settings
-from core.crypto import CannotOpen, Sealer
-from core.errors import Conflict, Forbidden, Invalid, KeyRequired, NotFound
+from core.crypto import Sealer
+from core.errors import Conflict, Forbidden, Invalid, JobFailed, KeyRequired, NotFound
 from core.llm import plan
+from core.llm.keyring import Keyring
 
 SEALER = Sealer(os.urandom(32))
 SETTINGS = Settings(custom_endpoint_allow="127.0.0.1:9")
@@ -48,8 +49,9 @@ def first_target(db, agent):
 
 def key_sent(db, agent):
     """The key that a job of this agent would send, with its address."""
-    job = {"workspace_id": "w1", "plan": {"targets": targets(db, agent)}}
-    return [(t.base_url, t.api_key) for t in plan.open_targets(job, sealer=SEALER, settings=SETTINGS)]
+    find = partial(credentials.find, db, "w1")
+    keyring = Keyring("w1", agent["_id"], lambda: agent["llm_config"], find, SEALER, SETTINGS)
+    return [(t.base_url, t.with_key().api_key) for t in plan.targets(targets(db, agent), keyring)]
 
 
 def test_a_key_is_sealed_and_never_shown(db):
@@ -187,7 +189,7 @@ def test_a_sealed_key_does_not_open_for_another_agent_or_address(db):
         {"_id": "another"},
         {"llm_config": {**agent["llm_config"], "model": "m", "custom_endpoint": "https://b.c"}},
     ):
-        with pytest.raises(CannotOpen):
+        with pytest.raises(JobFailed, match="cannot be opened"):
             key_sent(db, {**agent, **changed})
 
 

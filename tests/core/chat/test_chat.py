@@ -102,12 +102,14 @@ def carry_out(db, services):
     handlers = chat.asking(transport, Quotes(db, PRICES))
     runner = Runner(services, "p1", handlers, start=Inline, lost=lambda: False)
 
-    def go(config, kind="chat", reserved=None, **request):
+    def go(config, kind="chat", reserved=None, meanwhile=lambda: None, **request):
         agent = {**agents.born("w1", "a1", {"name": "a"}), "llm_config": configured(services, config)}
         plan = chat.plan(agent, settings=services.settings, find_credential=lambda name: None)
+        db.agents.replace_one({"_id": "a1"}, agent, upsert=True)
         asked = {"messages": [{"role": "user", "content": "hello"}], **request}
         more = {"reserved": reserved} if reserved else {}
         job_id = queued(db, kind=kind, plan={**plan, **more}, request=asked)["_id"]
+        meanwhile()
         runner.run(job_id)
         enter(db)
         return db.jobs.find_one({"_id": job_id})
@@ -218,6 +220,24 @@ def test_a_stream_that_is_ended_from_outside_is_counted_for_what_was_said(db, se
         "estimated",
     )
     assert row["tokens_output"] >= 4
+
+
+def test_the_key_is_the_one_that_is_stored_when_the_call_begins(db, services, provider, carry_out):
+    config = {"provider": "openai", "model": "m", "custom_endpoint": provider.url}
+
+    def rotate():
+        now = configured(services, {**config, "api_key": "sk-now"})
+        db.agents.update_one({"_id": "a1"}, {"$set": {"llm_config": now}})
+
+    assert carry_out({**config, "api_key": "sk-then"}, meanwhile=rotate)["status"] == "succeeded"
+    assert provider.asked == [("sk-now", "m")]
+
+
+def test_a_job_whose_key_was_removed_asks_nobody_and_says_why(db, provider, carry_out):
+    config = {"provider": "openai", "model": "m", "api_key": "sk-then", "custom_endpoint": provider.url}
+    job = carry_out(config, meanwhile=lambda: db.agents.delete_one({"_id": "a1"}))
+    assert (job["status"], job["error"]["code"]) == ("failed", "key_required")
+    assert (provider.asked, job["calls"]) == ([], [])
 
 
 def test_a_refused_call_used_nothing_and_is_not_in_the_ledger(db, provider, carry_out):

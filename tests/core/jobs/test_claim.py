@@ -8,7 +8,7 @@ from core.clock import utcnow
 from core.jobs.claim import claim, finish, hand_back, note_unkept
 from core.jobs.model import queued_again
 from core.services import connect_mongo
-from tests.factory import CALL, queued
+from tests.factory import CALL, TARGET, queued
 from tests.proxy import Proxy
 
 
@@ -60,8 +60,9 @@ def test_what_has_ended_does_not_end_again(db):
     assert db.jobs.find_one({"_id": mine["_id"]}) == ended
 
 
-def test_finishing_sets_result_calls_and_meter_and_removes_the_sealed_key(db):
-    mine = claim(db, queued(db)["_id"], "p1")
+def test_finishing_sets_result_calls_and_meter_and_removes_an_earlier_versions_sealed_key(db):
+    target = {**TARGET, "sealed": "v1.sealed.text"}
+    mine = claim(db, queued(db, plan={"targets": [target]})["_id"], "p1")
     assert finish(db, mine, status="succeeded", calls=[CALL], result={"answer": 42})
     kept = db.jobs.find_one({"_id": mine["_id"]})
     assert (kept["status"], kept["result"], kept["meter"]) == ("succeeded", {"answer": 42}, "due")

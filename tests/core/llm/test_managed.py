@@ -10,9 +10,11 @@ from core.config import Settings
 from core.crypto import Sealer
 from core.errors import Invalid, KeyRequired
 from core.llm import managed, plan
+from core.llm.keyring import Keyring, is_keyed
 from core.llm.managed import BadManagedKeys
 
 SEALER = Sealer(os.urandom(32))
+OWN = {"provider": "openai", "model": "gpt-4o", "api_key": "sk-mine-0123456789"}
 OURS = {"openai": "sk-ours-openai", "minimax": "sk-ours-minimax"}
 SETTINGS = Settings(managed_llm_keys=OURS)
 
@@ -35,8 +37,8 @@ def targets(given, settings=SETTINGS):
 
 def sent(made, settings=SETTINGS):
     """(provider, model, address, key, tier) of each call that a worker would make."""
-    job = {"workspace_id": "w1", "plan": {"targets": made}}
-    found = plan.open_targets(job, sealer=SEALER, settings=settings)
+    keyring = Keyring("w1", "a1", lambda: configured(OWN), lambda name: None, SEALER, settings)
+    found = [target.with_key() for target in plan.targets(made, keyring)]
     return [(t.provider, t.model, t.base_url, t.api_key, t.tier) for t in found]
 
 
@@ -59,7 +61,7 @@ def test_only_providers_with_a_managed_key_are_in_the_chain():
 
 def test_no_managed_key_is_on_a_job_or_in_a_configuration():
     made = targets({"managed": True, "tier": "economy"})
-    assert [target["sealed"] for target in made] == [None, None]
+    assert [is_keyed(target) for target in made] == [False, False]
     assert "sk-ours" not in str(made) + str(configured({"managed": True, "tier": "economy"})) + repr(SETTINGS)
 
 
@@ -89,17 +91,16 @@ def test_a_tier_without_a_key_is_refused_where_it_is_chosen():
 
 
 def test_managed_keys_follow_a_users_own_only_if_the_agent_says_so():
-    own = {"provider": "openai", "model": "gpt-4o", "api_key": "sk-mine-0123456789"}
-    for unasked in (own, {**own, "tier": "economy"}):
+    for unasked in (OWN, {**OWN, "tier": "economy"}):
         assert [key for *_, key, _ in sent(targets(unasked))] == ["sk-mine-0123456789"]
-    both = sent(targets({**own, "allow_managed_fallback": True, "tier": "economy"}))
+    both = sent(targets({**OWN, "allow_managed_fallback": True, "tier": "economy"}))
     assert [(model, key, tier) for _, model, _, key, tier in both] == [
         ("gpt-4o", "sk-mine-0123456789", None),
         ("MiniMax-M2.5", "sk-ours-minimax", "economy"),
         ("gpt-4o-mini", "sk-ours-openai", "economy"),
     ]
     with pytest.raises(Invalid) as refused:
-        configured({**own, "allow_managed_fallback": True})
+        configured({**OWN, "allow_managed_fallback": True})
     assert refused.value.errors[0]["pointer"] == "/tier"
 
 

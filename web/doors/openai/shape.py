@@ -17,6 +17,7 @@ PROVIDER_STATUSES: dict[FailureCode | Literal["deadline", "cancelled"], int] = {
     "provider_rate_limited": 429,
     "provider_quota": 429,
     "provider_key_refused": 424,  # not 401: the caller's own key is good
+    "key_required": 424,
     "provider_refused": 400,
     "context_overflow": 400,
     "content_refused": 400,
