@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from core.agents.fields import Short
 from web.resource import Model
 
+AS_ANSWERED = "as an answer carried them; not sent on"
 LENIENT = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
 
 
@@ -23,10 +24,12 @@ class Message(Model):
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = Field(None, description="`reasoning`, as the OpenAI door spells it")
-    logprobs: dict[str, Any] | None = Field(None, description="as an answer carried them; not sent on")
+    logprobs: dict[str, Any] | None = Field(None, description=AS_ANSWERED)
     reasoning_details: list[dict[str, Any]] | None = Field(
         None, description="OpenRouter's, as an answer carried them: send them back unchanged"
     )
+    annotations: list[dict[str, Any]] | None = Field(None, description=AS_ANSWERED)
+    images: list[dict[str, Any]] | None = Field(None, description=AS_ANSWERED)
     reasoning_from: Short | None = Field(None, description="where the reasoning came from: send it back too")
     thinking_blocks: list[dict[str, Any]] | None = Field(
         None, description="as an answer carried them: send them back unchanged after a tool call"

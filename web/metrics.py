@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import structlog
 from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from pymongo.database import Database
@@ -33,6 +33,7 @@ def register(app: Flask, db: Database[Document]) -> None:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(Queues(db))
+    registry.register(Unknown(db))
     labels = ("method", "route", "status")
     requests = Counter("vutler_http_requests", "Requests answered", labels, registry=registry)
     seconds = Histogram(
@@ -97,3 +98,27 @@ class Queues(Collector):
                 log.warning("metrics.store_away", error=type(error).__name__)
                 self._rows = None
         return self._rows
+
+
+class Unknown(Collector):
+    """What providers said that nobody knows: unknown reasons to finish, errors and parts of content."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self.db = db
+
+    def describe(self) -> list[CounterMetricFamily]:
+        """Nothing: see `Queues`."""
+        return []
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        found = CounterMetricFamily(
+            "vutler_provider_unknown",
+            "Answers with something that is not understood; the log has the first of each vendor",
+            labels=("provider", "what"),
+        )
+        try:
+            for row in self.db.provider_unknown.find():
+                found.add_metric((row["provider"], row["what"]), row["count"])
+        except PyMongoError as error:
+            log.warning("metrics.store_away", error=type(error).__name__)
+        yield found

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import structlog
+
 from core.accounts import limits
 from core.chat import attachments, conversations, targets
 from core.config import Settings
@@ -20,7 +22,7 @@ from core.jobs.document import Job
 from core.jobs.erasing import in_conversation
 from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
-from core.llm import parameters, router, windows
+from core.llm import parameters, router, strange, windows
 from core.llm import plan as routes
 from core.llm.breaker import Breaker
 from core.llm.exchange import Emit
@@ -34,7 +36,9 @@ from core.metering.prices import Prices
 from core.metering.quotes import Quotes
 from core.outbound.transport import Transport
 from core.services import Services, connect_redis
-from core.store.repeat import through_outages
+from core.store.repeat import OUTAGE, through_outages
+
+log = structlog.get_logger(__name__)
 
 Document = dict[str, Any]
 
@@ -225,6 +229,14 @@ def _calls(run: Run) -> Document:
     return {"calls": [views.call(made) for made in run.calls]}
 
 
+def _count_unknown(run: Run) -> None:
+    """What providers said that nobody knows; a store that is away is not waited for."""
+    try:
+        strange.count(run.services.db, run.calls)
+    except OUTAGE as error:
+        log.warning("provider.unknown_not_counted", error=type(error).__name__)
+
+
 def _settled(handler: Handler) -> Handler:
     """The handler. At a job's end the reserved tokens are corrected, unless the job is handed back."""
 
@@ -232,6 +244,7 @@ def _settled(handler: Handler) -> Handler:
         try:
             return handler(run)
         finally:
+            _count_unknown(run)
             if run.stopped != "handed_back":
                 used = sum(map(tokens, run.calls))
                 limits.settle(run.services.redis, run.job, used)

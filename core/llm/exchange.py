@@ -17,7 +17,7 @@ from core.llm.records import Call
 from core.llm.redact import redact
 from core.llm.sse import Parser
 from core.llm.transport import named_failures
-from core.llm.types import ChatAnswer, ChatRequest, Document, FinishReason, KeyKind, Target, Usage
+from core.llm.types import ChatAnswer, ChatRequest, Document, FinishReason, KeyKind, Target, Usage, WireAnswer
 from core.llm.wire import WIRES, AnswerStream, Wire
 from core.llm.wire.openai import reasoning
 from core.outbound.transport import Answer, Transport
@@ -96,7 +96,7 @@ class Exchange:
             if answer.status != 200:
                 body = _json(answer.body())
                 if not classify.is_known(body):
-                    strange.note(target, "error", redact(classify.message(body), self.secrets))
+                    strange.note(target, record, "error", redact(classify.message(body), self.secrets))
                 raise classify.by_status(answer.status, body, answer.headers)
             chunks = answer.chunks() if self.request.stream else answer.moving()
             kind = answer.headers.get("Content-Type", "")
@@ -113,7 +113,7 @@ class Exchange:
         failure = wire.failure_inside(body)
         if failure is not None:
             raise failure
-        found = self._answer(target, record, *wire.from_wire(body))
+        found = self._answer(target, record, wire.from_wire(body))
         if self.request.stream and self.emit is not None:
             self._emit_whole(self.emit, found.message)
         return found
@@ -171,28 +171,23 @@ class Exchange:
             if said:
                 self._partial(target, stream, record)
             raise
-        return self._answer(target, record, *stream.answer())
+        return self._answer(target, record, stream.answer())
 
     def _partial(self, target: Target, stream: AnswerStream, record: Call) -> ChatAnswer:
         """The answer up to the point where its stream broke off; its tokens, as far as they are known."""
-        partial = self._answer(target, record, *stream.answer())
+        partial = self._answer(target, record, stream.answer())
         guess = estimate(self.request, partial.message)
         said = max(partial.usage.tokens_output, guess.tokens_output)  # the provider's count comes at the end
         usage = replace(partial.usage, tokens_output=said)
         record |= {"usage": usage.public(), "usage_raw": partial.usage_raw, "usage_status": "estimated"}
         return partial
 
-    def _answer(
-        self,
-        target: Target,
-        record: Call,
-        message: Document,
-        finish_reason: str | None,
-        told: Usage | None,
-        usage_raw: Document | None,
-    ) -> ChatAnswer:
+    def _answer(self, target: Target, record: Call, found: WireAnswer) -> ChatAnswer:
+        message, finish_reason, told = found.message, found.finish_reason, found.usage
+        for part in found.unknown:
+            strange.note(target, record, "part", part)
         if finish_reason is not None and finish_reason not in KNOWN:
-            record["finish_reason"] = strange.note(target, "finish_reason", finish_reason)
+            record["finish_reason"] = strange.note(target, record, "finish_reason", finish_reason)
         return ChatAnswer(
             message=_with_origin(message, target),
             finish_reason=KNOWN.get(finish_reason or "", "stop"),
@@ -200,7 +195,7 @@ class Exchange:
             model=target.model,
             usage=_filled(told, estimate(self.request, message)) if told is None or told.untold else told,
             usage_status="estimated" if told is None or told.untold else "reported",
-            usage_raw=usage_raw,
+            usage_raw=found.usage_raw,
         )
 
     def _request_id(self, answer: Answer) -> str | None:

@@ -15,6 +15,7 @@ OK: Outcome = "ok"
 IN_FLIGHT: Outcome = "in_flight"
 CUT_OFF: Outcome = "cancelled"
 
+Unknown = Literal["finish_reason", "error", "part"]
 OnWorkerLoss = Literal["retry", "fail", "fail_once_streamed"]
 
 
@@ -77,4 +78,5 @@ class Call(TypedDict):
     usage_raw: Document | None  # the ledger: the usage as the provider told it
     usage_status: UsageStatus | None  # the ledger, prices
     finish_reason: NotRequired[str]  # the job's result: the provider's own word, if nobody knows it
+    unknown: NotRequired[list[Unknown]]  # what it said that nobody knows; for `core.llm.strange`
     detail: str | None  # the provider's words, redacted; erased with the job's content

@@ -1,24 +1,30 @@
-"""What providers say that is not known here: told in the log once a vendor, so that somebody looks."""
+"""What providers say that is not known here: logged once a vendor, so that somebody looks, and counted."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
+from pymongo import UpdateOne
+from pymongo.database import Database
 
+from core.clock import utcnow
+from core.llm.records import Call, Unknown
 from core.llm.types import Target
 
 log = structlog.get_logger(__name__)
 
-What = Literal["finish_reason", "error", "part"]
 LONGEST = 200
 
 
-def note(target: Target, what: What, word: str) -> str:
-    """Log it, if it is this vendor's first of its kind. Returns the word, short enough to be kept."""
+def note(target: Target, record: Call, what: Unknown, word: str) -> str:
+    """Note it on the call; log it, if it is this vendor's first of its kind. Returns the word, cut."""
     short = word[:LONGEST]
+    record.setdefault("unknown", []).append(what)
     told = _told(urlsplit(target.base_url).hostname or target.provider, what)
     if not told:
         told.append(short)
@@ -26,7 +32,26 @@ def note(target: Target, what: What, word: str) -> str:
     return short
 
 
+def count(db: Database[dict[str, Any]], calls: Iterable[Call]) -> None:
+    """Add what was noted on these calls to the counters, which `/metrics` shows."""
+    found = Counter((call["provider"], what) for call in calls for what in call.get("unknown", []))
+    if found:
+        db.provider_unknown.bulk_write(
+            [
+                UpdateOne(
+                    {"_id": f"{provider}/{what}"},
+                    {
+                        "$inc": {"count": n},
+                        "$set": {"provider": provider, "what": what, "last_at": utcnow()},
+                    },
+                    upsert=True,
+                )
+                for (provider, what), n in found.items()
+            ]
+        )
+
+
 @lru_cache(maxsize=1000)
-def _told(vendor: str, what: What) -> list[str]:
+def _told(vendor: str, what: Unknown) -> list[str]:
     """What was logged of a vendor; empty if nothing was."""
     return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 Document = dict[str, Any]
 
@@ -103,11 +103,18 @@ class Usage:
         }
 
 
-WireAnswer = tuple[Document, str | None, Usage | None, Document | None]
-"""(message, finish reason, usage, usage as the provider told it): what a wire makes of an answer.
+class WireAnswer(NamedTuple):
+    """What a wire makes of an answer. `usage_raw`: as the provider told it.
 
-The finish reason is a `FinishReason`, or the provider's own word if the wire does not know it.
-"""
+    `finish_reason`: a `FinishReason`, or the provider's own word if the wire does not know it. `unknown`: the
+    types of parts that are not understood.
+    """
+
+    message: Document
+    finish_reason: str | None
+    usage: Usage | None
+    usage_raw: Document | None
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

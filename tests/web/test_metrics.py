@@ -13,7 +13,7 @@ from tests.factory import queued
 from web.app import create_app
 
 NAME = re.compile(r"(vutler|process)_[a-z_]+")
-LABELS = {"method", "route", "status", "le", "queue"}
+LABELS = {"method", "route", "status", "le", "queue", "provider", "what"}
 
 
 def families(client):

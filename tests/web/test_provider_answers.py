@@ -9,12 +9,12 @@ import json
 
 import pytest
 
+from tests.providers.said import DONE, d, piece, whole
 from tests.providers.scripted import answering, head, streaming
 from tests.web.asking import ROADS, ask
 
 STREAMED = ["api-stream", "door-stream"]
 WHOLE = ["api", "door"]
-DONE = "[DONE]"
 
 
 @pytest.fixture
@@ -29,23 +29,6 @@ def agent(member, vendor, in_threads):
 def claude(member, vendor, in_threads):
     config = {"provider": "anthropic", "model": "claude-sonnet-4-5", "custom_endpoint": vendor.url}
     return member.post("/agents", {"name": "claude", "llm_config": config}).json["id"]
-
-
-def d(finish=None, **delta):
-    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
-
-
-def piece(index=0, id=None, name=None, arguments=None):
-    """A piece of a call: what is None is absent."""
-    function = {"name": name, "arguments": arguments}
-    given = {"index": index, "id": id, "function": {k: v for k, v in function.items() if v is not None}}
-    return d(tool_calls=[{key: value for key, value in given.items() if value is not None}])
-
-
-def whole(finish="stop", **message):
-    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}
-    usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
-    return answering({"id": "1", "choices": [choice], "usage": usage})
 
 
 def says(vendor, *events):

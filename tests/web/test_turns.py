@@ -20,7 +20,7 @@ def completion(message, finish_reason):
 
 @pytest.mark.parametrize("exchange", ANSWERS.values(), ids=ANSWERS)
 def test_every_vendors_answer_is_a_completion_to_the_openai_sdk(exchange):
-    message, finish_reason, _, _ = WIRES[exchange["wire"]].from_wire(exchange["body"])
+    message, finish_reason, *_ = WIRES[exchange["wire"]].from_wire(exchange["body"])
     known = ChatCompletion.model_validate(completion(message, finish_reason)).choices[0]
     assert (known.message.content, known.finish_reason) == (message["content"], finish_reason)
     assert known.message.model_extra.get("thinking_blocks") == message.get("thinking_blocks")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from core.llm import providers
+from core.llm.failures import ProviderRefused
 from core.llm.translations import schemas
 from core.llm.types import ChatRequest, Document, Target
 
@@ -35,6 +36,8 @@ def top_p(value: float, request: ChatRequest, target: Target) -> Document:
 
 def tools(value: list[Document], request: ChatRequest, target: Target) -> Document:
     """Without Anthropic's marks of what to cache, which OpenAI does not know; a custom endpoint may."""
+    if request.stream and any(tool.get("type") == "custom" for tool in value):
+        raise ProviderRefused("calls of `custom` tools come in one piece alone: leave `stream` out")
     given = value if target.key_kind == "custom" else [unmarked(tool) for tool in value]
     return schemas.tools(given, request, target)
 

@@ -19,7 +19,14 @@ Told = tuple[str, Any]
 
 LOOK_S = 1.0
 """How often we look whether the client is still there."""
-WITHOUT_DELTAS = ("thinking_blocks", "reasoning_details", "reasoning_from", "refusal")
+WITHOUT_DELTAS = (
+    "thinking_blocks",
+    "reasoning_details",
+    "reasoning_from",
+    "refusal",
+    "annotations",
+    "images",
+)
 """Parts of a message that are told in one piece, before the stream's end."""
 
 

@@ -25,7 +25,7 @@ FINISHES: dict[str, FinishReason] = {
     "refusal": "content_filter",
 }
 
-
+BLOCKS = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
 EVENTS = (
     "message_start",
     "content_block_start",
@@ -49,12 +49,19 @@ def from_wire(body: Any) -> WireAnswer:
     if not isinstance(body.get("content"), list):
         raise ProviderBusy("the provider's answer is not a message", http_status=200)
     raw = body.get("usage")
-    return (
+    return WireAnswer(
         message(mappings(body["content"]), body.get("stop_details")),
         finish(body.get("stop_reason")),
         usage(raw),
         storable(raw) if isinstance(raw, dict) else None,
+        unknown(mappings(body["content"])),
     )
+
+
+def unknown(blocks: list[Document]) -> tuple[str, ...]:
+    """The types of blocks that are not understood."""
+    kinds = (text(block.get("type")) or "untyped" for block in blocks)
+    return tuple(kind for kind in kinds if kind not in BLOCKS)
 
 
 def usage(raw: Any) -> Usage | None:

@@ -13,7 +13,7 @@ from core.ids import new_call_id
 from core.llm.plain import mapping, storable, text
 from core.llm.types import Document, WireAnswer
 from core.llm.wire import counts
-from core.llm.wire.anthropic.answer import failure_inside, finish, message, usage
+from core.llm.wire.anthropic.answer import failure_inside, finish, message, unknown, usage
 from core.llm.wire.halves import Text
 
 
@@ -64,7 +64,7 @@ class Stream:
         """The same as `from_wire`, from the events so far."""
         blocks = [self.blocks[index] for index in sorted(self.blocks)]
         said = message(blocks, self._stop_details)
-        return said, self.finish_reason, usage(self.usage_raw), self.usage_raw
+        return WireAnswer(said, self.finish_reason, usage(self.usage_raw), self.usage_raw, unknown(blocks))
 
     def _use(self, told: Any) -> None:
         """A later event tells the usage of the whole answer so far."""

@@ -10,7 +10,7 @@ from core.llm.failures import ProviderBusy, ProviderError
 from core.llm.plain import count, mapping, mappings, storable, text
 from core.llm.types import Document, FinishReason, Usage, WireAnswer
 from core.llm.wire import counts, think
-from core.llm.wire.openai import reasoning
+from core.llm.wire.openai import beside, reasoning
 from core.llm.wire.openai.calls import tool_calls
 
 # OpenAI's own words, and those of other vendors, in small letters.
@@ -57,20 +57,18 @@ def from_wire(body: Any) -> WireAnswer:
     if not isinstance(said, dict):
         raise ProviderBusy("the provider's answer is not a chat completion", http_status=200)
     content, thought = think.split(text(content_of(said)))
-    thoughts, refusal, calls = (
-        text(reasoning_of(said)) or thought,
-        text(said.get("refusal")),
-        tool_calls(said),
-    )
+    thoughts, refusal, calls = text(reasoning_of(said)) or thought, beside.refusal(said), tool_calls(said)
     if not (content or thoughts or refusal or calls or choice.get("finish_reason")):
         raise ProviderBusy("the provider's answer is empty", http_status=200)  # Ollama, now and then
     raw = body.get("usage")
-    return (
+    return WireAnswer(
         message(content, calls, thoughts, refusal)
+        | beside.joined({}, said)
         | kept_for_later({**said, "logprobs": choice.get("logprobs")}, calls),
         finish(choice),
         usage(raw),
         storable(raw) if isinstance(raw, dict) else None,
+        beside.unknown(said),
     )
 
 

@@ -24,7 +24,7 @@ NOTHING = "{}"
 def tool_calls(said: Document) -> list[Document]:
     """The calls, with the fields that a vendor adds: it may want them back."""
     calls = mappings(said.get("tool_calls"))
-    return [_tool_call(call) for call in calls if isinstance(call.get("function"), dict)]
+    return [found for call in calls if (found := _tool_call(call))]
 
 
 def arguments(value: Any) -> str:
@@ -112,8 +112,11 @@ class Calls:
         return new
 
 
-def _tool_call(call: Document) -> Document:
-    function = call["function"]
+def _tool_call(call: Document) -> Document | None:
+    """A call of a custom tool, which has an `input`, is handed on as it is."""
+    function = call.get("function")
+    if not isinstance(function, dict):
+        return storable(call) if mapping(call.get("custom")) else None
     said = arguments(function.get("arguments"))
     return {
         **storable({key: value for key, value in call.items() if key != "index"}),

@@ -8,9 +8,10 @@ from core.llm.providers import Habits
 from core.llm.translations.openai import cache_key, unmarked
 from core.llm.types import ChatRequest, Document, Target
 from core.llm.wire import think
-from core.llm.wire.openai import reasoning
+from core.llm.wire.openai import beside, reasoning
 
 OURS = (
+    *beside.KEPT,
     "logprobs",
     "reasoning",
     "reasoning_content",

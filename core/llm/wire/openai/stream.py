@@ -8,7 +8,7 @@ from core.llm.plain import mapping, mappings, text
 from core.llm.types import Document, WireAnswer
 from core.llm.wire import counts, think
 from core.llm.wire.halves import Text
-from core.llm.wire.openai import reasoning
+from core.llm.wire.openai import beside, reasoning
 from core.llm.wire.openai.answer import (
     content_of,
     failure_inside,
@@ -34,6 +34,8 @@ class Stream:
         self.usage_raw: Document | None = None
         self.done = False
         self._told: Document = {}
+        self._beside: Document = {}
+        self._unknown: dict[str, None] = {}
         self._thinking = think.Splitter()
         self._texts = {"content": Text(), "reasoning": Text()}
 
@@ -66,7 +68,7 @@ class Stream:
         When the prompt was too long, LM Studio sends a stream that ends properly and holds nothing
         (https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/2339): that is no answer.
         """
-        said = self.content or self.reasoning or self.refusal or self.calls.gathered
+        said = self.content or self.reasoning or self.refusal or self.calls.gathered or self._beside
         reported = usage(self.usage_raw)
         empty = not said and self.finish_reason in (None, "stop")
         if empty and not (reported and reported.tokens_output):
@@ -82,11 +84,12 @@ class Stream:
         thoughts = thoughts if reasoning.came_as(self._told) else thoughts.strip()
         calls = self.calls.gathered
         said = message("".join(self.content), calls, thoughts, "".join(self.refusal))
-        return (
-            said | kept_for_later({**self._told, "logprobs": self._logprobs}, calls),
+        return WireAnswer(
+            said | self._beside | kept_for_later({**self._told, "logprobs": self._logprobs}, calls),
             self.finish_reason,
             usage(self.usage_raw),
             self.usage_raw,
+            tuple(self._unknown),
         )
 
     def _choice(self, choice: Document) -> list[Document]:
@@ -98,8 +101,10 @@ class Stream:
         thought = self._texts["reasoning"].feed(reasoning_of(delta))
         content = self._texts["content"].feed(content_of(delta))
         found = self._said("", thought) + self._said(*self._thinking.feed(content))
-        if refusal := text(delta.get("refusal")):
+        if refusal := beside.refusal(delta):
             self.refusal.append(refusal)
+        self._beside = beside.joined(self._beside, delta)
+        self._unknown |= dict.fromkeys(beside.unknown({**delta, "tool_calls": None}))
         found += [_call(self.calls.feed(part)) for part in mappings(delta.get("tool_calls"))]
         if reason := finish(choice):
             self.finish_reason = reason

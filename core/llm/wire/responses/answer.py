@@ -39,6 +39,8 @@ INCOMPLETE: dict[str, FinishReason] = {"content_filter": "content_filter"}
 """By the reason; for any other the answer was cut."""
 SEPARATORS = {"summary_text": "\n\n", "reasoning_text": "\n\n"}
 """What stands between the parts of an item; nothing between those of a message."""
+ITEMS = frozenset({"message", "reasoning", "function_call"})
+PARTS = frozenset({"output_text", "refusal", "summary_text", "reasoning_text", "arguments"})
 
 Words = dict[str, str]
 """The text of an item, by the type of its parts; of a call, its arguments."""
@@ -72,7 +74,8 @@ def from_wire(body: Any) -> WireAnswer:
     if reason == "stop" and said["tool_calls"]:
         reason = "tool_calls"
     raw = body.get("usage")
-    return said, reason, usage(raw), storable(raw) if isinstance(raw, dict) else None
+    kept_raw = storable(raw) if isinstance(raw, dict) else None
+    return WireAnswer(said, reason, usage(raw), kept_raw, unknown(found))
 
 
 def usage(raw: Any) -> Usage | None:
@@ -116,6 +119,14 @@ def message(found: list[tuple[Document, Words]]) -> Document:
     if sealed := kept.blocks([(item, said.get("output_text", "")) for item, said in found]):
         answer["thinking_blocks"] = sealed
     return answer | ({"refusal": refusal} if refusal else {})
+
+
+def unknown(found: list[tuple[Document, Words]]) -> tuple[str, ...]:
+    """The types of items, and of parts of messages, that are not understood."""
+    kinds = [text(item.get("type")) or "untyped" for item, _ in found]
+    return tuple(kind for kind in kinds if kind not in ITEMS) + tuple(
+        kind for _, said in found for kind in said if kind not in PARTS
+    )
 
 
 def words(item: Document) -> Words:

@@ -13,7 +13,16 @@ from core.ids import new_call_id
 from core.llm.plain import mapping, mappings, storable, text
 from core.llm.types import Document, FinishReason, WireAnswer
 from core.llm.wire.halves import Text
-from core.llm.wire.responses.answer import SEPARATORS, Words, failure_inside, finish, message, usage, words
+from core.llm.wire.responses.answer import (
+    SEPARATORS,
+    Words,
+    failure_inside,
+    finish,
+    message,
+    unknown,
+    usage,
+    words,
+)
 
 # The type of an event: the type of the item that it belongs to, the kind of its words.
 DELTAS = {
@@ -65,11 +74,12 @@ class Stream:
 
     def answer(self) -> WireAnswer:
         """The same as `from_wire`, from the events so far."""
-        said = message([(self.items[index], self._words(index)) for index in sorted(self.items)])
+        found = [(self.items[index], self._words(index)) for index in sorted(self.items)]
+        said = message(found)
         reason: FinishReason | None = self.finish_reason
         if reason == "stop" and said["tool_calls"]:
             reason = "tool_calls"
-        return said, reason, usage(self.usage_raw), self.usage_raw
+        return WireAnswer(said, reason, usage(self.usage_raw), self.usage_raw, unknown(found))
 
     def _begin(self, index: int, item: Document) -> list[Document]:
         """What is sealed is not yet whole."""

@@ -24,7 +24,8 @@ CUSTOM_ENDPOINTS = ("groq", "ollama", "lmstudio", "openrouter")
 
 
 def check(answer, means):
-    message, finish_reason, usage, raw = answer
+    message, finish_reason, usage, raw, unknown = answer
+    assert unknown == ()
     calls = [
         [call["id"], call["function"]["name"], call["function"]["arguments"]]
         for call in message["tool_calls"] or []
