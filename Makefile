@@ -1,6 +1,7 @@
 # make run: everything, in one terminal. make test: the suite. make check: format, lint, types, layers.
+# make demo: a workspace with a day of work in it. make vendor: what the dashboard uses of others, renewed.
 # make openclaw: the agents' program. make test-openclaw: the runtime against it.
-.PHONY: run test test-fast check fmt openclaw test-openclaw
+.PHONY: run demo vendor test test-fast check fmt openclaw test-openclaw
 
 # In processes of their own, each with its own servers; in the order in which they are collected.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
@@ -10,6 +11,12 @@ PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 
 run: .venv/run.stamp
 	@exec .venv/bin/python -m core.embedded
+
+demo: .venv/run.stamp
+	@.venv/bin/python -m core.cli demo
+
+vendor: .venv/run.stamp
+	@.venv/bin/python -m web.dashboard.vendor
 
 test: .venv/dev.stamp
 	.venv/bin/python -m pytest $(or $(ARGS),$(PARALLEL))

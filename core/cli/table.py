@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.cli import drive, keys, reprice, reseal
+from core.cli import demo, drive, keys, reprice, reseal
 
-COMMANDS = (*keys.COMMANDS, *reseal.COMMANDS, *reprice.COMMANDS, *drive.COMMANDS)
+COMMANDS = (*keys.COMMANDS, *reseal.COMMANDS, *reprice.COMMANDS, *drive.COMMANDS, *demo.COMMANDS)
 GROUPS = {"drive": "look after the files", "keys": "make, list and end API keys"}
 """What `--help` says of a first word that several commands share."""

@@ -46,7 +46,7 @@ def note(db: Database[Document], jobs: Iterable[Job], rows: Iterable[LedgerRow])
             batch = batches.setdefault(
                 (job["workspace_id"], minute), _batch(job["workspace_id"], minute, now)
             )
-            batch["jobs"].append(_fact(job, at, costs[job["_id"]]))
+            batch["jobs"].append(fact(job, at, costs[job["_id"]]))
     if batches:
         db.history_batches.insert_many([dict(batch) for batch in batches.values()], ordered=False)
     return sum(len(batch["jobs"]) for batch in batches.values())
@@ -63,7 +63,8 @@ def _batch(workspace_id: str, minute: datetime, now: datetime) -> Batch:
     }
 
 
-def _fact(job: Job, finished_at: datetime, cost: Decimal) -> JobFact:
+def fact(job: Job, finished_at: datetime, cost: Decimal = Decimal(0)) -> JobFact:
+    """What the history needs of a job that ended."""
     error = job.get("error") or {}
     return {
         "id": job["_id"],

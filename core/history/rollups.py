@@ -38,10 +38,10 @@ def tick(db: Database[Document], slot: datetime, now: datetime | None = None) ->
     # What waits is known for the present alone; a time that is caught up has none.
     waiting, by_queue = _open(db) if now - slot < MINUTE else ({}, {})
     known = {name: {**accepted.get(name, {}), **waiting.get(name, {})} for name in {*accepted, *waiting}}
-    _set(
+    write(
         db.history_minutes, "workspace_id", {(name, at): found for name, found in known.items()}, MINUTES_KEPT
     )
-    _set(db.history_queues, "queue", {(name, at): found for name, found in by_queue.items()}, MINUTES_KEPT)
+    write(db.history_queues, "queue", {(name, at): found for name, found in by_queue.items()}, MINUTES_KEPT)
     return {"workspaces": len(known), "minutes": ended(db)}
 
 
@@ -51,8 +51,8 @@ def ended(db: Database[Document], *, limit: int = BATCHES_A_TICK) -> int:
     minutes = {(batch["workspace_id"], batch["at"]) for batch in opened}
     found = {key: _batches(db, {"workspace_id": key[0], "at": key[1]}) for key in minutes}
     of_jobs = {key: points.of_jobs(key[1], _jobs(batches)) for key, batches in found.items()}
-    _set(db.history_minutes, "workspace_id", of_jobs, MINUTES_KEPT)
-    _set(db.history_queues, "queue", _finished(db, {at for _, at in minutes}), MINUTES_KEPT)
+    write(db.history_minutes, "workspace_id", of_jobs, MINUTES_KEPT)
+    write(db.history_queues, "queue", _finished(db, {at for _, at in minutes}), MINUTES_KEPT)
     read = [batch["_id"] for batches in found.values() for batch in batches]
     if read:
         db.history_batches.update_many({"_id": {"$in": read}}, {"$set": {"open": False}})
@@ -68,7 +68,7 @@ def hours(db: Database[Document], slot: datetime) -> Document:
         for minute in db.history_minutes.find({"at": {"$gte": at, "$lt": at + HOUR}}).sort("at", 1):
             by_workspace.setdefault(minute["workspace_id"], []).append(cast(Point, minute))
         merged = {(name, at): points.merged(at, of) for name, of in by_workspace.items()}
-        written += _set(db.history_hours, "workspace_id", merged, HOURS_KEPT)
+        written += write(db.history_hours, "workspace_id", merged, HOURS_KEPT)
     return {"hours": written}
 
 
@@ -115,7 +115,7 @@ def _jobs(batches: list[Batch]) -> list[Any]:
     return [job for batch in batches for job in batch["jobs"]]
 
 
-def _set(
+def write(
     collection: Collection[Document], of: str, found: Mapping[Key, Mapping[str, Any]], kept: timedelta
 ) -> int:
     """Set these fields of the points; others stay as they are. Safe to repeat."""

@@ -1,0 +1,56 @@
+"""The demo: its workspace is filled as if the work had been done, however often; no other is touched."""
+
+import pytest
+
+from core.accounts import workspaces
+from core.clock import utcnow
+from core.demo import write
+from core.demo.people import COLLEAGUES, FILES, WORKSPACE
+from core.drive import files, storages
+from core.history import reading
+from core.metering import allowances, usage
+from core.metering.periods import period
+from tests.factory import queued
+
+
+@pytest.fixture
+def filled(db, settings):
+    db.workspaces.insert_one(workspaces.born("w1", "Somebody else"))
+    other = queued(db)
+    for _ in range(2):
+        said = write.everything(db, settings, storages.make(settings), n=600)
+    assert db.jobs.find_one({"_id": other["_id"]}) == other
+    return said
+
+
+def test_a_day_of_work_is_there_once_however_often_it_is_written(db, filled, settings):
+    jobs = list(db.jobs.find({"workspace_id": WORKSPACE}))
+    assert len(jobs) == filled["jobs"] + write.WAITING
+    assert {job["status"] for job in jobs} == {"queued", "succeeded", "failed", "cancelled"}
+    assert all("meter" not in job for job in jobs), "nothing is entered twice"
+    assert db.agents.count_documents({"workspace_id": WORKSPACE}) == len(COLLEAGUES)
+    day = reading.summary(reading.hours(db, WORKSPACE))
+    assert day["succeeded"] > 400
+    assert len(day["reasons"]) > 3
+    assert day["p95_ms"] > day["p50_ms"]
+    assert day["first_token_p95_ms"]
+    month = usage.of_workspace(db, WORKSPACE, period(utcnow())).total()
+    assert month["cost"] > 0
+    shown, _ = files.page(db, WORKSPACE, limit=50, cursor=None)
+    assert len(shown) == len(FILES)
+    storage = storages.make(settings)
+    assert {len(b"".join(storage.read(file["key"]))) for file in shown} == {len(row[3]) for row in FILES}
+
+
+def test_nothing_of_it_asks_a_provider_or_calls_anybody_back(db, filled):
+    assert db.deliveries.count_documents({"state": "due"}) == 0
+    waiting = list(db.jobs.find({"workspace_id": WORKSPACE, "status": "queued"}))
+    assert all(job["send_after"] > utcnow() for job in waiting)
+    assert all(job["plan"]["targets"] == [] for job in waiting)
+
+
+def test_the_ledger_is_as_the_meter_would_have_it(db, filled):
+    assert db.usage_days.count_documents({"workspace_id": WORKSPACE, "open": True}) <= 1  # today's
+    assert allowances.tick(db, {}) == {"allowances": 0}
+    assert db.managed_overage.count_documents({"workspace_id": WORKSPACE}) > 0
+    assert db.statements.count_documents({"workspace_id": WORKSPACE}) > 0
