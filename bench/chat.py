@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from pymongo import MongoClient
 
 from tests.stack import ROOT, Stack, free_ports
 
@@ -153,10 +152,8 @@ def outage(n: int = 100, seconds: float = 40) -> None:
 
 @contextmanager
 def database(stack: Stack):
-    with MongoClient(
-        f"mongodb://127.0.0.1:{stack.port + 2}/?directConnection=true&retryWrites=false"
-    ) as mongo:
-        yield mongo.vutler.jobs
+    with stack.database() as db:
+        yield db.jobs
 
 
 def wait_for_all(jobs, seconds: float = 300) -> None:

@@ -59,7 +59,7 @@ def first_word(session: requests.Session, url: str, model: str, mark: str) -> fl
 
 def watchers(n: int = 1000) -> None:
     """1,000 clients watch over SSE: one job all together, then a hundred jobs, ten clients each."""
-    with provider() as address, running(address) as (stack, agent), Redis(port=stack.port + 1) as redis:
+    with provider() as address, running(address) as (stack, agent), stack.redis() as redis:
         before = len(redis.client_list())
         for jobs in (1, 100):
             asyncio.run(watched(stack, agent, n, jobs, redis, before))

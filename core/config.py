@@ -11,6 +11,10 @@ from pydantic_core import from_json
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.outbound.openings import openings
+from core.private_files import read_private
+
+EMBEDDED_USER = "vutler"
+"""The embedded MongoDB's one user."""
 
 
 class Settings(BaseSettings):
@@ -256,18 +260,28 @@ class Settings(BaseSettings):
 
     @property
     def redis_address(self) -> str:
-        """The Redis to use: the one that was given, or the embedded one."""
-        return self.redis_url or f"redis://127.0.0.1:{self.port + 1}/0"
+        """The Redis to use: the one that was given, or the embedded one. Raises as `password_of` does."""
+        return self.redis_url or f"redis://:{self.password_of('valkey')}@127.0.0.1:{self.port + 1}/0"
 
     @property
     def mongodb_address(self) -> str:
-        """The MongoDB to use: the one that was given, or the embedded one.
+        """The MongoDB to use: the one that was given, or the embedded one. Raises as `password_of` does.
 
         The embedded server slows down without end under retryWrites (529 to 71 operations a second in
         three minutes); writes that may be lost are repeated by `core.store.repeat` either way.
         """
-        embedded = f"mongodb://127.0.0.1:{self.port + 2}/?directConnection=true&retryWrites=false"
-        return self.mongodb_uri or embedded
+        if self.mongodb_uri is not None:
+            return self.mongodb_uri
+        user = f"{EMBEDDED_USER}:{self.password_of('mongodb')}"
+        return f"mongodb://{user}@127.0.0.1:{self.port + 2}/?directConnection=true&retryWrites=false"
+
+    def password_file(self, store: str) -> Path:
+        """Where the password of an embedded store is kept: `valkey`, `mongodb`."""
+        return self.data_dir / f"{store}.password"
+
+    def password_of(self, store: str) -> str:
+        """Raises `NotPrivate`; `FileNotFoundError` before the first start of `make run`."""
+        return read_private(self.password_file(store))
 
     @property
     def sandbox_url(self) -> str:

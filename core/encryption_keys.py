@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from core.private_files import NotPrivate, made_once, read_private
 
 if TYPE_CHECKING:
     from core.config import Settings
@@ -85,26 +86,11 @@ def _misread(text: str) -> bytes:
 
 def _kept(path: Path) -> bytes:
     """The key kept beside the data, made on first use. Several processes may start at once: one wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_private_once(path, base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode())
-    key = decoded(path.read_text())
+    made_once(path, base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode())
+    try:
+        key = decoded(read_private(path))
+    except NotPrivate as error:
+        raise BadEncryptionKey(str(error)) from None
     if key is None:
         raise BadEncryptionKey(f"{path} holds no encryption key: put back the one that it held, or remove it")
     return key
-
-
-def write_private_once(path: Path, text: str) -> bool:
-    """Write a file of mode 0600 unless it is there. It appears whole or not at all; False: it was there."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-        return True
-    except FileExistsError:
-        return False
-    finally:
-        draft.unlink()

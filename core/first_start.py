@@ -19,7 +19,7 @@ from core.agents import agents
 from core.clock import utcnow
 from core.config import Settings
 from core.documents import keys_of
-from core.encryption_keys import write_private_once
+from core.private_files import NotPrivate, made_once, read_private
 from core.store.repeat import insert_once
 
 Document = dict[str, Any]
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 class BadAdminKey(Exception):
-    """ADMIN_API_KEY is too short to be safe; the text says what to do."""
+    """The admin key is too short to be safe, or not private; the text says what to do."""
 
 
 def ensure(db: Database[Document], settings: Settings) -> None:
@@ -56,8 +56,10 @@ def ensure_admin(db: Database[Document], settings: Settings) -> None:
 
 
 def check_admin_key(settings: Settings) -> None:
-    """Raises `BadAdminKey` for one that could be guessed, in production."""
+    """Raises `BadAdminKey`: its file is not private, or it could be guessed, in production."""
     key = settings.admin_api_key
+    if key is None and (settings.data_dir / KEY_FILE).exists():
+        local_key(settings.data_dir)
     if key is not None and settings.production and len(key.get_secret_value()) < SHORTEST_KEY:
         raise BadAdminKey(f"ADMIN_API_KEY needs {SHORTEST_KEY} characters (openssl rand -hex 32)")
 
@@ -73,11 +75,13 @@ def weak_secrets(settings: Settings) -> list[str]:
 
 
 def local_key(data_dir: Path) -> tuple[str, bool]:
-    """The admin key in `DATA_DIR/admin.key` (mode 0600), and whether this call made it."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    """The admin key in `DATA_DIR/admin.key`, and whether this call made it. Raises `BadAdminKey`."""
     path = data_dir / KEY_FILE
-    made = write_private_once(path, keys.PREFIX + secrets.token_urlsafe(32))
-    return path.read_text().strip(), made
+    made = made_once(path, keys.PREFIX + secrets.token_urlsafe(32))
+    try:
+        return read_private(path), made
+    except NotPrivate as error:
+        raise BadAdminKey(str(error)) from None
 
 
 def announce(text: str, path: Path, write: Callable[[str], object] = print) -> None:

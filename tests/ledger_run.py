@@ -25,7 +25,6 @@ from typing import Any
 import requests
 from pymongo import MongoClient
 
-from core.embedded.stores import mongodb_uri
 from core.jobs.model import DONE, QUEUED, RUNNING
 from core.metering.calls import calls_of, consumed
 from core.metering.sums import exact
@@ -142,7 +141,7 @@ def run(folder: Path, plan: Plan) -> dict[str, Any]:
         stack.start()
         workers = Workers(stack, plan.workers)
         try:
-            with MongoClient(mongodb_uri(stack.port + 2), tz_aware=True) as mongo:
+            with MongoClient(stack.settings().mongodb_address, tz_aware=True) as mongo:
                 return _carry_out(stack, workers, mongo.vutler, address, plan)
         finally:
             workers.close()

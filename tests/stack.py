@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import redis
 import requests
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from core.embedded import stores
+from core.config import Settings
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,8 +118,16 @@ class Stack:
     @contextlib.contextmanager
     def database(self) -> Iterator[Database[dict[str, Any]]]:
         """The embedded store, looked into from outside."""
-        with MongoClient(stores.mongodb_uri(self.port + 2)) as mongo:
+        with MongoClient(self.settings().mongodb_address) as mongo:
             yield mongo.vutler
+
+    def redis(self) -> redis.Redis:
+        """The embedded Redis, to be closed by the caller."""
+        return redis.Redis.from_url(self.settings().redis_address)
+
+    def settings(self) -> Settings:
+        """Those of its processes, as far as they say where its stores are."""
+        return Settings(port=self.port, data_dir=self.data_dir)
 
     def agent(self, name: str, endpoint: str, api_key: str = "sk-test-0123456789", **config: Any) -> str:
         """An agent that talks to an OpenAI-compatible `endpoint`; its id."""

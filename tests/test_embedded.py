@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -14,11 +15,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import redis
 import requests
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
 
-from core.embedded import checks
+from core.clock import utcnow
+from core.embedded import checks, stores
 from core.embedded.stores import StartFailed
-from tests.stack import ADMIN_KEY, ROOT, Stack, all_processes, free_ports
+from tests.stack import ADMIN_KEY, ROOT, Stack, all_processes, command, free_ports, wait_for_port
 
 PROGRAMS = {
     "valkey": ("valkey-server",),
@@ -49,12 +54,29 @@ def stack(folder):
 
 def living(folder):
     """Processes that run for this data directory, whoever their parent is."""
-    found, mark = [], f"DATA_DIR={folder}".encode()
-    for pid, _ in all_processes():
-        with contextlib.suppress(OSError):
-            if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                found.append(pid)
-    return found
+    return [
+        pid
+        for pid, _ in all_processes()
+        if f"DATA_DIR={folder}" in environment(pid) or f"{folder}/" in command(pid)
+    ]
+
+
+@contextlib.contextmanager
+def served(server, port):
+    """A store by itself, without what else is started with it."""
+    process = subprocess.Popen(server)
+    try:
+        wait_for_port(port, what=server[0], alive=lambda: process.poll() is None)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def environment(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return []
 
 
 def refusal(**environment):
@@ -98,8 +120,87 @@ def test_the_printed_line_works_when_pasted(stack):
 
 
 def test_secrets_are_readable_by_their_owner_alone(stack, folder):
-    for name in ("secret.key", "admin.key"):
+    for name in ("secret.key", "admin.key", "valkey.password", "mongodb.password", "valkey/valkey.conf"):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+
+
+def test_the_stores_take_nobody_without_their_password(stack):
+    anybody = stores.mongodb_uri(stack.port + 2)
+    with MongoClient(anybody) as mongo, pytest.raises(OperationFailure, match="requires authentication"):
+        mongo.vutler["keys"].insert_one({"_id": "mine", "role": "admin"})
+    with redis.Redis(port=stack.port + 1) as client, pytest.raises(redis.AuthenticationError):
+        client.flushall()
+
+
+def test_no_password_stands_on_a_command_line_or_in_an_environment(stack, folder):
+    for store in ("valkey", "mongodb"):
+        password = stack.settings().password_of(store)
+        for pid in stack.pids():
+            assert password not in command(pid)
+            assert password not in "".join(environment(pid))
+
+
+def test_each_process_sees_the_settings_that_it_needs(tmp_path):
+    secret = {
+        "ADMIN_API_KEY": ADMIN_KEY,
+        "LLM_ENCRYPTION_KEY": secrets.token_hex(32),
+        "MANAGED_LLM_KEYS": '{"openai": "sk-managed-0123456789"}',
+        "SOMETHING_ELSE": "that belongs to somebody else",
+    }
+    all_but_admin = set(secret) - {"ADMIN_API_KEY", "SOMETHING_ELSE"}
+    stack = Stack(tmp_path / "data", **secret)
+    stack.start()
+    try:
+        for program, seen in (
+            ("valkey", set()),
+            ("mongodb", set()),
+            ("sandbox", set()),
+            ("scheduler", {"LLM_ENCRYPTION_KEY"}),
+            ("chat", all_but_admin),
+            ("web", all_but_admin | {"ADMIN_API_KEY"}),
+        ):
+            (pid, *_) = stack.pids(*PROGRAMS[program])
+            names = {variable.partition("=")[0] for variable in environment(pid)}
+            assert names & set(secret) == seen, program
+    finally:
+        stack.stop()
+
+
+def test_a_folder_of_before_the_passwords_is_taken_over(tmp_path):
+    """Its documents stay; a user that somebody made meanwhile does not."""
+    stack = Stack(tmp_path / "data")
+    port, home = stack.port + 2, tmp_path / "data" / "mongodb"
+    with served(stores.mongodb(port, home), port), MongoClient(stores.mongodb_uri(port)) as mongo:
+        mongo.vutler.workspaces.insert_one({"_id": "older", "name": "Older", "created_at": utcnow()})
+        mongo.anywhere.command("createUser", "intruder", pwd="known", roles=["root"])
+    stack.start()
+    try:
+        with stack.database() as db:
+            assert db.workspaces.find_one({"_id": "older"})["name"] == "Older"
+            assert [user["user"] for user in db.client.admin["system.users"].find()] == ["vutler"]
+    finally:
+        stack.stop()
+
+
+@pytest.mark.parametrize("name", ["valkey.password", "mongodb.password", "admin.key"])
+def test_a_secret_that_others_may_read_is_named(tmp_path, name):
+    (tmp_path / name).write_text("known")
+    (tmp_path / name).chmod(0o644)
+    assert f"chmod 600 {tmp_path / name}" in refusal(DATA_DIR=str(tmp_path), PORT=str(free_ports()))
+
+
+def test_production_opens_no_port_of_this_host(tmp_path):
+    production = {"APP_ENV": "production", "LLM_ENCRYPTION_KEY": secrets.token_hex(32)}
+    stack = Stack(tmp_path / "data", **production)
+    stack.start()
+    try:
+        config = {"provider": "openai", "model": "tiny", "custom_endpoint": "http://127.0.0.1:11434/v1"}
+        made = stack.http.post(f"{stack.url}/agents", json={"name": "a", "llm_config": config}, timeout=10)
+        assert made.status_code == 422
+        assert made.json()["code"] == "endpoint_forbidden"
+        assert "Local models" not in stack.said()
+    finally:
+        stack.stop()
 
 
 def test_logs_are_on_the_terminal_and_in_a_file_each(stack, folder):

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 import pytest
 import requests
-from pymongo import MongoClient
 
 from tests.stack import ADMIN_KEY
 
@@ -38,9 +37,8 @@ def sdk(stack):
 @pytest.fixture(scope="module")
 def jobs(stack):
     """The jobs as the store keeps them."""
-    uri = f"mongodb://127.0.0.1:{stack.port + 2}/?directConnection=true&retryWrites=false"
-    with MongoClient(uri) as mongo:
-        yield mongo.vutler.jobs
+    with stack.database() as db:
+        yield db.jobs
 
 
 def user(text):

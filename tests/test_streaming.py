@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from redis import Redis
 
 from tests.stack import ADMIN_KEY
 from tests.watching import Sse, WebSocket
@@ -261,7 +260,7 @@ def test_one_who_does_not_read_slows_nobody(stack, agent):
 def test_many_watchers_use_a_handful_of_redis_connections(stack, agent):
     """200 watch; the web process holds no connection for each of them."""
     job_id = chat(stack, agent, "delay=4 words=3")
-    with Redis(port=stack.port + 1) as redis, ThreadPoolExecutor(200) as pool:
+    with stack.redis() as redis, ThreadPoolExecutor(200) as pool:
         before = len(redis.client_list())
         streams = list(pool.map(lambda _: Sse(stack, job_id), range(200)))
         opened = len(redis.client_list()) - before

@@ -15,6 +15,7 @@ from core.cli.table import COMMANDS, GROUPS
 from core.config import Settings, first_error
 from core.encryption_keys import BadEncryptionKey
 from core.errors import Problem
+from core.private_files import NotPrivate
 from core.services import connect_mongo
 from core.store import migrations
 from core.store.migrations import NewerStore
@@ -36,8 +37,10 @@ def main(arguments: Sequence[str] | None = None, say: Say = print) -> int:
             return int(given.run(db, settings, given, say))
     except ValidationError as error:
         return _not_done(first_error(error))
-    except (Problem, BadEncryptionKey, NewerStore) as problem:
+    except (Problem, BadEncryptionKey, NewerStore, NotPrivate) as problem:
         return _not_done(str(problem))
+    except FileNotFoundError as error:
+        return _not_done(f"there is no {error.filename}: `make run` makes it, or set MONGODB_URI")
     except PyMongoError as error:
         return _not_done(f"MongoDB does not answer ({type(error).__name__}): see MONGODB_URI")
 

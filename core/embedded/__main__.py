@@ -18,10 +18,11 @@ from pymongo.errors import PyMongoError
 
 from core import health
 from core.config import Settings
-from core.embedded import checks, parent, stores, welcome
+from core.embedded import checks, parent, passwords, stores, welcome
 from core.embedded.stores import StartFailed
 from core.embedded.supervise import ROOT, Program, configuration, from_procfile
 from core.embedded.terminal import Tail
+from core.private_files import NotPrivate
 from core.runtime import ending
 from core.services import connect_mongo, connect_redis
 from core.store import migrations
@@ -43,28 +44,29 @@ def main() -> int:
         settings = checks.settings()
         with checks.only_one(settings.data_dir) as lock:
             return _run(settings, lock, stopping)
-    except (StartFailed, OSError) as error:
+    except (StartFailed, NotPrivate, OSError) as error:
         print(f"vutler: {error}", file=sys.stderr)
         return 1
 
 
 def _run(settings: Settings, lock: TextIO, stopping: threading.Event) -> int:
     folder = settings.data_dir.resolve()
+    checks.ports(settings)
     embedded = _embedded(settings, folder)
     app = from_procfile((ROOT / "Procfile").read_text(), stop_s=int(settings.worker_grace_s) + 20)
-    checks.ports(settings, {program.name for program in embedded})
     config = folder / "supervisord.conf"
-    config.write_text(configuration(embedded, app, folder))
+    environment = _environment(settings, folder)
+    config.write_text(configuration(embedded, app, folder, environment=environment))
     names = [program.name for program in [*embedded, *app]]
     tail = Tail(folder / "log", names, sys.stdout)
     parent.adopt_orphans()
     supervisor = subprocess.Popen(
         [
-            *(sys.executable, "-m", "core.embedded.parent", str(os.getpid())),
+            *(sys.executable, "-m", "core.embedded.parent", str(os.getpid()), ",".join(environment)),
             *(sys.executable, "-m", "supervisor.supervisord", "-c", str(config)),
         ],
         cwd=ROOT,
-        env=_environment(settings, folder),
+        env=environment,
         start_new_session=True,
         pass_fds=[
             lock.fileno()
@@ -85,12 +87,15 @@ def _run(settings: Settings, lock: TextIO, stopping: threading.Event) -> int:
 
 
 def _embedded(settings: Settings, folder: Path) -> list[Program]:
-    """The stores that were not given by URL."""
+    """The stores that were not given by URL, each with its password."""
     programs = []
     if settings.redis_url is None:
-        programs.append(("valkey", stores.valkey(settings.port + 1, folder / "valkey")))
+        password = passwords.make(settings, "valkey")
+        programs.append(("valkey", stores.valkey(settings.port + 1, folder / "valkey", password)))
     if settings.mongodb_uri is None:
-        programs.append(("mongodb", stores.mongodb(settings.port + 2, folder / "mongodb")))
+        port, home = settings.port + 2, folder / "mongodb"
+        passwords.set_in_mongodb(port, home, passwords.make(settings, "mongodb"))
+        programs.append(("mongodb", stores.mongodb(port, home, "--auth")))
     return [Program(name, shlex.join(command), stop_s=20) for name, command in programs]
 
 
@@ -99,7 +104,9 @@ def _environment(settings: Settings, folder: Path) -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host  # as gunicorn wants it
     explicit = {"PATH": path, "HOST": host, "PORT": str(settings.port), "DATA_DIR": str(folder)}
-    defaults = {"CUSTOM_ENDPOINT_ALLOW": LOCAL_MODELS, "PYTHONUNBUFFERED": "1"}
+    defaults = {"PYTHONUNBUFFERED": "1"}
+    if not settings.production:
+        defaults["CUSTOM_ENDPOINT_ALLOW"] = LOCAL_MODELS
     return defaults | dict(os.environ) | explicit
 
 

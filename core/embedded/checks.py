@@ -60,12 +60,12 @@ def only_one(folder: Path) -> TextIO:
     return file
 
 
-def ports(given: Settings, embedded: set[str]) -> None:
-    """Raises `StartFailed` for an address that cannot be listened on. `embedded`: the stores to start."""
+def ports(given: Settings) -> None:
+    """Raises `StartFailed` for an address that cannot be listened on."""
     wanted = [
         (given.host, given.port, "the API"),
-        *([("127.0.0.1", given.port + 1, "Valkey")] if "valkey" in embedded else []),
-        *([("127.0.0.1", given.port + 2, "MongoDB")] if "mongodb" in embedded else []),
+        *([("127.0.0.1", given.port + 1, "Valkey")] if given.redis_url is None else []),
+        *([("127.0.0.1", given.port + 2, "MongoDB")] if given.mongodb_uri is None else []),
         ("127.0.0.1", given.port + 3, "the sandbox"),
     ]
     for host, port, what in wanted:
@@ -90,11 +90,13 @@ def _folder(folder: Path) -> None:
 def _addresses(given: Settings) -> None:
     """The errors' texts may quote a password: they are not shown."""
     try:
-        connect_mongo(given, patience_s=1).close()
+        if given.mongodb_uri is not None:
+            connect_mongo(given, patience_s=1).close()
     except (PyMongoError, ValueError):
         raise StartFailed("MONGODB_URI is not an address: mongodb://user:password@host:27017/") from None
     try:
-        connect_redis(given).close()
+        if given.redis_url is not None:
+            connect_redis(given).close()
     except (redis.RedisError, ValueError):
         raise StartFailed("REDIS_URL is not an address: redis://:password@host:6379/0") from None
 

@@ -74,10 +74,14 @@ def _prctl(option: int, value: int) -> bool:
     return True
 
 
-def main(parent: str, *command: str) -> None:
-    """Become `command`, ending with the parent: `python -m core.embedded.parent $PPID valkey-server …`."""
+def main(parent: str, variables: str, *command: str) -> None:
+    """Become `command`, which ends with the parent and sees these variables alone.
+
+    `python -m core.embedded.parent $PPID PATH,HOME valkey-server …`
+    """
     die_with_parent(int(parent))
-    os.execvp(command[0], command)  # noqa: S606 - there is no shell to go through
+    seen = {name: os.environ[name] for name in variables.split(",") if name in os.environ}
+    os.execvpe(command[0], command, seen)  # noqa: S606 - there is no shell to go through
 
 
 if __name__ == "__main__":

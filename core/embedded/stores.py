@@ -7,27 +7,36 @@ The MongoDB-compatible server is GPL-2.0: it is run, and never imported.
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import sys
 from pathlib import Path
+
+OPLOG_S = 30
 
 
 class StartFailed(Exception):
     """Something did not start; the text is one line for a terminal."""
 
 
-def valkey(port: int, folder: Path) -> list[str]:
+def valkey(port: int, folder: Path, password: str | None = None) -> list[str]:
     """Keeps every acknowledged write but those of the last second in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
+    configuration = folder / "valkey.conf"  # a command line is seen by everybody
+    _write_private(configuration, f"requirepass {password}\n" if password else "")
     return [
-        str(_valkey_binary()),
+        *(str(_valkey_binary()), str(configuration.resolve())),
         *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder.resolve())),
         *("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--loglevel", "warning"),
     ]
 
 
-def mongodb(port: int, folder: Path) -> list[str]:
-    """Keeps every acknowledged write in `folder` (without --sync-on-commit a kill -9 loses some)."""
+def mongodb(port: int, folder: Path, *more: str) -> list[str]:
+    """Keeps every acknowledged write in `folder` (without --sync-on-commit a kill -9 loses some).
+
+    Its log of operations, for replicas and change streams that nobody has here, would keep what was erased.
+    `more`: options such as `--auth`.
+    """
     (folder / "data").mkdir(parents=True, exist_ok=True)
     configuration = folder / "empty.toml"  # otherwise it reads ./secantusd.toml
     configuration.touch()
@@ -35,11 +44,18 @@ def mongodb(port: int, folder: Path) -> list[str]:
         str(Path(sys.executable).parent / "secantusd-py"),
         *("--host", "127.0.0.1", "--port", str(port), "--storage-path", str((folder / "data").resolve())),
         *("--sync-on-commit", "--log-level", "WARNING", "--config", str(configuration.resolve())),
+        *("--oplog-retention-seconds", str(OPLOG_S), *more),
     ]
 
 
 def mongodb_uri(port: int) -> str:
     return f"mongodb://127.0.0.1:{port}/?directConnection=true&retryWrites=false"
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
 
 
 def _valkey_binary() -> Path:

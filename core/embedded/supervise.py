@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from core.embedded.environment import kept
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOG_BYTES = 10_000_000
@@ -27,8 +30,13 @@ def from_procfile(text: str, *, stop_s: int) -> list[Program]:
     return [Program(name.strip(), command.strip(), stop_s) for name, _, command in lines]
 
 
-def configuration(stores: list[Program], app: list[Program], folder: Path) -> str:
-    """supervisord.conf: the stores start first and end last, and nothing is ever given up."""
+def configuration(
+    stores: list[Program], app: list[Program], folder: Path, *, environment: Iterable[str] = ()
+) -> str:
+    """supervisord.conf: the stores start first and end last, and nothing is ever given up.
+
+    `environment`: the names of the variables that supervisord has; each program is handed those it needs.
+    """
     sections = [
         "[supervisord]",
         "nodaemon=true",
@@ -41,7 +49,7 @@ def configuration(stores: list[Program], app: list[Program], folder: Path) -> st
         "minfds=4096",
     ]
     for program in [*stores, *app]:
-        sections += _section(program, folder)
+        sections += _section(program, folder, kept(program.name, environment))
     for group, priority, programs in (("stores", 1, stores), ("app", 10, app)):
         if programs:
             names = ",".join(program.name for program in programs)
@@ -49,9 +57,10 @@ def configuration(stores: list[Program], app: list[Program], folder: Path) -> st
     return "\n".join(sections) + "\n"
 
 
-def _section(program: Program, folder: Path) -> list[str]:
+def _section(program: Program, folder: Path, variables: list[str]) -> list[str]:
     # Whatever is started ends with the supervisor, even when that is killed.
-    whole = f"exec {shlex.quote(sys.executable)} -m core.embedded.parent $PPID {program.command}"
+    begin = f"exec {shlex.quote(sys.executable)} -m core.embedded.parent $PPID"
+    whole = f"{begin} {shlex.quote(','.join(variables))} {program.command}"
     return [
         f"[program:{program.name}]",
         f"command=/bin/sh -c {_value(shlex.quote(whole))}",

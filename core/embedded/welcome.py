@@ -19,7 +19,7 @@ def text(settings: Settings) -> str:
         f"Vutler is ready:  {address}   (docs: {address}/docs)",
         f"The admin key:    {where}",
     ]
-    if "CUSTOM_ENDPOINT_ALLOW" not in os.environ:
+    if "CUSTOM_ENDPOINT_ALLOW" not in os.environ and not settings.production:
         lines.append("Local models:     custom endpoints may use ports 11434 (Ollama), 1234 (LM Studio)")
     lines += [f"Warning:          {weak}" for weak in weak_secrets(settings)]
     lines += [

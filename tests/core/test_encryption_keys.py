@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import secrets
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +11,8 @@ import pytest
 
 from core.config import Settings
 from core.crypto import Sealer
-from core.encryption_keys import BadEncryptionKey, decoded, write_private_once
+from core.encryption_keys import BadEncryptionKey, decoded
+from core.private_files import made_once
 
 KEY, OTHER = bytes(range(200, 232)), os.urandom(32)
 BASE64 = base64.b64encode(KEY).decode()
@@ -88,7 +88,7 @@ def test_a_text_that_was_once_filled_up_opens_as_an_old_key():
 
 
 def test_a_kept_key_that_was_damaged_is_named_and_stays(tmp_path):
-    (tmp_path / "secret.key").write_text("damaged\n")
+    made_once(tmp_path / "secret.key", "damaged")
     with pytest.raises(BadEncryptionKey, match=r"secret\.key holds no encryption key"):
         Sealer.from_settings(Settings(data_dir=tmp_path))
     assert (tmp_path / "secret.key").read_text() == "damaged\n"
@@ -105,9 +105,10 @@ def test_development_makes_a_key_once_and_keeps_it_private(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["secret.key"]
 
 
-def test_a_private_file_is_written_once(tmp_path):
-    texts = [secrets.token_hex(8) for _ in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda text: write_private_once(tmp_path / "f", text), texts))
-    assert made.count(True) == 1
-    assert (tmp_path / "f").read_text().strip() == texts[made.index(True)]
+@pytest.mark.parametrize("mode", [0o666, 0o640, 0o604, 0o620])
+def test_a_key_that_others_may_read_or_write_is_not_taken(tmp_path, mode):
+    settings = Settings(data_dir=tmp_path)
+    Sealer.from_settings(settings)
+    (tmp_path / "secret.key").chmod(mode)
+    with pytest.raises(BadEncryptionKey, match="chmod 600"):
+        Sealer.from_settings(settings)
