@@ -115,6 +115,17 @@ class Key(TypedDict):
     instance: NotRequired[str]  # of the role `runtime`: the process that has it
 
 
+class Session(TypedDict):
+    """Somebody who is signed in, or a link that signs in once. `core.accounts.sessions` writes it."""
+
+    _id: str  # the SHA-256 of the cookie's text, or of the link's code
+    key_id: str  # the API key it stands for, which is read at each request
+    workspace_id: str  # that it is about: the key's own, or the one that an admin turned to
+    link: bool  # a link: it is removed when it is used, and signs in
+    created_at: datetime
+    expires_at: datetime  # read by the index that removes it
+
+
 class Workspace(TypedDict):
     """Who owns what. `core.accounts.workspaces` writes it."""
 
@@ -138,6 +149,10 @@ def credentials_of(db: Database[dict[str, Any]]) -> Collection[Credential]:
 
 def keys_of(db: Database[dict[str, Any]]) -> Collection[Key]:
     return cast("Collection[Key]", db["keys"])
+
+
+def sessions_of(db: Database[dict[str, Any]]) -> Collection[Session]:
+    return cast("Collection[Session]", db.sessions)
 
 
 def workspaces_of(db: Database[dict[str, Any]]) -> Collection[Workspace]:

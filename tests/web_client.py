@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 
+def is_page(rule: Any) -> bool:
+    """Is this a route of the dashboard?"""
+    return rule.endpoint.startswith("dashboard.")
+
+
 class Client:
     """`client.post("/agents", {"name": "a"})`; headers may be added per call."""
 
@@ -13,7 +18,8 @@ class Client:
         self.headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **headers}
 
     def __call__(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> Any:
-        roots = {rule.rule.split("/")[1] for rule in self.app.url_map.iter_rules()}
+        rules = [rule for rule in self.app.url_map.iter_rules() if not is_page(rule)]
+        roots = {rule.rule.split("/")[1] for rule in rules}
         url = path if path.partition("?")[0].split("/")[1] in roots else f"/api/v1{path}"
         client = self.app.test_client()
         return client.open(url, method=method, headers={**self.headers, **(headers or {})}, **more)

@@ -19,7 +19,8 @@ class Access:
     """`public`: no key needed. `admin`: admins alone. `agent`: also keys that are bound to one agent.
 
     `filtered`: the view itself shows a key that is bound to some agents no more than theirs. `runtime`: also
-    an agent's own process. `members`: viewers may not read it.
+    an agent's own process. `members`: viewers may not read it. `own`: it is about the caller's own session:
+    viewers may write it.
     """
 
     public: bool = False
@@ -28,6 +29,7 @@ class Access:
     filtered: bool = False
     runtime: bool = False
     members: bool = False
+    own: bool = False
 
     def allows(self, role: Role, method: str) -> bool:
         """May this role call this view?"""
@@ -39,7 +41,7 @@ class Access:
             return self.agent
         if role == "runtime":
             return self.runtime
-        return role == "member" or (role == "viewer" and method in READS and not self.members)
+        return role == "member" or (role == "viewer" and (self.own or (method in READS and not self.members)))
 
     def shows_only_its_own(self, names: set[str]) -> bool:
         """May a key that is bound to some agents come in? `names`: the parameters of the route."""
@@ -57,11 +59,12 @@ def access(
     filtered: bool = False,
     runtime: bool = False,
     members: bool = False,
+    own: bool = False,
 ) -> Callable[[View], View]:
     """Write on a view who may call it; stands below the route's decorator."""
 
     def mark(view: View) -> View:
-        view.access = Access(public, admin, agent, filtered, runtime, members)  # type: ignore[attr-defined]
+        view.access = Access(public, admin, agent, filtered, runtime, members, own)  # type: ignore[attr-defined]
         return view
 
     return mark

@@ -14,7 +14,7 @@ from core.drive.arrivals import Arrivals
 from core.jobs.watch import Watcher
 from core.metering.prices import Prices
 from core.services import Services
-from web import auditing, auth, docs, headers, limiting, metrics, problems, tracing
+from web import auditing, auth, dashboard, docs, headers, limiting, metrics, problems, tracing
 from web.api import (
     agents,
     chat,
@@ -98,5 +98,6 @@ def create_app(services: Services, watcher: Watcher) -> App:
     for resource in RESOURCES:
         app.register_api(resource)
     docs.register(app)
+    dashboard.register(app)
     metrics.register(app, services.db)
     return app

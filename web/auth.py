@@ -1,4 +1,4 @@
-"""Before every request: whose key is this, may it do that, and in which workspace."""
+"""Before every request: whose key or session is this, may it do that, and in which workspace."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from core.agents import agents
 from core.clock import utcnow
 from core.config import Settings
 from core.errors import Forbidden, NotFound, Unauthorized, Unavailable
-from web import access, limiting
-from web.context import db
+from web import access, limiting, sessions
+from web.context import FAILED_LOGINS, db, failed_logins
 
 LONGEST_KEY = 512
 MOST_ROUNDS = 10
@@ -26,9 +26,9 @@ Read = TypeVar("Read")
 
 def register(app: Flask, settings: Settings) -> None:
     """Check every request of this app, but those to views that are public."""
-    failed = limiting.FailedLogins(settings.failed_logins_per_minute)
+    app.extensions[FAILED_LOGINS] = limiting.FailedLogins(settings.failed_logins_per_minute)
     patience = Patience(settings.store_answers_within_s)
-    app.before_request(lambda: check(failed, patience))
+    app.before_request(lambda: check(patience))
 
 
 class Patience:
@@ -55,31 +55,39 @@ class Patience:
         raise Unavailable("the store has too much to do; try again")
 
 
-def check(failed: limiting.FailedLogins, patience: Patience) -> None:
+def check(patience: Patience) -> None:
     """Raises `Unauthorized`, `Forbidden`, or `NotFound` for what belongs to others."""
     if request.endpoint is None:
         return  # no such route: 404 or 405 for anybody
     allowed = access.of(current_app.view_functions[request.endpoint])
     if allowed.public or request.method == "OPTIONS":
         return
-    key = presented()
-    failed.check(request.remote_addr)
-    try:
-        caller = patience.ask(lambda: keys.authenticate(db(), key, utcnow()))
-    except Unauthorized:
-        failed.note(request.remote_addr)
-        raise
-    g.caller = caller
-    g.workspace_id = _workspace(caller)
+    if sessions.of_dashboard():
+        g.caller, g.workspace_id = patience.ask(sessions.signed_in)
+        sessions.check_write()
+    else:
+        g.caller = _with_key(patience)
+        g.workspace_id = _workspace(g.caller)
     limiting.take_request()
-    if not allowed.allows(caller.role, request.method):
-        raise Forbidden(f"a key of the role {caller.role} may not do this")
+    if not allowed.allows(g.caller.role, request.method):
+        raise Forbidden(f"a key of the role {g.caller.role} may not do this")
     named = _with_agent(request.view_args or {})
-    if caller.agents is not None and not allowed.shows_only_its_own(set(named)):
+    if g.caller.agents is not None and not allowed.shows_only_its_own(set(named)):
         raise Forbidden("this key is bound to some agents; this is about the whole workspace")
     agent_id = named.get("agent_id")
-    if agent_id is not None and not caller.may_touch(agent_id):
+    if agent_id is not None and not g.caller.may_touch(agent_id):
         raise NotFound("no such agent")
+
+
+def _with_key(patience: Patience) -> keys.Caller:
+    """Who comes with the key of this request. A wrong one counts against its address."""
+    key = presented()
+    failed_logins().check(request.remote_addr)
+    try:
+        return patience.ask(lambda: keys.authenticate(db(), key, utcnow()))
+    except Unauthorized:
+        failed_logins().note(request.remote_addr)
+        raise
 
 
 def _with_agent(named: dict[str, Any]) -> dict[str, Any]:

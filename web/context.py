@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import current_app, g
 from pymongo.database import Database
@@ -14,10 +14,14 @@ from core.jobs.watch import Watcher
 from core.metering.prices import Prices
 from core.services import Services
 
+if TYPE_CHECKING:
+    from web.limiting import FailedLogins
+
 Document = dict[str, Any]
 
 SERVICES, WATCHER, PRICES = "vutler.services", "vutler.watcher", "vutler.prices"
 STORAGE, ARRIVALS = "vutler.storage", "vutler.arrivals"
+FAILED_LOGINS = "vutler.failed_logins"
 
 
 def services() -> Services:
@@ -42,6 +46,10 @@ def storage() -> Storage:
 
 def arrivals() -> Arrivals:
     return cast(Arrivals, current_app.extensions[ARRIVALS])
+
+
+def failed_logins() -> FailedLogins:
+    return cast("FailedLogins", current_app.extensions[FAILED_LOGINS])
 
 
 def caller() -> Caller:

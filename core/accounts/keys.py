@@ -49,10 +49,23 @@ class Caller:
 
 def authenticate(db: Database[Document], text: str, now: datetime) -> Caller:
     """Who comes with this text. Raises `Unauthorized` when its key is unknown, revoked or expired."""
-    key = keys_of(db).find_one({"_id": _id(text)})
-    if key is None or not secrets.compare_digest(key["hash"], _hash(text)) or not alive(key, now):
+    return caller_of(of_text(db, text, now))
+
+
+def of_text(db: Database[Document], text: str, now: datetime) -> Key:
+    """The key that this is the text of. Raises `Unauthorized` as `authenticate` does."""
+    key = living(db, _id(text), now)
+    if not secrets.compare_digest(key["hash"], _hash(text)):
         raise Unauthorized("this API key is not valid")
-    return caller_of(key)
+    return key
+
+
+def living(db: Database[Document], key_id: str, now: datetime) -> Key:
+    """The key of this id. Raises `Unauthorized` when it is unknown, revoked or expired."""
+    key = keys_of(db).find_one({"_id": key_id})
+    if key is None or not alive(key, now):
+        raise Unauthorized("this API key is not valid")
+    return key
 
 
 def caller_of(key: Key) -> Caller:

@@ -75,7 +75,7 @@ def _run(settings: Settings, lock: TextIO, stopping: threading.Event) -> int:
     tail.start()
     try:
         if _becomes_ready(settings, supervisor, stopping):
-            print(welcome.text(settings), flush=True)
+            print(welcome.text(settings, _sign_in_code(settings)), flush=True)
         while not stopping.wait(0.2):
             parent.reap(supervisor.pid)
             if supervisor.poll() is not None:
@@ -128,6 +128,11 @@ def _becomes_ready(
                     f"{settings.data_dir}/log says why"
                 )
     return False
+
+
+def _sign_in_code(settings: Settings) -> str | None:
+    with connect_mongo(settings, patience_s=2) as mongo:
+        return welcome.sign_in_code(mongo[settings.mongodb_database], settings)
 
 
 def _check_version(db: Database[dict[str, Any]]) -> None:

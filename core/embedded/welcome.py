@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import shlex
+from typing import Any
 
+from pymongo.database import Database
+
+from core.accounts import keys, sessions
+from core.clock import utcnow
 from core.config import Settings
+from core.errors import Unauthorized
 from core.first_start import KEY_FILE, weak_secrets
 
 
-def text(settings: Settings) -> str:
-    """Paths are absolute: the line is pasted into another terminal, in whatever folder that is."""
+def text(settings: Settings, code: str | None = None) -> str:
+    """Paths are absolute: the line is pasted into another terminal, in whatever folder that is.
+
+    `code`: signs in to the dashboard, once.
+    """
     host = reachable(settings.host)
     address = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
     key, where = _admin_key(settings)
@@ -19,6 +28,8 @@ def text(settings: Settings) -> str:
         f"Vutler is ready:  {address}   (docs: {address}/docs)",
         f"The admin key:    {where}",
     ]
+    if code is not None:
+        lines.append(f"Sign in:          {address}/sign-in/{code}   (once, within an hour)")
     if "CUSTOM_ENDPOINT_ALLOW" not in os.environ and not settings.production:
         lines.append("Local models:     custom endpoints may use ports 11434 (Ollama), 1234 (LM Studio)")
     lines += [f"Warning:          {weak}" for weak in weak_secrets(settings)]
@@ -30,6 +41,21 @@ def text(settings: Settings) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def sign_in_code(db: Database[dict[str, Any]], settings: Settings) -> str | None:
+    """A code that signs in once as admin; None: the admin's key is not known here."""
+    file = settings.data_dir / KEY_FILE
+    if settings.admin_api_key is not None:
+        key = settings.admin_api_key.get_secret_value()
+    elif file.exists():
+        key = file.read_text().strip()
+    else:
+        return None
+    try:
+        return sessions.make_link(db, keys.of_text(db, key, utcnow()))
+    except Unauthorized:
+        return None  # it was revoked
 
 
 def reachable(host: str) -> str:

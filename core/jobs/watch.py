@@ -25,6 +25,8 @@ Document = dict[str, Any]
 REREAD_S = 5.0
 GONE_S = 1.0
 HEARTBEAT_S = 15.0
+ANY = "*"
+"""Stands for the id of a job where somebody waits for changes of any."""
 
 log = structlog.get_logger(__name__)
 
@@ -157,6 +159,18 @@ class Watcher:
                     yield None
                 waiter.bell.wait(min(REREAD_S, heartbeat_s - quiet))
 
+    def changes(self, *, pause_s: float = 1.0, longest_s: float = 10.0) -> Iterator[None]:
+        """Whenever something has changed in some job: one for all that changes within `pause_s`.
+
+        One comes after `longest_s` anyway: of a job that was only accepted nobody is told.
+        """
+        with self._waiter(ANY) as waiter:
+            while not self._closed.is_set():
+                waiter.bell.clear()
+                yield
+                self._closed.wait(pause_s)
+                waiter.bell.wait(longest_s)
+
     def _new_events(self, job_id: str, position: tuple[int, int]) -> Iterator[Event]:
         attempt, n = position
         while True:
@@ -214,7 +228,8 @@ class Watcher:
                 self._closed.wait(1.0)
 
     def _wake(self, job_id: str, mark: str = "") -> None:
-        for waiter in list(self._waiting.get(job_id, ())):
+        of_all = () if mark == signals.EVENTS else self._waiting.get(ANY, ())
+        for waiter in [*self._waiting.get(job_id, ()), *of_all]:
             waiter.ring(mark)
 
     def _wake_all(self) -> None:

@@ -121,6 +121,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "workspaces": [_listed("workspaces")],
     "keys": [_listed("keys"), IndexModel([("role", ASCENDING)], name="by_role")],
     "credentials": [_listed("credentials")],
+    "sessions": [IndexModel([("expires_at", ASCENDING)], name="expiring", expireAfterSeconds=0)],
     "drive_files": [
         _listed("drive_files"),
         IndexModel([("workspace_id", ASCENDING), ("path", ASCENDING)], name="by_path"),

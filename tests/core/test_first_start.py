@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
+from core import first_start
+from core.accounts import sessions
+from core.clock import utcnow
 from core.config import Settings
 from core.embedded import welcome
 from core.first_start import weak_secrets
@@ -34,3 +38,12 @@ def test_each_secret_that_could_be_guessed_is_named_and_not_shown(given, named, 
     ]
     for secret in given.values():
         assert secret not in told
+
+
+def test_the_link_that_make_run_prints_signs_in_with_the_admins_key(db, settings):
+    own = settings.model_copy(update={"admin_api_key": SecretStr("k" * 16)})
+    assert welcome.sign_in_code(db, own) is None
+    first_start.ensure_admin(db, own)
+    code = welcome.sign_in_code(db, own)
+    assert f"/sign-in/{code}" in welcome.text(own, code)
+    assert sessions.redeem(db, code, utcnow())["role"] == "admin"

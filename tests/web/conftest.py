@@ -26,7 +26,7 @@ from tests.core.jobs.test_run import Inline
 from tests.core.metering.rows import PRICES
 from tests.factory import Sent, queued
 from tests.providers.scripted import answering, provider
-from tests.web_client import Client
+from tests.web_client import Client, is_page
 from web import access
 from web.app import create_app
 from web.context import STORAGE
@@ -205,12 +205,12 @@ def objects(admin, member, agent, services, app):
 
 @pytest.fixture
 def routes(app, objects):
-    """(method, rule, path with objects filled in, body, what its view says of access) of each route."""
+    """(method, rule, path with objects filled in, body, what its view says of access) of the API's routes."""
     specification = app.test_client().get("/openapi.json").json
     found = []
     for rule in app.url_map.iter_rules():
         says = access.of(app.view_functions[rule.endpoint])
-        if says.public:
+        if says.public or is_page(rule):
             continue
         assert rule.arguments <= set(objects), f"{rule.rule} has a parameter that `objects` does not know"
         path = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: objects[m[1]], rule.rule)

@@ -14,7 +14,17 @@ from core.clock import utcnow
 from tests.factory import queued
 from web import access
 
-PUBLIC = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/swagger/<path:name>"}
+PUBLIC = {
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/swagger/<path:name>",
+    "/sign-in",
+    "/sign-in/<code>",
+    "/static/<digest>/<path:name>",
+}
 FOR_AGENTS = {
     ("POST", "/api/v1/agents/<agent_id>/chat"),
     ("GET", "/api/v1/jobs/<job_id>"),

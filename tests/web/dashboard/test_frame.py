@@ -1,0 +1,130 @@
+"""What all pages keep to: headers, files that are kept for good, the right workspace, errors in words."""
+
+from __future__ import annotations
+
+import gzip
+import re
+
+import pytest
+
+from core.accounts import keys
+from tests.web.conftest import ADMIN
+from tests.web.dashboard.browser import Browser
+
+FILES = re.compile(r'(?:src|href)="(/static/[^"#]+)')
+
+
+def test_a_page_runs_only_its_own_scripts_and_asks_no_other_host(browser):
+    answer = browser.get("/")
+    policy = answer.headers["Content-Security-Policy"]
+    nonce = re.search(r"script-src 'nonce-([\w-]{20,})'", policy)[1]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    scripts = re.findall(r"<script[^>]*>([^<]*)", answer.text)
+    assert scripts
+    assert not any(scripts)
+    assert answer.text.count(f'nonce="{nonce}"') >= len(scripts)
+    assert "<style" not in answer.text
+    assert ' style="' not in answer.text
+    assert not re.search(r'(?:src|href|action)="(?:https?:)?//', answer.text)
+
+
+def test_no_two_answers_have_the_same_nonce_or_token(browser):
+    first, second = browser.page("/"), browser.page("/")
+    for name in (r'nonce="([^"]+)"', r'name="csrf" value="([^"]+)"'):
+        assert re.search(name, first)[1] != re.search(name, second)[1]
+
+
+def test_pages_are_kept_nowhere(browser):
+    assert browser.get("/").headers["Cache-Control"] == "no-store"
+
+
+def test_files_are_kept_for_good_under_the_name_of_their_content(browser):
+    files = set(FILES.findall(browser.page("/")))
+    assert len(files) > 5
+    for path in files:
+        answer = browser.get(path)
+        assert answer.status_code == 200, path
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert browser.get(re.sub(r"/static/\w", "/static/x", path)).status_code == 404
+
+
+def test_what_a_style_names_is_there(browser):
+    path = next(path for path in FILES.findall(browser.page("/")) if path.endswith("base.css"))
+    font = re.search(r'url\("(/static/[^"]+)"\)', browser.get(path).text)[1]
+    assert browser.get(font).content_type == "font/woff2"
+
+
+def test_pages_and_files_are_packed_for_whom_takes_it(browser):
+    path = next(path for path in FILES.findall(browser.page("/")) if path.endswith(".css"))
+    for url in ("/", path):
+        plain, packed = browser.get(url), browser.get(url, headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert "Accept-Encoding" in packed.headers["Vary"]
+        assert len(packed.data) < len(plain.data) / 2
+        assert gzip.decompress(packed.data)[:15] == plain.data[:15]
+
+
+def test_files_need_no_session(app):
+    page = Browser(app).page("/")
+    assert {app.test_client().get(path).status_code for path in FILES.findall(page)} == {200}
+
+
+def test_what_is_not_there_is_told_in_words_with_its_status(browser):
+    answer = browser.get("/static/x/../../core/config.py")
+    assert answer.status_code == 404
+    assert answer.content_type.startswith("text/html")
+
+
+def test_a_part_of_a_page_is_told_of_an_error_in_a_part(browser_for):
+    viewer = browser_for("viewer")
+    answer = viewer.submit("/workspaces", {"workspace_id": "default"}, headers={"HX-Request": "true"})
+    assert answer.status_code == 403
+    assert "<html" not in answer.text
+    assert "may not do this" in answer.text
+
+
+def test_an_admin_turns_to_another_workspace(browser_for):
+    admin = browser_for("admin")
+    browser_for("member", workspace="other")
+    assert "<span>Default</span>" in admin.page("/")
+    assert admin.submit("/workspaces", {"workspace_id": "other"}).status_code == 303
+    assert "<span>Other</span>" in admin.page("/")
+    assert admin.submit("/workspaces", {"workspace_id": "nowhere"}).status_code == 404
+
+
+@pytest.mark.parametrize("role", ["member", "viewer"])
+def test_nobody_else_turns_to_another_workspace(browser_for, role):
+    other = browser_for(role)
+    assert other.get("/workspaces").status_code == 403
+    assert other.submit("/workspaces", {"workspace_id": "default"}).status_code == 403
+
+
+def test_the_next_page_says_what_was_done_once(browser_for):
+    admin = browser_for("admin")
+    admin.submit("/workspaces", {"workspace_id": "default"})
+    assert "You are in Default." in admin.page("/")
+    assert "You are in Default." not in admin.page("/")
+
+
+def test_a_write_is_in_the_audit_log(browser_for, services, trail):
+    admin = browser_for("admin")
+    admin.submit("/workspaces", {"workspace_id": "default"})
+    trail.flush()
+    entry = services.db.audit_log.find_one({"route": "/workspaces"})
+    assert (entry["key_id"], entry["method"]) == (admin.key["_id"], "POST")
+
+
+def test_the_stream_tells_of_a_change_and_ends_with_the_session(browser, services):
+    stream = browser.get("/live")
+    told = stream.response
+    assert next(told).startswith(b"event: change")
+    keys.revoke(services.db, browser.key)
+    services.redis.publish("vutler:jobs", "some-job")
+    assert next(told).startswith(b"event: signed-out")
+    assert next(told, None) is None
+    stream.close()
+
+
+def test_the_api_needs_no_page(app):
+    assert app.test_client().get("/api/v1/agents", headers={"X-API-Key": ADMIN}).status_code == 200

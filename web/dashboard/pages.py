@@ -1,0 +1,29 @@
+"""The pages, in the order of the navigation: one row each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Blueprint
+
+from web.dashboard.overview import view as overview
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the navigation.
+
+    `views`: its blueprint; what it is called there is the name of its folder, too. `path`: where it begins.
+    `icon`: a symbol of `static/vendor/icons.svg`. `key`: `g` and then this letter opens it. `admin`: others
+    do not see it; that they may not read it stands on its views.
+    """
+
+    title: str
+    path: str
+    icon: str
+    key: str
+    views: Blueprint
+    admin: bool = False
+
+
+PAGES = (Page("Overview", "/", "layout-dashboard", "o", overview.views),)
