@@ -10,7 +10,7 @@ from pymongo.database import Database
 from core.clock import utcnow
 from core.ids import new_nonce
 from core.jobs.document import Job, Status, jobs_of
-from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending, queued_again
+from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending, known_by, queued_again
 from core.llm.records import Call
 from core.store.free_json import storable
 from core.store.repeat import update_once
@@ -101,5 +101,10 @@ def note_unkept(db: Database[Document], job: Job, calls: list[Call]) -> None:
     unkept = {"attempt": attempt, "owner": job["owner"], "calls": storable(calls)}
     db.jobs.update_one(
         {"_id": job["_id"], "unkept.attempt": {"$ne": attempt}, "calls.attempt": {"$ne": attempt}},
-        {"$push": {"unkept": unkept}, "$set": {"meter": "due"}, "$inc": {"meter_rev": 1}},
+        {
+            "$push": {"unkept": unkept},
+            "$addToSet": {"known_as": {"$each": known_by(calls)}},
+            "$set": {"meter": "due"},
+            "$inc": {"meter_rev": 1},
+        },
     )

@@ -68,6 +68,7 @@ class Job(TypedDict):
     cancel_requested: bool  # written by control, read by its worker and by reconcile
     created_by: str  # the id of the API key, whose limits and budgets it counts for
     request_id: str  # of the HTTP request that made it
+    known_as: list[str]  # that id, and the providers' own of its calls; `core.jobs.queries` finds it by them
     request: Any  # the validated body, an object; `core.jobs.erasing` sets it to None
     plan: Any  # what its worker needs; for kinds that ask providers a `core.llm.records.Plan`
     metadata: dict[str, Any]  # the client's own

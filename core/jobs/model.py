@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -88,6 +88,7 @@ def born(draft: Draft, job_id: str, now: datetime) -> Job:
         "cancel_requested": False,
         "created_by": draft.created_by,
         "request_id": draft.request_id,
+        "known_as": [draft.request_id],
         "request": dict(draft.request),
         "plan": dict(draft.plan),
         "metadata": dict(draft.metadata),
@@ -143,7 +144,13 @@ def ending(
         "plan": storable(without_keys(job["plan"])),
         "meter": "due",  # one without calls too: its callback, and the history of its workspace
     }
-    return {"$set": changes, "$inc": {"meter_rev": 1}}
+    also = {"known_as": {"$each": known_by(calls)}}
+    return {"$set": changes, "$addToSet": also, "$inc": {"meter_rev": 1}}
+
+
+def known_by(calls: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The ids that providers gave these calls."""
+    return [call["provider_request_id"] for call in calls if call.get("provider_request_id")]
 
 
 def runs_again(job: Job, calls: list[Call] | None) -> bool:

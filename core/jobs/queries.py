@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, cast
 
@@ -31,14 +32,21 @@ def page(
     kind: str | None = None,
     status: Status | None = None,
     agent_id: str | None = None,
+    known_as: Iterable[str] = (),
     q: str | None = None,
     since: datetime | None = None,
     limit: int = pages.DEFAULT_LIMIT,
     cursor: str | None = None,
 ) -> tuple[list[Job], str | None]:
-    """Jobs, newest first, without what was asked; and the next page's cursor. `q`: part of an id or error."""
+    """Jobs, newest first, without what was asked; and the next page's cursor.
+
+    `known_as`: ids of the request that made it, or of providers' requests, all of which it has. `q`: part of
+    an id or error.
+    """
     wanted: Document = {"workspace_id": workspace_id}
     wanted |= {k: v for k, v in {"kind": kind, "status": status, "agent_id": agent_id}.items() if v}
+    if ids := list(known_as):
+        wanted["known_as"] = ids[0] if len(ids) == 1 else {"$all": ids}
     if q:
         found = {"$regex": re.escape(q), "$options": "i"}
         wanted["$or"] = [{field: found} for field in ("_id", "request_id", "error.detail", "error.code")]

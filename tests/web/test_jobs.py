@@ -9,7 +9,7 @@ import pytest
 from core.callbacks import Courier, outbox
 from core.jobs import claim, kinds
 from tests import echo
-from tests.factory import queued
+from tests.factory import CALL, queued
 
 
 @pytest.fixture
@@ -37,6 +37,28 @@ def test_a_job_is_shown_and_304_to_whom_has_seen_it(member, job, services):
     changed = member.get(job["links"]["self"], headers=seen)
     assert (changed.status_code, changed.json["done"]) == (200, True)
     assert "Retry-After" not in changed.headers
+
+
+def test_a_job_is_found_by_the_id_of_its_request_or_of_a_providers(member, agent, client_for, services):
+    asked = {"X-Request-Id": "from-my-own-log"}
+    found = member.post(f"/agents/{agent}/chat", {"message": "a"}, headers=asked).json["id"]
+    other = member.post(f"/agents/{agent}/chat", {"message": "a"}).json["id"]
+    calls = [{**CALL, "n": n, "provider_request_id": name} for n, name in enumerate(["req_1", None, "req_2"])]
+    job = claim.claim(services.db, found, "p1")
+    assert claim.finish(services.db, job, status="failed", calls=calls, error={"code": "x", "detail": "y"})
+    lost = claim.claim(services.db, other, "p1")
+    claim.note_unkept(services.db, lost, [{**CALL, "provider_request_id": "req_3"}])
+
+    def ids(query, client=member):
+        return [one["id"] for one in client.get(f"/jobs?{query}").json["items"]]
+
+    assert ids("request_id=from-my-own-log") == ids("provider_request_id=req_2") == [found]
+    assert ids("provider_request_id=req_1&request_id=from-my-own-log") == [found]
+    assert ids("provider_request_id=req_3") == [other]
+    assert ids("provider_request_id=req_3&request_id=from-my-own-log") == []
+    assert ids("provider_request_id=req") == ids("request_id=another") == []
+    assert ids("provider_request_id=req_1&status=succeeded") == []
+    assert ids("provider_request_id=req_1", client_for("admin", workspace="w2")) == []
 
 
 def test_nothing_of_the_plan_or_the_owner_is_shown(member, job, services):

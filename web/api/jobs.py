@@ -41,6 +41,10 @@ class JobsQuery(PageQuery):
     kind: KindName | None = None
     status: Status | None = None
     agent_id: str | None = Field(default=None, max_length=100)
+    request_id: str | None = Field(
+        default=None, max_length=200, description="the `X-Request-Id` that made it"
+    )
+    provider_request_id: str | None = Field(default=None, max_length=200, description="of one of its calls")
     q: str | None = Field(default=None, max_length=200, description="part of an id or an error")
     since: datetime | None = None
 
@@ -56,9 +60,15 @@ def get_job(path: JobPath) -> Response:
 @access(filtered=True)
 def list_jobs(query: JobsQuery) -> Response:
     """The workspace's jobs."""
-    filters = query.model_dump(exclude={"agent_id", "since"})
+    named = (query.request_id, query.provider_request_id)
+    filters = query.model_dump(exclude={"agent_id", "since", "request_id", "provider_request_id"})
     items, cursor = queries.page(
-        db(), workspace_id(), **filters, agent_id=_agents(query.agent_id), since=since(query.since)
+        db(),
+        workspace_id(),
+        **filters,
+        agent_id=_agents(query.agent_id),
+        known_as=[one for one in named if one],
+        since=since(query.since),
     )
     return answers.listed(map(views.public, items), cursor)
 

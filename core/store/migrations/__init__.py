@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 
 from core.clock import utcnow
 from core.store import indexes
-from core.store.migrations import fences, idempotency_marks, old_indexes, references, slots
+from core.store.migrations import fences, idempotency_marks, names, old_indexes, references, slots
 from core.store.repeat import once_it_answers
 
 Document = dict[str, Any]
@@ -30,6 +30,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("fences", fences.run),
     ("slots", slots.run),
     ("references", references.run),
+    ("names", names.run),
 )
 LOOK_S = 0.5
 

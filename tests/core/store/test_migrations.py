@@ -10,7 +10,7 @@ from pymongo import ASCENDING, IndexModel
 
 from core.clock import utcnow
 from core.store import indexes, migrations
-from core.store.migrations import NewerStore, each, fences, idempotency_marks, old_indexes, references
+from core.store.migrations import NewerStore, each, fences, idempotency_marks, names, old_indexes, references
 
 LATER = len(migrations.STEPS) + 1
 
@@ -190,6 +190,20 @@ def test_the_mark_of_a_claim_is_called_fence(db):
 
 REFERENCE = {"$ref": "x", "$id": {"$ref": "y", "$id": None}, "more": [{"$ref": "z", "$id": 1, "$db": "w"}]}
 FREE = {"metadata": REFERENCE, "request": {"tools": [REFERENCE], "a": 1}, "error": {"detail": REFERENCE}}
+
+
+def test_a_job_of_earlier_versions_is_known_by_the_ids_of_its_requests(db):
+    called = [{"n": 0, "provider_request_id": "req_1"}, {"n": 1, "provider_request_id": None}]
+    lost = [{"attempt": 1, "calls": [{"n": 0, "provider_request_id": "req_0"}]}]
+    db.jobs.insert_many(
+        [
+            {"_id": "old", "request_id": "r1", "calls": called, "unkept": lost, "idempotency": {"key": "1"}},
+            {"_id": "new", "request_id": "r2", "known_as": ["r2", "req_9"], "idempotency": {"key": "2"}},
+        ]
+    )
+    names.run(db)
+    kept = {job["_id"]: job["known_as"] for job in db.jobs.find()}
+    assert kept == {"old": ["r1", "req_1", "req_0"], "new": ["r2", "req_9"]}
 
 
 def test_json_that_looks_like_a_reference_can_be_read_again(db):
