@@ -211,12 +211,14 @@ def cache_key(job: Job) -> str:
 
 def _request(asked: Document, agent: Document, cache_key: str | None = None) -> ChatRequest:
     """What a job asks for; where it says nothing, its agent's presets hold."""
+    chosen, preset = parameters.chosen(asked, agent)
     return ChatRequest(
         messages=asked["messages"],
         system_prompt=agent.get("system_prompt"),
         stream=asked.get("stream", False),
-        parameters=parameters.chosen(asked, agent),
+        parameters=chosen,
         cache_key=cache_key,
+        preset=preset,
     )
 
 

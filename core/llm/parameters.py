@@ -270,11 +270,11 @@ PRESETS = tuple(name for name, parameter in PARAMETERS.items() if parameter.pres
 """The parameters that an agent's `llm_config` may set."""
 
 
-def chosen(asked: Mapping[str, Any], presets: Mapping[str, Any]) -> Document:
-    """The parameters of a request; for those that it does not give, its agent's presets."""
+def chosen(asked: Mapping[str, Any], presets: Mapping[str, Any]) -> tuple[Document, frozenset[str]]:
+    """The parameters of a request, and the names of those that it did not give, but its agent's presets."""
     given = {name: value for name in PARAMETERS if (value := asked.get(name)) is not None}
     preset = {name: value for name in PRESETS if (value := presets.get(name)) is not None}
-    return preset | given
+    return preset | given, frozenset(preset.keys() - given.keys())
 
 
 def said(request: ChatRequest, target: Target) -> Document:

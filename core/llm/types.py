@@ -46,8 +46,8 @@ class Target:
 class ChatRequest:
     """A chat as asked for, its `messages` in OpenAI's format.
 
-    `parameters`: those of `core.llm.parameters` that are set, by name. `cache_key`: the same for requests
-    that begin alike.
+    `parameters`: those of `core.llm.parameters` that are set, by name. `preset`: which of them the agent set,
+    and not the chat. `cache_key`: the same for requests that begin alike.
     """
 
     messages: list[Document]
@@ -55,6 +55,7 @@ class ChatRequest:
     stream: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     cache_key: str | None = None
+    preset: frozenset[str] = frozenset()
 
     def with_system(self) -> list[Document]:
         """The messages; the agent's system prompt is put in front, unless they bring one."""

@@ -17,6 +17,12 @@ ANTHROPIC_WHOLE = {
     "stop_reason": "end_turn",
     "usage": {"input_tokens": 7, "output_tokens": 2},
 }
+RESPONSES_WHOLE = {
+    "id": "resp_1",
+    "status": "completed",
+    "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}],
+    "usage": {"input_tokens": 7, "output_tokens": 2, "total_tokens": 9},
+}
 
 
 def openai_delta(text) -> bytes:
@@ -47,7 +53,7 @@ END = {
     )
     + sse({"type": "message_stop"}, "message_stop"),
 }
-WHOLE = {"openai": OPENAI_WHOLE, "anthropic": ANTHROPIC_WHOLE}
+WHOLE = {"openai": OPENAI_WHOLE, "anthropic": ANTHROPIC_WHOLE, "responses": RESPONSES_WHOLE}
 MORE = {"openai": openai_delta("lo"), "anthropic": anthropic_delta("lo")}
 PING = {"openai": b": keep-alive\n\n", "anthropic": sse({"type": "ping"}, "ping")}
 

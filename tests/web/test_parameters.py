@@ -19,8 +19,18 @@ LOOK = {"type": "function", "function": {"name": "look"}}
 ANTHROPICS = [{"name": "look", "input_schema": {"type": "object"}}]
 FORMAT = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
 
-MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-sonnet-4-5"}
-ALWAYS = {"openai": {}, "anthropic": {"max_tokens": 8192}}
+RESPONSES_TOOLS = [{"type": "function", "name": "look", "parameters": {"type": "object"}, "strict": False}]
+RESPONSES_FORMAT = {"type": "json_schema", "name": "a", "schema": {"type": "object"}}
+EXTRA = {"top_k": 5, "$a.b": [1]}
+
+CONFIGS = {
+    "openai": {"provider": "openai", "model": "gpt-4o-mini"},
+    "anthropic": {"provider": "anthropic", "model": "claude-sonnet-4-5"},
+    "responses": {"provider": "openai", "model": "gpt-4o-mini", "wire": "responses"},
+}
+ALWAYS = {"openai": {}, "anthropic": {"max_tokens": 8192}, "responses": {"store": False}}
+LIMIT = {"openai": "max_tokens", "anthropic": "max_tokens", "responses": "max_output_tokens"}
+NOT_PARAMETERS = ("model", "messages", "input")
 """What a body holds beside model and messages, though nothing was asked for."""
 
 
@@ -31,47 +41,55 @@ class Case:
     value: Any
     openai: Any
     anthropic: Any
+    responses: Any
     beside: dict[str, Any] = field(default_factory=dict)
 
 
 CASES = {
-    "tools": Case([TOOL], {"tools": [TOOL]}, {"tools": ANTHROPICS}),
+    "tools": Case([TOOL], {"tools": [TOOL]}, {"tools": ANTHROPICS}, {"tools": RESPONSES_TOOLS}),
     "tool_choice": Case(
         LOOK,
         {"tools": [TOOL], "tool_choice": LOOK},
         {"tools": ANTHROPICS, "tool_choice": {"type": "tool", "name": "look"}},
+        {"tools": RESPONSES_TOOLS, "tool_choice": {"type": "function", "name": "look"}},
         beside={"tools": [TOOL]},
     ),
-    "response_format": Case(SCHEMA, {"response_format": SCHEMA}, {"output_config": FORMAT}),
-    "temperature": Case(1.5, {"temperature": 1.5}, {"temperature": 1.0}),
-    "max_tokens": Case(7, {"max_tokens": 7}, {"max_tokens": 7}),
-    "top_p": Case(0.5, {"top_p": 0.5}, {"top_p": 0.5}),
-    "stop": Case("END", {"stop": "END"}, {"stop_sequences": ["END"]}),
-    "seed": Case(3, {"seed": 3}, None),
-    "prompt_cache": Case("1h", {}, {"cache_control": {"type": "ephemeral", "ttl": "1h"}}),
-    "presence_penalty": Case(0.5, {"presence_penalty": 0.5}, None),
-    "frequency_penalty": Case(-0.5, {"frequency_penalty": -0.5}, None),
-    "logit_bias": Case({"50256": -100}, {"logit_bias": {"50256": -100}}, None),
-    "logprobs": Case(True, {"logprobs": True}, None),
-    "top_logprobs": Case(2, {"top_logprobs": 2}, None),
+    "response_format": Case(
+        SCHEMA, {"response_format": SCHEMA}, {"output_config": FORMAT}, {"text": {"format": RESPONSES_FORMAT}}
+    ),
+    "temperature": Case(1.5, {"temperature": 1.5}, {"temperature": 1.0}, {"temperature": 1.5}),
+    "max_tokens": Case(17, {"max_tokens": 17}, {"max_tokens": 17}, {"max_output_tokens": 17}),
+    "top_p": Case(0.5, {"top_p": 0.5}, {"top_p": 0.5}, {"top_p": 0.5}),
+    "stop": Case("END", {"stop": "END"}, {"stop_sequences": ["END"]}, None),
+    "seed": Case(3, {"seed": 3}, None, None),
+    "prompt_cache": Case("1h", {}, {"cache_control": {"type": "ephemeral", "ttl": "1h"}}, {}),
+    "presence_penalty": Case(0.5, {"presence_penalty": 0.5}, None, None),
+    "frequency_penalty": Case(-0.5, {"frequency_penalty": -0.5}, None, None),
+    "logit_bias": Case({"50256": -100}, {"logit_bias": {"50256": -100}}, None, None),
+    "logprobs": Case(True, {"logprobs": True}, None, None),
+    "top_logprobs": Case(2, {"top_logprobs": 2}, None, None),
     "parallel_tool_calls": Case(
         False,
         {"tools": [TOOL], "parallel_tool_calls": False},
         {"tools": ANTHROPICS, "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
+        {"tools": RESPONSES_TOOLS, "parallel_tool_calls": False},
         beside={"tools": [TOOL]},
     ),
     "reasoning_effort": Case(
         "low",
         {"reasoning_effort": "low"},
         {"thinking": {"type": "enabled", "budget_tokens": 2048}},
+        {"reasoning": {"effort": "low"}},
     ),
-    "verbosity": Case("low", {"verbosity": "low"}, None),
-    "service_tier": Case("default", {"service_tier": "default"}, {"service_tier": "standard_only"}),
-    "prompt_cache_key": Case("a/c1", {"prompt_cache_key": "a/c1"}, {}),
-    "user": Case("u1", {"user": "u1"}, {"metadata": {"user_id": "u1"}}),
-    "extra": Case({"top_k": 5, "$a.b": [1]}, {"top_k": 5, "$a.b": [1]}, {"top_k": 5, "$a.b": [1]}),
+    "verbosity": Case("low", {"verbosity": "low"}, None, {"text": {"verbosity": "low"}}),
+    "service_tier": Case(
+        "default", {"service_tier": "default"}, {"service_tier": "standard_only"}, {"service_tier": "default"}
+    ),
+    "prompt_cache_key": Case("a/c1", {"prompt_cache_key": "a/c1"}, {}, {"prompt_cache_key": "a/c1"}),
+    "user": Case("u1", {"user": "u1"}, {"metadata": {"user_id": "u1"}}, {"user": "u1"}),
+    "extra": Case(EXTRA, EXTRA, EXTRA, EXTRA),
 }
-WIRES = sorted(MODELS)
+WIRES = sorted(CONFIGS)
 NO_PARAMETERS = {"message", "messages", "conversation_id", "stream", "metadata", "callback_url"}
 THE_DOORS_OWN = {"model", "messages", "n", "stream", "stream_options"}
 
@@ -90,7 +108,7 @@ def asked(wire):
 
 @pytest.fixture
 def config(wire, asked):
-    return {"provider": wire, "model": MODELS[wire], "custom_endpoint": asked.url}
+    return {**CONFIGS[wire], "custom_endpoint": asked.url}
 
 
 @pytest.fixture
@@ -116,7 +134,7 @@ ROADS = [by_chat, by_the_door]
 def sent(asked):
     """What the one body that left the house says beside model and messages."""
     (received,) = asked.received
-    return {name: value for name, value in received.body.items() if name not in ("model", "messages")}
+    return {name: value for name, value in received.body.items() if name not in NOT_PARAMETERS}
 
 
 def left_as_expected(services, asked, wire, name):
@@ -149,10 +167,10 @@ def test_what_an_agent_presets_leaves_the_house_too(member, agent, services, ask
     left_as_expected(services, asked, wire, name)
 
 
-def test_what_a_chat_says_goes_before_what_its_agent_presets(member, agent, asked, config):
-    member.put(f"/agents/{agent}/llm-config", {**config, "temperature": 0.7, "max_tokens": 9})
+def test_what_a_chat_says_goes_before_what_its_agent_presets(member, agent, asked, wire, config):
+    member.put(f"/agents/{agent}/llm-config", {**config, "temperature": 0.7, "max_tokens": 19})
     by_chat(member, agent, {"temperature": 0})
-    assert sent(asked) == {"temperature": 0, "max_tokens": 9}
+    assert sent(asked) == {**ALWAYS[wire], "temperature": 0, LIMIT[wire]: 19}
 
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS.keys() - set(PRESETS)))
@@ -161,9 +179,9 @@ def test_what_cannot_be_preset_is_refused_by_name(member, agent, config, name):
     assert [place["pointer"] for place in refused.json["errors"]] == [f"/{name}"]
 
 
-def test_the_door_takes_the_newer_name_of_the_limit_first(member, agent, asked):
-    by_the_door(member, agent, {"max_tokens": 7, "max_completion_tokens": 5})
-    assert sent(asked) == {"max_tokens": 5}
+def test_the_door_takes_the_newer_name_of_the_limit_first(member, agent, asked, wire):
+    by_the_door(member, agent, {"max_tokens": 19, "max_completion_tokens": 17})
+    assert sent(asked) == {**ALWAYS[wire], LIMIT[wire]: 17}
 
 
 def test_nothing_is_sent_that_nobody_asked_for(member, agent, asked, wire):
@@ -182,7 +200,7 @@ def test_extra_replaces_nothing_that_is_counted_or_said_elsewhere(member, agent,
 def test_what_the_door_does_not_know_it_names(member, agent, asked):
     answer = by_the_door(member, agent, {"a_field_of_tomorrow": 1, "store": True, "x,\ny": 2, "user": "u1"})
     assert answer.headers["X-Ignored"] == "a_field_of_tomorrow, store, x??y"
-    assert "store" not in sent(asked)
+    assert sent(asked).get("store") is not True
     assert "X-Ignored" not in by_the_door(member, agent, {}).headers
 
 

@@ -136,9 +136,21 @@ def parallel_tool_calls(value: bool, request: ChatRequest, target: Target) -> Do
 
 
 def reasoning_effort(value: str, request: ChatRequest, target: Target) -> Document:
-    """An effort where the model has efforts, a thinking budget for the models before them."""
+    """An effort where the model has efforts, a thinking budget for the models before them.
+
+    Where a call is forced Anthropic refuses thinking: an effort goes without it, a budget is refused, or left
+    out if it is only the agent's preset
+    (https://platform.claude.com/docs/en/build-with-claude/extended-thinking, read 2026-11).
+    """
     if value == "none":
         return {"thinking": {"type": "disabled"}} if "claude-" in target.model else {}
+    if _by_budget(target) and _forces(request):
+        if "reasoning_effort" in request.preset:
+            return {}
+        raise ProviderRefused(
+            "this model of Anthropic's does not think where `tool_choice` forces a call: leave one of "
+            "`tool_choice` and `reasoning_effort` out"
+        )
     if _budgeted(request, target):
         most = request.parameters.get("max_tokens") or DEFAULT_TOKENS
         budget = min(BUDGETS[value], most - LEAST_BUDGET)
@@ -152,7 +164,8 @@ def reasoning_effort(value: str, request: ChatRequest, target: Target) -> Docume
     effort = {"minimal": "low"}.get(value, value)
     if "-4-6" in target.model and effort == "xhigh":
         effort = "high"
-    return {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort}}
+    thinking = {} if _forces(request) else {"thinking": {"type": "adaptive"}}
+    return {**thinking, "output_config": {"effort": effort}}
 
 
 def service_tier(value: str, request: ChatRequest, target: Target) -> Document:
@@ -174,7 +187,20 @@ def _one_at_a_time(request: ChatRequest, may_call: bool) -> Document:
 def _budgeted(request: ChatRequest, target: Target) -> bool:
     """Does this model think by a budget here? It then takes no sampling."""
     effort = request.parameters.get("reasoning_effort")
-    return effort not in (None, "none") and WITH_BUDGET.search(target.model) is not None
+    return effort not in (None, "none") and _by_budget(target) and not _forces(request)
+
+
+def _by_budget(target: Target) -> bool:
+    return WITH_BUDGET.search(target.model) is not None
+
+
+def _forces(request: ChatRequest) -> bool:
+    """Must the model call a tool?"""
+    return bool(request.parameters.get("tools")) and request.parameters.get("tool_choice") not in (
+        None,
+        "auto",
+        "none",
+    )
 
 
 def _takes_sampling(target: Target) -> bool:

@@ -55,4 +55,4 @@ def test_the_documentation_has_all_of_them_and_says_which_may_be_preset():
 def test_what_a_request_says_goes_before_what_its_agent_presets():
     asked = {"temperature": 0, "max_tokens": None, "messages": [], "stream": True}
     presets = {"temperature": 1, "max_tokens": 7, "seed": 3, "system_prompt": "Be brief."}
-    assert parameters.chosen(asked, presets) == {"temperature": 0, "max_tokens": 7}
+    assert parameters.chosen(asked, presets) == ({"temperature": 0, "max_tokens": 7}, {"max_tokens"})
