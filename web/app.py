@@ -14,7 +14,7 @@ from core.drive.arrivals import Arrivals
 from core.jobs.watch import Watcher
 from core.metering.prices import Prices
 from core.services import Services
-from web import auditing, auth, dashboard, docs, headers, limiting, metrics, problems, tracing
+from web import auditing, auth, dashboard, docs, forgetting, headers, limiting, metrics, problems, tracing
 from web.api import (
     agents,
     chat,
@@ -94,6 +94,7 @@ def create_app(services: Services, watcher: Watcher) -> App:
     auth.register(app, settings)
     limiting.register(app)
     auditing.register(app, trail)
+    forgetting.register(app)
     problems.register(app)
     for resource in RESOURCES:
         app.register_api(resource)

@@ -16,7 +16,7 @@ from core.clock import utcnow
 from core.config import Settings
 from core.errors import Forbidden, NotFound, Unauthorized, Unavailable
 from web import access, limiting, sessions
-from web.context import FAILED_LOGINS, db, failed_logins
+from web.context import FAILED_LOGINS, db, failed_logins, remembered
 
 LONGEST_KEY = 512
 MOST_ROUNDS = 10
@@ -84,7 +84,7 @@ def _with_key(patience: Patience) -> keys.Caller:
     key = presented()
     failed_logins().check(request.remote_addr)
     try:
-        return patience.ask(lambda: keys.authenticate(db(), key, utcnow()))
+        return patience.ask(lambda: keys.authenticate(db(), key, utcnow(), remembered()))
     except Unauthorized:
         failed_logins().note(request.remote_addr)
         raise
@@ -95,7 +95,8 @@ def _with_agent(named: dict[str, Any]) -> dict[str, Any]:
     reference = named.get("agent_id", "")
     if reference.startswith(agents.BY_NAME):
         name = reference.replace("\0", "/")  # see `web.requests.keep_slashes`
-        named["agent_id"] = agents.named(db(), g.workspace_id, name)["_id"]
+        known = ("agent's id", g.workspace_id, name)
+        named["agent_id"] = remembered().get(known, lambda: agents.named(db(), g.workspace_id, name)["_id"])
     return named
 
 

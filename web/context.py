@@ -13,6 +13,7 @@ from core.drive.storage import Storage
 from core.jobs.watch import Watcher
 from core.metering.prices import Prices
 from core.services import Services
+from core.store.remembered import Remembered
 
 if TYPE_CHECKING:
     from web.limiting import FailedLogins
@@ -34,6 +35,11 @@ def db() -> Database[Document]:
 
 def watcher() -> Watcher:
     return cast(Watcher, current_app.extensions[WATCHER])
+
+
+def remembered() -> Remembered:
+    """What this process remembers for a moment of what each request reads."""
+    return watcher().remembered
 
 
 def prices() -> Prices:

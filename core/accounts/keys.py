@@ -17,6 +17,7 @@ from core.clock import rfc3339, utcnow
 from core.documents import Agent, BudgetPeriod, Key, Role, keys_of
 from core.errors import Conflict, NotFound, Unauthorized
 from core.store import pages
+from core.store.remembered import Remembered
 from core.store.repeat import insert_once
 
 Document = dict[str, Any]
@@ -47,22 +48,25 @@ class Caller:
         return self.agents is None or agent_id in self.agents
 
 
-def authenticate(db: Database[Document], text: str, now: datetime) -> Caller:
-    """Who comes with this text. Raises `Unauthorized` when its key is unknown, revoked or expired."""
-    return caller_of(of_text(db, text, now))
+def authenticate(db: Database[Document], text: str, now: datetime, known: Remembered | None = None) -> Caller:
+    """Who comes with this text. Raises `Unauthorized` when its key is unknown, revoked or expired.
+
+    `known`: where keys are remembered, by a process that is told when one changes.
+    """
+    return caller_of(of_text(db, text, now, known))
 
 
-def of_text(db: Database[Document], text: str, now: datetime) -> Key:
+def of_text(db: Database[Document], text: str, now: datetime, known: Remembered | None = None) -> Key:
     """The key that this is the text of. Raises `Unauthorized` as `authenticate` does."""
-    key = living(db, _id(text), now)
+    key = living(db, _id(text), now, known)
     if not secrets.compare_digest(key["hash"], _hash(text)):
         raise Unauthorized("this API key is not valid")
     return key
 
 
-def living(db: Database[Document], key_id: str, now: datetime) -> Key:
+def living(db: Database[Document], key_id: str, now: datetime, known: Remembered | None = None) -> Key:
     """The key of this id. Raises `Unauthorized` when it is unknown, revoked or expired."""
-    key = keys_of(db).find_one({"_id": key_id})
+    key = (known or Remembered()).get(("key", key_id), lambda: keys_of(db).find_one({"_id": key_id}))
     if key is None or not alive(key, now):
         raise Unauthorized("this API key is not valid")
     return key

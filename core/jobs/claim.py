@@ -56,22 +56,27 @@ def finish(
     calls: list[Call],
     result: Document | None = None,
     error: Document | None = None,
-) -> bool:
-    """End a job that this claim owns, in one write. False: somebody else owns it; nothing was changed."""
-    return update_once(
+) -> Job | None:
+    """End a job that this claim owns, in one write; the job as it has ended.
+
+    None: somebody else owns it; nothing was changed.
+    """
+    update = ending(
+        job,
+        status=status,
+        now=utcnow(),
+        result=result,
+        error=error,
+        calls=job["calls"] + calls,
+        fence=job["fence"],
+    )
+    ended = update_once(
         db.jobs,
         {"_id": job["_id"], "status": RUNNING, "fence": job["fence"]},
-        ending(
-            job,
-            status=status,
-            now=utcnow(),
-            result=result,
-            error=error,
-            calls=job["calls"] + calls,
-            fence=job["fence"],
-        ),
+        update,
         was_mine=lambda found: found["fence"] == job["fence"] and found["status"] in DONE,
     )
+    return cast(Job, {**job, **update["$set"]}) if ended else None
 
 
 def hand_back(db: Database[Document], job: Job, calls: list[Call]) -> bool:
@@ -90,7 +95,7 @@ def hand_back(db: Database[Document], job: Job, calls: list[Call]) -> bool:
         },
         was_mine=lambda found: any(r["attempt"] == job["attempt"] for r in found.get("handed_back", [])),
     )
-    return back or finish(db, job, status=CANCELLED, calls=calls)
+    return back or finish(db, job, status=CANCELLED, calls=calls) is not None
 
 
 def note_unkept(db: Database[Document], job: Job, calls: list[Call]) -> None:

@@ -197,7 +197,8 @@ class Runner:
             )
         if kept:
             log.info("job.ended", outcome=outcome, attempt=job["attempt"])
-            signals.publish(self.services.redis, signals.CHANGED, job["_id"])
+            signal = job["_id"] if kept is True else signals.ended(kept)
+            signals.publish(self.services.redis, signals.CHANGED, signal)
         else:
             log.warning("job.lost", outcome=outcome, attempt=job["attempt"])
             self._write(lambda: note_unkept(self.services.db, job, ended), "note unkept calls")
@@ -218,7 +219,7 @@ def _finish(
     calls: list[Call],
     result: Document | None,
     error: Document | None,
-) -> bool:
+) -> Job | None:
     """Finish, whatever a provider sent: a job whose end cannot be stored would run for ever."""
     try:
         return finish(db, job, status=status, calls=calls, result=result, error=error)

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple, cast
+
+import bson
 import redis
 import structlog
+from bson.codec_options import CodecOptions
+
+from core.jobs.document import Job
+from core.jobs.views import UNASKED
+from core.store.free_json import REGISTRY
+
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, type_registry=REGISTRY)
+UNSEEN = frozenset(UNASKED)
 
 CHANGED = "vutler:jobs"
-"""The channel for all jobs. The message is a job's id; a mark in front of it says that it has not ended."""
+"""The channel for all jobs. The message is a job's id, after a mark that says what has changed."""
 
-EVENTS, BEGUN = "+", ">"
-"""The marks: `+`, there are more events, and the document is unchanged; `>`, a worker has begun."""
+EVENTS, BEGUN, ENDED = "+", ">", "="
+"""The marks: `+`, there are more events, and the document is unchanged; `>`, a worker has begun; `=`, it has
+ended, and the document follows. Without a mark the document is to be read."""
+
+MOST_BYTES = 64 * 1024
+"""A larger document does not travel with its signal: every web process hears every signal."""
+
+CONFIGURED = "vutler:configured"
+"""Somebody wrote what requests read: keys, agents. Whoever remembers some of it forgets it."""
 
 QUEUES_CHANGED = "vutler:queues"
 """A queue was paused or resumed; the message is its name."""
@@ -32,13 +50,36 @@ def begun(job_id: str) -> str:
     return f"{BEGUN}{job_id}"
 
 
-def parsed(message: str) -> tuple[str, str]:
-    """(mark, job's id) of a message of `CHANGED`."""
-    marked = message[:1] in (EVENTS, BEGUN)
-    return (message[:1], message[1:]) if marked else ("", message)
+def ended(job: Job) -> bytes:
+    """The message of `CHANGED` for: it has ended, and this is its document, without what no view shows."""
+    document = {name: value for name, value in job.items() if name not in UNSEEN}
+    told = bson.encode(document, codec_options=CODEC)
+    return f"{ENDED}{job['_id']} ".encode() + told if len(told) <= MOST_BYTES else job["_id"].encode()
 
 
-def publish(client: redis.Redis, channel: str, message: str) -> None:
+class Signal(NamedTuple):
+    """A message of `CHANGED`. `told`: the document as bytes, for `opened`; empty when it did not travel."""
+
+    mark: str
+    job_id: str
+    told: bytes
+
+
+def parsed(message: bytes) -> Signal:
+    """What a message of `CHANGED` says."""
+    mark = message[:1].decode("latin-1")
+    if mark not in (EVENTS, BEGUN, ENDED):
+        return Signal("", message.decode(), b"")
+    job_id, _, told = message[1:].partition(b" ")
+    return Signal(mark, job_id.decode(), told)
+
+
+def opened(told: bytes) -> Job:
+    """The document that travelled with a signal."""
+    return cast("Job", bson.decode(told, codec_options=CODEC))
+
+
+def publish(client: redis.Redis, channel: str, message: str | bytes) -> None:
     """Wake the listeners. A lost signal costs them seconds, so it is only noted when Redis is away."""
     try:
         client.publish(channel, message)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from core.jobs import events, signals
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.jobs.views import UNASKED, public
+from core.store.remembered import Remembered
 
 Document = dict[str, Any]
 
@@ -27,16 +28,24 @@ GONE_S = 1.0
 HEARTBEAT_S = 15.0
 ANY = "*"
 """Stands for the id of a job where somebody waits for changes of any."""
+TILL_THE_END = (signals.EVENTS, signals.BEGUN)
+"""What those who wait for a job's end ignore."""
+ENDS, ENDS_KEPT = ("", signals.ENDED), 4096
+"""The ids of the ends heard last, for who begins to wait only then."""
 
 log = structlog.get_logger(__name__)
 
 
 class Event(NamedTuple):
-    """One event of a job as clients see it. `id` is `<attempt>-<n>`; a client may resume after it."""
+    """One event of a job as clients see it. `id` is `<attempt>-<n>`; a client may resume after it.
+
+    `job`: the document, with `done`.
+    """
 
     kind: str
     data: Document
     id: str
+    job: Job | None = None
 
 
 def _id(position: tuple[int, int]) -> str:
@@ -46,20 +55,24 @@ def _id(position: tuple[int, int]) -> str:
 class Waiter:
     """One watcher's bell. `changed`: the document itself may have changed, not only the events.
 
-    `for_the_end`: signals before the end are ignored.
+    `ignores`: the marks of signals that do not wake it. `known`: the job, if it was made just now.
     """
 
-    def __init__(self, *, for_the_end: bool) -> None:
-        self.for_the_end = for_the_end
+    def __init__(self, *, ignores: Collection[str], known: Job | None) -> None:
+        self.ignores = ignores
+        self.job = known
         self.bell = threading.Event()
-        self.changed = True
-        self.read_at = float("-inf")
+        self.changed = known is None
+        self.read_at = float("-inf") if known is None else time.monotonic()
 
-    def ring(self, mark: str = "") -> None:
-        """Wake the watcher. `mark`: that of the signal."""
-        if mark and self.for_the_end:
+    def ring(self, mark: str = "", told: bytes = b"") -> None:
+        """Wake the watcher. `mark` and `told`: those of the signal."""
+        if mark in self.ignores:
             return
-        self.changed = self.changed or mark != signals.EVENTS
+        if told:
+            self.job = signals.opened(told)
+        elif mark != signals.EVENTS:
+            self.changed = True
         self.bell.set()
 
     def due(self) -> bool:
@@ -74,13 +87,17 @@ class Waiter:
 class Watcher:
     """Wakes waiting threads (or greenlets) when a job changes.
 
-    `listening` is a client used for the subscription alone; `client` reads the events.
+    `listening` is a client used for the subscription alone; `client` reads the events. What is `remembered`
+    is forgotten when the subscription tells that somebody configured something, or may have missed it.
     """
 
     def __init__(self, db: Database[Document], client: redis.Redis, listening: redis.Redis) -> None:
         self.db = db
         self.client = client
         self.listening = listening
+        self.remembered = Remembered()
+        self._subscribed = False
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._waiting: defaultdict[str, set[Waiter]] = defaultdict(set)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="watcher", daemon=True)
@@ -95,19 +112,27 @@ class Watcher:
         signals.publish(self.client, signals.CHANGED, "")  # so that the listener wakes and ends
         self._thread.join(timeout=5)
 
-    def wait(self, job_id: str, timeout_s: float, gone: Callable[[], bool] | None = None) -> Job:
+    def wait(
+        self,
+        job_id: str,
+        timeout_s: float,
+        gone: Callable[[], bool] | None = None,
+        *,
+        known: Job | None = None,
+    ) -> Job:
         """The job as soon as it is done; or as it is after `timeout_s`, or once nobody waits (`gone`).
 
-        An outage of the store is waited out. Raises `NotFound`, or `Unavailable` if the store never answered.
+        `known`: the job, if it was made just now: then it need not be read at once. An outage of the store is
+        waited out. Raises `NotFound`, or `Unavailable` if the store never answered.
         """
         deadline = time.monotonic() + timeout_s
-        job: Job | None = None
-        with self._waiter(job_id, for_the_end=True) as waiter:
+        with self._waiter(job_id, TILL_THE_END, known) as waiter:
             while True:
                 waiter.bell.clear()
                 left = deadline - time.monotonic()
                 if waiter.due() or left <= 0:
-                    job = self._read(job_id) or job
+                    self._read(waiter, job_id)
+                job = waiter.job
                 if (job and job["status"] in DONE) or left <= 0 or self._closed.is_set():
                     break
                 if gone is not None and gone():
@@ -118,24 +143,30 @@ class Watcher:
         return job
 
     def follow(
-        self, job_id: str, last_event_id: str | None = None, *, heartbeat_s: float = HEARTBEAT_S
+        self,
+        job_id: str,
+        last_event_id: str | None = None,
+        *,
+        heartbeat_s: float = HEARTBEAT_S,
+        ignores: Collection[str] = (),
+        known: Job | None = None,
     ) -> Iterator[Event | None]:
         """A job's events from a position to its end; None when there was no event for `heartbeat_s`.
 
         `restart`: a new claim has begun; earlier deltas are void. `gap`: events were lost. `done` is the last
-        event and carries the whole job. Raises `NotFound`.
+        event and carries the whole job. `ignores`: marks of signals that the caller need not hear of.
+        `known`: the job, if it was made just now. Raises `NotFound`.
         """
         position = events.parse_position(last_event_id)
         status, shown_at = None, time.monotonic()
-        job: Job | None = None
-        with self._waiter(job_id) as waiter:
+        with self._waiter(job_id, ignores, known) as waiter:
             while not self._closed.is_set():
                 rung = waiter.bell.is_set()
                 waiter.bell.clear()
                 due = waiter.due()
                 if due:
-                    job = self._read(job_id) or job
-                away = False
+                    self._read(waiter, job_id)
+                job, away = waiter.job, False
                 if due or rung:
                     try:
                         for event in self._new_events(job_id, position):
@@ -148,7 +179,7 @@ class Watcher:
                 if job and job["status"] in DONE:
                     if away:
                         yield Event("gap", {"attempt": job["attempt"]}, _id(position))
-                    yield Event("done", public(job), _id(position))
+                    yield Event("done", public(job), _id(position), job)
                     return
                 if job and job["status"] != status:
                     status, shown_at = job["status"], time.monotonic()
@@ -164,7 +195,7 @@ class Watcher:
 
         One comes after `longest_s` anyway: of a job that was only accepted nobody is told.
         """
-        with self._waiter(ANY) as waiter:
+        with self._waiter(ANY, (signals.EVENTS,), None) as waiter:
             while not self._closed.is_set():
                 waiter.bell.clear()
                 yield
@@ -187,21 +218,23 @@ class Watcher:
             if len(batch) < events.BATCH:
                 return
 
-    def _read(self, job_id: str) -> Job | None:
-        """The job, without what was asked; None while the store is away."""
+    def _read(self, waiter: Waiter, job_id: str) -> None:
+        """Read the job, without what was asked; while the store is away it stays as it was read last."""
         try:
             job = jobs_of(self.db).find_one({"_id": job_id}, UNASKED)
         except AutoReconnect as error:
             log.warning("watch.store_away", job_id=job_id, error=type(error).__name__)
-            return None
+            return
         if job is None:
             raise NotFound(f"no job {job_id}")
-        return job
+        waiter.job = job
 
     @contextmanager
-    def _waiter(self, job_id: str, *, for_the_end: bool = False) -> Iterator[Waiter]:
-        waiter = Waiter(for_the_end=for_the_end)
+    def _waiter(self, job_id: str, ignores: Collection[str], known: Job | None) -> Iterator[Waiter]:
+        waiter = Waiter(ignores=ignores, known=known)
         self._waiting[job_id].add(waiter)
+        if not self._subscribed or job_id in self._ended:
+            waiter.changed = True  # it was made just now, but its end may have been told already
         try:
             yield waiter
         finally:
@@ -213,23 +246,38 @@ class Watcher:
         while not self._closed.is_set():
             try:
                 with self.listening.pubsub(ignore_subscribe_messages=True) as pubsub:
-                    pubsub.subscribe(signals.CHANGED)
+                    pubsub.subscribe(signals.CHANGED, signals.CONFIGURED)
+                    self._subscribed = True
                     self._wake_all()  # signals may have been missed until now
+                    self.remembered.forget()
                     while not self._closed.is_set():
                         message = pubsub.get_message(timeout=1.0)
                         if message is not None:
-                            mark, job_id = signals.parsed(message["data"].decode())
-                            self._wake(job_id, mark)
+                            self._hear(message["channel"].decode(), message["data"])
             except redis.RedisError as error:
                 log.warning("watch.redis_away", error=type(error).__name__)
+                self._subscribed = False
                 self._closed.wait(1.0)
             except Exception:  # whatever it was: without a listener all watchers would wake seconds late
                 log.exception("watch.listener_failed")
+                self._subscribed = False
                 self._closed.wait(1.0)
 
-    def _wake(self, job_id: str, mark: str = "") -> None:
-        of_all = () if mark == signals.EVENTS else self._waiting.get(ANY, ())
-        for waiter in [*self._waiting.get(job_id, ()), *of_all]:
+    def _hear(self, channel: str, message: bytes) -> None:
+        if channel == signals.CONFIGURED:
+            self.remembered.forget()
+        else:
+            signal = signals.parsed(message)
+            if signal.mark in ENDS:
+                self._ended[signal.job_id] = None
+                if len(self._ended) > ENDS_KEPT:
+                    self._ended.popitem(last=False)
+            self._wake(signal.job_id, signal.mark, signal.told)
+
+    def _wake(self, job_id: str, mark: str = "", told: bytes = b"") -> None:
+        for waiter in list(self._waiting.get(job_id, ())):
+            waiter.ring(mark, told)
+        for waiter in list(self._waiting.get(ANY, ())):
             waiter.ring(mark)
 
     def _wake_all(self) -> None:

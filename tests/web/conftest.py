@@ -16,6 +16,7 @@ from core.chat import chat
 from core.clock import utcnow
 from core.crypto import Sealer
 from core.drive import files
+from core.jobs import signals
 from core.jobs.claim import claim, finish
 from core.jobs.run import Runner
 from core.llm.transport import provider_transport
@@ -144,6 +145,7 @@ def worked_on(services):
     def carry_out(_, job_id):
         job = claim(services.db, job_id, "p1")
         finish(services.db, job, status="succeeded", calls=[], result=ANSWER)
+        signals.publish(services.redis, signals.CHANGED, job_id)
 
     services.send = carry_out
 

@@ -26,7 +26,7 @@ JOB: ResponseDict = {
 @access(agent=True)
 def chat(path: AgentPath, body: Chat) -> Response:
     """Ask an agent. The answer is a job; `Prefer: wait=N` waits for its end."""
-    agent = agents.get(db(), workspace_id(), path.agent_id)
+    agent = work.agent_known(path.agent_id)
     if body.conversation_id is not None:
         retention.check_remembers(agent, services().settings)
     mark = work.idempotency(f"chat/{path.agent_id}")

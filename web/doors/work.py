@@ -29,7 +29,7 @@ from core.metering import admission, budgets
 from core.metering.budget import Budget
 from core.outbound.guard import Guard
 from web import answers, limiting
-from web.context import caller, db, prices, request_id, services, watcher, workspace_id
+from web.context import caller, db, prices, remembered, request_id, services, watcher, workspace_id
 
 Document = dict[str, Any]
 
@@ -46,10 +46,16 @@ def agent_named(reference: str) -> Agent:
     """
     found: Agent | None = None
     with suppress(NotFound):
-        found = agents.named(db(), workspace_id(), reference)
+        found = agent_known(reference)
     if found is None or not caller().may_touch(found["_id"]):
         raise NotFound(f"there is no agent {reference!r}", code="agent_not_found")
     return found
+
+
+def agent_known(reference: str) -> Agent:
+    """An agent that is about to be asked, as it was at most a moment ago. Raises `NotFound`."""
+    known = ("agent", workspace_id(), reference)
+    return remembered().get(known, lambda: agents.named(db(), workspace_id(), reference))
 
 
 def draft(
@@ -167,7 +173,7 @@ def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> tuple[Job, bo
         raise
     if not made:
         _give_back(asked, job_id, budget)
-    g.made_job = job["_id"]
+    g.made_job, g.fresh_job = job["_id"], job if made else None
     return job, made
 
 
@@ -185,10 +191,15 @@ def started(job: Job) -> Response:
     if wait_s is None:
         return answers.accepted(job)
     if job["status"] not in DONE:
-        job = watcher().wait(job["_id"], wait_s)
+        job = watcher().wait(job["_id"], wait_s, known=fresh(job))
     if job["status"] not in DONE:
         return answers.accepted(job)
     return answers.finished(job, wait_s)
+
+
+def fresh(job: Job) -> Job | None:
+    """The job, if this request made it: nobody needs to read it again at once."""
+    return job if g.get("fresh_job") is job else None
 
 
 def preferred_wait() -> int | None:

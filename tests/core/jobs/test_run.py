@@ -10,6 +10,7 @@ from core.errors import Invalid
 from core.jobs import signals
 from core.jobs.claim import claim
 from core.jobs.run import Runner
+from core.jobs.views import UNASKED, public
 from core.services import Services, connect_mongo
 from tests.factory import CALL, Sent, queued
 from tests.proxy import Proxy
@@ -204,8 +205,20 @@ def test_whoever_watches_is_told_when_it_begins_and_when_it_has_ended(db, servic
         listening.subscribe(signals.CHANGED)
         assert listening.get_message(timeout=30)["type"] == "subscribe"
         runner(services, answering).run(job["_id"])
-        heard = [listening.get_message(timeout=30)["data"].decode() for _ in range(2)]
-    assert heard == [signals.begun(job["_id"]), job["_id"]]
+        heard = [signals.parsed(listening.get_message(timeout=30)["data"]) for _ in range(2)]
+    assert [(s.mark, s.job_id) for s in heard] == [(signals.BEGUN, job["_id"]), (signals.ENDED, job["_id"])]
+    stored = db.jobs.find_one({"_id": job["_id"]}, UNASKED)
+    assert public(signals.opened(heard[1].told)) == public(stored)
+
+
+def test_a_document_that_is_too_large_does_not_travel_with_its_signal(db, services):
+    job = queued(db)
+    with services.redis.pubsub() as listening:
+        listening.subscribe(signals.CHANGED)
+        assert listening.get_message(timeout=30)["type"] == "subscribe"
+        runner(services, lambda run: {"message": "x" * signals.MOST_BYTES}).run(job["_id"])
+        _, end = (signals.parsed(listening.get_message(timeout=30)["data"]) for _ in range(2))
+    assert end == ("", job["_id"], b"")
 
 
 def test_a_job_over_its_deadline_fails(db, services):

@@ -9,7 +9,7 @@ from core.jobs import signals, watch
 from core.jobs.claim import claim, finish, hand_back
 from core.jobs.events import Emitter, stream_key
 from tests.factory import CALL, queued
-from tests.waiting import ending
+from tests.waiting import ending, until
 
 HOUR = 3600
 
@@ -177,3 +177,49 @@ def test_many_events_come_in_order_and_complete(db, watcher, redis_client):
     mine, _ = running(db, redis_client, words)
     finish(db, mine, status="succeeded", calls=[CALL], result={})
     assert [text for kind, text, _ in told(watcher, mine["_id"]) if kind == "delta"] == words
+
+
+def refusing(*_):
+    raise AssertionError("the document was read")
+
+
+def test_who_made_the_job_hears_its_end_without_reading_the_document(
+    db, watcher, redis_client, monkeypatch, later
+):
+    job = queued(db)
+    ended = finish(db, claim(db, job["_id"], "p1"), status="succeeded", calls=[CALL], result={"n": 1})
+    monkeypatch.setattr(watcher, "_read", refusing)
+    later(signals.publish, redis_client, signals.CHANGED, signals.ended(ended))
+    told = ending(lambda: watcher.wait(job["_id"], HOUR, known=job))
+    assert (told["status"], told["result"], told["_id"]) == ("succeeded", {"n": 1}, job["_id"])
+    assert "request" not in told
+
+
+def test_an_end_that_was_told_before_anybody_waited_is_not_missed(db, watcher, redis_client, monkeypatch):
+    monkeypatch.setattr(watch, "REREAD_S", HOUR)
+    job = queued(db)
+    end(db, redis_client, job["_id"])
+    until(lambda: job["_id"] in watcher._ended, "it has heard of the end")
+    assert ending(lambda: watcher.wait(job["_id"], HOUR, known=job))["status"] == "succeeded"
+
+
+def test_while_nothing_can_be_heard_a_new_job_is_read_at_once(db, watcher, monkeypatch):
+    monkeypatch.setattr(watch, "REREAD_S", HOUR)
+    watcher._subscribed = False
+    job = queued(db)
+    end(db, None, job["_id"])
+    assert ending(lambda: watcher.wait(job["_id"], HOUR, known=job))["status"] == "succeeded"
+
+
+def test_what_it_remembers_is_forgotten_when_somebody_configured_something(watcher, redis_client):
+    watcher.remembered.kept_s = HOUR
+    assert watcher.remembered.get("k", lambda: 1) == 1
+    signals.publish(redis_client, signals.CONFIGURED, "")
+    until(lambda: watcher.remembered.get("k", lambda: 2) == 2, "it reads again")
+
+
+def test_what_it_remembers_is_forgotten_when_a_signal_may_have_been_lost(watcher, redis_client):
+    watcher.remembered.kept_s = HOUR
+    assert watcher.remembered.get("k", lambda: 1) == 1
+    redis_client.client_kill_filter(_type="pubsub")
+    until(lambda: watcher.remembered.get("k", lambda: 2) == 2, "it reads again")

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from core.jobs.document import Job, jobs_of
+from core.jobs import signals
+from core.jobs.document import Job
 from core.jobs.model import SUCCEEDED
-from core.jobs.views import UNASKED
 from core.jobs.watch import Watcher
-from core.services import Services
 from web.doors.openai import shape as openai_shape
 
 Document = dict[str, Any]
@@ -38,16 +37,20 @@ class Listener:
     leave: Callable[[], None]
 
 
-def events(watcher: Watcher, services: Services, job: Job, listener: Listener) -> Iterator[Told]:
-    """Deltas, `restart` and `gap`, then `done` with the job's document, unless the listener leaves first."""
+def events(watcher: Watcher, job: Job, listener: Listener, known: Job | None = None) -> Iterator[Told]:
+    """Deltas, `restart` and `gap`, then `done` with the job's document, unless the listener leaves first.
+
+    `known`: the job, if it was made just now.
+    """
     try:
-        for event in watcher.follow(job["_id"], heartbeat_s=LOOK_S):
+        told = watcher.follow(job["_id"], heartbeat_s=LOOK_S, ignores=(signals.BEGUN,), known=known)
+        for event in told:
             if event is None or event.kind == "status":
                 if listener.gone():
                     listener.leave()
                     return
             elif event.kind == "done":
-                yield "done", jobs_of(services.db).find_one({"_id": job["_id"]}, UNASKED) or job
+                yield "done", event.job
             else:
                 yield event.kind, event.data
     except GeneratorExit:  # the client left while it was being told something

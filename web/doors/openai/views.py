@@ -139,7 +139,9 @@ def _accepted(body: Completion) -> tuple[Job, bool]:
 
 def _whole(job: Job, body: Completion, listener: Listener) -> Response:
     if job["status"] not in DONE:
-        job = watcher().wait(job["_id"], services().settings.job_timeout_s, listener.gone)
+        job = watcher().wait(
+            job["_id"], services().settings.job_timeout_s, listener.gone, known=work.fresh(job)
+        )
     if job["status"] not in DONE:
         if listener.gone():
             listener.leave()
@@ -151,7 +153,7 @@ def _whole(job: Job, body: Completion, listener: Listener) -> Response:
 
 def _streamed(job: Job, body: Completion, listener: Listener) -> Response:
     """The stream. An error before its first word becomes an HTTP error, as the SDKs expect."""
-    events = openai_stream.events(watcher(), services(), job, listener)
+    events = openai_stream.events(watcher(), job, listener, work.fresh(job))
     first = next(events, None)
     if first is None:
         raise Unavailable("the answer was not waited for")
