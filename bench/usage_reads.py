@@ -74,12 +74,12 @@ def main(sizes: list[int]) -> int:
 
 def measure(db: Database[Document]) -> dict[str, float]:
     """Milliseconds at the median."""
-    now = utcnow()
+    now, prices = utcnow(), Prices()
     year = {"first": (now - timedelta(days=DAYS - 1)).date(), "last": now.date()}
     agent = {"_id": "a1", "workspace_id": "w1", "llm_config": None}
     reads: dict[str, Callable[[], Any]] = {
         "summary, 12 months": lambda: reports.summary(db, "w1", period(now, **year)),
-        "agent, 12 months": lambda: reports.agent(db, agent, period(now, **year), {}, now),
+        "agent, 12 months": lambda: reports.agent(db, agent, period(now, **year), {}, now, prices),
         "summary, 12 months, Tokyo": lambda: reports.summary(
             db, "w1", period(now, zone_name="Asia/Tokyo", **year)
         ),

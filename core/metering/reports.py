@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from pymongo.database import Database
@@ -11,8 +12,9 @@ from pymongo.database import Database
 from core.clock import rfc3339
 from core.documents import Agent
 from core.llm.tiers import of_agent as tier_of
-from core.metering import allowances, speeds, sums, usage
+from core.metering import allowances, caching, prices, speeds, sums, usage
 from core.metering.periods import Period, month_ends, period
+from core.metering.prices import Prices
 from core.metering.statements import overages_of
 from core.metering.usage import Usage, shown
 from core.store import pages
@@ -26,15 +28,21 @@ def agent(
     during: Period,
     monthly_tokens: Mapping[str, int],
     now: datetime,
+    table: Prices,
 ) -> Document:
-    """An agent's usage, with its tier's allowance if it is on one."""
+    """An agent's usage, with what caching saved and, if it is on a tier, that tier's allowance."""
     found = usage.of_agent(db, asked["workspace_id"], asked["_id"], during)
     tier = tier_of(asked)
     limit = monthly_tokens.get(tier) if tier else None
+    saved = caching.saved(found, table, prices.of_workspace(db, asked["workspace_id"]))
+    by_model = [
+        {**row, "cache_saved": _amount(saved[row["provider"], row["model"]])} for row in _models(found)
+    ]
     return {
         "agent_id": asked["_id"],
         **_head(found, during),
-        "by_model": _models(found),
+        "cache_saved": _amount(caching.total(saved)),
+        "by_model": by_model,
         "by_date": _dates(found),
         "allowance": allowance(db, asked, tier, limit, now) if tier and limit is not None else None,
     }
@@ -164,6 +172,10 @@ def _models(found: Usage) -> list[Document]:
         {**row, **speeds.shown(fast[row["provider"], row["model"]])}
         for row in _by(found, "provider", "model")
     ]
+
+
+def _amount(saved: Decimal | None) -> float | None:
+    return None if saved is None else float(saved)
 
 
 def _dates(found: Usage) -> list[Document]:

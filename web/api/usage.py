@@ -16,7 +16,7 @@ from core.metering.periods import Period, period
 from core.store.pages import DEFAULT_LIMIT, MOST
 from web.access import access
 from web.answers import answer
-from web.context import db, services, workspace_id
+from web.context import db, prices, services, workspace_id
 from web.resource import AgentPath, resource
 
 api = resource("usage", "Usage: every token counted once")
@@ -65,7 +65,8 @@ class StatementQuery(BaseModel):
 def agent_usage(path: AgentPath, query: PeriodQuery) -> Response:
     """What an agent used, and what is left of its tier's allowance."""
     agent = agents.get(db(), workspace_id(), path.agent_id)
-    return answer(reports.agent(db(), agent, query.chosen(), tiers.table().monthly_tokens(), utcnow()))
+    monthly = tiers.table().monthly_tokens()
+    return answer(reports.agent(db(), agent, query.chosen(), monthly, utcnow(), prices()))
 
 
 @api.get(

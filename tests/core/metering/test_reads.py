@@ -13,7 +13,7 @@ from core.metering import allowances, audit, budgets, export, reports, rollups, 
 from core.metering.budget import Budget
 from core.metering.periods import period
 from core.store.indexes import INDEXES
-from tests.core.metering.rows import managed, put, row
+from tests.core.metering.rows import PRICES, managed, put, row
 
 
 class Asked(monitoring.CommandListener):
@@ -67,7 +67,12 @@ def a_year(db):
             db, "w1", period(now, first=date(now.year - 1, now.month, 1), zone_name="Asia/Tokyo")
         ),
         lambda db, now: reports.agent(
-            db, agents.born("w1", "a1", {"name": "a"}), period(now, zone_name="Asia/Kathmandu"), {}, now
+            db,
+            agents.born("w1", "a1", {"name": "a"}),
+            period(now, zone_name="Asia/Kathmandu"),
+            {},
+            now,
+            PRICES,
         ),
         lambda db, now: reports.allowance(db, {"_id": "a1", "workspace_id": "w1"}, "economy", 1000, now),
         lambda db, now: reports.tiers(db, "w1", {"economy": {}}, now),

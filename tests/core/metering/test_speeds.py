@@ -10,7 +10,7 @@ import pytest
 from core.agents import agents
 from core.metering import reports, rollups, speeds
 from core.metering.periods import period
-from tests.core.metering.rows import at, put, row
+from tests.core.metering.rows import PRICES, at, put, row
 
 NOW = at("2026-11-24 12:00")
 WITHIN = 0.03
@@ -73,7 +73,7 @@ def test_each_model_has_its_own_and_an_agent_its_own(db):
         pytest.approx(100, rel=WITHIN),
     )
     during = period(NOW, first=date(2026, 10, 1))
-    found = reports.agent(db, agents.born("w1", "a2", {"name": "a"}) | {"_id": "a2"}, during, {}, NOW)
+    found = reports.agent(db, agents.born("w1", "a2", {"name": "a"}) | {"_id": "a2"}, during, {}, NOW, PRICES)
     assert [one["model"] for one in found["by_model"]] == ["gpt-4o"]
     assert found["by_model"][0]["output_tokens_per_second"]["p95"] == pytest.approx(20, rel=WITHIN)
 
