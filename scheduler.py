@@ -36,7 +36,7 @@ from core.scheduling.runs import Runs, Tick, guarded, slotted
 from core.services import Services, connect_redis
 from core.store import migrations
 from core.store.migrations import NewerStore
-from workers.broker import WakefulBroker, make_broker, sender
+from workers.broker import make_broker, sender
 
 LEADING, LOOKING = "leading", "looking"
 """The threads for what must never wait for a tick: the leadership, and looking after the ticks."""
@@ -46,13 +46,12 @@ WEEK_S = 7 * 24 * 3600
 log = structlog.get_logger("scheduler")
 
 
-def ticks(services: Services, broker: WakefulBroker) -> list[Tick]:
+def ticks(services: Services) -> list[Tick]:
     """The table. Those with slots catch up with what was missed while all were down."""
     db = services.db
     reconciler = Reconciler(
         services.db,
         services.send,
-        queue_length=broker.queue_length,
         ended=lambda job_id: signals.publish(services.redis, signals.CHANGED, job_id),
         lease_s=services.settings.lease_s,
     )
@@ -107,7 +106,7 @@ def main() -> int:
         migrations.wait_until_prepared(services.db)
     except NewerStore as error:
         sys.exit(f"vutler: {error}")
-    return serve(services, ticks(services, broker))
+    return serve(services, ticks(services))
 
 
 def serve(services: Services, table: Sequence[Tick]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -18,8 +18,8 @@ from core.llm import managed
 from core.store import free_json
 
 Document = dict[str, Any]
-Send = Callable[[str, str], None]
-"""Puts a job's id on a queue: `send(queue, job_id)`. Raises `redis.RedisError` when Redis is away."""
+Send = Callable[[Mapping[str, Any]], None]
+"""Puts a job's id into its lane. Raises `redis.RedisError` when Redis is away."""
 
 T = TypeVar("T")
 

@@ -34,10 +34,10 @@ class Sent:
         self.ids: list[tuple[str, str]] = []
         self.away = False
 
-    def __call__(self, queue: str, job_id: str) -> None:
+    def __call__(self, job: Any) -> None:
         if self.away:
             raise redis.ConnectionError("away")
-        self.ids.append((queue, job_id))
+        self.ids.append((job["queue"], job["_id"]))
 
 
 def draft(**changes: Any) -> Draft:

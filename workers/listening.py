@@ -21,7 +21,7 @@ from core.jobs.model import RUNNING
 from core.jobs.queues import paused
 from core.jobs.run import Runner
 from core.services import connect_redis
-from workers.broker import WakefulBroker
+from workers.broker import LaneBroker
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ def start(settings: Settings, runner: Runner, worker: dramatiq.Worker, *, over: 
 
 def pause(worker: dramatiq.Worker, queues: Collection[str]) -> None:
     """Pause the consumers of these queues, and let all others go on."""
-    cast(WakefulBroker, worker.broker).paused = frozenset(queues)
+    cast(LaneBroker, worker.broker).paused = frozenset(queues)
     for name, consumer in worker.consumers.items():
         if (name in queues) != consumer.paused:
             (consumer.pause if name in queues else consumer.resume)()

@@ -25,7 +25,7 @@ from core.store import migrations
 from core.store.migrations import NewerStore
 from core.store.repeat import once_it_answers
 from workers import listening
-from workers.broker import ACTOR, WakefulBroker, make_broker, sender
+from workers.broker import ACTOR, LaneBroker, make_broker, sender
 from workers.heartbeat import CRASHED, Heartbeat
 from workers.roles import Role
 from workers.threads import ThreadWork
@@ -60,7 +60,7 @@ def serve(role: Role) -> int:
     """Work until told to stop. Returns the exit code. A database of a later version ends the process."""
     settings = Settings()
     configure_logs(settings, process=role.name)
-    broker = make_broker(connect_redis(settings))
+    broker = make_broker(connect_redis(settings), slots=role.slots)
     services = core_services.build(
         settings, send=sender(broker), patience_s=2, redis_client=connect_redis(settings)
     )
@@ -81,7 +81,13 @@ def serve(role: Role) -> int:
         finished_last_minute=lambda: runner.finished_last_minute(),
     )
     runner = Runner(
-        services, process_id, carried_out_by, start=_start(role), lost=lambda: heartbeat.lost, queues=queues
+        services,
+        process_id,
+        carried_out_by,
+        start=_start(role),
+        lost=lambda: heartbeat.lost,
+        queues=queues,
+        begun=broker.shares.begun,
     )
     worker = _consume(broker, queues, role.slots, runner)
     heartbeat.start()
@@ -149,13 +155,12 @@ def _retire(services: Services, process_id: str) -> None:
         log.warning("worker.not_retired", error=type(error).__name__)
 
 
-def _consume(broker: WakefulBroker, queues: list[str], slots: int, runner: Runner) -> dramatiq.Worker:
+def _consume(broker: LaneBroker, queues: list[str], slots: int, runner: Runner) -> dramatiq.Worker:
     """Declare the one actor and start to take messages, no more of them than there are slots."""
     dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name=queues[0])(runner.run)
     for queue in queues:
         broker.declare_queue(queue)
     worker = dramatiq.Worker(broker, queues=set(queues), worker_threads=slots)
-    worker.queue_prefetch = slots
     broker.paused = once_it_answers(lambda: frozenset(paused(runner.services.db)))
     worker.start()
     return worker

@@ -12,7 +12,8 @@ from core.jobs.kinds import ISOLATION
 
 @dataclass(frozen=True)
 class Role:
-    """`slots`: how many jobs at the same time. `green`: in greenlets; otherwise in threads.
+    """`slots`: how many jobs at the same time; a workspace alone gets four fifths. `green`: in greenlets;
+    otherwise in threads.
 
     Greenlets are for work that waits for the network: hundreds of them wait in one process, and each can be
     ended from outside. Threads are for work that hashes, writes to disk or starts processes.
@@ -26,11 +27,11 @@ class Role:
 ROLES = {
     role.name: role
     for role in (
-        Role("chat", slots=512, green=True),
+        Role("chat", slots=640, green=True),
         # One at a time: if this worker dies, it is known which job killed it.
         Role(ISOLATION, slots=1, green=True),
         # They wait for agents' processes, of which the host itself starts a few at a time.
-        Role("runtime", slots=128, green=False),
-        Role("drive", slots=8, green=False),
+        Role("runtime", slots=160, green=False),
+        Role("drive", slots=10, green=False),
     )
 }

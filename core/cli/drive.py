@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from pymongo.database import Database
@@ -30,7 +31,7 @@ def verify_all(db: Database[Document], _: Settings, given: argparse.Namespace, s
     return 0 if fine else 1
 
 
-def _later(queue: str, job_id: str) -> None:
+def _later(job: Mapping[str, Any]) -> None:
     """No message is sent from here: the scheduler sends it within ten seconds."""
 
 

@@ -50,7 +50,7 @@ def accept(
 def enqueue(send: Send, job: Job) -> bool:
     """Send a job's id; False when Redis is away: the reconciler sends it again later."""
     try:
-        send(job["queue"], job["_id"])
+        send(job)
     except redis.RedisError as error:
         log.warning("job.not_sent", job_id=job["_id"], error=type(error).__name__)
         return False

@@ -63,8 +63,7 @@ class Job(TypedDict):
     created_at: datetime
     started_at: datetime | None  # at the last claim
     finished_at: datetime | None
-    send_after: datetime | None  # when its id is sent again; once it is done: when its content may go
-    sends: int  # how often its id was sent; reconcile waits longer each time
+    send_after: datetime | None  # from when its id is sent again; once it is done: when its content may go
     cancel_requested: bool  # written by control, read by its worker and by reconcile
     created_by: str  # the id of the API key, whose limits and budgets it counts for
     request_id: str  # of the HTTP request that made it

@@ -19,10 +19,11 @@ RUNNING: Final = "running"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 CANCELLED: Final = "cancelled"
+INTERACTIVE: Final = "interactive"
+BACKGROUND: Final = "background"
 DONE: frozenset[Status] = frozenset({SUCCEEDED, FAILED, CANCELLED})
 
 FIRST_RESEND = timedelta(seconds=10)
-LONGEST_RESEND = timedelta(minutes=5)
 CONTENT_SOON = {"none": timedelta(0), "done": timedelta(hours=1)}
 
 
@@ -84,7 +85,6 @@ def born(draft: Draft, job_id: str, now: datetime) -> Job:
         "started_at": None,
         "finished_at": None,
         "send_after": now + FIRST_RESEND,
-        "sends": 1,
         "cancel_requested": False,
         "created_by": draft.created_by,
         "request_id": draft.request_id,
@@ -164,7 +164,7 @@ def runs_again(job: Job, calls: list[Call] | None) -> bool:
 def queued_again(now: datetime) -> Document:
     """The changes that put a running job back into the queue; its id is sent right after."""
     back = {"status": QUEUED, "owner": None, "fence": None}
-    return {**back, "send_after": now + FIRST_RESEND, "sends": 1}
+    return {**back, "send_after": now + FIRST_RESEND}
 
 
 def content_kept(rule: str) -> timedelta:
@@ -179,8 +179,3 @@ def without_keys(plan: Mapping[str, Any]) -> Document:
         for target in plan.get("targets", [])
     ]
     return {**plan, "targets": targets} if targets else dict(plan)
-
-
-def resend_delay(sends: int) -> timedelta:
-    """How long to wait before a queued job that was sent `sends` times is sent again."""
-    return min(FIRST_RESEND * (1 << min(sends, 10)), LONGEST_RESEND)

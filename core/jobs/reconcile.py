@@ -1,18 +1,12 @@
-"""Reconcile: puts right what dead processes, lost messages and outages left behind. Run by the leader alone.
-
-What makes up for lost messages must not depend on messages. So all of this reads MongoDB; Redis is asked
-only how long a queue is.
-"""
+"""Reconcile: puts right what dead processes and outages left behind. Run by the leader alone."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from importlib import import_module
+from collections.abc import Callable
 from typing import Any
 
 import structlog
-from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
@@ -24,20 +18,18 @@ from core.jobs.document import Job, jobs_of
 from core.jobs.model import (
     CANCELLED,
     FAILED,
-    FIRST_RESEND,
     QUEUED,
     RUNNING,
     ending,
     queued_again,
-    resend_delay,
     runs_again,
 )
+from core.jobs.overdue import Overdue
 from core.services import Send
 from core.store.repeat import update_once
 
 Document = dict[str, Any]
 
-RESENT_A_TICK = 200
 ISOLATED_FROM = 2
 QUARANTINED_FROM = 3
 
@@ -47,7 +39,6 @@ log = structlog.get_logger(__name__)
 class Reconciler:
     """Works in ticks. Between them it remembers only each process's beat, and since when it has stood still.
 
-    `queue_length(queue)`: how many messages wait in Redis; raises `redis.RedisError` when Redis is away.
     `ended(job_id)`: wakes whoever watches a job.
     """
 
@@ -56,14 +47,13 @@ class Reconciler:
         db: Database[Document],
         send: Send,
         *,
-        queue_length: Callable[[str], int],
         ended: Callable[[str], None],
         lease_s: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.db = db
         self.send = send
-        self.queue_length = queue_length
+        self.overdue = Overdue(db, send)
         self.ended = ended
         self.lease_s = lease_s
         self.monotonic = monotonic
@@ -80,7 +70,7 @@ class Reconciler:
         except PyMongoError:
             self._seen.clear()
             raise
-        return {"declared_dead": declared, "taken_up": taken, **self._see_to_overdue()}
+        return {"declared_dead": declared, "taken_up": taken, **self.overdue.tick()}
 
     def _forget_after_a_break(self) -> None:
         """After an outage, or a pause of its own, it gives each process a whole lease to show itself."""
@@ -149,68 +139,3 @@ class Reconciler:
         isolated = losses >= ISOLATED_FROM and kinds.row(job["kind"]).isolated
         queue = kinds.ISOLATION if isolated else job["queue"]
         return {"$set": {**queued_again(utcnow()), "queue": queue}}
-
-    def _see_to_overdue(self) -> Document:
-        """Jobs that nobody took: those of a host that is gone are placed anew, the others are sent again."""
-        overdue: Document = {"status": QUEUED, "send_after": {"$lte": utcnow()}}
-        if jobs_of(self.db).find_one(overdue, {"_id": 1}) is None:
-            return {"placed_anew": 0, "resent": 0}
-        queues = self.db.jobs.distinct("queue", overdue)
-        served = {
-            queue for p in self.db.processes.find({"dead": False}, {"queues": 1}) for queue in p["queues"]
-        }
-        deserted = [queue for queue in kinds.by_host(queues) if queue not in served]
-        kept = [queue for queue in queues if queue not in deserted]
-        return {"placed_anew": self._place(overdue, deserted), "resent": self._resend(overdue, kept)}
-
-    def _place(self, overdue: Document, deserted: Collection[str]) -> int:
-        """Jobs without a host, or whose host is gone, go to the host that their kind now chooses."""
-        # By queue: jobs that only their own host can carry out must not keep others from being placed.
-        waiting = [
-            job
-            for queue in deserted
-            for job in jobs_of(self.db).find({**overdue, "queue": queue}, {"request": 0}).limit(RESENT_A_TICK)
-        ]
-        return sum(map(self._placed, waiting))
-
-    def _placed(self, job: Job) -> bool:
-        kind = kinds.row(job["kind"])
-        host = import_module(kind.home).place(self.db, job)
-        if host is None:
-            return False
-        queue = kind.queue_on(host)
-        moved = self.db.jobs.update_one(
-            {"_id": job["_id"], "status": QUEUED, "queue": job["queue"]},
-            {"$set": {"queue": queue, "send_after": utcnow() + FIRST_RESEND, "sends": 1}},
-        )
-        if moved.matched_count:
-            log.warning("job.placed_anew", job_id=job["_id"], queue=queue, before=job["queue"])
-            enqueue(self.send, {**job, "queue": queue})
-        return moved.matched_count == 1
-
-    def _resend(self, overdue: Document, queues: Collection[str]) -> int:
-        """Send queued jobs again whose message seems lost. None seems so while Redis holds one for each."""
-        # By queue: the jobs of a long or paused queue must not keep a lost message of another one waiting.
-        open_queues = [queue for queue in queues if not self._backlogged(queue)]
-        if not open_queues:
-            return 0
-        lost = jobs_of(self.db).find({**overdue, "queue": {"$in": open_queues}}, {"queue": 1, "sends": 1})
-        sent = []
-        for job in lost.limit(RESENT_A_TICK):
-            if not enqueue(self.send, job):
-                break
-            sent.append(job)
-        if sent:
-            self.db.jobs.bulk_write([_sent_again(job) for job in sent], ordered=False)
-        return len(sent)
-
-    def _backlogged(self, queue: str) -> bool:
-        waiting = self.queue_length(queue)
-        return waiting > 0 and waiting >= self.db.jobs.count_documents({"status": QUEUED, "queue": queue})
-
-
-def _sent_again(job: Job) -> UpdateOne:
-    return UpdateOne(
-        {"_id": job["_id"], "status": QUEUED},
-        {"$set": {"send_after": utcnow() + resend_delay(job["sends"])}, "$inc": {"sends": 1}},
-    )

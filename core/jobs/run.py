@@ -82,6 +82,7 @@ class Runner:
     """Carries out the jobs of one process.
 
     `lost()`: was this process declared dead? `queues`: those that this process takes from; None: any.
+    `begun(job_id)`: it was claimed, or could not be.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Runner:
         start: Start,
         lost: Callable[[], bool],
         queues: Collection[str] | None = None,
+        begun: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.services = services
         self.process_id = process_id
@@ -100,6 +102,7 @@ class Runner:
         self.start = start
         self.lost = lost
         self.queues = queues
+        self.begun = begun
         self.running: dict[str, Run] = {}
         self.draining = False
         self._ended: deque[float] = deque()
@@ -113,6 +116,8 @@ class Runner:
         except OUTAGE as error:
             log.warning("job.not_claimed", job_id=job_id, error=type(error).__name__)
             return  # this process ends: if the claim reached the store all the same, the job is taken up
+        finally:
+            self.begun(job_id)
         if job is None:
             return
         run = Run(self.services, job)

@@ -142,10 +142,10 @@ def stored(services, app, agent):
 def worked_on(services):
     """Jobs end as soon as they are sent: whoever waits for one gets its answer."""
 
-    def carry_out(_, job_id):
-        job = claim(services.db, job_id, "p1")
+    def carry_out(sent):
+        job = claim(services.db, sent["_id"], "p1")
         finish(services.db, job, status="succeeded", calls=[], result=ANSWER)
-        signals.publish(services.redis, signals.CHANGED, job_id)
+        signals.publish(services.redis, signals.CHANGED, sent["_id"])
 
     services.send = carry_out
 
@@ -157,7 +157,7 @@ def at_once(services):
     with closing(provider_transport(services.settings)) as transport:
         handlers = chat.asking(transport, Quotes(services.db, PRICES))
         runner = Runner(services, "p1", handlers, start=Inline, lost=lambda: False)
-        services.send = lambda queue, job_id: runner.run(job_id)
+        services.send = lambda job: runner.run(job["_id"])
         yield
 
 
@@ -167,8 +167,8 @@ def in_threads(services, at_once):
     services.settings = services.settings.model_copy(update={"job_timeout_s": 20})
     run, running = services.send, []
 
-    def send(queue, job_id):
-        running.append(threading.Thread(target=run, args=(queue, job_id)))
+    def send(job):
+        running.append(threading.Thread(target=run, args=(job,)))
         running[-1].start()
 
     services.send = send

@@ -26,9 +26,9 @@ def services(services, tmp_path):
     services.settings = settings
     handlers = jobs.handlers(services)
 
-    def carry_out(queue, job_id):
-        if queue == f"drive.{settings.worker_host}":
-            Runner(services, "p1", handlers, start=Inline, lost=lambda: True).run(job_id)
+    def carry_out(job):
+        if job["queue"] == f"drive.{settings.worker_host}":
+            Runner(services, "p1", handlers, start=Inline, lost=lambda: True).run(job["_id"])
 
     services.send = carry_out
     return services

@@ -58,8 +58,8 @@ def test_a_cancelled_job_shows_its_calls_also_those_of_a_worker_that_had_lost_it
 
 @pytest.mark.parametrize("cost", [0.0042, None])
 def test_the_doors_usage_says_what_it_cost(member, agent, services, cost):
-    def carry_out(_, job_id):
-        job = claim.claim(services.db, job_id, "p1")
+    def carry_out(sent):
+        job = claim.claim(services.db, sent["_id"], "p1")
         result = {**ANSWER, "cost": cost}
         assert claim.finish(services.db, job, status="succeeded", calls=[], result=result)
 

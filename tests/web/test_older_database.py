@@ -148,9 +148,7 @@ def test_its_conversations_are_shown(admin, file):
 
 def test_a_queued_job_is_carried_out_and_a_running_one_taken_up(db, services, file, sent, obedient):
     jobs, now = file["jobs"], [0.0]
-    reconciler = Reconciler(
-        db, sent, queue_length=lambda _: 0, ended=lambda _: None, lease_s=15, monotonic=lambda: now[0]
-    )
+    reconciler = Reconciler(db, sent, ended=lambda _: None, lease_s=15, monotonic=lambda: now[0])
     for now[0] in (0.0, 6.0, 12.0, 18.0):
         reconciler.tick()
     assert {p["dead"] for p in db.processes.find()} == {True}

@@ -8,6 +8,7 @@ import time
 import dramatiq
 import pytest
 
+from core.ids import new_id
 from core.services import connect_redis
 from tests.waiting import LONG_S, until
 from workers.broker import ACTOR, make_broker, sender
@@ -23,6 +24,7 @@ class Handled:
         self.go.set()
 
     def __call__(self, job_id):
+        self.begun(job_id)
         self.go.wait()
         with self.each:
             self.ids.append(job_id)
@@ -38,41 +40,54 @@ def handled():
     return Handled()
 
 
+SLOTS = 5
+
+
 @pytest.fixture
 def broker(settings, redis_client, handled):
     client = connect_redis(settings)
-    broker = make_broker(client)
+    broker = make_broker(client, SLOTS)
     dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name="chat")(handled)
+    handled.begun = broker.shares.begun
     yield broker
     client.close()
 
 
 @pytest.fixture
-def worker(broker):
-    worker = dramatiq.Worker(broker, queues={"chat"}, worker_threads=1)
-    worker.queue_prefetch = 1
+def worker(broker, handled):
+    worker = dramatiq.Worker(broker, queues={"chat"}, worker_threads=SLOTS)
     worker.start()
     yield worker
+    handled.go.set()
     worker.stop()
 
 
+def send(broker, n=1, workspace_id="w1", priority="interactive"):
+    """The ids of so many new jobs."""
+    ids = [new_id() for _ in range(n)]
+    for job_id in ids:
+        whose = {"workspace_id": workspace_id, "created_by": "k1", "agent_id": None, "priority": priority}
+        sender(broker)({"_id": job_id, "queue": "chat", **whose})
+    return ids
+
+
+def waiting(broker):
+    return sum(n for n, _ in broker.lanes.waiting("chat").values())
+
+
 def test_every_message_is_handled(broker, worker, handled):
-    send = sender(broker)
-    for n in range(50):
-        send("chat", str(n))
+    ids = send(broker, 50)
     handled.wait_for(50)
-    assert sorted(handled.ids, key=int) == [str(n) for n in range(50)]
-    assert broker.queue_length("chat") == 0
+    assert sorted(handled.ids) == ids
+    assert waiting(broker) == 0
 
 
 def test_a_queue_that_is_never_empty_can_be_paused_and_goes_on_later(broker, worker, handled):
-    send = sender(broker)
-    send("chat", "first")
+    send(broker)
     handled.wait_for(1)
     handled.go.clear()
-    for n in range(300):
-        send("chat", str(n))
-    until(lambda: broker.queue_length("chat") < 300, "the worker has taken some")
+    send(broker, 300)
+    until(lambda: waiting(broker) < 300, "the worker has taken some")
     broker.paused = frozenset({"chat"})
     handled.go.set()
     until(lambda: len(handled.ids) > 1, "what was under way ends")
@@ -84,5 +99,41 @@ def test_a_queue_that_is_never_empty_can_be_paused_and_goes_on_later(broker, wor
 
 def test_messages_of_other_queues_are_not_held_up(broker, worker, handled):
     broker.paused = frozenset({"isolation"})
-    sender(broker)("chat", "1")
+    send(broker)
     handled.wait_for(1)
+
+
+def test_one_workspace_alone_leaves_a_slot_for_the_next(broker, worker, handled):
+    handled.go.clear()
+    send(broker, 20, "greedy")
+    until(lambda: broker.shares.by_workspace.get("greedy") == SLOTS - 1, "it has its share")
+    send(broker, 1, "w2")
+    until(lambda: broker.shares.by_workspace.get("w2") == 1, "the other one is served at once")
+    assert broker.shares.by_workspace["greedy"] == SLOTS - 1
+    handled.go.set()
+    handled.wait_for(21)
+
+
+def test_background_leaves_half_of_the_slots_and_ends_as_well(broker, worker, handled):
+    handled.go.clear()
+    send(broker, 20, priority="background")
+    until(lambda: not broker.shares.background, "it has its half")
+    (high,) = send(broker)
+    until(lambda: broker.shares.free == SLOTS - SLOTS // 2 - 1, "what is interactive has begun beside it")
+    handled.go.set()
+    handled.wait_for(21)
+    assert high in handled.ids[: SLOTS // 2 + 1]
+
+
+def test_what_redis_lost_is_handled_once_it_was_sent_again(broker, worker, handled, redis_client):
+    handled.go.clear()
+    first = send(broker, 20)
+    until(lambda: broker.shares.free == 1, "some are under way")
+    redis_client.flushall()
+    handled.go.set()
+    handled.wait_for(1)
+    lost = [job_id for job_id in first if job_id not in handled.ids]
+    for job_id in lost:
+        whose = {"workspace_id": "w1", "created_by": "k1", "agent_id": None}
+        sender(broker)({"_id": job_id, "queue": "chat", **whose})
+    until(lambda: set(handled.ids) == set(first), "all of them are handled")

@@ -167,7 +167,7 @@ def test_killed_its_job_is_taken_up_by_the_next_process_of_its_host(db, host, sa
     one.process.kill()
     one.process.wait()
     host()
-    reconciler = Reconciler(db, send, queue_length=lambda _: 0, ended=lambda _: None, lease_s=2)
+    reconciler = Reconciler(db, send, ended=lambda _: None, lease_s=2)
     done = until(
         lambda: reconciler.tick() and (found := job(db, asked))["status"] == "succeeded" and found,
         "it has succeeded",

@@ -10,7 +10,7 @@ import pytest
 from core.clock import utcnow
 from core.embedded.supervise import from_procfile
 from core.errors import Invalid
-from core.jobs import kinds, lease, queues, reconcile
+from core.jobs import kinds, lease, overdue, queues
 from core.jobs.claim import claim
 from core.jobs.erasing import erase
 from core.jobs.reconcile import QUARANTINED_FROM
@@ -31,9 +31,7 @@ def row(monkeypatch):
 
 @pytest.fixture
 def world(db):
-    world = World(db)
-    world.waiting |= {"echo": 0, "echo.h1": 0, "echo.h2": 0}
-    return world
+    return World(db)
 
 
 @pytest.fixture
@@ -107,11 +105,11 @@ def test_a_job_without_a_host_waits_until_there_is_one(db, world):
 
 
 def test_jobs_that_wait_for_their_own_host_keep_no_others_from_being_placed(db, world, monkeypatch):
-    monkeypatch.setattr(reconcile, "RESENT_A_TICK", 2)
+    monkeypatch.setattr(overdue, "A_PASS", 2)
     monkeypatch.setattr(echo, "place", lambda _, job: None if job["queue"] == "echo.h0" else "h1")
     stuck = [asked(db, host="h0") for _ in range(3)]
     job = asked(db)
-    world.tick(beating=[host(db, "h1")])
+    world.tick(seconds=8, beating=[host(db, "h1")])
     assert queue_of(db, job) == "echo.h1"
     assert {queue_of(db, one) for one in stuck} == {"echo.h0"}
 

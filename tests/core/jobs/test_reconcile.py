@@ -1,17 +1,13 @@
 """Reconciling: dead owners, lost messages, outages; with a clock that the test turns."""
 
-from datetime import timedelta
-
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from core.clock import utcnow
 from core.jobs import lease
-from core.jobs.accept import accept
 from core.jobs.claim import claim, finish, hand_back
-from core.jobs.reconcile import RESENT_A_TICK, Reconciler
-from tests.factory import CALL, Sent, draft, queued
+from core.jobs.reconcile import Reconciler
+from tests.factory import CALL, Sent, queued
 
 LEASE = 15
 
@@ -29,11 +25,9 @@ class World:
 
     def __init__(self, db):
         self.db, self.sent, self.ended, self.clock = db, Sent(), [], Clock()
-        self.waiting = {"chat": 0, "isolation": 0}
         self.reconciler = Reconciler(
             db,
             self.sent,
-            queue_length=self.waiting.__getitem__,
             ended=self.ended.append,
             lease_s=LEASE,
             monotonic=self.clock,
@@ -201,68 +195,3 @@ def test_the_second_lost_owner_isolates_and_the_third_quarantines(db, world):
     assert queues == ["chat", "isolation", "isolation"]
     assert (kept["status"], kept["error"]["code"]) == ("failed", "quarantined")
     assert len(kept["lost"]) == 3
-
-
-def overdue(db, n=1):
-    jobs = [accept(db, Sent(), draft())[0] for _ in range(n)]
-    db.jobs.update_many({}, {"$set": {"send_after": utcnow() - timedelta(seconds=1)}})
-    return [job["_id"] for job in jobs]
-
-
-def test_a_queued_job_whose_message_was_lost_is_sent_again_later_and_later(db, world):
-    (job_id,) = overdue(db)
-    waits = []
-    for _ in range(7):
-        world.tick()
-        kept = db.jobs.find_one({"_id": job_id})
-        waits.append(round((kept["send_after"] - utcnow()).total_seconds(), -1))
-        db.jobs.update_one({"_id": job_id}, {"$set": {"send_after": utcnow()}})
-    assert waits == [20, 40, 80, 160, 300, 300, 300]
-    assert world.sent.ids == [("chat", job_id)] * 7
-
-
-def test_a_job_that_ended_while_it_was_sent_again_keeps_the_time_at_which_its_content_goes(db, world):
-    job = queued(db, plan={"targets": [], "agent": {}, "content_retention": "none"})
-    db.jobs.update_one({"_id": job["_id"]}, {"$set": {"send_after": utcnow()}})
-
-    def taken_at_once(queue, job_id):
-        finish(db, claim(db, job_id, "p1"), status="succeeded", calls=[CALL], result={})
-
-    world.reconciler.send = taken_at_once
-    world.tick()
-    kept = db.jobs.find_one({"_id": job["_id"]})
-    assert kept["send_after"] == kept["finished_at"]
-
-
-def test_nothing_is_sent_again_while_redis_holds_as_many_as_are_queued(db, world):
-    overdue(db, 3)
-    world.waiting["chat"] = 3
-    world.tick()
-    assert world.sent.ids == []
-    world.waiting["chat"] = 2
-    world.tick()
-    assert len(world.sent.ids) == 3
-
-
-def test_a_long_queue_does_not_stand_before_the_lost_message_of_another(db, world):
-    overdue(db, RESENT_A_TICK)
-    isolated = queued(db)["_id"]
-    db.jobs.update_one({"_id": isolated}, {"$set": {"send_after": utcnow(), "queue": "isolation"}})
-    world.waiting["chat"] = RESENT_A_TICK
-    world.tick()
-    assert world.sent.ids == [("isolation", isolated)]
-
-
-def test_while_redis_is_away_nothing_counts_as_sent(db, world):
-    (job_id,) = overdue(db)
-    world.sent.away = True
-    world.tick()
-    world.sent.away = False
-    world.tick()
-    assert world.sent.ids == [("chat", job_id)]
-
-
-def test_a_job_that_is_not_due_is_left_alone(db, world):
-    accept(db, Sent(), draft())
-    world.tick()
-    assert world.sent.ids == []

@@ -1,0 +1,177 @@
+"""Lanes: the ids that wait in Redis, a lane for each workspace and priority of a queue.
+
+Whoever takes says what it has under way, and gets the next id of the workspace that has least of it. All of
+it may be lost: `core.jobs.reconcile` sends again what is queued, and a lane takes an id once.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+import redis
+
+from core.jobs.model import BACKGROUND, INTERACTIVE
+
+PREFIX = "vutler:lanes"
+PRIORITIES = (INTERACTIVE, BACKGROUND)
+"""In the order in which they are served."""
+SHARE = 4
+"""A workspace takes a slot while it has fewer than so many times the free ones."""
+BELLS = 32
+
+SEND = """
+local known = redis.call('ZADD', KEYS[1], 0, ARGV[2]) == 0
+redis.call('ZADD', KEYS[2], 'NX', redis.call('INCR', KEYS[3]), ARGV[1])
+if not known then
+  redis.call('LPUSH', KEYS[4], 1)
+  redis.call('LTRIM', KEYS[4], 0, tonumber(ARGV[3]) - 1)
+end
+"""
+"""KEYS: lane, ring, turn, bell. ARGV: workspace, member, the most bells. A ring names the lanes that are not
+empty, by turn; each bell wakes one who waits."""
+
+TAKE = f"""
+local has, free = cjson.decode(ARGV[1]), tonumber(ARGV[2])
+local function next_of(ring)
+  local chosen, least
+  for _, workspace in ipairs(redis.call('ZRANGE', ring, 0, -1)) do
+    local n = has[workspace] or 0
+    if n < {SHARE} * free and (not least or n < least) then chosen, least = workspace, n end
+  end
+  return chosen
+end
+for i = 3, 2 + tonumber(ARGV[3]) do
+  local workspace = next_of(KEYS[i])
+  while workspace do
+    local lane = KEYS[i] .. ':' .. workspace
+    local member = redis.call('ZPOPMIN', lane)[1]
+    if redis.call('EXISTS', lane) == 0 then redis.call('ZREM', KEYS[i], workspace)
+    else redis.call('ZADD', KEYS[i], redis.call('INCR', KEYS[1]), workspace) end
+    if member then return {{i - 2, workspace, member}} end
+    workspace = next_of(KEYS[i])
+  end
+end
+redis.call('DEL', KEYS[2])
+return redis.call('EXISTS', unpack(KEYS, 3)) > 0 and 1 or 0
+"""
+"""KEYS: turn, bell, rings. ARGV: slots by workspace, free slots, how many of the rings may be served. Without
+a ticket it returns whether any waits."""
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A job that waits: its id, and whose it is."""
+
+    job_id: str
+    queue: str
+    priority: str
+    workspace_id: str
+    key_id: str
+    agent_id: str
+
+    @property
+    def member(self) -> str:
+        """As the lane has it. Ids sort by the time they were made, so a lane gives the oldest first."""
+        return f"{self.job_id}|{self.key_id}|{self.agent_id}"
+
+
+def ticket(job: Mapping[str, Any]) -> Ticket:
+    """The ticket of a job, of which `NEEDED` is read."""
+    return Ticket(
+        job["_id"],
+        job["queue"],
+        job.get("priority") or INTERACTIVE,
+        job["workspace_id"],
+        job["created_by"],
+        job["agent_id"] or "",
+    )
+
+
+NEEDED = ("queue", "priority", "workspace_id", "created_by", "agent_id")
+"""What a projection must have for a job to be sent."""
+
+
+class Lanes:
+    """The lanes of all queues. Each method raises `redis.RedisError` when Redis is away."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+        self._send = client.register_script(SEND)
+        self._take = client.register_script(TAKE)
+
+    def send(self, job: Mapping[str, Any]) -> None:
+        """Put a job's id into its lane; one that is there already stays where it is."""
+        self.put(ticket(job))
+
+    def put(self, waiting: Ticket) -> None:
+        """Put a ticket into its lane."""
+        ring = _ring(waiting.queue, waiting.priority)
+        keys = [f"{ring}:{waiting.workspace_id}", ring, _turn(waiting.queue), _bell(waiting.queue)]
+        self._send(keys, [waiting.workspace_id, waiting.member, BELLS])
+
+    def take(
+        self, queue: str, has: Mapping[str, int], free: int, *, background: bool
+    ) -> Ticket | Literal["nothing", "not yours"]:
+        """Take the next id for one of `free` slots. "not yours": what waits may have none of them now.
+
+        `has`: slots by workspace. `background`: may it be one of low priority?
+        """
+        rings = [_ring(queue, priority) for priority in PRIORITIES]
+        served = len(PRIORITIES) if background else 1
+        found = self._take([_turn(queue), _bell(queue), *rings], [json.dumps(has), free, served])
+        if isinstance(found, int):
+            return "not yours" if found else "nothing"
+        number, workspace_id, member = found
+        job_id, key_id, agent_id = member.decode().split("|", 2)
+        return Ticket(job_id, queue, PRIORITIES[number - 1], workspace_id.decode(), key_id, agent_id)
+
+    def wait(self, queue: str, seconds: float) -> None:
+        """Until something is sent to this queue, or so many seconds have passed."""
+        self.client.blpop([_bell(queue)], timeout=seconds)
+
+    def ring(self, queue: str) -> None:
+        """Wake one who waits, to look again."""
+        self.client.lpush(_bell(queue), 1)
+
+    def waiting(self, queue: str) -> dict[str, tuple[int, datetime]]:
+        """How many ids wait by workspace, and when the oldest of them was made."""
+        rings = [_ring(queue, priority) for priority in PRIORITIES]
+        lanes = [
+            (workspace_id.decode(), f"{ring}:{workspace_id.decode()}")
+            for ring in rings
+            for workspace_id in cast("list[bytes]", self.client.zrange(ring, 0, -1))
+        ]
+        asked = self.client.pipeline(transaction=False)
+        for _, lane in lanes:
+            asked.zcard(lane)
+            asked.zrange(lane, 0, 0)
+        answers = iter(asked.execute())
+        found: dict[str, tuple[int, datetime]] = {}
+        for (workspace_id, _), n, first in zip(lanes, answers, answers, strict=True):
+            if first:
+                before, oldest = found.get(workspace_id, (0, _made(first[0])))
+                found[workspace_id] = before + n, min(oldest, _made(first[0]))
+        return found
+
+
+def _made(member: bytes) -> datetime:
+    """When its job was made: the first 48 bits of a UUID version 7 are milliseconds."""
+    job_id = member.decode().partition("|")[0]
+    return datetime.fromtimestamp((uuid.UUID(job_id).int >> 80) / 1000, UTC)
+
+
+def _ring(queue: str, priority: str) -> str:
+    return f"{PREFIX}:{queue}:{priority}"
+
+
+def _turn(queue: str) -> str:
+    return f"{PREFIX}:{queue}:turn"
+
+
+def _bell(queue: str) -> str:
+    return f"{PREFIX}:{queue}:bell"

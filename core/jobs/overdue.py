@@ -1,0 +1,99 @@
+"""Overdue: queued jobs that nobody took in time. They are sent again, or placed on another host.
+
+What makes up for lost messages must not depend on messages, so this reads documents alone. A lane takes an id
+once: nobody has to know which were lost. Run by the leader.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
+from itertools import chain, zip_longest
+from typing import Any
+
+import structlog
+from pymongo import ASCENDING
+from pymongo.database import Database
+
+from core.clock import utcnow
+from core.jobs import kinds
+from core.jobs.accept import enqueue
+from core.jobs.document import Job, jobs_of
+from core.jobs.lanes import NEEDED
+from core.jobs.model import FIRST_RESEND, QUEUED
+from core.services import Send
+
+Document = dict[str, Any]
+
+A_TICK = 500
+A_PASS = 20_000
+
+log = structlog.get_logger(__name__)
+
+
+class Overdue:
+    """Passes over the overdue jobs, some in each tick; between ticks it remembers which of them are left."""
+
+    def __init__(self, db: Database[Document], send: Send) -> None:
+        self.db = db
+        self.send = send
+        self._left: list[Job] = []
+        self._seen: Document = {}
+
+    def tick(self) -> Document:
+        """See to some of them. Returns how many were sent, and placed anew."""
+        now, self._left = (self._left or self._read())[:A_TICK], self._left[A_TICK:]
+        deserted = self._deserted({job["queue"] for job in now}) if now else frozenset()
+        placed = sum(self._placed(job["_id"]) for job in now if job["queue"] in deserted)
+        return {"placed_anew": placed, "resent": self._sent(j for j in now if j["queue"] not in deserted)}
+
+    def _read(self) -> list[Job]:
+        """The overdue jobs, at most `A_PASS`: those of a later time come with the next pass."""
+        due = {"status": QUEUED, "send_after": {"$lte": utcnow(), **self._seen}}
+        shown = dict.fromkeys((*NEEDED, "send_after"), 1)
+        found = list(jobs_of(self.db).find(due, shown).sort("send_after", ASCENDING).limit(A_PASS))
+        self._seen = {"$gte": found[-1]["send_after"]} if len(found) == A_PASS else {}
+        self._left = list(in_turn(found))
+        return self._left
+
+    def _sent(self, jobs: Iterable[Job]) -> int:
+        sent = 0
+        for job in jobs:
+            if not enqueue(self.send, job):
+                break  # Redis is away; the next pass comes to it again
+            sent += 1
+        return sent
+
+    def _deserted(self, queues: Iterable[str]) -> frozenset[str]:
+        """Those by host that no living process takes from."""
+        living = self.db.processes.find({"dead": False}, {"queues": 1})
+        served = {queue for process in living for queue in process["queues"]}
+        return frozenset(kinds.by_host(queues)) - served
+
+    def _placed(self, job_id: str) -> bool:
+        """A job without a host, or whose host is gone, goes to the host that its kind now chooses."""
+        job = jobs_of(self.db).find_one({"_id": job_id}, {"request": 0})  # which may be megabytes
+        kind = kinds.row(job["kind"]) if job is not None and job["status"] == QUEUED else None
+        if job is None or kind is None:
+            return False
+        host = import_module(kind.home).place(self.db, job)
+        if host is None:
+            return False
+        queue = kind.queue_on(host)
+        moved = self.db.jobs.update_one(
+            {"_id": job["_id"], "status": QUEUED, "queue": job["queue"]},
+            {"$set": {"queue": queue, "send_after": utcnow() + FIRST_RESEND}},
+        )
+        if moved.matched_count:
+            log.warning("job.placed_anew", job_id=job["_id"], queue=queue, before=job["queue"])
+            enqueue(self.send, {**job, "queue": queue})
+        return moved.matched_count == 1
+
+
+def in_turn(jobs: Sequence[Job]) -> Iterator[Job]:
+    """The oldest of each workspace, then the second of each, and so on: nobody waits for a neighbour's."""
+    whose: defaultdict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        whose[job["workspace_id"]].append(job)
+    return (job for job in chain.from_iterable(zip_longest(*whose.values())) if job is not None)

@@ -1,0 +1,128 @@
+"""Lanes: whose id is next, for whoever has how much of it under way."""
+
+from datetime import timedelta
+
+import pytest
+
+from core.clock import utcnow
+from core.ids import new_id
+from core.jobs.lanes import Lanes
+
+
+@pytest.fixture
+def lanes(redis_client):
+    return Lanes(redis_client)
+
+
+def send(lanes, workspace_id="w1", *, priority=None, queue="chat", n=1):
+    """So many new jobs; the ids, oldest first."""
+    jobs = [
+        {
+            "_id": new_id(),
+            "queue": queue,
+            "workspace_id": workspace_id,
+            "created_by": "k1",
+            "agent_id": "a1",
+            "priority": priority,
+        }
+        for _ in range(n)
+    ]
+    for job in reversed(jobs):
+        lanes.send(job)
+    return [job["_id"] for job in jobs]
+
+
+def take(lanes, n=1, *, has=None, free=10, background=True, queue="chat"):
+    return [lanes.take(queue, has or {}, free, background=background) for _ in range(n)]
+
+
+def ids(tickets):
+    return [ticket.job_id for ticket in tickets]
+
+
+def test_a_ticket_comes_out_as_it_went_in(lanes):
+    (job_id,) = send(lanes, priority="background")
+    (ticket,) = take(lanes)
+    assert (ticket.job_id, ticket.workspace_id, ticket.key_id) == (job_id, "w1", "k1")
+    assert (ticket.agent_id, ticket.queue, ticket.priority) == ("a1", "chat", "background")
+
+
+def test_a_lane_gives_the_oldest_first_whenever_it_was_sent(lanes):
+    sent = send(lanes, n=5)
+    assert ids(take(lanes, 5)) == sent
+    assert take(lanes) == ["nothing"]
+
+
+def test_a_job_that_is_sent_twice_is_there_once(lanes, redis_client):
+    (job_id,) = send(lanes)
+    lanes.put(take(lanes)[0])
+    lanes.put(lanes.take("chat", {}, 1, background=True))
+    assert ids(take(lanes)) == [job_id]
+    assert take(lanes) == ["nothing"]
+
+
+def test_workspaces_take_turns_whatever_their_backlogs(lanes):
+    send(lanes, "greedy", n=20)
+    send(lanes, "w2", n=2)
+    send(lanes, "w3", n=2)
+    first = [ticket.workspace_id for ticket in take(lanes, 6)]
+    assert sorted(first) == ["greedy", "greedy", "w2", "w2", "w3", "w3"]
+
+
+def test_who_has_least_under_way_is_next(lanes):
+    send(lanes, "w1", n=2)
+    send(lanes, "w2", n=2)
+    tickets = take(lanes, 2, has={"w1": 3, "w2": 1})
+    assert [ticket.workspace_id for ticket in tickets] == ["w2", "w2"]
+
+
+def test_slots_stay_free_for_who_comes_next(lanes):
+    send(lanes, "greedy")
+    assert take(lanes, has={"greedy": 8}, free=2) == ["not yours"]
+    send(lanes, "w2")
+    assert take(lanes, has={"greedy": 8}, free=2)[0].workspace_id == "w2"
+    assert take(lanes, has={"greedy": 7}, free=2)[0].workspace_id == "greedy"
+
+
+def test_one_workspace_alone_gets_the_only_slot(lanes):
+    (job_id,) = send(lanes)
+    assert ids(take(lanes, free=1)) == [job_id]
+
+
+def test_background_waits_while_anything_interactive_can_be_served(lanes):
+    (low,) = send(lanes, "w1", priority="background")
+    (high,) = send(lanes, "w2", priority="interactive")
+    assert ids(take(lanes, 2)) == [high, low]
+
+
+def test_background_is_not_taken_where_it_has_its_half(lanes):
+    (low,) = send(lanes, priority="background")
+    assert take(lanes, background=False) == ["not yours"]
+    (high,) = send(lanes)
+    assert ids(take(lanes, background=False)) == [high]
+    assert ids(take(lanes)) == [low]
+
+
+def test_queues_know_nothing_of_each_other(lanes):
+    (job_id,) = send(lanes, queue="isolation")
+    assert take(lanes) == ["nothing"]
+    assert ids(take(lanes, queue="isolation")) == [job_id]
+
+
+def test_it_tells_how_many_wait_by_workspace_and_since_when(lanes):
+    send(lanes, "w1", n=3)
+    send(lanes, "w1", priority="background", n=2)
+    send(lanes, "w2")
+    waiting = lanes.waiting("chat")
+    assert {name: n for name, (n, _) in waiting.items()} == {"w1": 5, "w2": 1}
+    assert abs(utcnow() - waiting["w1"][1]) < timedelta(minutes=1)
+    take(lanes, 6)
+    assert lanes.waiting("chat") == {}
+
+
+def test_a_lane_that_was_lost_alone_stops_nobody(lanes, redis_client):
+    send(lanes, "w1")
+    redis_client.delete("vutler:lanes:chat:interactive:w1")
+    (job_id,) = send(lanes, "w2")
+    found = [ticket for ticket in take(lanes, 3) if ticket not in ("nothing", "not yours")]
+    assert ids(found) == [job_id]

@@ -1,0 +1,92 @@
+"""Overdue jobs: what nobody took is sent again, a bounded number in each tick, nobody's before another's."""
+
+from datetime import timedelta
+
+import pytest
+
+from core.clock import utcnow
+from core.jobs import overdue
+from core.jobs.claim import claim
+from core.jobs.lanes import Lanes
+from core.jobs.overdue import Overdue
+from tests.factory import Sent, queued
+
+LATER = timedelta(seconds=1)
+
+
+@pytest.fixture
+def sent():
+    return Sent()
+
+
+@pytest.fixture
+def passes(db, sent):
+    return Overdue(db, sent)
+
+
+def due(db, *workspaces, ago=LATER):
+    """A job of each of these workspaces that should have been taken by now."""
+    ids = [queued(db, workspace_id=name)["_id"] for name in workspaces]
+    db.jobs.update_many({"_id": {"$in": ids}}, {"$set": {"send_after": utcnow() - ago}})
+    return ids
+
+
+def test_a_queued_job_whose_message_was_lost_is_sent_until_it_is_taken(db, passes, sent):
+    (job_id,) = due(db, "w1")
+    passes.tick()
+    passes.tick()
+    assert sent.ids == [("chat", job_id)] * 2
+    claim(db, job_id, "p1")
+    passes.tick()
+    assert len(sent.ids) == 2
+
+
+def test_a_job_that_is_not_due_is_left_alone(db, passes, sent):
+    queued(db)
+    assert passes.tick() == {"placed_anew": 0, "resent": 0}
+    assert sent.ids == []
+
+
+def test_a_pass_is_spread_over_ticks_and_comes_to_each_once(db, passes, sent, monkeypatch):
+    monkeypatch.setattr(overdue, "A_TICK", 2)
+    ids = due(db, *["w1"] * 5)
+    assert [passes.tick()["resent"] for _ in range(3)] == [2, 2, 1]
+    assert sorted(job_id for _, job_id in sent.ids) == sorted(ids)
+
+
+def test_no_workspace_waits_for_the_backlog_of_another(db, passes, sent, monkeypatch):
+    monkeypatch.setattr(overdue, "A_TICK", 3)
+    due(db, *["w1"] * 5, ago=2 * LATER)
+    (theirs,) = due(db, "w2")
+    passes.tick()
+    assert ("chat", theirs) in sent.ids
+
+
+def test_what_a_pass_has_no_room_for_comes_with_the_next(db, passes, sent, monkeypatch):
+    monkeypatch.setattr(overdue, "A_PASS", 2)
+    ids = [due(db, "w1", ago=n * LATER)[0] for n in range(6, 1, -1)]
+    for _ in range(5):
+        passes.tick()
+    assert {job_id for _, job_id in sent.ids} == set(ids)
+
+
+def test_while_redis_is_away_nothing_counts_as_sent(db, passes, sent):
+    (job_id,) = due(db, "w1")
+    sent.away = True
+    assert passes.tick()["resent"] == 0
+    sent.away = False
+    assert passes.tick()["resent"] == 1
+    assert sent.ids == [("chat", job_id)]
+
+
+def test_what_redis_lost_comes_back_and_what_it_has_is_there_once(db, redis_client):
+    lanes = Lanes(redis_client)
+    ids = due(db, "w1", "w1", "w2")
+    passes = Overdue(db, lanes.send)
+    for _ in range(2):
+        passes.tick()
+    assert {name: n for name, (n, _) in lanes.waiting("chat").items()} == {"w1": 2, "w2": 1}
+    redis_client.flushall()
+    passes.tick()
+    taken = [lanes.take("chat", {}, 1, background=True).job_id for _ in range(3)]
+    assert sorted(taken) == sorted(ids)

@@ -1,0 +1,76 @@
+"""Shares: who has which of this process's slots, and whether one more may begin."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+
+from core.jobs.lanes import Ticket
+from core.jobs.model import BACKGROUND
+
+BEGINNING = 16
+"""Jobs that are claimed at the same time. More of them delay each other, and the next, at the store."""
+
+
+class Shares:
+    """`took` a ticket, it has `begun`, it is `over`: by whichever thread."""
+
+    def __init__(self, slots: int, beginning: int = BEGINNING) -> None:
+        self.slots = slots
+        self.beginning = beginning
+        self._held: dict[str, Ticket] = {}
+        self._beginning: set[str] = set()
+        self._by_workspace: Counter[str] = Counter()
+        self._background = 0
+        self._changed = threading.Condition()
+
+    @property
+    def free(self) -> int:
+        return self.slots - len(self._held)
+
+    @property
+    def background(self) -> bool:
+        """May one more of low priority begin?"""
+        return self._background < max(1, self.slots // 2)
+
+    @property
+    def by_workspace(self) -> Mapping[str, int]:
+        return self._by_workspace
+
+    def room(self, timeout_s: float) -> bool:
+        """Wait until one more may begin; False when none may by then."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self.free > 0 and len(self._beginning) < self.beginning, timeout_s
+            )
+
+    def took(self, ticket: Ticket) -> bool:
+        """It has a slot now. False: it has one already, since its id was sent again."""
+        with self._changed:
+            if ticket.job_id in self._held:
+                return False
+            self._held[ticket.job_id] = ticket
+            self._beginning.add(ticket.job_id)
+            self._by_workspace[ticket.workspace_id] += 1
+            self._background += ticket.priority == BACKGROUND
+            return True
+
+    def begun(self, job_id: str) -> None:
+        """It was claimed, or could not be: others may begin."""
+        with self._changed:
+            self._beginning.discard(job_id)
+            self._changed.notify_all()
+
+    def over(self, job_id: str) -> None:
+        """Its slot is free."""
+        with self._changed:
+            ticket = self._held.pop(job_id, None)
+            if ticket is None:
+                return
+            self._beginning.discard(job_id)
+            self._by_workspace[ticket.workspace_id] -= 1
+            if not self._by_workspace[ticket.workspace_id]:
+                del self._by_workspace[ticket.workspace_id]
+            self._background -= ticket.priority == BACKGROUND
+            self._changed.notify_all()
