@@ -23,6 +23,14 @@ from core.store.repeat import insert_once
 Document = dict[str, Any]
 
 PREFIX = "vtl_"
+MAY: dict[Role, tuple[str, ...]] = {
+    "admin": ("read", "write", "administer"),
+    "member": ("read", "write"),
+    "viewer": ("read",),
+    "agent": ("chat",),
+    "runtime": ("chat",),
+}
+"""What a role may do, in words; `web.access` decides, route by route."""
 LIMITS = ("rpm", "tpm", "budget_usd", "budget_period")
 
 

@@ -34,6 +34,11 @@ class Standing:
     remaining: int
     reset_s: int
 
+    def public(self) -> Document:
+        """As the API shows it."""
+        left = max(self.remaining, 0)
+        return {"name": self.name, "limit": self.limit, "remaining": left, "resets_in_s": self.reset_s}
+
 
 def take_request(client: redis.Redis, caller: Caller, now: float | None = None) -> Standing | None:
     """Count a request. None: the key has no limit. `remaining` below zero: this request is too many."""
@@ -52,6 +57,17 @@ def reserve_tokens(
     if standing is not None and standing.remaining < 0:
         _add(client, "tokens", caller.key_id, -tokens, now)
     return standing
+
+
+def look(client: redis.Redis, caller: Caller, now: float | None = None) -> list[Standing]:
+    """How a key stands, without counting anything; empty for a key without limits."""
+    asked = {"requests": caller.rpm, "tokens": caller.tpm}
+    found = (
+        _take(client, name, caller.key_id, 0, limit, now)
+        for name, limit in asked.items()
+        if limit is not None
+    )
+    return [standing for standing in found if standing is not None]
 
 
 def estimate(asked: Mapping[str, Any]) -> int:

@@ -119,11 +119,12 @@ def tick(db: Database[Document]) -> Document:
 def used(db: Database[Document], budget: Budget) -> Document:
     """A budget as the API shows it: the limit, what was spent, what is held for jobs under way."""
     state = _state(db, budget)
-    spent = exact(state["spent"])
+    spent, used = exact(state["spent"]), exact(state["used"])
     return {
         "limit_usd": float(budget.usd),
         "spent_usd": float(spent),
-        "reserved_usd": float(exact(state["used"]) - spent),
+        "reserved_usd": float(used - spent),
+        "left_usd": float(max(budget.usd - used, Decimal(0))),
         "resets_at": rfc3339(budget.resets_at),
     }
 

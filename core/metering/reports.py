@@ -147,7 +147,7 @@ def _overage_row(row: Mapping[str, Any]) -> Document:
 
 def _head(found: Usage, during: Period) -> Document:
     """What every report begins with: the period, and the totals."""
-    total = shown(found.total(), (group["key_kind"] for group in found.groups))
+    total = shown(found.total())
     dates = during.dates()
     return {
         "period": {"from": dates[0], "to": dates[-1], "timezone": during.zone_name},
@@ -159,10 +159,7 @@ def _head(found: Usage, during: Period) -> Document:
 
 
 def _by(found: Usage, *names: str) -> list[Document]:
-    kinds: dict[tuple[Any, ...], set[str]] = {}
-    for group in found.groups:
-        kinds.setdefault(tuple(group[name] for name in names), set()).add(group["key_kind"])
-    return [{**key, **shown(sums_, kinds[tuple(key.values())])} for key, sums_ in found.by(*names)]
+    return [{**key, **shown(sums_)} for key, sums_ in found.by(*names)]
 
 
 def _models(found: Usage) -> list[Document]:

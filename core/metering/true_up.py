@@ -34,14 +34,14 @@ def tick(db: Database[Document], now: datetime | None = None) -> Document:
 
 def spent_of(db: Database[Document], budget: Budget) -> Decimal:
     """What a key has spent in a budget's period, as the ledger knows it."""
-    opened = _opened(db, budget.workspace_id)
+    opened = open_dates(db, budget.workspace_id)
     recent = _open_days(db, [budget.key_id], budget.dates(), opened)
     return _closed_days(db, budget.key_id, budget.dates(), opened) + sum(recent.values(), Decimal(0))
 
 
 def _workspace(db: Database[Document], workspace_id: str | None, states: list[Document], today: str) -> int:
     """Jobs that hold something are left out: they will be settled."""
-    opened = _opened(db, workspace_id)
+    opened = open_dates(db, workspace_id)
     keys = [state["key_id"] for state in states]
     dates = [date for state in states for date in dates_within(state["period"])]
     held = [job_id for state in states for job_id in state["holds"]]
@@ -65,7 +65,7 @@ def _set(db: Database[Document], state: Mapping[str, Any], spent: Decimal, *, ov
     return db.budgets.update_one(unchanged, {"$set": changes, "$inc": {"rev": 1}}).modified_count == 1
 
 
-def _opened(db: Database[Document], workspace_id: str | None) -> Opened:
+def open_dates(db: Database[Document], workspace_id: str | None) -> Opened:
     """Of a workspace, or, for an admin's key, of all."""
     wanted: Document = {"open": True} | ({"workspace_id": workspace_id} if workspace_id else {})
     opened: dict[str, set[str]] = {}

@@ -5,7 +5,7 @@ So the time it takes follows the number of days and groups, not the number of ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from pymongo.database import Database
 
 from core.metering import marks, rollups, speeds, sums
 from core.metering.periods import Period, dates_of, stretches
-from core.metering.prices import FREE
 
 Document = dict[str, Any]
 
@@ -161,9 +160,9 @@ class _Reading:
         sums.add(self.by_date[date], found)
 
 
-def shown(found: Mapping[str, Any], kinds: Iterable[str] = ()) -> Document:
-    """Sums as the API shows them. `kinds`: the kinds of key that were used, to tell free from unknown."""
-    cost, status = _cost(found, set(kinds))
+def shown(found: Mapping[str, Any]) -> Document:
+    """Sums as the API shows them."""
+    cost, status = _cost(found)
     return {
         **{name: found[name] for name in sums.COUNTS if name != "unpriced"},
         "requests_unpriced": found["unpriced"],
@@ -172,11 +171,14 @@ def shown(found: Mapping[str, Any], kinds: Iterable[str] = ()) -> Document:
     }
 
 
-def _cost(found: Mapping[str, Any], kinds: set[str]) -> tuple[float | None, str]:
-    """The known costs' sum; `partial` where some are not known, `unknown` and None where none is."""
+def _cost(found: Mapping[str, Any]) -> tuple[float | None, str]:
+    """The known costs' sum; `partial` where some are not known, `unknown` and None where none is.
+
+    By the sums alone, so that totals and their dates never contradict each other.
+    """
     cost = float(sums.exact(found["cost"]))
     if found["unpriced"] > 0:
         return (None, "unknown") if found["unpriced"] >= found["requests"] else (cost, "partial")
-    if kinds and kinds <= FREE:
+    if found["requests"] and not cost:
         return cost, "free"
     return cost, "estimated" if found["estimated"] else "known"

@@ -35,6 +35,8 @@ FOR_AGENTS = {
     ("GET", "/v1/models"),
     ("GET", "/v1/models/<path:model>"),
     ("GET", "/api/v1/agents/<agent_id>/usage"),
+    ("GET", "/api/v1/keys/me"),
+    ("GET", "/api/v1/keys/me/usage"),
     ("POST", "/api/v1/drive/upload"),
     ("GET", "/api/v1/drive/files"),
     ("GET", "/api/v1/drive/files/<file_id>"),

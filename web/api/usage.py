@@ -22,13 +22,22 @@ from web.resource import AgentPath, resource
 api = resource("usage", "Usage: every token counted once")
 
 
-class PeriodQuery(BaseModel):
-    """`day`: today; `week`: the last seven days; `month`: this month; or `from` to `to`, inclusive."""
+class DaysQuery(BaseModel):
+    """`day`: today; `week`: the last seven days; `month`: this month; `from` to `to`: inclusive. In UTC."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     period: Literal["day", "week", "month"] = "month"
     first: date | None = Field(default=None, alias="from", description="the first date, as 2026-11-01")
     last: date | None = Field(default=None, alias="to", description="the last date; today, if not given")
+
+    def chosen(self) -> Period:
+        """The days that are asked for."""
+        return period(utcnow(), name=self.period, first=self.first, last=self.last)
+
+
+class PeriodQuery(DaysQuery):
+    """The same, in any time zone."""
+
     tz: str = Field(default="UTC", max_length=64, description="a time zone of the IANA table")
 
     def chosen(self) -> Period:
