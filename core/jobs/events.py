@@ -22,6 +22,8 @@ KEPT_S = 3600
 RENEWED_S = KEPT_S / 4
 AWAY_S = 5.0
 """Nothing is published for so long after a failure: a Redis that hangs must not slow down each word."""
+LONGEST = 18
+"""Digits of a number in a position: Redis counts in 64 bits, and Python refuses to read thousands of them."""
 BATCH = 64
 """How many are read at a time. The rest waits in Redis, not in the web process of a slow watcher."""
 
@@ -86,4 +88,5 @@ def forget(client: redis.Redis, job_id: str) -> None:
 def parse_position(text: str | None) -> tuple[int, int]:
     """`2-17` as a position; text that is none of ours is the beginning."""
     attempt, _, n = (text or "").partition("-")
-    return (int(attempt), int(n)) if attempt.isdecimal() and n.isdecimal() else (0, 0)
+    ours = all(part.isdecimal() and len(part) <= LONGEST for part in (attempt, n))
+    return (int(attempt), int(n)) if ours else (0, 0)

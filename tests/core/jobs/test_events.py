@@ -39,3 +39,9 @@ def test_a_redis_that_hangs_is_waited_for_once():
         hanging.accept()[0].close()
         with pytest.raises(BlockingIOError):
             hanging.accept()
+
+
+def test_a_position_that_is_none_of_ours_is_the_beginning():
+    for text in (None, "", "x", "1", "1-", "-1", "a-1", "9" * 5000 + "-1", "1-" + "9" * 5000):
+        assert events.parse_position(text) == (0, 0)
+    assert events.parse_position("2-17") == (2, 17)
