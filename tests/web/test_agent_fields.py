@@ -32,6 +32,7 @@ AGENT = {
     "limit_policy": ("log", "block", SHOWN),  # used by admission: tests/web/test_budgets.py
     "runtime_budget_usd": (1.5, 2.5, SHOWN),  # these two by its process: tests/core/runtime
     "runtime_budget_period": ("month", "day", SHOWN),
+    "drive_sync": (False, True, SHOWN),  # used by its host: tests/core/runtime/test_sync.py
 }
 LLM_CONFIG = {
     "provider": ("minimax", "openai", lambda plan: first(plan)["provider"] == "openai"),

@@ -79,5 +79,5 @@ def test_the_door_takes_what_the_sdks_add_and_the_api_names_it(member, agent, se
     assert services.db.jobs.find_one()["request"]["messages"] == [OF_AN_SDK]
     refused = by_api(member, agent, OF_AN_SDK).json["errors"]
     assert {place["pointer"] for place in refused} == {
-        f"/messages/0/{name}" for name in ("annotations", "audio", "function_call")
+        f"/messages/0/{name}" for name in ("audio", "function_call")
     }
