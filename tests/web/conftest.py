@@ -185,6 +185,15 @@ def vendor():
 
 
 @pytest.fixture
+def vendors_agent(member, vendor, in_threads):
+    """An agent's id; it asks the vendor, and its jobs are carried out beside the request."""
+    config = {"provider": "openai", "model": "m", "custom_endpoint": vendor.url}
+    made = member.post("/agents", {"name": "scout", "llm_config": config})
+    assert made.status_code == 201, made.text
+    return made.json["id"]
+
+
+@pytest.fixture
 def objects(admin, member, agent, services, app):
     """One object of the workspace `default` for every kind of parameter."""
     services.db.conversations.insert_one(

@@ -14,11 +14,8 @@ RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay":
 
 
 @pytest.fixture
-def agent(member, vendor, in_threads):
-    config = {"provider": "openai", "model": "m", "custom_endpoint": vendor.url}
-    made = member.post("/agents", {"name": "scout", "llm_config": config})
-    assert made.status_code == 201, made.text
-    return made.json["id"]
+def agent(vendors_agent):
+    return vendors_agent
 
 
 def error(status, message, **more):

@@ -96,36 +96,31 @@ def test_a_refusal_of_what_was_not_sent_is_a_refusal(transport):
         assert len(one.received) == 1
 
 
+RESPONSES = {
+    "key_kind": "byokey",
+    "wire": "responses",
+    "wire_given": True,
+    "model": "gpt-5.6",
+    "stream": False,
+}
+
+
 @pytest.mark.parametrize("status", [400, 200])
 def test_reasoning_that_openai_cannot_open_is_left_out_of_that_call_alone(transport, status):
-    more = {
-        "key_kind": "byokey",
-        "wire": "responses",
-        "wire_given": True,
-        "model": "gpt-5.6",
-        "stream": False,
-    }
     good = answering(EXCHANGES["responses-plain"]["body"])
     unreadable = answering({**UNREADABLE, "status": "failed"} if status == 200 else UNREADABLE, status)
     with provider(unreadable, good) as one:
-        answer, outcomes = ask(transport, one, TURNS, **more)
+        answer, outcomes = ask(transport, one, TURNS, **RESPONSES)
         assert answer.message["content"] == "Hello! How can I help?"
         assert outcomes[-1] == "ok"
-        ask(transport, one, TURNS, **more)
+        ask(transport, one, TURNS, **RESPONSES)
         kinds = [[item.get("type") for item in received.body["input"]] for received in one.received]
         whole = [None, "reasoning", "function_call", "function_call_output"]
         assert kinds == [whole, [None, "function_call", "function_call_output"], whole]
 
 
 def test_a_second_refusal_of_the_reasoning_is_told(transport):
-    more = {
-        "key_kind": "byokey",
-        "wire": "responses",
-        "wire_given": True,
-        "model": "gpt-5.6",
-        "stream": False,
-    }
     with provider(answering(UNREADABLE, 400)) as one:
         with pytest.raises(ProviderRefused, match="encrypted content"):
-            ask(transport, one, TURNS, **more)
+            ask(transport, one, TURNS, **RESPONSES)
         assert len(one.received) == 2
