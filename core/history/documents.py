@@ -7,8 +7,8 @@ from typing import NotRequired, TypedDict
 
 from bson.decimal128 import Decimal128
 
-from core.history.sketch import Sketch
 from core.jobs.document import Status
+from core.sketch import Sketch
 
 
 class CallFact(TypedDict):

@@ -10,7 +10,7 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 
-from core.history import sketch
+from core import sketch
 from core.history.documents import CallFact, JobFact, Point, ProviderPoint, Tally
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED
 

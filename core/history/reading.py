@@ -9,8 +9,9 @@ from typing import Any, cast
 from pymongo.collection import Collection
 from pymongo.database import Database
 
+from core import sketch
 from core.clock import utcnow
-from core.history import points, sketch
+from core.history import points
 from core.history.batches import MINUTE
 from core.history.documents import Point, QueuePoint
 from core.history.rollups import HOUR
@@ -75,10 +76,15 @@ def quantiles(of: Mapping[str, Any]) -> Document:
     """The durations of a point, or of a provider's part of one, in milliseconds; None: not measured."""
     latency, first = of.get("latency", {}), of.get("first_token", {})
     return {
-        "p50_ms": sketch.quantile(latency, 0.5),
-        "p95_ms": sketch.quantile(latency, 0.95),
-        "first_token_p95_ms": sketch.quantile(first, 0.95),
+        "p50_ms": _ms(latency, 0.5),
+        "p95_ms": _ms(latency, 0.95),
+        "first_token_p95_ms": _ms(first, 0.95),
     }
+
+
+def _ms(durations: Mapping[str, int], share: float) -> int | None:
+    found = sketch.quantile(durations, share)
+    return None if found is None else round(found)
 
 
 def _read(

@@ -1,7 +1,6 @@
-"""Speeds: how fast calls were answered, as histograms that add up over days and months. Pure.
+"""Speeds: how fast calls were answered, as sketches that add up over days and months. Pure.
 
-A histogram counts calls by powers of `STEP`, so that a quantile read from it is off by 2.5 % at most (as in
-DDSketch, https://arxiv.org/abs/1908.10693, read 2026-11). Calls that were not streamed are in none.
+Calls that were not streamed are in none.
 """
 
 from __future__ import annotations
@@ -11,14 +10,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from core import sketch
+
 Document = dict[str, Any]
 
 MEASURES = ("first_token_ms", "output_tokens_per_second")
 QUANTILES = {"median": 0.5, "p95": 0.95}
-STEP = 1.05
 
 IN_LEDGER: Document = {
-    name: {"$push": {"$floor": {"$divide": [{"$ln": f"${name}"}, math.log(STEP)]}}} for name in MEASURES
+    name: {"$push": {"$floor": {"$divide": [{"$ln": f"${name}"}, math.log(sketch.STEP)]}}}
+    for name in MEASURES
 }
 """The power of each ledger row of a group; None for a row that was not measured."""
 
@@ -54,16 +55,8 @@ def stored(speeds: Speeds) -> Document:
 def shown(speeds: Speeds) -> Document:
     """Speeds as the API shows them: quantiles, or None where nothing was measured."""
     return {
-        name: {quantile: _quantile(counts, part) for quantile, part in QUANTILES.items()} if counts else None
+        name: {quantile: sketch.quantile(counts, part) for quantile, part in QUANTILES.items()}
+        if counts
+        else None
         for name, counts in speeds.items()
     }
-
-
-def _quantile(counts: Mapping[str, int], part: float) -> float:
-    """The middle of the power in which the call of this rank lies."""
-    rank, seen = math.ceil(part * sum(counts.values())), 0
-    for power in sorted(map(int, counts)):
-        seen += counts[str(power)]
-        if seen >= rank:
-            break
-    return round(math.pow(STEP, power + 0.5), 1)

@@ -1,3 +1,5 @@
+"""Files that are made once, and that nobody but their owner may read."""
+
 from __future__ import annotations
 
 import secrets

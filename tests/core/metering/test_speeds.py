@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from datetime import date, timedelta
 
@@ -10,6 +11,7 @@ import pytest
 from core.agents import agents
 from core.metering import reports, rollups, speeds
 from core.metering.periods import period
+from core.sketch import STEP
 from tests.core.metering.rows import PRICES, at, put, row
 
 NOW = at("2026-11-24 12:00")
@@ -116,4 +118,4 @@ def test_the_smallest_and_largest_times_have_a_place():
 
 
 def power(value):
-    return int(speeds.math.log(value) // speeds.math.log(speeds.STEP))
+    return int(math.log(value) // math.log(STEP))

@@ -2,7 +2,7 @@
 
 import random
 
-from core.history import sketch
+from core import sketch
 
 
 def test_a_quantile_is_off_by_less_than_five_percent():
