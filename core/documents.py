@@ -51,6 +51,13 @@ class LlmConfig(TypedDict):
     keys: dict[str, SealedKey]  # by provider
 
 
+class Imported(TypedDict):
+    """The import that an agent is of. `core.runtime.importing` writes it, with the configuration."""
+
+    job_id: str  # whatever is launched next has the box that this job brought
+    note: str | None  # why its llm_config was not taken
+
+
 class Agent(TypedDict):
     """Who is asked, and how. `core.agents.agents` writes it, each time by compare-and-set on `revision`."""
 
@@ -71,6 +78,7 @@ class Agent(TypedDict):
     drive_sync: bool  # `core.runtime.sync`
     limit_policy: LimitPolicy | None  # read by admission; None: the workspace's alone holds
     llm_config: LlmConfig | None  # None: it cannot be asked yet
+    imported: NotRequired[Imported]
     revision: int
     created_at: datetime
     updated_at: datetime  # shown only

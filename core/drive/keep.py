@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from typing import Any
 
 from pymongo.database import Database
@@ -19,16 +20,17 @@ Document = dict[str, Any]
 
 
 class Writing:
-    """A file that is being made, as something to write to. `id`: of the upload that it is."""
+    """A file that is being made, as something to write to. `upload_id`: the id of a job that makes it."""
 
-    def __init__(self, db: Database[Document], storage: Storage) -> None:
+    def __init__(self, db: Database[Document], storage: Storage, upload_id: str | None = None) -> None:
         self.db = db
         self.storage = storage
-        self.id = new_id()
+        self.id = upload_id or new_id()
         self.size = 0
         self._sample = media.Sample()
         self._digest = hashlib.sha256()
-        self._key = keys.staged(installation.name(db), self.id, 0)
+        # What an earlier try has left there is in nobody's way.
+        self._key = keys.staged(installation.name(db), self.id, secrets.randbelow(2**31))
         self._staging = storage.stage(self._key)
 
     def write(self, data: bytes) -> int:

@@ -11,10 +11,11 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from core.clock import utcnow
-from core.drive import arrivals, installation, keys
+from core.drive import accept, arrivals, installation, keys
 from core.drive.files import ARRIVING
 from core.drive.storage import Storage
 from core.errors import BytesMissing, StorageAway
+from core.jobs.model import QUEUED, RUNNING
 
 Document = dict[str, Any]
 
@@ -51,7 +52,7 @@ class Sweeper:
 
 
 def sweep(db: Database[Document], storage: Storage, *, staging_s: float) -> int:
-    """Remove what is staged for longer, and belongs to no upload that arrives or waits; how many objects."""
+    """Remove what is staged for longer, and is no upload's or job's that is under way; how many objects."""
     swept, before = 0, utcnow() - timedelta(seconds=staging_s)
     for staged in list(storage.list(keys.staging_of(installation.name(db)))):
         if staged.modified < before and not _is_wanted(db, staged.key):
@@ -63,7 +64,13 @@ def sweep(db: Database[Document], storage: Storage, *, staging_s: float) -> int:
 
 def _is_wanted(db: Database[Document], key: str) -> bool:
     upload_id = keys.upload_of(key)
-    if arrivals.living(db, upload_id):
+    if arrivals.living(db, upload_id) or _is_being_made(db, upload_id):
         return True
     waiting = {"upload_id": upload_id, "staged": key, "state": ARRIVING}
     return db.drive_files.find_one(waiting, {"_id": 1}) is not None
+
+
+def _is_being_made(db: Database[Document], job_id: str) -> bool:
+    """By a job that writes it; that of an upload finishes what has a record."""
+    making = {"_id": job_id, "status": {"$in": [QUEUED, RUNNING]}, "kind": {"$ne": accept.KIND}}
+    return db.jobs.find_one(making, {"_id": 1}) is not None

@@ -105,6 +105,8 @@ KINDS = {
                 ("agent_start", "status, already, host, pid, port, note", (), _while_many_start),
                 ("agent_stop", "status, already, note", (), lambda s: s.runtime_stop_grace + 120),
                 ("agent_restart", "status, went_back, host, pid, port, note", (), _while_many_start),
+                ("agent_export", "the archive's record, a file of the drive", (), lambda _: DAY_S),
+                ("agent_import", "agent_id, name, llm_config (was it taken?), note", (), lambda _: DAY_S),
                 (
                     "agent_message",
                     "message, finish_reason, conversation_id",

@@ -60,7 +60,9 @@ class Folder:
         return self.path / "console.log"
 
     def make(self) -> None:
-        """The directories, for nobody else to look into."""
+        """The directories, for nobody else to look into; what imports that came to nothing left goes."""
+        for left in self.path.glob("import.*"):
+            shutil.rmtree(left, ignore_errors=True)
         self.box.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in OWN_FOLDERS:
             (self.box / name).mkdir(mode=0o700, exist_ok=True)
@@ -85,6 +87,20 @@ class Folder:
         """The process has ended: no secret stays on disk. Its state, workspace and logs do."""
         for file in (self.config, self.token_file, self.pid_file):
             file.unlink(missing_ok=True)
+
+    def brought(self, job_id: str) -> Path:
+        """Where an import unpacks what is to become the box."""
+        return self.path / f"import.{job_id}"
+
+    def adopt(self, job_id: str | None) -> None:
+        """What that import brought becomes the box, however far an earlier call came."""
+        old = self.path / "box.old"
+        if job_id is not None and self.brought(job_id).is_dir():
+            if self.box.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                self.box.rename(old)
+            self.brought(job_id).rename(self.box)
+        shutil.rmtree(old, ignore_errors=True)
 
     def purge(self) -> None:
         """All of it goes."""

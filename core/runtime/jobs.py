@@ -1,4 +1,4 @@
-"""The runtime's jobs: start, stop, restart. The host does it step by step; a job waits, and tells how far.
+"""The runtime's jobs. The host starts and stops step by step; a job waits, and tells how far.
 
 A job that is taken up again after its worker died finds what was done already, and waits for the rest.
 """
@@ -12,10 +12,11 @@ from typing import Any
 from pymongo.database import Database
 
 from core.drive import storages
+from core.drive.storage import Storage
 from core.errors import JobFailed, Problem
 from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
-from core.runtime import messages, orders, records
+from core.runtime import exporting, importing, messages, orders, records
 from core.runtime.documents import Record
 from core.runtime.host import Host
 from core.runtime.keeper import Keeper
@@ -45,7 +46,7 @@ def handlers(services: Services) -> dict[str, Handler]:
     sync = Sync(services.db, services.send, settings, storage, host.root)
     sync.start()
     services.cleanups += [listening.close, logs.close, host.close, sync.close]
-    return carried_out_by(host, sync)
+    return {**carried_out_by(host, sync), **carried_elsewhere_by(host, storage)}
 
 
 def carried_out_by(host: Host, sync: Sync | None = None) -> dict[str, Handler]:
@@ -55,6 +56,14 @@ def carried_out_by(host: Host, sync: Sync | None = None) -> dict[str, Handler]:
         "agent_stop": partial(stop, host=host),
         "agent_restart": partial(restart, host=host),
         "agent_message": partial(messages.message, host=host),
+    }
+
+
+def carried_elsewhere_by(host: Host, storage: Storage) -> dict[str, Handler]:
+    """The handlers of what leaves this host, or comes to it."""
+    return {
+        exporting.KIND: partial(exporting.export, host=host, storage=storage),
+        importing.KIND: partial(importing.take_in, host=host, storage=storage),
     }
 
 

@@ -84,6 +84,7 @@ class Launch:
             agent = agents.get(self.db, record["workspace_id"], record["_id"])
             secret = self._secrets(agent, plan, instance)
             token = secret[openclaw.TOKEN]
+            folder.adopt(agent.get("imported", {}).get("job_id"))
             folder.make()
             folder.write(openclaw.config(folder, port, plan, plan["providers"]), plan["system_prompt"], token)
             environment = openclaw.environment(folder, program, secret)

@@ -198,6 +198,14 @@ def test_what_arrives_just_now_is_left_alone_however_old(db, storage):
     assert swept(db, storage) == 1
 
 
+def test_what_a_job_is_writing_is_left_alone_until_it_has_ended(db, storage):
+    staged(db, storage, b"abc", upload_id="j1")
+    db.jobs.insert_one({"_id": "j1", "kind": "agent_export", "status": "running"})
+    assert swept(db, storage) == 0
+    db.jobs.update_one({"_id": "j1"}, {"$set": {"status": "failed"}})
+    assert swept(db, storage) == 1
+
+
 def test_what_waits_for_its_job_is_left_alone_however_old(db, storage):
     accepted(db, storage, b"abc")
     assert swept(db, storage) == 0

@@ -11,6 +11,7 @@ import pytest
 
 from core.agents import agents
 from core.crypto import Sealer
+from core.drive.local import LocalStorage
 from core.ids import new_id
 from core.jobs import lease
 from core.runtime import orders, processes, records
@@ -18,6 +19,7 @@ from core.runtime.folder import Folder
 from core.runtime.host import Host
 from core.runtime.processes import Process
 from core.runtime.states import READY
+from tests.core.runtime.archives import Moving
 from tests.stack import free_ports
 from tests.stands_in import executable
 
@@ -176,3 +178,10 @@ def world_of(db, settings, program, tmp_path):
 @pytest.fixture
 def world(world_of):
     return world_of()
+
+
+@pytest.fixture
+def moving(world_of, redis_client, tmp_path):
+    """Takes agents elsewhere, by a drive on disk."""
+    (tmp_path / "drive").mkdir()
+    return Moving(world_of(), redis_client, LocalStorage(tmp_path / "drive"))

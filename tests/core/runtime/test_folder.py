@@ -94,3 +94,27 @@ def test_the_directories_of_a_host_are_found(folder, tmp_path):
     (tmp_path / "h1" / "link").symlink_to(tmp_path)
     assert dict(folders.all_in(tmp_path / "h1")) == {"a1": Folder(tmp_path / "h1" / "a1")}
     assert dict(folders.all_in(tmp_path / "h2")) == {}
+
+
+@pytest.mark.parametrize(
+    "there", [["box", "import.j1"], ["box.old", "import.j1"], ["box.old", "box"], ["import.j1"]]
+)
+def test_what_an_import_brought_becomes_the_box_wherever_it_was_cut_off(tmp_path, there):
+    folder = Folder(tmp_path / "a1")
+    for name in there:
+        (folder.path / name).mkdir(parents=True)
+        (folder.path / name / ("new" if name == there[-1] else "old")).write_text("x")
+    for _ in range(2):
+        folder.adopt("j1")
+        assert [str(path.relative_to(folder.path)) for path in folder.path.rglob("*")] == ["box", "box/new"]
+
+
+def test_what_no_import_is_committed_to_is_not_adopted(folder):
+    folder.brought("j1").mkdir()
+    (folder.box / "mine").write_text("x")
+    for job_id in (None, "j2"):
+        folder.adopt(job_id)
+        assert (folder.box / "mine").exists()
+        assert folder.brought("j1").exists()
+    folder.make()
+    assert not folder.brought("j1").exists()
