@@ -81,7 +81,7 @@ class SeaweedFS:
         inner = [f"-{name}.grpc={port}" for name, port in zip(names, ports[3:], strict=True)]
         return [
             *("server", f"-dir={self.folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *said, *inner),
-            *("-master.telemetry=false", "-master.volumeSizeLimitMB=256", "-volume.max=30", "-filer"),
+            *("-master.telemetry=false", "-master.volumeSizeLimitMB=256", "-volume.max=300", "-filer"),
         ]
 
     def _gateway(self) -> list[str]:
