@@ -20,6 +20,8 @@ from core.store import free_json
 Document = dict[str, Any]
 Send = Callable[[Mapping[str, Any]], None]
 """Puts a job's id into its lane. Raises `redis.RedisError` when Redis is away."""
+Insert = Callable[[Document], None]
+"""Inserts a document into the collection that it is for, with what `insert_one` raises."""
 
 T = TypeVar("T")
 
@@ -45,6 +47,7 @@ class Services:
     sealer: Sealer
     send: Send
     run: Run = here
+    insert_job: Insert | None = None
     cleanups: list[Callable[[], None]] = field(default_factory=list)
 
     @property

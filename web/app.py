@@ -14,6 +14,7 @@ from core.drive.arrivals import Arrivals
 from core.jobs.watch import Watcher
 from core.metering.prices import Prices
 from core.services import Services
+from core.store.together import Together
 from web import auditing, auth, dashboard, docs, forgetting, headers, limiting, metrics, problems, tracing
 from web.api import (
     agents,
@@ -83,6 +84,7 @@ def create_app(services: Services, watcher: Watcher) -> App:
         static_folder=None,
     )
     app.openapi_version = "3.1.1"
+    services.insert_job = Together(services.db.jobs).insert
     arrivals = Arrivals(services.db)
     services.cleanups.append(arrivals.close)
     arrivals.start()

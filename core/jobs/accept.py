@@ -14,7 +14,7 @@ from core.errors import Conflict, IdempotencyMismatch
 from core.ids import new_id
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import Draft, Idempotency, born, marked
-from core.services import Send
+from core.services import Insert, Send
 from core.store.free_json import storable
 from core.store.repeat import insert_once
 
@@ -24,11 +24,17 @@ log = structlog.get_logger(__name__)
 
 
 def accept(
-    db: Database[Document], send: Send, draft: Draft, *, job_id: str | None = None
+    db: Database[Document],
+    send: Send,
+    draft: Draft,
+    *,
+    job_id: str | None = None,
+    insert: Insert | None = None,
 ) -> tuple[Job, bool]:
     """Store the job and send its id. Returns the job, and whether this call made it.
 
-    `job_id`: the id of the job, where something was stored under this id before.
+    `job_id`: the id of the job, where something was stored under this id before. `insert`: that of a
+    `core.store.together.Together`, where many jobs are accepted at the same time.
     The same idempotency key with the same body gives the same job, for as long as the key is kept. Raises
     `IdempotencyMismatch` for another body, `PyMongoError` when the store is away. When Redis is away the job
     only starts later: the document is the outbox.
@@ -36,7 +42,7 @@ def accept(
     job = born(draft, job_id or new_id(), utcnow())
     for _ in range(3):
         try:
-            insert_once(db.jobs, storable(job))
+            insert_once(db.jobs, storable(job), insert)
         except DuplicateKeyError:
             found = earlier(db, draft)
             if found is not None:

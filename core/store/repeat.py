@@ -28,18 +28,22 @@ DUPLICATE = 11000
 log = structlog.get_logger(__name__)
 
 
-def insert_once(collection: Collection[Row], document: Row) -> None:
+def insert_once(
+    collection: Collection[Row], document: Row, insert: Callable[[Row], object] | None = None
+) -> None:
     """Insert a document whose `_id` was made here; when the reply is lost, once more.
 
-    Raises `DuplicateKeyError` for somebody else's document, `PyMongoError` when the store is away.
+    `insert`: what stands for `insert_one` of the collection, as that of a `Together`. Raises
+    `DuplicateKeyError` for somebody else's document, `PyMongoError` when the store is away.
     """
+    insert = insert or collection.insert_one
     try:
-        collection.insert_one(document)
+        insert(document)
     except ServerSelectionTimeoutError:
         raise  # nothing was sent
     except AutoReconnect:
         try:
-            collection.insert_one(document)
+            insert(document)
         except DuplicateKeyError:
             if collection.find_one({"_id": document["_id"]}, {"_id": 1}) is None:
                 raise

@@ -167,7 +167,7 @@ def accepted(asked: Draft, agent: Agent | None, job_id: str | None = None) -> tu
 def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> tuple[Job, bool]:
     """A store that fails here may have kept the job: its reservation stays until that is known."""
     try:
-        job, made = accept(db(), services().send, asked, job_id=job_id)
+        job, made = accept(db(), services().send, asked, job_id=job_id, insert=services().insert_job)
     except Problem:
         _give_back(asked, job_id, budget)
         raise
