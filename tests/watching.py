@@ -24,8 +24,11 @@ class Heard(NamedTuple):
 class Sse:
     """The events of a job over SSE; `comments` counts heartbeats."""
 
-    def __init__(self, stack: Stack, job_id: str, last_event_id: str | None = None) -> None:
-        headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+    def __init__(
+        self, stack: Stack, job_id: str, last_event_id: str | None = None, key: str = ADMIN_KEY
+    ) -> None:
+        headers = {"Authorization": f"Bearer {key}"}
+        headers |= {"Last-Event-ID": last_event_id} if last_event_id else {}
         url = f"{stack.url}/jobs/{job_id}/events"
         self.answer = stack.http.get(url, headers=headers, stream=True, timeout=60)
         assert self.answer.status_code == 200, self.answer.text
@@ -57,12 +60,12 @@ class WebSocket:
     By hand: the client of simple_websocket loses what comes in one piece with the answer to its handshake.
     """
 
-    def __init__(self, stack: Stack, job_id: str, last_event_id: str = "") -> None:
+    def __init__(self, stack: Stack, job_id: str, last_event_id: str = "", key: str = ADMIN_KEY) -> None:
         target = f"/api/v1/jobs/{job_id}/ws?last_event_id={last_event_id}"
-        key = [(b"Authorization", f"Bearer {ADMIN_KEY}".encode())]
+        headers = [(b"Authorization", f"Bearer {key}".encode())]
         self._socket = socket.create_connection(("127.0.0.1", stack.port), timeout=60)
         self._wire = WSConnection(ConnectionType.CLIENT)
-        self._tell(Request(host="127.0.0.1", target=target, extra_headers=key))
+        self._tell(Request(host="127.0.0.1", target=target, extra_headers=headers))
         self._received = self._receive()
         assert isinstance(accepted := next(self._received), AcceptConnection), accepted
 

@@ -25,6 +25,7 @@ Document = dict[str, Any]
 
 REREAD_S = 5.0
 GONE_S = 1.0
+OVER_S = 1.0
 HEARTBEAT_S = 15.0
 ANY = "*"
 """Stands for the id of a job where somebody waits for changes of any."""
@@ -150,17 +151,19 @@ class Watcher:
         heartbeat_s: float = HEARTBEAT_S,
         ignores: Collection[str] = (),
         known: Job | None = None,
+        over: Callable[[], bool] = lambda: False,
     ) -> Iterator[Event | None]:
         """A job's events from a position to its end; None when there was no event for `heartbeat_s`.
 
         `restart`: a new claim has begun; earlier deltas are void. `gap`: events were lost. `done` is the last
-        event and carries the whole job. `ignores`: marks of signals that the caller need not hear of.
-        `known`: the job, if it was made just now. Raises `NotFound`.
+        event and carries the whole job; without it they end once `over()` says that this watcher may not go
+        on. `ignores`: marks of signals that the caller need not hear of. `known`: the job, if it was made just
+        now. Raises `NotFound`.
         """
         position = events.parse_position(last_event_id)
         status, shown_at = None, time.monotonic()
         with self._waiter(job_id, ignores, known) as waiter:
-            while not self._closed.is_set():
+            while not self._closed.is_set() and not over():
                 rung = waiter.bell.is_set()
                 waiter.bell.clear()
                 due = waiter.due()
@@ -188,7 +191,7 @@ class Watcher:
                 if quiet >= heartbeat_s:
                     quiet, shown_at = 0.0, time.monotonic()
                     yield None
-                waiter.bell.wait(min(REREAD_S, heartbeat_s - quiet))
+                waiter.bell.wait(min(REREAD_S, OVER_S, heartbeat_s - quiet))
 
     def changes(self, *, pause_s: float = 1.0, longest_s: float = 10.0) -> Iterator[None]:
         """Whenever something has changed in some job: one for all that changes within `pause_s`.

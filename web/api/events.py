@@ -12,6 +12,7 @@ from flask import Response, current_app, request
 from flask_openapi.types import ResponseDict
 from pydantic import BaseModel
 from simple_websocket import ConnectionClosed, Server
+from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import RemoteProtocolError
 
 from core.errors import Invalid, Unavailable
@@ -19,7 +20,7 @@ from core.jobs.watch import Event
 from web.access import access
 from web.api.jobs import job_of_caller
 from web.context import watcher
-from web.doors import leaving
+from web.doors import leaving, standing
 from web.resource import Id, resource
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def job_events(path: JobPath) -> Response:
     """A job's events as they come (Server-Sent Events); ends with `done`, which carries the whole job."""
     job = job_of_caller(path.job_id)
     leaving.hang_up_when_stuck(request.environ)
-    events = watcher().follow(job["_id"], request.headers.get("Last-Event-ID"))
+    last, over = request.headers.get("Last-Event-ID"), standing.ended(job["agent_id"])
+    events = watcher().follow(job["_id"], last, over=over)
     return Response(_sse(events), content_type="text/event-stream", headers=HEADERS)
 
 
@@ -62,14 +64,15 @@ def job_socket(path: JobPath) -> Response:
     """A job's events over a WebSocket: `{"event": …, "id": …, "data": …}`. `?last_event_id=` resumes."""
     job = job_of_caller(path.job_id)
     leaving.hang_up_when_stuck(request.environ)
+    over = standing.ended(job["agent_id"])
     socket = _accept(request.environ)
     try:
-        for event in watcher().follow(job["_id"], request.args.get("last_event_id")):
+        for event in watcher().follow(job["_id"], request.args.get("last_event_id"), over=over):
             if event is not None:
                 socket.send(json.dumps({"event": event.kind, "id": event.id, "data": event.data}))
             elif not socket.connected:
                 break
-        socket.close()
+        socket.close(CloseReason.POLICY_VIOLATION if over() else CloseReason.NORMAL_CLOSURE)
     except (ConnectionClosed, OSError):
         current_app.logger.debug("a watcher went away")
     return _Upgraded()

@@ -17,7 +17,7 @@ from core.agents import agents, credentials
 from core.chat import attachments, chat
 from core.clock import utcnow
 from core.documents import Agent, Credential
-from core.errors import Invalid, NotFound, Problem
+from core.errors import Invalid, NotFound, Problem, Unauthorized
 from core.ids import new_id
 from core.jobs import kinds
 from core.jobs.accept import accept, earlier
@@ -30,6 +30,7 @@ from core.metering.budget import Budget
 from core.outbound.guard import Guard
 from web import answers, limiting
 from web.context import caller, db, prices, remembered, request_id, services, watcher, workspace_id
+from web.doors import standing
 
 Document = dict[str, Any]
 
@@ -191,7 +192,10 @@ def started(job: Job) -> Response:
     if wait_s is None:
         return answers.accepted(job)
     if job["status"] not in DONE:
-        job = watcher().wait(job["_id"], wait_s, known=fresh(job))
+        over = standing.ended(job["agent_id"])
+        job = watcher().wait(job["_id"], wait_s, over, known=fresh(job))
+        if over():
+            raise Unauthorized("this API key is not valid any more")
     if job["status"] not in DONE:
         return answers.accepted(job)
     return answers.finished(job, wait_s)

@@ -31,19 +31,28 @@ WITHOUT_DELTAS = (
 
 @dataclass(frozen=True)
 class Listener:
-    """The client: `gone()` tells whether it has left, `leave()` is called when it has."""
+    """The client: `gone()` tells whether it has left, `leave()` is called when it has.
+
+    `over()` tells whether its key has ended: then it hears no more, which is as if it had left.
+    """
 
     gone: Callable[[], bool]
     leave: Callable[[], None]
+    over: Callable[[], bool]
+
+    def hears_no_more(self) -> bool:
+        return self.gone() or self.over()
 
 
 def events(watcher: Watcher, job: Job, listener: Listener, known: Job | None = None) -> Iterator[Told]:
     """Deltas, `restart` and `gap`, then `done` with the job's document, unless the listener leaves first.
 
-    `known`: the job, if it was made just now.
+    A listener whose key has ended gets `over` as the last. `known`: the job, if it was made just now.
     """
     try:
-        told = watcher.follow(job["_id"], heartbeat_s=LOOK_S, ignores=(signals.BEGUN,), known=known)
+        told = watcher.follow(
+            job["_id"], heartbeat_s=LOOK_S, ignores=(signals.BEGUN,), known=known, over=listener.over
+        )
         for event in told:
             if event is None or event.kind == "status":
                 if listener.gone():
@@ -51,8 +60,12 @@ def events(watcher: Watcher, job: Job, listener: Listener, known: Job | None = N
                     return
             elif event.kind == "done":
                 yield "done", event.job
+                return
             else:
                 yield event.kind, event.data
+        if listener.over():
+            listener.leave()
+            yield "over", None
     except GeneratorExit:  # the client left while it was being told something
         listener.leave()
         raise
@@ -81,6 +94,9 @@ class Chunks:
                     return
                 elif kind == "gap":
                     self.gap = True
+                elif kind == "over":
+                    yield _error("this API key is not valid any more", "unauthorized")
+                    return
                 elif kind == "restart" and (self.text or self.called):
                     yield _error("another worker took over", "worker_lost")
                     return

@@ -10,7 +10,7 @@ from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.agents import agents
-from core.errors import Conflict, Invalid, Unavailable
+from core.errors import Conflict, Invalid, Unauthorized, Unavailable
 from core.jobs.document import Job
 from core.jobs.model import DONE, SUCCEEDED
 from core.llm.records import OnWorkerLoss
@@ -18,7 +18,7 @@ from web import problems
 from web.access import access
 from web.answers import answer
 from web.context import caller, db, services, watcher, workspace_id
-from web.doors import leaving, work
+from web.doors import leaving, standing, work
 from web.doors.openai import second_tries
 from web.doors.openai import shape as openai_shape
 from web.doors.openai import stream as openai_stream
@@ -82,7 +82,7 @@ def complete(body: Completion) -> Response:
     job, attached = _job(body)
     detached = request.headers.get("X-Detach", "").lower() == "true"
     leave = _stay if detached else partial(second_tries.leave, services(), job["_id"], attached)
-    listener = Listener(leaving.gone(request.environ), leave)
+    listener = Listener(leaving.gone(request.environ), leave, standing.ended(job["agent_id"]))
     return _streamed(job, body, listener) if body.stream else _whole(job, body, listener)
 
 
@@ -140,8 +140,11 @@ def _accepted(body: Completion) -> tuple[Job, bool]:
 def _whole(job: Job, body: Completion, listener: Listener) -> Response:
     if job["status"] not in DONE:
         job = watcher().wait(
-            job["_id"], services().settings.job_timeout_s, listener.gone, known=work.fresh(job)
+            job["_id"], services().settings.job_timeout_s, listener.hears_no_more, known=work.fresh(job)
         )
+    if listener.over():
+        listener.leave()
+        raise Unauthorized("this API key is not valid any more")
     if job["status"] not in DONE:
         if listener.gone():
             listener.leave()
@@ -158,6 +161,8 @@ def _streamed(job: Job, body: Completion, listener: Listener) -> Response:
     if first is None:
         raise Unavailable("the answer was not waited for")
     kind, data = first
+    if kind == "over":
+        raise Unauthorized("this API key is not valid any more")
     if kind == "done" and data["status"] != SUCCEEDED:
         return _failed(data)
     usage = body.stream_options is not None and body.stream_options.include_usage

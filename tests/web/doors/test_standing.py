@@ -1,0 +1,105 @@
+"""Whether a key still stands: a stream, and whoever waits for an answer, hear no more once it was revoked."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.accounts import keys
+from core.jobs.claim import claim
+from core.jobs.events import Emitter
+from tests.factory import queued
+from tests.web.asking import HELLO
+from web.doors import standing
+
+
+@pytest.fixture(autouse=True)
+def always_looking(monkeypatch):
+    monkeypatch.setattr(standing, "LOOK_S", 0.0)
+
+
+@pytest.fixture
+def running(services, agent):
+    """The id of a job that has said a word and says no more."""
+    job = claim(services.db, queued(services.db, workspace_id="default", agent_id=agent)["_id"], "p1")
+    Emitter(services.redis, job["_id"], 1).emit("delta", {"type": "content", "content": "word"})
+    return job["_id"]
+
+
+def revoke(services, client):
+    text = client.headers["Authorization"].removeprefix("Bearer ")
+    services.db["keys"].update_one({"_id": keys._id(text)}, {"$set": {"revoked_at": keys.utcnow()}})
+
+
+def end_of_agent(services, client):
+    text = client.headers["Authorization"].removeprefix("Bearer ")
+    services.db["keys"].update_one({"_id": keys._id(text)}, {"$set": {"agents": ["another"]}})
+
+
+@pytest.mark.parametrize("end", [revoke, end_of_agent])
+def test_an_event_stream_ends_with_its_key(services, member, running, end):
+    said = member.get(f"/jobs/{running}/events").response
+    assert any(b"word" in event for event in said)
+    end(services, member)
+    rest = b"".join(said)
+    assert b"done" not in rest
+
+
+def test_while_its_key_stands_a_stream_goes_on(services, member, running):
+    said = member.get(f"/jobs/{running}/events").response
+    assert any(b"word" in event for event in said)
+    services.db.jobs.update_one({"_id": running}, {"$set": {"status": "failed"}})
+    assert any(b"event: done" in event for event in said)
+
+
+def test_whoever_waits_for_an_answer_is_refused_once_the_key_is_revoked(services, member, agent):
+    services.send = lambda *_: revoke(services, member)
+    answer = member.post(f"/agents/{agent}/chat", {"message": "hello"}, headers={"Prefer": "wait=60"})
+    assert answer.status_code == 401
+    assert services.db.jobs.find_one({})["status"] == "queued"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_door_refuses_a_key_that_was_revoked_and_cancels_its_job(services, member, agent, stream):
+    services.send = lambda *_: revoke(services, member)
+    body = {"model": agent, "messages": HELLO, "stream": stream}
+    answer = member.post("/v1/chat/completions", body)
+    assert (answer.status_code, answer.json["error"]["code"]) == (401, "unauthorized")
+    assert services.db.jobs.find_one({})["status"] == "cancelled"
+
+
+def test_a_doors_stream_that_has_begun_ends_with_an_error(services, member, agent):
+    def begin(_, job_id):
+        claim(services.db, job_id, "p1")
+        Emitter(services.redis, job_id, 1).emit("delta", {"type": "content", "content": "word"})
+
+    services.send = begin
+    said = member.post("/v1/chat/completions", {"model": agent, "messages": HELLO, "stream": True}).response
+    assert any(b"word" in chunk for chunk in said)
+    revoke(services, member)
+    *_, last = said
+    assert b'"code": "unauthorized"' in last
+    assert services.db.jobs.find_one({})["cancel_requested"] is True
+
+
+def test_a_store_that_is_away_ends_no_stream(services, member, running, monkeypatch):
+    def away(*_):
+        raise standing.PyMongoError("away")
+
+    said = member.get(f"/jobs/{running}/events").response
+    assert any(b"word" in event for event in said)
+    with monkeypatch.context() as changed:
+        changed.setattr(standing.keys, "authenticate", away)
+        emitter = Emitter(services.redis, running, 1)
+        emitter.n = 1
+        emitter.emit("delta", {"type": "content", "content": "more"})
+        assert any(b"more" in event for event in said)
+
+
+def test_it_looks_now_and_then_and_does_not_change_its_mind(monkeypatch):
+    monkeypatch.setattr(standing, "LOOK_S", 2.0)
+    now, looks = [10.0], iter([False, True])
+    over = standing.now_and_then(lambda: next(looks), clock=lambda: now[0])
+    told = []
+    for now[0] in (10.0, 11.9, 12.0, 13.9, 14.0, 99.0):
+        told.append((now[0], over()))
+    assert told == [(10.0, False), (11.9, False), (12.0, False), (13.9, False), (14.0, True), (99.0, True)]
