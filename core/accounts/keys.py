@@ -31,6 +31,7 @@ MAY: dict[Role, tuple[str, ...]] = {
     "runtime": ("chat",),
 }
 """What a role may do, in words; `web.access` decides, route by route."""
+OWN_JOBS_ALONE: frozenset[Role] = frozenset({"agent", "runtime"})
 LIMITS = ("rpm", "tpm", "budget_usd", "budget_period")
 
 
@@ -54,6 +55,12 @@ class Caller:
 
     def may_touch(self, agent_id: str | None) -> bool:
         return self.agents is None or agent_id in self.agents
+
+    def may_see(self, job: Mapping[str, Any]) -> bool:
+        """May it read this job? An agent's key: only those that it made itself, or a key that it replaced."""
+        if self.role in OWN_JOBS_ALONE and job["created_by"] != self.key_id:
+            return False
+        return self.may_touch(job["agent_id"])
 
 
 def authenticate(db: Database[Document], text: str, now: datetime, known: Remembered | None = None) -> Caller:

@@ -29,7 +29,7 @@ from core.store import pages
 
 Document = dict[str, Any]
 
-SAID = {"status": 1, "request": 1, "result": 1}
+SAID = {"status": 1, "request": 1, "result": 1, "created_by": 1}
 """The projection of an earlier turn: without its plan, and without what its providers reported."""
 
 
@@ -134,10 +134,13 @@ def _newest(
     places = list(db.conversation_turns.find({"conversation": conversation_id}))
     mine = (job["created_at"], job["_id"])
     before = sorted(place for p in places if (place := (p["created_at"], p["_id"])) < mine)
+    own_alone = job["plan"].get("own_turns", False)
     turns: list[list[Document]] = []
     while before and room >= 0:
         _, job_id = before.pop()
         earlier = jobs_of(db).find_one({"_id": job_id}, SAID)
+        if own_alone and earlier is not None and earlier["created_by"] != job["created_by"]:
+            continue
         said = _said(earlier) if earlier is not None else []
         if said:
             turns.insert(0, said)

@@ -50,6 +50,7 @@ class Plan(Rules):
     targets: list[PlannedTarget]  # the router asks one after the other
     agent: Document  # `system_prompt`, and the parameters that the agent presets
     content_fallback: bool  # read by the router
+    own_turns: NotRequired[bool]  # of a conversation it is told those of its own key alone
     reserved: NotRequired[Document]  # the tokens of a limited key; for `core.accounts.limits`
 
 

@@ -72,6 +72,43 @@ def test_a_key_that_could_not_be_used_is_refused(admin, body, pointer):
     assert pointer in [place["pointer"] for place in refused.json["errors"]]
 
 
+@pytest.fixture
+def halved(admin, member, agent):
+    """A key for two agents of which one was deleted since."""
+    second = member.post("/agents", {"name": "second", "llm_config": {"provider": "sandbox"}}).json["id"]
+    key = admin.post("/keys", {"role": "member", "agents": [agent, second]}).json
+    assert member.delete(f"/agents/{second}").status_code == 204
+    return key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rpm": 5},
+        {"name": "other"},
+        {"expires_at": "2027-01-01T00:00:00Z"},
+        {"budget_usd": 1.0, "budget_period": "day"},
+    ],
+)
+def test_of_a_change_only_what_is_given_is_checked(admin, halved, change):
+    changed = admin.patch(f"/keys/{halved['id']}", change)
+    assert changed.status_code == 200, changed.text
+    assert changed.json["agents"] == halved["agents"]
+
+
+def test_what_is_given_is_checked_and_the_whole_must_still_work(admin, halved):
+    path = f"/keys/{halved['id']}"
+    assert admin.patch(path, {"agents": halved["agents"]}).status_code == 422
+    assert admin.patch(path, {"budget_usd": 1.0}).status_code == 422
+    assert admin.patch(path, {"agents": halved["agents"][:1]}).status_code == 200
+
+
+def test_an_agents_key_whose_agent_is_gone_can_still_be_changed(admin, member, agent):
+    key = admin.post("/keys", {"role": "agent", "agents": [agent]}).json
+    assert member.delete(f"/agents/{agent}").status_code == 204
+    assert admin.patch(f"/keys/{key['id']}", {"rpm": 5}).status_code == 200
+
+
 def test_rotating_an_agents_key_ends_the_old_one_at_once_or_after_a_grace(member, agent, using):
     first = member.post(f"/agents/{agent}/rotate-key")
     assert (first.status_code, first.json["role"], first.json["agents"]) == (201, "agent", [agent])

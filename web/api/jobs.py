@@ -114,7 +114,7 @@ def list_deliveries(path: JobPath) -> Response:
 def job_of_caller(job_id: str) -> Job:
     """A job that this request's key may touch. Raises `NotFound`."""
     job = queries.get(db(), workspace_id(), job_id)
-    if not caller().may_touch(job["agent_id"]):
+    if not caller().may_see(job):
         raise NotFound(f"no job {job_id}")
     return job
 

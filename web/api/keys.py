@@ -53,7 +53,8 @@ class KeyPath(BaseModel):
 def create_key(body: NewKey) -> Response:
     """Make a key."""
     given = body.given()
-    _check(body.role, given)
+    _check_agents(body.role, given.get("agents"))
+    _check_rest(given, given)
     key, text = keys.make(
         db(),
         role=body.role,
@@ -91,7 +92,9 @@ def change_key(path: KeyPath, body: KeyFields) -> Response:
     """Change what a key may do, or until when."""
     key = keys.get(db(), workspace_id(), path.key_id)
     given = body.given()
-    _check(key["role"], {**key, **given})
+    if "agents" in given:  # those that it has may be gone by now
+        _check_agents(key["role"], given["agents"])
+    _check_rest(given, {**key, **given})
     return answer(keys.public(keys.change(db(), key, given)))
 
 
@@ -118,9 +121,8 @@ def rotate_agent_key(path: AgentPath, body: Rotation) -> Response:
     return answer({**keys.public(key), "key": text}, 201)
 
 
-def _check(role: Role, given: dict[str, Any]) -> None:
-    """Raises `Invalid` for a key that could never be used as it says."""
-    bound = given.get("agents")
+def _check_agents(role: Role, bound: list[str] | None) -> None:
+    """Raises `Invalid` for agents that a key of this role cannot be bound to."""
     if role == "agent" and (bound is None or len(bound) != 1):
         raise _wrong("agents", "a key of the role agent is bound to exactly one agent")
     if role == "admin" and bound is not None:
@@ -129,10 +131,14 @@ def _check(role: Role, given: dict[str, Any]) -> None:
         {"workspace_id": workspace_id(), "_id": {"$in": bound}}
     ) != len(set(bound)):
         raise _wrong("agents", "not all of these are agents of this workspace")
+
+
+def _check_rest(given: dict[str, Any], whole: dict[str, Any]) -> None:
+    """Raises `Invalid` for a key that could never be used as it says. `whole`: as it will be."""
     ends: datetime | None = given.get("expires_at")
     if ends is not None and abs(ends - utcnow()) > FURTHEST:
         raise _wrong("expires_at", "not a sensible time")
-    if (given.get("budget_usd") is None) != (given.get("budget_period") is None):
+    if (whole.get("budget_usd") is None) != (whole.get("budget_period") is None):
         raise _wrong("budget_period", "`budget_usd` and `budget_period` belong together")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from flask import Response, g, request
 
 from core.accounts import limits
+from core.accounts.keys import OWN_JOBS_ALONE
 from core.agents import agents, credentials
 from core.chat import attachments, chat
 from core.clock import utcnow
@@ -111,6 +112,8 @@ def _plan(kind: str, agent: Agent, asked: Mapping[str, Any]) -> Document:
     reserved = limiting.reserve_tokens(asked)
     if reserved is not None:
         plan["reserved"] = reserved
+    if caller().role in OWN_JOBS_ALONE:
+        plan["own_turns"] = True
     return {**plan}
 
 
@@ -217,6 +220,8 @@ def idempotency(route: str) -> Idempotency | None:
     key = idempotency_key()
     if key is None:
         return None
+    if caller().role in OWN_JOBS_ALONE:  # it must not be given the job that another key made
+        route = f"{route}/{caller().key_id}"
     body = request.get_json() if request.content_length or request.is_json else None
     return Idempotency(route=route, key=key, hash=body_hash(body))
 
