@@ -157,8 +157,8 @@ class Watcher:
 
         `restart`: a new claim has begun; earlier deltas are void. `gap`: events were lost. `done` is the last
         event and carries the whole job; without it they end once `over()` says that this watcher may not go
-        on. `ignores`: marks of signals that the caller need not hear of. `known`: the job, if it was made just
-        now. Raises `NotFound`.
+        on. `ignores`: marks of signals that the caller need not hear of. `known`: the job, if it was just
+        made. Raises `NotFound`.
         """
         position = events.parse_position(last_event_id)
         status, shown_at = None, time.monotonic()

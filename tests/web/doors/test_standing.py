@@ -25,21 +25,24 @@ def running(services, agent):
     return job["_id"]
 
 
-def revoke(services, client):
-    text = client.headers["Authorization"].removeprefix("Bearer ")
-    services.db["keys"].update_one({"_id": keys._id(text)}, {"$set": {"revoked_at": keys.utcnow()}})
+def key_of(client):
+    return keys._id(client.headers["Authorization"].removeprefix("Bearer "))
 
 
-def end_of_agent(services, client):
-    text = client.headers["Authorization"].removeprefix("Bearer ")
-    services.db["keys"].update_one({"_id": keys._id(text)}, {"$set": {"agents": ["another"]}})
+def revoke(admin, client):
+    assert admin.delete(f"/keys/{key_of(client)}").status_code == 204
 
 
-@pytest.mark.parametrize("end", [revoke, end_of_agent])
-def test_an_event_stream_ends_with_its_key(services, member, running, end):
+def bind_to_another(admin, client):
+    other = admin.post("/agents", {"name": "other"}).json["id"]
+    assert admin.patch(f"/keys/{key_of(client)}", {"agents": [other]}).status_code == 200
+
+
+@pytest.mark.parametrize("end", [revoke, bind_to_another])
+def test_an_event_stream_ends_with_its_key(admin, member, running, end):
     said = member.get(f"/jobs/{running}/events").response
     assert any(b"word" in event for event in said)
-    end(services, member)
+    end(admin, member)
     rest = b"".join(said)
     assert b"done" not in rest
 
@@ -51,31 +54,31 @@ def test_while_its_key_stands_a_stream_goes_on(services, member, running):
     assert any(b"event: done" in event for event in said)
 
 
-def test_whoever_waits_for_an_answer_is_refused_once_the_key_is_revoked(services, member, agent):
-    services.send = lambda *_: revoke(services, member)
+def test_whoever_waits_for_an_answer_is_refused_once_the_key_is_revoked(services, admin, member, agent):
+    services.send = lambda *_: revoke(admin, member)
     answer = member.post(f"/agents/{agent}/chat", {"message": "hello"}, headers={"Prefer": "wait=60"})
     assert answer.status_code == 401
     assert services.db.jobs.find_one({})["status"] == "queued"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_the_door_refuses_a_key_that_was_revoked_and_cancels_its_job(services, member, agent, stream):
-    services.send = lambda *_: revoke(services, member)
+def test_the_door_refuses_a_key_that_was_revoked_and_cancels_its_job(services, admin, member, agent, stream):
+    services.send = lambda *_: revoke(admin, member)
     body = {"model": agent, "messages": HELLO, "stream": stream}
     answer = member.post("/v1/chat/completions", body)
     assert (answer.status_code, answer.json["error"]["code"]) == (401, "unauthorized")
     assert services.db.jobs.find_one({})["status"] == "cancelled"
 
 
-def test_a_doors_stream_that_has_begun_ends_with_an_error(services, member, agent):
-    def begin(_, job_id):
-        claim(services.db, job_id, "p1")
-        Emitter(services.redis, job_id, 1).emit("delta", {"type": "content", "content": "word"})
+def test_a_doors_stream_that_has_begun_ends_with_an_error(services, admin, member, agent):
+    def begin(job):
+        claim(services.db, job["_id"], "p1")
+        Emitter(services.redis, job["_id"], 1).emit("delta", {"type": "content", "content": "word"})
 
     services.send = begin
     said = member.post("/v1/chat/completions", {"model": agent, "messages": HELLO, "stream": True}).response
     assert any(b"word" in chunk for chunk in said)
-    revoke(services, member)
+    revoke(admin, member)
     *_, last = said
     assert b'"code": "unauthorized"' in last
     assert services.db.jobs.find_one({})["cancel_requested"] is True
