@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import structlog
+from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from core.accounts import keys
+from core.accounts import keys, sessions
+from core.accounts.keys import Caller
 from core.clock import utcnow
 from core.errors import Unauthorized
 from web.auth import presented
 from web.context import db, remembered
+from web.sessions import cookie, of_dashboard
+
+Document = dict[str, Any]
 
 LOOK_S = 2.0
 """A stream ends within 5 s of its key: this, a second that a key is remembered, and what a look takes."""
@@ -25,18 +32,8 @@ def ended(agent_id: str | None) -> Callable[[], bool]:
 
     It may be called outside of the request, and as often as one likes: it reads once in `LOOK_S`.
     """
-    store, text, known = db(), presented(), remembered()
-
-    def look() -> bool:
-        try:
-            return not keys.authenticate(store, text, utcnow(), known).may_touch(agent_id)
-        except Unauthorized:
-            return True
-        except PyMongoError as error:  # nobody can have revoked it in a store that is away
-            log.warning("standing.store_away", error=type(error).__name__)
-            return False
-
-    return now_and_then(look)
+    whose = partial(_of_session, db(), cookie()) if of_dashboard() else _of_key(db(), presented())
+    return now_and_then(partial(_has_ended, whose, agent_id))
 
 
 def now_and_then(look: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
@@ -50,3 +47,22 @@ def now_and_then(look: Callable[[], bool], clock: Callable[[], float] = time.mon
         return over
 
     return look_now
+
+
+def _of_key(store: Database[Document], text: str) -> Callable[[], Caller]:
+    known = remembered()
+    return lambda: keys.authenticate(store, text, utcnow(), known)
+
+
+def _of_session(store: Database[Document], text: str) -> Caller:
+    return sessions.find(store, text, utcnow())[1]
+
+
+def _has_ended(whose: Callable[[], Caller], agent_id: str | None) -> bool:
+    try:
+        return not whose().may_touch(agent_id)
+    except Unauthorized:
+        return True
+    except PyMongoError as error:  # nobody can have revoked it in a store that is away
+        log.warning("standing.store_away", error=type(error).__name__)
+        return False
