@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, cast
 
@@ -29,26 +29,47 @@ def page(
     db: Database[Document],
     workspace_id: str,
     *,
-    kind: str | None = None,
-    status: Status | None = None,
-    agent_id: str | None = None,
-    known_as: Iterable[str] = (),
-    q: str | None = None,
     since: datetime | None = None,
     limit: int = pages.DEFAULT_LIMIT,
     cursor: str | None = None,
+    shown: Mapping[str, Any] = UNASKED,
+    **filters: Any,
 ) -> tuple[list[Job], str | None]:
-    """Jobs, newest first, without what was asked; and the next page's cursor.
+    """Jobs, newest first, without what was asked; and the next page's cursor. `filters`: `matching`'s."""
+    wanted = matching(workspace_id, **filters)
+    items = pages.page(db.jobs, wanted, limit=limit, cursor=cursor, since=since, shown=shown)
+    return cast("tuple[list[Job], str | None]", items)
 
-    `known_as`: ids of the request that made it, or of providers' requests, all of which it has. `q`: part of
-    an id or error.
+
+def matching(
+    workspace_id: str,
+    *,
+    kind: str | None = None,
+    status: Status | None = None,
+    agent_id: str | None = None,
+    created_by: str | None = None,
+    provider: str | None = None,
+    code: str | None = None,
+    known_as: Iterable[str] = (),
+    q: str | None = None,
+) -> Document:
+    """The query of a list of jobs.
+
+    `created_by`: a key's id. `provider`: one that was asked. `code`: the error's. `known_as`: ids of the
+    request that made it, or of providers' requests, all of which it has. `q`: part of an id or error.
     """
-    wanted: Document = {"workspace_id": workspace_id}
-    wanted |= {k: v for k, v in {"kind": kind, "status": status, "agent_id": agent_id}.items() if v}
+    given = {
+        "kind": kind,
+        "status": status,
+        "agent_id": agent_id,
+        "created_by": created_by,
+        "calls.provider": provider,
+        "error.code": code,
+    }
+    wanted: Document = {"workspace_id": workspace_id, **{k: v for k, v in given.items() if v}}
     if ids := list(known_as):
         wanted["known_as"] = ids[0] if len(ids) == 1 else {"$all": ids}
     if q:
         found = {"$regex": re.escape(q), "$options": "i"}
         wanted["$or"] = [{field: found} for field in ("_id", "request_id", "error.detail", "error.code")]
-    items = pages.page(db.jobs, wanted, limit=limit, cursor=cursor, since=since, shown=UNASKED)
-    return cast("tuple[list[Job], str | None]", items)
+    return wanted

@@ -200,10 +200,11 @@ class Watcher:
         """
         with self._waiter(ANY, (signals.EVENTS,), None) as waiter:
             while not self._closed.is_set():
-                waiter.bell.clear()
-                yield
-                self._closed.wait(pause_s)
                 waiter.bell.wait(longest_s)
+                waiter.bell.clear()
+                if not self._closed.is_set():
+                    yield
+                self._closed.wait(pause_s)
 
     def _new_events(self, job_id: str, position: tuple[int, int]) -> Iterator[Event]:
         attempt, n = position

@@ -9,16 +9,14 @@ from flask import Response
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from core import deliveries
-from core.agents import agents
-from core.errors import Conflict, NotFound
+from core.errors import NotFound
 from core.jobs import control, kinds, queries, views
 from core.jobs.document import Job, Status
-from core.jobs.model import Idempotency
 from web import answers
 from web.access import access
 from web.api.chat import JOB
 from web.context import caller, db, services, workspace_id
-from web.doors import work
+from web.doors import again, work
 from web.resource import Id, PageQuery, resource, since
 
 api = resource("jobs", "Work is a job")
@@ -83,18 +81,7 @@ def cancel_job(path: JobPath) -> Response:
 @api.post("/jobs/<job_id>/retry", responses=JOB)
 def retry_job(path: JobPath) -> Response:
     """Run a failed or cancelled job again with today's configuration; a second retry gives the same job."""
-    job = job_of_caller(path.job_id)
-    control.check_retry(job)
-    kind = kinds.row(job["kind"])
-    if not kind.retried:
-        raise Conflict(f"a job of the kind {kind.name} cannot be run again")
-    mark = Idempotency(route="retry", key=job["_id"], hash="", kept=None)
-    if not kind.budgeted:
-        return work.started(work.accepted(work.again(job, mark), None)[0])
-    agent = agents.get(db(), workspace_id(), job["agent_id"] or "")
-    asked = {**job["request"], "metadata": job["metadata"], "callback_url": job.get("callback_url")}
-    again = work.draft(job["kind"], agent, asked, idempotency=mark, retry_of=job["_id"])
-    return work.started(work.accepted(again, agent)[0])
+    return work.started(again.run(job_of_caller(path.job_id)))
 
 
 @api.delete("/jobs/<job_id>/content", responses={"204": {"description": "Erased"}})

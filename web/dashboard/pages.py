@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint
 
+from web.dashboard.jobs import view as jobs
 from web.dashboard.overview import view as overview
 
 
@@ -26,4 +27,7 @@ class Page:
     admin: bool = False
 
 
-PAGES = (Page("Overview", "/", "layout-dashboard", "o", overview.views),)
+PAGES = (
+    Page("Overview", "/", "layout-dashboard", "o", overview.views),
+    Page("Jobs", "/jobs", "list-details", "j", jobs.views),
+)

@@ -65,7 +65,7 @@ def _asked(files: Files, pages: Sequence[Any]) -> dict[str, Any]:
         return {}
     return {
         "asset": lambda name: files[name].url,
-        "at_page": (request.blueprint or "").rpartition(".")[2],
+        "at_page": f"{request.blueprint}.".split(".")[1],
         "here": request.full_path.rstrip("?"),
         "me": _Me(),
         "nonce": nonce,

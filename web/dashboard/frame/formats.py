@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -114,4 +115,24 @@ def capitalize_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-FILTERS = (ago, at, rfc, span, millis, number, money, percent, size, short, plural, words, capitalize_first)
+def pretty(value: Any) -> str:
+    """JSON for people."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+FILTERS = (
+    pretty,
+    ago,
+    at,
+    rfc,
+    span,
+    millis,
+    number,
+    money,
+    percent,
+    size,
+    short,
+    plural,
+    words,
+    capitalize_first,
+)

@@ -47,6 +47,14 @@
     }
   }
 
+  function clocks() {
+    for (const time of all("time[data-clock]")) {
+      const at = new Date(time.dateTime);
+      time.textContent = at.toLocaleTimeString(undefined, { hour12: false });
+      time.title = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
+    }
+  }
+
   function keys() {
     const help = document.getElementById("keys");
     const button = document.querySelector("[data-keys-button]");
@@ -109,12 +117,13 @@
     }
   }
 
-  window.vutler = { times, copying: () => all("[data-copy]").forEach((button) => { button.hidden = false; }) };
+  window.vutler = { times: () => { times(); clocks(); }, copying: () => all("[data-copy]").forEach((button) => { button.hidden = false; }) };
   theme();
   keys();
   copying();
   questions();
   filters();
   times();
+  clocks();
   setInterval(times, 10_000);
 })();

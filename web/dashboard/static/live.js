@@ -7,7 +7,8 @@
   let stream = null;
   let wait = 1000;
   let due = false;
-  let first = true;
+  let again = false;
+  let over = false;
   let opening = 0;
 
   const busy = (part) =>
@@ -24,21 +25,32 @@
 
   function open() {
     clearTimeout(opening);
-    if (stream || document.hidden) return;
+    if (stream || over || document.hidden) return;
     stream = new EventSource(address);
-    stream.addEventListener("change", () => {
+    // Whatever happened while there was no stream is asked for once there is one again.
+    stream.addEventListener("ready", () => {
       wait = 1000;
-      due = due || !first;
-      first = false;
+      due = due || again;
+      again = true;
+      refresh();
+    });
+    stream.addEventListener("change", () => {
+      due = true;
+      refresh();
+    });
+    stream.addEventListener("over", () => {
+      over = true;
+      due = true;
+      close();
       refresh();
     });
     stream.addEventListener("signed-out", () => location.reload());
-    stream.addEventListener("error", again);
+    stream.addEventListener("error", later);
     document.dispatchEvent(new CustomEvent("stream", { detail: stream }));
   }
 
   // Later and later, but never given up: the server may be starting anew.
-  function again() {
+  function later() {
     close();
     document.body.classList.add("offline");
     opening = setTimeout(open, wait + Math.random() * 500);
