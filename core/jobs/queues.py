@@ -52,6 +52,15 @@ def overview(db: Database[Document]) -> list[Document]:
     ]
 
 
+def waiting(db: Database[Document], workspace_id: str) -> Document:
+    """Of one workspace, over all queues: `depth`, and `oldest_age_s` (None: nothing waits)."""
+    mine: Document = {"$match": {"status": QUEUED, "workspace_id": workspace_id}}
+    counted: Document = {"$group": {"_id": None, "n": {"$sum": 1}, "oldest": {"$min": "$created_at"}}}
+    for row in db.jobs.aggregate([mine, counted]):
+        return {"depth": row["n"], "oldest_age_s": (utcnow() - row["oldest"]).total_seconds()}
+    return {"depth": 0, "oldest_age_s": None}
+
+
 def paused(db: Database[Document]) -> set[str]:
     """The names of the queues that are paused."""
     return {row["_id"] for row in db.queues.find({"paused": True}, {"_id": 1})}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,9 +148,26 @@ class Breaker:
             return None
 
 
+def opened(client: redis.Redis, addresses: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those of these (provider, address) whose breaker is open; none while Redis is away."""
+    asked = sorted(addresses)
+    if not asked:
+        return []
+    try:
+        said = client.mget([_keys(_named(*one))[0] for one in asked])
+    except redis.RedisError as error:
+        log.warning("breaker.redis_away", error=type(error).__name__)
+        return []
+    return [one for one, state in zip(asked, said, strict=True) if state is not None]
+
+
 def _name(target: Target) -> str:
+    return _named(target.provider, target.base_url)
+
+
+def _named(provider: str, base_url: str) -> str:
     """The address is hashed: a user's own address may hold what others should not read in a log."""
-    return f"{target.provider}:{hashlib.sha256(target.base_url.encode()).hexdigest()[:16]}"
+    return f"{provider}:{hashlib.sha256(base_url.encode()).hexdigest()[:16]}"
 
 
 def _keys(name: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from core.clock import rfc3339, utcnow
 
 NOTHING = "–"
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+CENTS, SMALL = Decimal("0.1"), Decimal("0.001")
 SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -64,7 +65,9 @@ def number(value: float | None) -> str:
     """`12,345`; `0.25`."""
     if value is None:
         return NOTHING
-    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.2f}"
+    if float(value).is_integer() or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
 def money(usd: float | Decimal | Decimal128 | None) -> str:
@@ -72,9 +75,9 @@ def money(usd: float | Decimal | Decimal128 | None) -> str:
     if usd is None:
         return "unknown"
     value = usd.to_decimal() if isinstance(usd, Decimal128) else Decimal(str(usd))
-    if value == 0 or abs(value) >= 1:
+    if value == 0 or abs(value) >= CENTS:
         return f"${value:,.2f}"
-    return f"${value:.4f}" if abs(value) >= Decimal("0.001") else f"${value:.7f}".rstrip("0")
+    return f"${value:.4f}" if abs(value) >= SMALL else f"${value:.7f}".rstrip("0").rstrip(".")
 
 
 def percent(share: float | None) -> str:

@@ -2,14 +2,120 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+import calendar
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
 
+from flask import Blueprint, Response, request
+
+from core import attention
+from core.clock import utcnow
+from core.history import reading
+from core.history.documents import Point
+from core.jobs import queues
+from core.metering import usage
+from core.metering.periods import Period, period
+from core.runtime import records
+from web.context import caller, db, services, workspace_id
 from web.dashboard.frame import answers
 
+Document = dict[str, Any]
+
 views = Blueprint("overview", __name__)
+
+SPANS = {"hour": ("Last hour", "1h"), "day": ("Last day", "24h")}
+LINKS = {
+    "worker": "/queues#workers",
+    "tick": "/scheduler",
+    "agent": "/agents/{about}",
+    "allowance": "/agents/{about}",
+    "budget": "/settings",
+    "provider": "/providers",
+    "callback": "/jobs/{about}",
+}
+"""Where to look after a finding, by its kind."""
+RECENT = 5
 
 
 @views.get("/")
 def overview() -> Response:
     """The first page."""
-    return answers.page("overview/page.html")
+    span = request.args.get("span", "hour")
+    minutes = reading.minutes(db(), workspace_id())
+    points = minutes if span != "day" else reading.hours(db(), workspace_id())
+    return answers.page(
+        "overview/page.html",
+        span=span if span in SPANS else "hour",
+        spans=SPANS,
+        hour=reading.summary(minutes),
+        a_minute=_a_minute(minutes),
+        waiting=queues.waiting(db(), workspace_id()),
+        running=len(records.running(db(), workspace_id())),
+        costs=_costs(utcnow()),
+        throughput=_throughput(points),
+        latency=_latency(points),
+        reasons=reading.summary(points)["reasons"],
+        findings=[(finding, LINKS[finding.kind].format(about=finding.about)) for finding in _findings()],
+    )
+
+
+def _findings() -> list[attention.Finding]:
+    mine = attention.of_workspace(db(), services().redis, services().settings, workspace_id())
+    return [*attention.of_installation(db()), *mine] if caller().role == "admin" else mine
+
+
+def _a_minute(minutes: Sequence[Point]) -> float:
+    """Jobs that ended in one of the last minutes, on average."""
+    return sum(map(_ended, minutes[-RECENT:])) / RECENT
+
+
+def _ended(point: Point) -> int:
+    return point.get("succeeded", 0) + point.get("failed", 0) + point.get("cancelled", 0)
+
+
+def _costs(now: datetime) -> Document:
+    """USD of today, of this month, and of the month before up to the same day."""
+    today = now.date()
+    year, month = (today.year, today.month - 1) if today.month > 1 else (today.year - 1, 12)
+    first, last_day = date(year, month, 1), calendar.monthrange(year, month)[1]
+    before = period(now, first=first, last=first.replace(day=min(today.day, last_day)))
+    return {
+        "today": _cost(period(now, name="day")),
+        "month": _cost(period(now, name="month")),
+        "before": _cost(before),
+    }
+
+
+def _cost(during: Period) -> Any:
+    return usage.of_workspace(db(), workspace_id(), during).total()["cost"]
+
+
+def _throughput(points: Sequence[Point]) -> Document:
+    return {
+        "x": [int(point["at"].timestamp()) for point in points],
+        "series": [
+            {"label": "Succeeded", "tone": "run", "values": [point.get("succeeded", 0) for point in points]},
+            {"label": "Failed", "tone": "bad", "values": [point.get("failed", 0) for point in points]},
+        ],
+        "kind": "bars",
+        "unit": "",
+    }
+
+
+def _latency(points: Sequence[Point]) -> Document:
+    found = [reading.quantiles(point) for point in points]
+    rows = (
+        ("Median", "run", "p50_ms"),
+        ("95 %", "warn", "p95_ms"),
+        ("First token, 95 %", "good", "first_token_p95_ms"),
+    )
+    return {
+        "x": [int(point["at"].timestamp()) for point in points],
+        "series": [
+            {"label": label, "tone": tone, "values": [one[name] for one in found]}
+            for label, tone, name in rows
+        ],
+        "kind": "lines",
+        "unit": "ms",
+    }

@@ -1,0 +1,171 @@
+"""Attention: what needs somebody. Each check reads a few documents, however many jobs there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import redis
+from pymongo.database import Database
+
+from core.accounts import keys
+from core.agents import agents
+from core.clock import utcnow
+from core.config import Settings
+from core.deliveries import deliveries_of
+from core.documents import agents_of, keys_of
+from core.history import reading
+from core.llm import breaker, providers
+from core.metering import budget, budgets
+from core.runtime import states
+
+Document = dict[str, Any]
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+FAILED_OFTEN = 5
+"""So many failed jobs of an agent within an hour."""
+NEARLY = 0.8
+DELIVERED_WITHIN = timedelta(minutes=5)
+LATE = timedelta(seconds=60)
+MOST = 20
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a check may look at. `now`: the time that it is."""
+
+    db: Database[Document]
+    redis: redis.Redis
+    settings: Settings
+    workspace_id: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that needs somebody. `about`: the id of what it is about; `bad`: it is broken already."""
+
+    kind: str
+    title: str
+    detail: str = ""
+    about: str = ""
+    bad: bool = True
+
+
+def of_workspace(
+    db: Database[Document], client: redis.Redis, settings: Settings, workspace_id: str
+) -> list[Finding]:
+    """What needs somebody in a workspace, the worst first."""
+    asked = Asked(db, client, settings, workspace_id, utcnow())
+    found = [finding for check in CHECKS for finding in check(asked)]
+    return sorted(found, key=lambda finding: not finding.bad)
+
+
+def of_installation(db: Database[Document]) -> list[Finding]:
+    """What needs an operator: workers that died, ticks that are late."""
+    return [*_dead_workers(db, utcnow()), *_late_ticks(db, utcnow())]
+
+
+def _dead_workers(db: Database[Document], now: datetime) -> Iterator[Finding]:
+    for process in db.processes.find({"dead": True, "declared_dead_at": {"$gte": now - HOUR}}).limit(MOST):
+        where = f"{process['role']} on {process['host']}, pid {process['pid']}"
+        yield Finding("worker", "A worker died", f"{where}; its jobs went back to their queues")
+
+
+def _late_ticks(db: Database[Document], now: datetime) -> Iterator[Finding]:
+    for tick in db.ticks.find():
+        ran, every = tick.get("done_through") or tick.get("last_run"), tick.get("every_s")
+        if tick.get("error"):
+            yield Finding("tick", f"The tick {tick['_id']} failed", str(tick["error"]), str(tick["_id"]))
+        elif ran and every and now - ran > timedelta(seconds=2 * every) + LATE:
+            yield Finding(
+                "tick", f"The tick {tick['_id']} is late", "does the scheduler run?", str(tick["_id"])
+            )
+
+
+def _failing_agents(asked: Asked) -> Iterator[Finding]:
+    recent = reading.summary(reading.minutes(asked.db, asked.workspace_id, now=asked.now))
+    often = {one["name"]: one["n"] for one in recent["agents"] if one["n"] >= FAILED_OFTEN}
+    for agent in agents.of_ids(asked.db, asked.workspace_id, sorted(often)):
+        said = f"{often[agent['_id']]} of its jobs failed within an hour"
+        yield Finding("agent", f"{agent['name']} fails", said, agent["_id"])
+
+
+def _failed_processes(asked: Asked) -> Iterator[Finding]:
+    bad = {"workspace_id": asked.workspace_id, "status": {"$in": [states.FAILED, states.UNHEALTHY]}}
+    found = {record["_id"]: record for record in asked.db.runtimes.find(bad, {"health": 0}).limit(MOST)}
+    for agent in agents.of_ids(asked.db, asked.workspace_id, sorted(found)):
+        record = found[agent["_id"]]
+        said = record["last_error"] or "it does not answer"
+        yield Finding("agent", f"The process of {agent['name']} is {record['status']}", said, agent["_id"])
+
+
+def _allowances(asked: Asked) -> Iterator[Finding]:
+    of_month = {"workspace_id": asked.workspace_id, "month": f"{asked.now:%Y-%m}"}
+    near = [
+        mark
+        for mark in asked.db.usage_allowances.find(of_month)
+        if mark.get("allowance") and mark.get("used", 0) >= NEARLY * mark["allowance"]
+    ]
+    names = _names(asked, (mark["agent_id"] for mark in near))
+    for mark in sorted(near, key=lambda mark: -mark["used"] / mark["allowance"])[:MOST]:
+        share = mark["used"] / mark["allowance"]
+        title = f"{names.get(mark['agent_id'], 'An agent')} has used {share:.0%} of its {mark['tier']} tier"
+        yield Finding("allowance", title, "", mark["agent_id"], bad=share >= 1)
+
+
+def _budgets(asked: Asked) -> Iterator[Finding]:
+    limited = {"workspace_id": asked.workspace_id, "budget_usd": {"$ne": None}}
+    for key in keys_of(asked.db).find(limited).limit(MOST):
+        of_key = budget.of_key(keys.caller_of(key), asked.now)
+        if of_key is not None and keys.alive(key, asked.now) and budgets.used_up(asked.db, of_key):
+            name = key["name"] or f"…{key['hint']}"
+            yield Finding("budget", f"The budget of the key {name} is used up", "", key["_id"])
+
+
+def _breakers(asked: Asked) -> Iterator[Finding]:
+    for provider, address in breaker.opened(asked.redis, _addresses(asked)):
+        yield Finding("provider", f"{provider} fails", f"{address} is asked last until it answers", provider)
+
+
+def _callbacks(asked: Asked) -> Iterator[Finding]:
+    mine = {"workspace_id": asked.workspace_id}
+    late = {"state": "due", **mine, "created_at": {"$lt": asked.now - DELIVERED_WITHIN}}
+    given_up = {"state": "failed", **mine, "next_at": {"$gte": asked.now - DAY}}
+    for title, wanted in (("do not arrive", late), ("were given up", given_up)):
+        if count := deliveries_of(asked.db).count_documents(wanted):
+            first = deliveries_of(asked.db).find_one(wanted)
+            to, job_id = (first["origin"], first["job_id"]) if first else ("", None)
+            yield Finding("callback", f"{count} callbacks {title}", f"one of them to {to}", job_id or "")
+
+
+def _addresses(asked: Asked) -> set[tuple[str, str]]:
+    """Whom the workspace's agents ask: provider and address."""
+    found = set()
+    for agent in agents_of(asked.db).find({"workspace_id": asked.workspace_id}, {"llm_config": 1}):
+        config: Any = agent["llm_config"] or {}
+        first = {"provider": config.get("provider"), "custom_endpoint": config.get("custom_endpoint")}
+        for target in (first, *(config.get("fallback") or ())):
+            provider = target.get("provider")
+            if provider in providers.PROVIDERS:
+                endpoint = target.get("custom_endpoint")
+                found.add((str(provider), providers.address(str(provider), endpoint, asked.settings)))
+    return found
+
+
+def _names(asked: Asked, ids: Iterable[str]) -> dict[str, str]:
+    found = agents.of_ids(asked.db, asked.workspace_id, sorted(set(ids)))
+    return {agent["_id"]: agent["name"] for agent in found}
+
+
+CHECKS: tuple[Callable[[Asked], Iterator[Finding]], ...] = (
+    _failing_agents,
+    _failed_processes,
+    _allowances,
+    _budgets,
+    _breakers,
+    _callbacks,
+)
