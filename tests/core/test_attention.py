@@ -100,15 +100,16 @@ def test_workers_that_died_lately_are_found(db):
 
 
 @pytest.mark.parametrize(
-    ("tick", "said"),
+    ("ago_s", "every_s", "error", "said"),
     [
-        ({"last_run": utcnow() - timedelta(seconds=75), "every_s": 1}, "late"),
-        ({"last_run": utcnow() - timedelta(seconds=30), "every_s": 1}, None),
-        ({"last_run": utcnow() - timedelta(hours=2), "every_s": 3600}, None),
-        ({"last_run": utcnow(), "every_s": 1, "error": "KeyError"}, "failed"),
+        (75, 1, None, "late"),
+        (30, 1, None, None),
+        (7200, 3600, None, None),
+        (0, 1, "KeyError", "failed"),
     ],
 )
-def test_a_tick_that_is_late_or_failed_is_found(db, tick, said):
-    db.ticks.insert_one({"_id": "meter", **tick})
+def test_a_tick_that_is_late_or_failed_is_found(db, ago_s, every_s, error, said):
+    ran = utcnow() - timedelta(seconds=ago_s)
+    db.ticks.insert_one({"_id": "meter", "last_run": ran, "every_s": every_s, "error": error})
     titles = [finding.title for finding in attention.of_installation(db)]
     assert [title.rpartition(" ")[2] for title in titles] == ([said] if said else [])

@@ -11,8 +11,8 @@ from decimal import Decimal
 import pytest
 from bson.decimal128 import Decimal128
 
+from core import sketch
 from core.clock import utcnow
-from core.history import sketch
 from tests.factory import queued
 
 
