@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 import structlog
-from flask import Flask, Response, g
+from flask import Flask, Response, current_app, g, request
 from pydantic import ValidationError
 from pymongo.errors import (
     ConnectionFailure,
@@ -43,8 +43,8 @@ TYPE = "application/problem+json"
 
 
 def register(app: Flask) -> None:
-    """Turn everything that may be raised in a request into a problem."""
-    app.register_error_handler(Exception, respond)
+    """Turn everything that may be raised in a request into a problem, or into what its door makes of it."""
+    app.register_error_handler(Exception, lambda error: _of_door()(error))
 
 
 def respond(error: Exception) -> Response:
@@ -114,6 +114,16 @@ def below(field: str) -> Iterator[None]:
 def pointer(location: tuple[str | int, ...]) -> str:
     """A JSON pointer (RFC 6901): `("messages", 0, "role")` is `/messages/0/role`."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _of_door() -> Callable[[Exception], Any]:
+    """How the door tells errors below whose prefix this path lies, though it has no such route."""
+    for name, blueprint in current_app.blueprints.items():
+        handlers = current_app.error_handler_spec[name][None]
+        below = f"{request.path}/".startswith(f"{blueprint.url_prefix}/")
+        if below and Exception in handlers:
+            return handlers[Exception]
+    return respond
 
 
 def _of_http(error: HTTPException) -> Response:

@@ -32,6 +32,32 @@ def test_a_refused_key_is_no_401_of_ours(member, agent, vendor, road):
 
 
 @pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (error(402, "Insufficient credits"), "provider_quota"),
+        (error(429, QUOTA, code="insufficient_quota"), "provider_quota"),
+        (error(403, "Your key may not do this"), "provider_key_refused"),
+    ],
+)
+def test_a_providers_trouble_is_no_trouble_of_the_callers(member, agent, vendor, road, answer, code):
+    """OpenAI's clients read 401, 402, 403 and insufficient_quota as being about their own key."""
+    vendor.says(answer)
+    told = ask(member, agent, road)
+    assert told.error["code"] == code
+    if road.startswith("door"):
+        assert (told.status, told.error["type"]) == (424, "provider_error")
+        assert told.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("road", ["door", "door-stream"])
+def test_a_busy_providers_wait_is_handed_on(member, agent, vendor, road):
+    vendor.says(answering({"error": {"message": "Overloaded"}}, 503, ("Retry-After", "37")))
+    told = ask(member, agent, road)
+    assert (told.status, told.headers["Retry-After"]) == (502, "37")
+
+
+@pytest.mark.parametrize("road", ROADS)
 def test_the_error_of_a_list_is_read_as_googles(member, agent, vendor, road):
     vendor.says(answering([GOOGLES], 400))
     told = ask(member, agent, road)

@@ -13,15 +13,16 @@ from core.llm.failures import FailureCode
 
 Document = dict[str, Any]
 
-PROVIDER_STATUSES: dict[FailureCode | Literal["deadline", "cancelled"], int] = {
+PROVIDER_STATUSES: dict[FailureCode | Literal["deadline", "cancelled", "key_required"], int] = {
     "provider_rate_limited": 429,
-    "provider_quota": 429,
-    "provider_key_refused": 424,  # not 401: the caller's own key is good
+    "provider_quota": 424,  # as the three that follow: nothing that the caller did, or can mend
+    "provider_key_refused": 424,
+    "endpoint_forbidden": 424,
     "key_required": 424,
+    "provider_error": 502,
     "provider_refused": 400,
     "context_overflow": 400,
     "content_refused": 400,
-    "endpoint_forbidden": 400,
     "provider_busy": 502,
     "provider_unreachable": 502,
     "stream_broken": 502,
@@ -30,9 +31,10 @@ PROVIDER_STATUSES: dict[FailureCode | Literal["deadline", "cancelled"], int] = {
     "cancelled": 400,
 }
 CODES = {
-    "provider_quota": "insufficient_quota",
     "context_overflow": "context_length_exceeded",
     "agent_not_found": "model_not_found",
+    "not_found": "unknown_url",
+    "method_not_allowed": "method_not_supported",
 }
 TYPES = {
     400: "invalid_request_error",
@@ -149,13 +151,13 @@ def _whole(call: Document) -> Document:
 
 
 def model(agent: Agent) -> Document:
-    """An agent as a model."""
+    """An agent as a model. Its id is a name that a person can choose by; `agent_id` does as well."""
     return {
-        "id": agent["_id"],
+        "id": f"agent:{agent['name']}",
         "object": "model",
         "created": int(agent["created_at"].timestamp()),
         "owned_by": "vutler",
-        "name": f"agent:{agent['name']}",
+        "agent_id": agent["_id"],
     }
 
 

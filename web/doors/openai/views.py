@@ -10,6 +10,7 @@ from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.agents import agents
+from core.agents.fields import Metadata
 from core.errors import Conflict, Invalid, Unauthorized, Unavailable
 from core.jobs.document import Job
 from core.jobs.model import DONE, SUCCEEDED
@@ -31,13 +32,14 @@ api = resource("openai", "OpenAI's wire format for any agent", prefix="/v1")
 
 Document = dict[str, Any]
 
+OFFERED = "POST /v1/chat/completions, GET /v1/models and GET /v1/models/{model}"
+NOT_OFFERED = {"functions": "tools", "function_call": "tool_choice"}
+KEPT_HEADERS = ("Retry-After", "WWW-Authenticate", "Allow")
 LOST: OnWorkerLoss = "fail_once_streamed"
 MOST_MODELS = 1000
 MOST_IGNORED = 20
 NOT_IN_A_HEADER = re.compile(r"[^\x21-\x2b\x2d-\x7e]")
-NOT_AGAIN = frozenset(
-    {"worker_lost", "quarantined", "deadline", "insufficient_quota", "provider_key_refused"}
-)
+NOT_AGAIN = frozenset({"worker_lost", "quarantined", "deadline", "provider_quota", "provider_key_refused"})
 """Failures after which the SDKs must not repeat the request, though its status would let them."""
 
 
@@ -63,6 +65,18 @@ class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # 
     n: int | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    metadata: Metadata | None = Field(None, description="kept on the job")
+    functions: Any = Field(None, description="not offered: use `tools`")
+    function_call: Any = Field(None, description="not offered: use `tool_choice`")
+
+    def check(self) -> None:
+        """Raises `Invalid` for what OpenAI has and this door has not."""
+        for name, instead in NOT_OFFERED.items():
+            if getattr(self, name) is not None:
+                detail = f"`{name}` is not offered here: use `{instead}`"
+                raise Invalid(detail, errors=[{"pointer": f"/{name}", "detail": f"use `{instead}`"}])
+        if self.n not in (None, 1):
+            raise Invalid("only one choice can be asked for", errors=[{"pointer": "/n", "detail": "only 1"}])
 
     def asked(self) -> Document:
         """The request as the native API would have it."""
@@ -70,6 +84,7 @@ class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # 
             **under_their_names(self),
             "messages": [message.model_dump(exclude_unset=True) for message in self.messages],
             "stream": bool(self.stream),
+            **({"metadata": self.metadata} if self.metadata else {}),
         }
 
 
@@ -77,8 +92,7 @@ class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # 
 @access(agent=True, runtime=True)
 def complete(body: Completion) -> Response:
     """Ask an agent like a model. A client that goes away cancels, unless it sent `X-Detach: true`."""
-    if body.n not in (None, 1):
-        raise Invalid("only one choice can be asked for", errors=[{"pointer": "/n", "detail": "only 1"}])
+    body.check()
     job, attached = _job(body)
     detached = request.headers.get("X-Detach", "").lower() == "true"
     leave = _stay if detached else partial(second_tries.leave, services(), job["_id"], attached)
@@ -107,8 +121,10 @@ def _as_openai(error: Exception) -> Response:
     """Every error in OpenAI's shape, with the status that the API gives it."""
     response = problems.respond(error)
     said = response.get_json()
+    if request.endpoint is None:
+        said["detail"] = f"there is no {request.method} {request.path} here, but {OFFERED}"
     status = 400 if response.status_code == 422 else response.status_code
-    kept = {k: v for k, v in response.headers.items() if k in ("Retry-After", "WWW-Authenticate")}
+    kept = {name: value for name, value in response.headers.items() if name in KEPT_HEADERS}
     return answer(openai_shape.error(said, status), status, kept)
 
 

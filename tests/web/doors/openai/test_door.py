@@ -129,11 +129,62 @@ def test_refusals_have_openais_shape(member, nobody, agent):
 def test_a_key_of_one_agent_sees_and_asks_that_one_alone(client_for, member, agent):
     member.post("/agents", {"name": "other", "llm_config": {"provider": "sandbox"}})
     member.post("/agents", {"name": "without a provider"})
-    names = {model["name"] for model in member.get("/v1/models").json["data"]}
-    assert names == {"agent:scout", "agent:other", "agent:demo"}
+    ids = {model["id"] for model in member.get("/v1/models").json["data"]}
+    assert ids == {"agent:scout", "agent:other", "agent:demo"}
     bound = client_for("agent", agents=[agent])
-    assert [model["id"] for model in bound.get("/v1/models").json["data"]] == [agent]
-    assert bound.get("/v1/models/agent:scout").json["id"] == agent
+    assert [model["agent_id"] for model in bound.get("/v1/models").json["data"]] == [agent]
+    assert bound.get("/v1/models/agent:scout").json["agent_id"] == agent
     assert bound.get("/v1/models/agent:other").status_code == 404
     assert bound.post("/v1/chat/completions", {**HELLO, "model": "agent:other"}).status_code == 404
     assert client_for("viewer").post("/v1/chat/completions", HELLO).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("POST", "/v1/responses", 404, "unknown_url"),
+        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("GET", "/v1", 404, "unknown_url"),
+        ("DELETE", "/v1/", 404, "unknown_url"),
+        ("GET", "/v1/chat/completions", 405, "method_not_supported"),
+        ("POST", "/v1/models", 405, "method_not_supported"),
+    ],
+)
+def test_what_is_not_there_is_told_in_openais_shape_and_what_is_there_is_named(
+    member, nobody, method, path, status, code
+):
+    for client in (member, nobody):
+        told = client(method, path)
+        assert (told.status_code, told.json["error"]["code"]) == (status, code)
+        assert told.json["error"]["type"] == "invalid_request_error"
+        assert f"{method} {path} " in told.json["error"]["message"]
+        assert "POST /v1/chat/completions" in told.json["error"]["message"]
+        assert ("Allow" in told.headers) == (status == 405)
+
+
+def test_paths_that_only_begin_like_the_doors_are_not_the_doors(app):
+    for path in ("/v1x", "/v11/models", "/api/v1/nothing"):
+        assert app.test_client().get(path).mimetype == "application/problem+json"
+
+
+@pytest.mark.parametrize("name", ["functions", "function_call"])
+def test_functions_are_refused_by_name(member, agent, services, name):
+    told = member.post("/v1/chat/completions", {**HELLO, name: [{"name": "look"}]})
+    assert (told.status_code, told.json["error"]["param"]) == (400, name)
+    assert "use `tool" in told.json["error"]["message"]
+    assert services.db.jobs.count_documents({}) == 0
+
+
+def test_metadata_is_the_jobs(member, agent, services, worked_on):
+    told = member.post("/v1/chat/completions", {**HELLO, "metadata": {"order": "7"}})
+    assert "X-Ignored" not in told.headers
+    assert services.db.jobs.find_one({"_id": told.headers["X-Job-Id"]})["metadata"] == {"order": "7"}
+
+
+def test_a_model_is_an_agents_name_and_both_it_and_the_id_are_understood(member, agent, worked_on):
+    listed = {model["id"]: model["agent_id"] for model in member.get("/v1/models").json["data"]}
+    assert listed["agent:scout"] == agent
+    for model in ("agent:scout", agent):
+        assert member.get(f"/v1/models/{model}").json["id"] == "agent:scout"
+        told = member.post("/v1/chat/completions", {**HELLO, "model": model})
+        assert (told.status_code, told.json["model"]) == (200, model)
