@@ -34,7 +34,7 @@ from core.runtime.poll import Poll
 from core.scheduling.leader import Leadership
 from core.scheduling.runs import Runs, Tick, guarded, slotted
 from core.services import Services, connect_redis
-from core.store import migrations
+from core.store import migrations, overwriting
 from core.store.migrations import NewerStore
 from workers.broker import make_broker, sender
 
@@ -73,8 +73,14 @@ def ticks(services: Services) -> list[Tick]:
         slotted(db, "statements", 3600, lambda _: statements.tick(db, tiers.table().prices_usd())),
         Tick("drive", 10, lambda: mend.tick(db, services.send, staging_s=services.settings.drive_staging_s)),
         slotted(db, "drive_verify", WEEK_S, lambda _: verify.tick(db, services.send)),
+        Tick("erased", 20, partial(overwriting.tick, db, services.redis, **_embedded(services.settings))),
         slotted(db, "purge", 60, lambda _: Purge(db, services.redis, services.settings).tick()),
     ]
+
+
+def _embedded(settings: Settings) -> dict[str, bool]:
+    """Which of the stores `make run` has started."""
+    return {"redis_embedded": settings.redis_url is None, "embedded": settings.embedded_store}
 
 
 def _post(services: Services) -> Post:

@@ -7,11 +7,7 @@ Format: https://www.standardwebhooks.com (specification 1.0.0, read 2026-11).
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
-import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -24,12 +20,13 @@ from pymongo import InsertOne
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from core.clock import utcnow
+from core.clock import rfc3339, utcnow
 from core.crypto import Sealer
 from core.deliveries import Delivery, Try, born, deliveries_of, delivery_id
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.jobs.views import public
+from core.signing import secrets_of, sign
 from core.store.repeat import write_missing
 
 Document = dict[str, Any]
@@ -135,8 +132,8 @@ class Courier:
             self._note(delivery, {"state": "failed", "reason": "the job is no longer kept"}, {"at": utcnow()})
             return
         now = utcnow()
-        secret = webhook_secret(self.db, self.sealer, delivery["workspace_id"])
-        headers = sign(secret, delivery["_id"], now, body) | {"Content-Type": "application/json"}
+        secrets = secrets_of(self.db, self.sealer, delivery["workspace_id"], now)
+        headers = sign(secrets, delivery["_id"], now, body) | {"Content-Type": "application/json"}
         tried: Try = {"at": now}
         try:
             tried["status"] = self.post(delivery["url"], headers, body)
@@ -146,15 +143,15 @@ class Courier:
         self._note(delivery, _next(delivery, tried, now), tried)
 
     def _body(self, delivery: Delivery) -> bytes | None:
+        """The same at each try, as far as the job is: `timestamp` is the event's. None: the job is gone."""
         data: Any = delivery.get("payload")
+        at = delivery["created_at"]
         if data is None:
             job = jobs_of(self.db).find_one({"_id": delivery["job_id"]})
             if job is None:
                 return None
-            data = public(job)
-        return json.dumps(
-            {"type": delivery["event"], "timestamp": utcnow().isoformat(), "data": data}
-        ).encode()
+            data, at = public(job), job["finished_at"] or at
+        return json.dumps({"type": delivery["event"], "timestamp": rfc3339(at), "data": data}).encode()
 
     def _note(self, delivery: Delivery, changes: Document, tried: Try) -> None:
         self.db.deliveries.update_one(
@@ -180,30 +177,3 @@ def _next(delivery: Delivery, tried: Try, now: datetime) -> Document:
         return {"state": "failed", "reason": "not taken within a day"}
     pause = BACK_OFF[min(delivery.get("n", 0), len(BACK_OFF) - 1)]
     return {"state": "due", "next_at": now + pause}
-
-
-def sign(secret: str, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
-    """The three headers of Standard Webhooks. `secret` is `whsec_<base64>`."""
-    stamp = str(int(at.timestamp()))
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    signed = hmac.new(key, f"{message_id}.{stamp}.".encode() + body, hashlib.sha256).digest()
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": stamp,
-        "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
-    }
-
-
-def webhook_secret(db: Database[Document], sealer: Sealer, workspace_id: str) -> str:
-    """A workspace's signing secret, made on first use. If several make one, the first write wins."""
-    context = {"workspace": workspace_id, "purpose": "webhook"}
-    for _ in range(3):
-        workspace = db.workspaces.find_one({"_id": workspace_id}) or {}
-        if workspace.get("webhook_secret"):
-            return sealer.open(workspace["webhook_secret"], context)
-        made = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
-        db.workspaces.update_one(
-            {"_id": workspace_id, "webhook_secret": None},
-            {"$set": {"webhook_secret": sealer.seal(made, context)}},
-        )
-    raise LookupError(f"no workspace {workspace_id}")

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         default=20, gt=0, description="a request whose body has not come by then is refused (408)"
     )
     failed_logins_per_minute: int = Field(
-        default=60, ge=1, description="after so many wrong keys an address has to wait (429)"
+        default=60, ge=1, description="an address that sends more wrong keys is told to wait (429)"
     )
     cors_origins: str = Field(
         default="", description="the origins that a browser may call from, by commas; `*`: any"

@@ -134,6 +134,13 @@ class Session(TypedDict):
     expires_at: datetime  # read by the index that removes it
 
 
+class FormerSecret(TypedDict):
+    """A workspace's signing secret that was replaced."""
+
+    sealed: str
+    until: datetime
+
+
 class Workspace(TypedDict):
     """Who owns what. `core.accounts.workspaces` writes it."""
 
@@ -143,7 +150,8 @@ class Workspace(TypedDict):
     all: bool  # true on each, for the index that lists them
     alert_url: NotRequired[str | None]  # `core.metering.allowances` sends its alerts there
     limit_policy: NotRequired[LimitPolicy]  # read by admission, beside the agent's own; absent: `log`
-    webhook_secret: NotRequired[str]  # sealed; `core.callbacks` makes it on first use
+    webhook_secret: NotRequired[str]  # sealed; `core.signing` makes it on first use
+    webhook_secret_before: NotRequired[FormerSecret]  # signs too, until then
 
 
 def agents_of(db: Database[dict[str, Any]]) -> Collection[Agent]:

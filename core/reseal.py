@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from pymongo.database import Database
 
+from core import signing
 from core.agents import agents, credentials
 from core.config import Settings
 from core.crypto import CannotOpen, Sealer, provider_key_context
@@ -109,8 +110,10 @@ class Pass:
         yield "sealed_key", credential["sealed_key"], self._context(credential, *where)
 
     def _of_workspace(self, workspace: Workspace) -> Iterator[Sealed]:
-        context = {"workspace": workspace["_id"], "purpose": "webhook"}  # as in core.callbacks
+        context = signing.context(workspace["_id"])
         yield "webhook_secret", workspace["webhook_secret"], context
+        if before := workspace.get("webhook_secret_before"):
+            yield "webhook_secret_before.sealed", before["sealed"], context
 
     def _context(
         self, owner: Mapping[str, Any], provider: str, endpoint: str | None, holder: str

@@ -19,7 +19,7 @@ from core.errors import Invalid
 from core.jobs.document import Job, jobs_of
 from core.jobs.erasing import erase, leave_conversation
 from core.jobs.model import DONE, content_kept
-from core.store import sizes
+from core.store import overwriting, sizes
 
 Document = dict[str, Any]
 
@@ -47,13 +47,16 @@ class Purge:
     def tick(self) -> Document:
         """Erase what is past its time, for a bounded time; what was done, by name."""
         now = utcnow()
-        return {
+        done = {
             "contents_erased": self._erase_contents(now),
             "jobs_deleted": self._delete_jobs(now),
             "jobs_trimmed": self._keep_the_embedded_store_small() if self.settings.embedded_store else 0,
             "processes_deleted": self._delete_processes(now),
             "deliveries_deleted": self._delete_deliveries(now),
         }
+        if done["jobs_deleted"] or done["jobs_trimmed"]:
+            overwriting.note(self.db)
+        return done
 
     def _erase_contents(self, now: datetime) -> int:
         """Prompts, outputs and events go when their agent says, unless a callback still needs them."""

@@ -82,7 +82,6 @@ def check(patience: Patience) -> None:
 def _with_key(patience: Patience) -> keys.Caller:
     """Who comes with the key of this request. A wrong one counts against its address."""
     key = presented()
-    failed_logins().check(request.remote_addr)
     try:
         return patience.ask(lambda: keys.authenticate(db(), key, utcnow(), remembered()))
     except Unauthorized:

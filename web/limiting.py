@@ -1,4 +1,4 @@
-"""Limits at the door: failed keys per address before a key is looked up; requests and tokens per key then."""
+"""Limits at the door: wrong keys per address; requests and tokens per key."""
 
 from __future__ import annotations
 
@@ -19,27 +19,25 @@ MOST_ADDRESSES = 10_000
 
 
 class FailedLogins:
-    """Counts wrong keys per address, within this process: no round trip for those who have the right one."""
+    """Counts wrong keys per address, within this process. Who has a right one is never slowed down."""
 
     def __init__(self, per_minute: int, now: Callable[[], float] = time.monotonic) -> None:
         self.per_minute = per_minute
         self.now = now
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def check(self, address: str | None) -> None:
-        """Raises `RateLimited` for an address that has guessed too often."""
-        began, count = self._seen.get(_group(address), (0.0, 0))
-        left = began + WINDOW_S - self.now()
-        if count >= self.per_minute and left > 0:
-            raise RateLimited("too many wrong keys from this address", retry_after=int(left) + 1)
-
     def note(self, address: str | None) -> None:
-        """One more wrong key from this address."""
+        """One more wrong key from this address. Raises `RateLimited` when there were too many before."""
         group, now = _group(address), self.now()
         began, count = self._seen.pop(group, (now, 0))
-        self._seen[group] = (began, count + 1) if now - began < WINDOW_S else (now, 1)
+        if now - began >= WINDOW_S:
+            began, count = now, 0
+        self._seen[group] = (began, count + 1)
         if len(self._seen) > MOST_ADDRESSES:
             self._seen.popitem(last=False)
+        if count >= self.per_minute:
+            left = int(began + WINDOW_S - now)
+            raise RateLimited("too many wrong keys from this address", retry_after=left + 1)
 
 
 def register(app: Flask) -> None:

@@ -48,6 +48,12 @@ class Place(BaseModel):
     detail: str
 
 
+class Rotation(Model):
+    """A secret is replaced by a new one."""
+
+    grace: Annotated[int, Field(ge=0, le=2_592_000)] = Field(0, description="seconds the old one lives on")
+
+
 class PageQuery(BaseModel):
     """What every list takes; a misspelt filter is refused, since it would show what was not asked for."""
 

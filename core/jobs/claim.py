@@ -99,17 +99,23 @@ def hand_back(db: Database[Document], job: Job, calls: list[Call]) -> bool:
 
 
 def note_unkept(db: Database[Document], job: Job, calls: list[Call]) -> None:
-    """Note the calls of a claim that lost its job: the audit shows them, the bill does not."""
+    """Note the calls of a claim that lost its job: the audit shows them, the bill does not.
+
+    Of a job that was erased meanwhile, without the provider's words.
+    """
     if not calls:
         return
-    attempt = job["attempt"]
-    unkept = {"attempt": attempt, "owner": job["owner"], "calls": storable(calls)}
-    db.jobs.update_one(
-        {"_id": job["_id"], "unkept.attempt": {"$ne": attempt}, "calls.attempt": {"$ne": attempt}},
-        {
-            "$push": {"unkept": unkept},
-            "$addToSet": {"known_as": {"$each": known_by(calls)}},
-            "$set": {"meter": "due"},
-            "$inc": {"meter_rev": 1},
-        },
-    )
+    wordless: list[Call] = [{**call, "detail": None} for call in calls]
+    for erased, told in ((None, calls), ({"$ne": None}, wordless)):
+        attempt = job["attempt"]
+        unkept = {"attempt": attempt, "owner": job["owner"], "calls": storable(told)}
+        unnoted = {"unkept.attempt": {"$ne": attempt}, "calls.attempt": {"$ne": attempt}}
+        db.jobs.update_one(
+            {"_id": job["_id"], "content_erased_at": erased, **unnoted},
+            {
+                "$push": {"unkept": unkept},
+                "$addToSet": {"known_as": {"$each": known_by(calls)}},
+                "$set": {"meter": "due"},
+                "$inc": {"meter_rev": 1},
+            },
+        )

@@ -13,6 +13,7 @@ from core.jobs import kinds
 from core.jobs.document import Job
 from core.jobs.events import forget
 from core.llm.records import Call
+from core.store import overwriting
 
 Document = dict[str, Any]
 
@@ -27,11 +28,23 @@ def erase(db: Database[Document], client: redis.Redis, job: Job) -> None:
     if job["error"]:  # a provider's words may quote the prompt
         changes["error"] = {**job["error"], "detail": ERASED}
     changes |= {f"calls.{n}.detail": None for n in _quoting(job["calls"])}
-    for i, unkept in enumerate(job.get("unkept", ())):
-        changes |= {f"unkept.{i}.calls.{n}.detail": None for n in _quoting(unkept["calls"])}
     leave_conversation(db, job)
     db.jobs.update_one({"_id": job["_id"], "status": job["status"]}, {"$set": changes})
+    _erase_unkept(db, job)
     forget(client, job["_id"])
+    overwriting.note(db)
+
+
+def _erase_unkept(db: Database[Document], job: Job) -> None:
+    """Last, since a call may have been noted until now; from now on it is noted without words."""
+    found: Document = db.jobs.find_one({"_id": job["_id"]}, {"unkept": 1}) or {}
+    words: Document = {
+        f"unkept.{i}.calls.{n}.detail": None
+        for i, unkept in enumerate(found.get("unkept", ()))
+        for n in _quoting(unkept["calls"])
+    }
+    if words:
+        db.jobs.update_one({"_id": job["_id"]}, {"$set": words})
 
 
 def _said(job: Job) -> Iterable[str]:

@@ -9,8 +9,9 @@ import requests
 from bson.binary import USER_DEFINED_SUBTYPE, Binary
 from standardwebhooks import Webhook
 
-from core.callbacks import LOOKED_AT, Courier, outbox, webhook_secret
-from core.clock import utcnow
+from core import signing
+from core.callbacks import LOOKED_AT, Courier, outbox
+from core.clock import rfc3339, utcnow
 from core.crypto import Sealer
 from core.deliveries import born
 from core.jobs.claim import claim, finish
@@ -57,15 +58,15 @@ def test_the_reference_library_verifies_the_signature(db, sealer, delivery):
     Courier(db, sealer, receiver).deliver(delivery())
     ((url, headers, body),) = receiver.received
     assert url == "https://example.com/hook"
-    event = Webhook(webhook_secret(db, sealer, "w1")).verify(body, headers)
+    event = Webhook(signing.secret(db, sealer, "w1")).verify(body, headers)
     assert event["type"] == "job.succeeded"
     assert event["data"]["result"] == {"answer": 42}
     assert delivery()["state"] == "delivered"
 
 
 def test_the_secret_is_made_once_and_kept_sealed(db, sealer, delivery):
-    secret = webhook_secret(db, sealer, "w1")
-    assert webhook_secret(db, sealer, "w1") == secret
+    secret = signing.secret(db, sealer, "w1")
+    assert signing.secret(db, sealer, "w1") == secret
     assert secret.removeprefix("whsec_") not in json.dumps(db.workspaces.find_one({"_id": "w1"}))
 
 
@@ -80,7 +81,16 @@ def test_what_was_not_taken_is_tried_again_under_the_same_id(db, sealer, deliver
     courier.deliver(waiting)
     assert delivery()["state"] == "delivered"
     assert len({headers["webhook-id"] for _, headers, _ in receiver.received}) == 1
+    assert len({body for _, _, body in receiver.received}) == 1
     assert len(delivery()["tries"]) == 2
+
+
+def test_it_says_when_the_event_was_and_not_when_it_was_sent(db, sealer, delivery):
+    ended = utcnow() - timedelta(hours=3)
+    db.jobs.update_one({"_id": delivery()["job_id"]}, {"$set": {"finished_at": ended}})
+    receiver = Receiver(200)
+    Courier(db, sealer, receiver).deliver(delivery())
+    assert json.loads(receiver.received[0][2])["timestamp"] == rfc3339(ended)
 
 
 def test_what_was_taken_meanwhile_is_not_sent_again(db, sealer, delivery):

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from core import callbacks, reseal
+from core import reseal, signing
 from core.accounts import workspaces
 from core.agents import agent_config, agents, credentials
 from core.chat import chat
@@ -75,7 +75,7 @@ def filled(db):
     running = claim.claim(db, accept_chat(db, own)["_id"], "a-worker")
     done = claim.claim(db, accept_chat(db, own)["_id"], "a-worker")
     claim.finish(db, done, status="succeeded", calls=[], result={})
-    secret = callbacks.webhook_secret(db, BEFORE, "w1")
+    secret = signing.secret(db, BEFORE, "w1")
     return {"agents": [own, shared], "jobs": [*jobs, running], "secret": secret}
 
 
@@ -86,7 +86,7 @@ def test_nothing_sealed_under_the_old_key_remains_and_all_of_it_opens(db, filled
     assert sealed_under(BEFORE, db) == []
     for job in filled["jobs"]:
         assert set(keys_of(db, job, AFTER)) == {KEY}
-    assert callbacks.webhook_secret(db, AFTER, "w1") == filled["secret"]
+    assert signing.secret(db, AFTER, "w1") == filled["secret"]
 
 
 def test_it_changes_nothing_the_second_time(db, filled):

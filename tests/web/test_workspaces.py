@@ -28,6 +28,15 @@ def test_an_id_that_cannot_be_one_is_refused(admin):
     assert admin.post("/workspaces", {"name": "Other", "id": "a/b"}).status_code == 422
 
 
+def test_the_webhook_secret_is_rotated(admin, member):
+    before = admin.get("/workspaces/default/webhook-secret").json["secret"]
+    after = admin.post("/workspaces/default/webhook-secret/rotate", {"grace": 60}).json["secret"]
+    assert after != before
+    assert admin.get("/workspaces/default/webhook-secret").json["secret"] == after
+    assert member.post("/workspaces/default/webhook-secret/rotate", {}).status_code == 403
+    assert admin.post("/workspaces/none/webhook-secret/rotate", {}).status_code == 404
+
+
 def test_the_webhook_secret_is_made_once_per_workspace(admin):
     admin.post("/workspaces", {"name": "Other", "id": "other"})
     first = admin.get("/workspaces/default/webhook-secret").json["secret"]

@@ -18,7 +18,7 @@ from core.metering.budget import of_key
 from web.access import access
 from web.answers import answer, listed, nothing
 from web.context import caller, db, workspace_id
-from web.resource import AgentPath, Id, Model, PageQuery, example, resource
+from web.resource import AgentPath, Id, Model, PageQuery, Rotation, example, resource
 
 api = resource("keys", "API keys")
 
@@ -38,10 +38,6 @@ class KeyFields(Model):
 class NewKey(KeyFields):
     model_config = example(role="member", name="ci", rpm=60)
     role: Literal["admin", "member", "viewer", "agent"] = "member"
-
-
-class Rotation(Model):
-    grace: Annotated[int, Field(ge=0, le=2_592_000)] = Field(0, description="seconds the old key lives on")
 
 
 class KeyPath(BaseModel):

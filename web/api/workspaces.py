@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from core import callbacks
+from core import signing
 from core.accounts import workspaces
 from core.agents.fields import Name, Short, Url
 from core.clock import utcnow
@@ -19,7 +20,7 @@ from core.outbound.guard import Guard
 from web.access import access
 from web.answers import answer, listed, nothing
 from web.context import db, services
-from web.resource import Id, Model, PageQuery, example, resource
+from web.resource import Id, Model, PageQuery, Rotation, example, resource
 
 api = resource("workspaces", "Who owns what")
 
@@ -119,7 +120,19 @@ def delete_price(path: WorkspacePath, query: PriceQuery) -> Response:
 def get_webhook_secret(path: WorkspacePath) -> Response:
     """The secret with which a receiver verifies callbacks (Standard Webhooks)."""
     workspace = workspaces.get(db(), path.workspace_id)
-    return answer({"secret": callbacks.webhook_secret(db(), services().sealer, workspace["_id"])})
+    return answer({"secret": signing.secret(db(), services().sealer, workspace["_id"])})
+
+
+@api.post(
+    "/workspaces/<workspace_id>/webhook-secret/rotate", responses={"200": {"description": "The new secret"}}
+)
+@access(admin=True)
+def rotate_webhook_secret(path: WorkspacePath, body: Rotation) -> Response:
+    """Make another secret. For `grace` seconds callbacks are signed with both."""
+    workspace = workspaces.get(db(), path.workspace_id)
+    grace = timedelta(seconds=body.grace)
+    made = signing.rotate(db(), services().sealer, workspace["_id"], grace=grace, now=utcnow())
+    return answer({"secret": made})
 
 
 def _own_prices(workspace: Workspace) -> Response:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import os
 
+from core import signing
 from core.accounts import workspaces
-from core.callbacks import webhook_secret
 from core.crypto import Sealer
 
 OLD, NEW = os.urandom(32), os.urandom(32)
@@ -18,16 +18,16 @@ def text(key):
 
 def test_it_says_what_it_did(run, db):
     workspaces.make(db, "Other", "other")
-    secret = webhook_secret(db, Sealer(OLD), "other")
+    secret = signing.secret(db, Sealer(OLD), "other")
     given = {"LLM_ENCRYPTION_KEY": text(NEW), "LLM_ENCRYPTION_KEYS_OLD": text(OLD)}
     assert run("reseal", **given) == (0, ["sealed anew: 1"], "")
     assert run("reseal", **given) == (0, ["sealed anew: 0"], "")
-    assert webhook_secret(db, Sealer(NEW), "other") == secret
+    assert signing.secret(db, Sealer(NEW), "other") == secret
 
 
 def test_what_no_key_opens_is_named(run, db):
     workspaces.make(db, "Other", "other")
-    webhook_secret(db, Sealer(OLD), "other")
+    signing.secret(db, Sealer(OLD), "other")
     code, lines, _ = run("reseal", LLM_ENCRYPTION_KEY=text(NEW))
     assert code == 1
     assert lines[-2:] == ["sealed anew: 0", "no configured key opens: other"]

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from standardwebhooks import Webhook
 
-from core.callbacks import Courier, webhook_secret
+from core import signing
+from core.callbacks import Courier
 from core.clock import utcnow
 from core.crypto import Sealer
 from core.metering import allowances
@@ -24,7 +25,7 @@ class Receiver:
         self.events = []
 
     def __call__(self, url, headers, body):
-        event = Webhook(webhook_secret(self.db, SEALER, "w1")).verify(body, headers)
+        event = Webhook(signing.secret(self.db, SEALER, "w1")).verify(body, headers)
         self.events.append((url, headers["webhook-id"], event))
         return 200
 

@@ -72,3 +72,37 @@ def test_what_made_a_job_is_written_down_together_with_others(member, posts, ser
         trail.flush()
         entry = services.db.audit_log.find_one({"route": rule})
         assert entry["expires_at"] - entry["created_at"] == KEPT_OF_JOBS, rule
+
+
+@pytest.mark.usefixtures("worked_on")
+def test_an_idempotency_key_is_of_one_agent_and_one_api_key(admin, client_for, member):
+    """A name that went to another agent meanwhile gives no job of the first, and no key another's job."""
+    body = {"model": "agent:named", "messages": [{"role": "user", "content": "hi"}]}
+    asked = {"headers": {"Idempotency-Key": "k1"}}
+
+    def made(name):
+        sandbox = {"provider": "sandbox"}
+        return member.post("/agents", {"name": name, "llm_config": sandbox}).json["id"]
+
+    def job(client):
+        return client.post("/v1/chat/completions", body, **asked).headers["X-Job-Id"]
+
+    first = made("named")
+    jobs = [job(member), job(member), job(client_for("member")), job(client_for("agent", agents=[first]))]
+    assert jobs[0] == jobs[1]
+    assert len(set(jobs)) == 3
+    member.patch(f"/agents/{first}", {"name": "before"})
+    second = made("named")
+    again = job(member)
+    assert again not in jobs
+    assert member.get(f"/jobs/{again}").json["agent_id"] == second
+
+
+@pytest.mark.usefixtures("worked_on")
+def test_a_key_bound_to_an_agent_repeats_its_own_requests_alone(agent, client_for, member):
+    bound = client_for("agent", agents=[agent])
+    asked = {"headers": {"Idempotency-Key": "k1"}}
+    jobs = [
+        c.post(f"/agents/{agent}/chat", {"message": "hi"}, **asked).json["id"] for c in (member, bound, bound)
+    ]
+    assert jobs[0] != jobs[1] == jobs[2]

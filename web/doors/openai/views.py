@@ -147,7 +147,7 @@ def _accepted(body: Completion) -> tuple[Job, bool]:
         "runtime" if caller().role == "runtime" else "chat",
         agent,
         body.asked(),
-        idempotency=work.idempotency("door") or second_tries.mark(),
+        idempotency=work.idempotency(f"door/{agent['_id']}/{caller().key_id}") or second_tries.mark(),
         on_worker_loss=LOST if body.stream and agent["on_worker_loss"] == "retry" else None,
     )
     return work.accepted(draft, agent)
