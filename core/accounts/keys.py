@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -183,6 +183,11 @@ def page(
 ) -> tuple[list[Key], str | None]:
     """A page of the workspace's keys, newest first, those that have ended too."""
     return pages.page(keys_of(db), {"workspace_id": workspace_id}, limit=limit, cursor=cursor)
+
+
+def of_ids(db: Database[Document], workspace_id: str, ids: Sequence[str]) -> list[Key]:
+    """Those of these keys that are the workspace's, ended ones too."""
+    return list(keys_of(db).find({"workspace_id": workspace_id, "_id": {"$in": list(ids)}}))
 
 
 def change(db: Database[Document], key: Key, changes: Mapping[str, Any]) -> Key:

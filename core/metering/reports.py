@@ -66,6 +66,17 @@ def allowance(
     }
 
 
+def allowances_of(
+    db: Database[Document], workspace_id: str, month: str, limits: Mapping[str, int], now: datetime
+) -> list[Document]:
+    """Each agent's use of its tier in a month, as `allowance` has it, those with most first."""
+    found = []
+    for mark in db.usage_allowances.find({"workspace_id": workspace_id, "month": month}):
+        asked, tier = {"workspace_id": workspace_id, "_id": mark["agent_id"]}, mark["tier"]
+        found.append({**allowance(db, asked, tier, limits.get(tier, 0), now), "agent_id": mark["agent_id"]})
+    return sorted(found, key=lambda row: -row["tokens_used"])
+
+
 def exhausted_on(used: int, limit: int, month: str, now: datetime) -> str | None:
     """The date on which an allowance ends if use goes on as so far this month; None: not before it resets."""
     begins = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)

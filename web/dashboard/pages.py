@@ -8,6 +8,7 @@ from flask import Blueprint
 
 from web.dashboard.jobs import view as jobs
 from web.dashboard.overview import view as overview
+from web.dashboard.usage import view as usage
 
 
 @dataclass(frozen=True)
@@ -30,4 +31,5 @@ class Page:
 PAGES = (
     Page("Overview", "/", "layout-dashboard", "o", overview.views),
     Page("Jobs", "/jobs", "list-details", "j", jobs.views),
+    Page("Usage", "/usage", "chart-bar", "u", usage.views),
 )

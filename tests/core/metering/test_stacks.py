@@ -1,0 +1,51 @@
+"""Stacks: a day's parts add up to the day, whether it is closed or still open."""
+
+from decimal import Decimal
+
+import pytest
+
+from core.metering import ledger, marks, rollups, stacks, usage
+from core.metering.periods import of_month
+from tests.core.metering.rows import at, row
+
+DATES = ["2026-03-01", "2026-03-02", "2026-03-03"]
+
+
+@pytest.fixture
+def used(db):
+    """Three days; the last one is still open."""
+    rows = [
+        row(at("2026-03-01 10:00"), model="gpt-4o", key="k1", agent="a1"),
+        row(at("2026-03-01 11:00"), model="gpt-4o-mini", key="k2", agent="a1"),
+        row(at("2026-03-01 12:00"), model="gpt-4o", key="k2", agent="a2", tokens=(100, 0)),
+        row(at("2026-03-01 12:00"), model="gpt-4o", key="k2", agent="a2", kept=False),
+        row(at("2026-03-02 10:00"), workspace="w2"),
+        row(at("2026-03-03 10:00"), model="gpt-4o", key="k1", agent="a1", tokens=(7, 3)),
+    ]
+    ledger.insert(db, rows)
+    marks.raise_for(db, rows)
+    rollups.tick(db, at("2026-03-03 12:00"))
+
+
+@pytest.mark.parametrize(
+    ("by", "first", "last"),
+    [
+        ("model", {"gpt-4o": 117, "gpt-4o-mini": 17}, {"gpt-4o": 10}),
+        ("agent", {"a1": 34, "a2": 100}, {"a1": 10}),
+        ("provider", {"openai": 134}, {"openai": 10}),
+        ("key", {"k1": 17, "k2": 117}, {"k1": 10}),
+    ],
+)
+def test_a_day_is_cut_by_what_was_asked(db, used, by, first, last):
+    found = stacks.by_date(db, "w1", DATES, by)
+    tokens = {day: {name: of["tokens_total"] for name, of in names.items()} for day, names in found.items()}
+    assert tokens == {"2026-03-01": first, "2026-03-03": last}
+
+
+@pytest.mark.parametrize("by", stacks.FIELDS)
+def test_the_parts_add_up_to_the_usage_of_the_same_days(db, used, by):
+    found = stacks.by_date(db, "w1", of_month("2026-03").dates(), by)
+    parts = [of for names in found.values() for of in names.values()]
+    whole = usage.of_workspace(db, "w1", of_month("2026-03")).total()
+    assert sum(of["tokens_total"] for of in parts) == whole["tokens_total"] == 144
+    assert sum((of["cost"] for of in parts), Decimal(0)) == whole["cost"]
