@@ -1,7 +1,8 @@
 # make run: everything, in one terminal. make test: the suite. make check: format, lint, types, layers.
 # make demo: a workspace with a day of work in it. make vendor: what the dashboard uses of others, renewed.
+# make screens: docs/screens, the dashboard's pages as they are.
 # make openclaw: the agents' program. make test-openclaw: the runtime against it.
-.PHONY: run demo vendor test test-fast check fmt openclaw test-openclaw
+.PHONY: run demo vendor screens test test-fast check fmt openclaw test-openclaw
 
 # In processes of their own, each with its own servers; in the order in which they are collected.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
@@ -17,6 +18,9 @@ demo: .venv/run.stamp
 
 vendor: .venv/run.stamp
 	@.venv/bin/python -m web.dashboard.vendor
+
+screens: .venv/dev.stamp
+	@.venv/bin/python -m tests.dashboard.screens
 
 test: .venv/dev.stamp
 	.venv/bin/python -m pytest $(or $(ARGS),$(PARALLEL))

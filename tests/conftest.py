@@ -34,6 +34,7 @@ SLOW = (
     "core/metering/test_books.py",
     "core/outbound/test_transport_tls.py",
     "core/runtime/",
+    "dashboard/",
     "test_chaos.py",
     "test_clients.py",
     "test_drive.py",
@@ -57,9 +58,13 @@ SLOW = (
 def pytest_collection_modifyitems(items):
     """Whole stacks first: they take longest, and mostly wait."""
     for item in items:
-        if Path(item.path).relative_to(ROOT / "tests").as_posix().startswith(SLOW):
+        if _place(item).startswith(SLOW):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: Path(item.path).parent.name != "tests")
+    items.sort(key=lambda item: "/" in _place(item).removeprefix("dashboard/"))
+
+
+def _place(item):
+    return Path(item.path).relative_to(ROOT / "tests").as_posix()
 
 
 def pytest_configure(config):

@@ -15,6 +15,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
 THEMES = ("light", "dark")
 PATIENT_MS = 30_000
+NAME = "chromium"
+HOW = "a real Chromium is needed (Debian: apt install chromium)"
 
 SHIFTS = """
 window.__shifts = 0;
@@ -40,21 +42,15 @@ async ([png, quality]) => {
 """
 
 
-def executable() -> str:
-    """Where Chromium is. Raises `RuntimeError`, in words that say what to do: nothing is left out in silence."""
-    found = shutil.which("chromium")
-    if found is None:
-        raise RuntimeError("Chromium is needed (Debian: apt install chromium)")
-    return found
-
-
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser without a window."""
+    """A browser without a window. Raises `RuntimeError` where there is none to start."""
+    if shutil.which(NAME) is None:
+        raise RuntimeError(HOW)
     with sync_playwright() as playwright:
         # As root, and in a container, Chromium has no sandbox of its own; /dev/shm may be small.
         flags = ["--no-sandbox", "--disable-dev-shm-usage"]
-        browser = playwright.chromium.launch(executable_path=executable(), args=flags)
+        browser = playwright.chromium.launch(executable_path=shutil.which(NAME), args=flags)
         try:
             yield browser
         finally:
@@ -82,6 +78,11 @@ class Watched:
     def shifts(self) -> float:
         """How much has moved since this page was loaded."""
         return float(self.page.evaluate("window.__shifts"))
+
+    def check(self, most_shift: float) -> None:
+        """Fails when the page did what no page may."""
+        assert (self.errors, self.elsewhere) == ([], [])
+        assert self.shifts() < most_shift
 
 
 def opened(browser: Browser, url: str, *, size: str = "wide", theme: str = "light", **more: Any) -> Watched:

@@ -44,7 +44,7 @@ def used() -> Response:
         cuts=CUTS,
         measure=measure,
         measures=MEASURES,
-        total=usage.shown(found.total(), {group["key_kind"] for group in found.groups}),
+        total=usage.shown(found.total()),
         chart=drawn,
         rows=_rows(cut.values(), drawn.names),
         labels=_labels(by, drawn.totals),
