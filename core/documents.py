@@ -77,6 +77,7 @@ class Agent(TypedDict):
     runtime_budget_period: BudgetPeriod
     drive_sync: bool  # `core.runtime.sync`
     limit_policy: LimitPolicy | None  # read by admission; None: the workspace's alone holds
+    max_running: NotRequired[int | None]  # how many of its jobs at the same time; read by `core.jobs.bounds`
     llm_config: LlmConfig | None  # None: it cannot be asked yet
     imported: NotRequired[Imported]
     revision: int
@@ -120,6 +121,7 @@ class Key(TypedDict):
     tpm: int | None  # tokens a minute; likewise
     budget_usd: Decimal128 | None  # read by `core.metering.budget`
     budget_period: BudgetPeriod | None  # likewise
+    max_running: NotRequired[int | None]  # how many of its jobs at the same time; read by `core.jobs.bounds`
     instance: NotRequired[str]  # of the role `runtime`: the process that has it
 
 
@@ -150,6 +152,7 @@ class Workspace(TypedDict):
     all: bool  # true on each, for the index that lists them
     alert_url: NotRequired[str | None]  # `core.metering.allowances` sends its alerts there
     limit_policy: NotRequired[LimitPolicy]  # read by admission, beside the agent's own; absent: `log`
+    max_running: NotRequired[int | None]  # how many of its jobs at the same time; read by `core.jobs.bounds`
     webhook_secret: NotRequired[str]  # sealed; `core.signing` makes it on first use
     webhook_secret_before: NotRequired[FormerSecret]  # signs too, until then
 

@@ -10,6 +10,8 @@ from core.agents.fields import Short
 from web.resource import Model
 
 AS_ANSWERED = "as an answer carried them; not sent on"
+WAITS = "`background` waits while anything interactive can be served; absent: interactive"
+Priority = Literal["interactive", "background"]
 LENIENT = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from typing import Any
 
 import dramatiq
 import redis
 from dramatiq import Broker, Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
+from pymongo.database import Database
 
-from core.jobs.lanes import Lanes
+from core.jobs.bounds import Bounds
+from core.jobs.lanes import Lanes, Ticket
 from core.services import Send
 from workers.shares import Shares
 
 ACTOR = "run"
 WAIT_S = 2.0
 PAUSED_S = 0.1
+UNPARKED_AT_ONCE = 100
 
 
 class LaneBroker(Broker):
@@ -29,9 +33,17 @@ class LaneBroker(Broker):
         super().__init__(middleware=[])  # retries and time limits are the job's
         self.lanes = Lanes(client)
         self.shares = Shares(slots)
+        self.bounds = Bounds()
         self.queues: dict[str, None] = {}
         self.paused: frozenset[str] = frozenset()
         """Queues whose consumers take nothing. (Dramatiq's own pause waits until a queue is empty.)"""
+
+    def read_bounds(self, db: Database[dict[str, Any]]) -> None:
+        """Read how many may run of whom. Those that may have more than before wait no longer."""
+        for name in self.bounds.read(db):
+            for queue in self.queues:
+                while self.lanes.unpark(queue, name, UNPARKED_AT_ONCE):
+                    pass
 
     def declare_queue(self, queue_name: str) -> None:
         if queue_name not in self.queues:
@@ -74,7 +86,7 @@ class LaneConsumer(Consumer):
             self.queue, shares.by_workspace, shares.free, background=shares.background
         )
         self._kept_back = ticket == "not yours"
-        if isinstance(ticket, str) or not shares.took(ticket):
+        if isinstance(ticket, str) or self._put_aside(ticket) or not shares.took(ticket):
             return None
         return MessageProxy(
             dramatiq.Message(
@@ -82,19 +94,28 @@ class LaneConsumer(Consumer):
             )
         )
 
+    def _put_aside(self, ticket: Ticket) -> bool:
+        """Is it above its `max_running`? Then it waits until another of its scope is over."""
+        shares, bounds, lanes = self.broker.shares, self.broker.bounds, self.broker.lanes
+        name = bounds.full(ticket, shares.of_scope)
+        if name is None:
+            return False
+        lanes.park(ticket, name)
+        if bounds.full(ticket, shares.of_scope) is None:  # the other one was over meanwhile, and found nobody
+            lanes.unpark(self.queue, name)
+        return True
+
     def ack(self, message: MessageProxy) -> None:
-        self.broker.shares.over(message.args[0])
-        if self._kept_back:
-            self._kept_back = False
-            self._ring()
+        ticket = self.broker.shares.over(message.args[0])
+        with contextlib.suppress(redis.RedisError):  # the next look, or reconcile, is soon enough
+            for name, _ in self.broker.bounds.of(ticket) if ticket else ():
+                self.broker.lanes.unpark(self.queue, name)
+            if self._kept_back:
+                self._kept_back = False
+                self.broker.lanes.ring(self.queue)
 
     def nack(self, message: MessageProxy) -> None:
         self.ack(message)
-
-    def _ring(self) -> None:
-        """What was not this process's to take may be now. If Redis is away, the next look is soon enough."""
-        with contextlib.suppress(redis.RedisError):
-            self.broker.lanes.ring(self.queue)
 
     def close(self) -> None:
         self._closing.set()

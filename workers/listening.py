@@ -1,4 +1,4 @@
-"""What a running worker is told: to end a job, or to take nothing from a queue.
+"""What a running worker is told: to end a job, to take nothing from a queue, how many may run of whom.
 
 Signals over Redis tell it at once. Each beat it also reads the documents, since a signal may be lost.
 """
@@ -48,7 +48,7 @@ def _hear_signals(
     while not over():
         try:
             with client.pubsub(ignore_subscribe_messages=True) as pubsub:
-                pubsub.subscribe(channel, signals.QUEUES_CHANGED)
+                pubsub.subscribe(channel, signals.QUEUES_CHANGED, signals.CONFIGURED)
                 while not over():
                     message = pubsub.get_message(timeout=2.0)
                     if message is None:
@@ -56,7 +56,7 @@ def _hear_signals(
                     if message["channel"].decode() == channel:
                         runner.stop(message["data"].decode(), "cancelled")
                     else:
-                        _pause_and_resume(runner, worker)
+                        _read_settings(runner, worker)
         except redis.RedisError as error:
             log.warning("signals.redis_away", error=type(error).__name__)
             time.sleep(1)
@@ -73,13 +73,14 @@ def _read_documents(
         try:
             for job in runner.services.db.jobs.find(wanted, {"_id": 1}):
                 runner.stop(job["_id"], "cancelled")
-            _pause_and_resume(runner, worker)
-        except PyMongoError as error:
+            _read_settings(runner, worker)
+        except (PyMongoError, redis.RedisError) as error:
             log.warning("flags.store_away", error=type(error).__name__)
 
 
-def _pause_and_resume(runner: Runner, worker: dramatiq.Worker) -> None:
+def _read_settings(runner: Runner, worker: dramatiq.Worker) -> None:
     """Consumers of a paused queue take no messages. These stay in Redis, and the jobs stay queued."""
+    cast(LaneBroker, worker.broker).read_bounds(runner.services.db)
     stopped = paused(runner.services.db)
     if not runner.draining:
         pause(worker, stopped)

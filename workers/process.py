@@ -88,6 +88,7 @@ def serve(role: Role) -> int:
         lost=lambda: heartbeat.lost,
         queues=queues,
         begun=broker.shares.begun,
+        bounds=broker.bounds,
     )
     worker = _consume(broker, queues, role.slots, runner)
     heartbeat.start()
@@ -162,6 +163,7 @@ def _consume(broker: LaneBroker, queues: list[str], slots: int, runner: Runner) 
         broker.declare_queue(queue)
     worker = dramatiq.Worker(broker, queues=set(queues), worker_threads=slots)
     broker.paused = once_it_answers(lambda: frozenset(paused(runner.services.db)))
+    once_it_answers(lambda: broker.read_bounds(runner.services.db))
     worker.start()
     return worker
 

@@ -22,6 +22,7 @@ class Shares:
         self._held: dict[str, Ticket] = {}
         self._beginning: set[str] = set()
         self._by_workspace: Counter[str] = Counter()
+        self._by_scope: Counter[str] = Counter()
         self._background = 0
         self._changed = threading.Condition()
 
@@ -38,6 +39,10 @@ class Shares:
     def by_workspace(self) -> Mapping[str, int]:
         return self._by_workspace
 
+    def of_scope(self, name: str) -> int:
+        """How many slots a scope has: a workspace, a key, an agent."""
+        return self._by_scope[name]
+
     def room(self, timeout_s: float) -> bool:
         """Wait until one more may begin; False when none may by then."""
         with self._changed:
@@ -53,6 +58,7 @@ class Shares:
             self._held[ticket.job_id] = ticket
             self._beginning.add(ticket.job_id)
             self._by_workspace[ticket.workspace_id] += 1
+            self._by_scope.update(ticket.scopes)
             self._background += ticket.priority == BACKGROUND
             return True
 
@@ -62,15 +68,19 @@ class Shares:
             self._beginning.discard(job_id)
             self._changed.notify_all()
 
-    def over(self, job_id: str) -> None:
-        """Its slot is free."""
+    def over(self, job_id: str) -> Ticket | None:
+        """Its slot is free. Returns the ticket that had it."""
         with self._changed:
             ticket = self._held.pop(job_id, None)
             if ticket is None:
-                return
+                return None
             self._beginning.discard(job_id)
             self._by_workspace[ticket.workspace_id] -= 1
-            if not self._by_workspace[ticket.workspace_id]:
-                del self._by_workspace[ticket.workspace_id]
+            self._by_scope.subtract(ticket.scopes)
+            for counted in (self._by_workspace, self._by_scope):
+                for name in (ticket.workspace_id, *ticket.scopes):
+                    if not counted[name]:
+                        del counted[name]
             self._background -= ticket.priority == BACKGROUND
             self._changed.notify_all()
+            return ticket

@@ -32,7 +32,7 @@ MAY: dict[Role, tuple[str, ...]] = {
 }
 """What a role may do, in words; `web.access` decides, route by route."""
 OWN_JOBS_ALONE: frozenset[Role] = frozenset({"agent", "runtime"})
-LIMITS = ("rpm", "tpm", "budget_usd", "budget_period")
+LIMITS = ("rpm", "tpm", "budget_usd", "budget_period", "max_running")
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,7 @@ def born(
         "tpm": limits.get("tpm"),
         "budget_usd": _exact(limits.get("budget_usd")),
         "budget_period": limits.get("budget_period"),
+        "max_running": limits.get("max_running"),
     }
 
 

@@ -44,7 +44,7 @@ def get(db: Database[Document], workspace_id: str) -> Workspace:
 
 
 def change(db: Database[Document], workspace: Workspace, changes: Mapping[str, Any]) -> Workspace:
-    """Set some of `name`, `alert_url`, `limit_policy`."""
+    """Set some of `name`, `alert_url`, `limit_policy`, `max_running`."""
     if changes:
         db.workspaces.update_one({"_id": workspace["_id"]}, {"$set": dict(changes)})
     return get(db, workspace["_id"])
@@ -62,5 +62,6 @@ def public(workspace: Workspace) -> Document:
         "name": workspace["name"],
         "alert_url": workspace.get("alert_url"),
         "limit_policy": workspace.get("limit_policy") or "log",
+        "max_running": workspace.get("max_running"),
         "created_at": rfc3339(workspace["created_at"]),
     }

@@ -31,6 +31,8 @@ Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^https?://[^\s]+$")]
+MaxRunning = Annotated[int, Field(ge=1, le=1_000_000)] | None
+RUNNING_AT_ONCE = "how many of its jobs may ask providers at the same time; what is above waits"
 
 
 class Fallback(BaseModel):
@@ -72,6 +74,7 @@ AGENT = (
         False,
         "its process sees its files in workspace/drive, and what it writes to workspace/out becomes one",
     ),
+    Row("max_running", MaxRunning, None, RUNNING_AT_ONCE),
     Row("limit_policy", LimitPolicy | None, None, "null: the workspace's; the stricter of the two holds"),
 )
 """The name has no row: it alone must be given."""

@@ -85,6 +85,7 @@ class Job(TypedDict):
     content_erased_at: NotRequired[datetime]  # `core.jobs.erasing` writes it, `core.retention` reads it
     attached: NotRequired[str]  # the request that it lives for; only the OpenAI door writes and reads it
     callback_url: NotRequired[str]
+    priority: NotRequired[Literal["background"]]  # absent: interactive; `core.jobs.lanes` reads it
     retry_of: NotRequired[str]  # the job that this one repeats
 
 

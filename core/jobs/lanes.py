@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,6 +80,17 @@ class Ticket:
         """As the lane has it. Ids sort by the time they were made, so a lane gives the oldest first."""
         return f"{self.job_id}|{self.key_id}|{self.agent_id}"
 
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What may have a `max_running`, and counts it."""
+        whose = {"workspace": self.workspace_id, "key": self.key_id, "agent": self.agent_id}
+        return tuple(scope(kind, self.workspace_id, found) for kind, found in whose.items())
+
+
+def scope(kind: str, workspace_id: str, found: str) -> str:
+    """The name of a scope: `<workspace>/<kind>:<id>`."""
+    return f"{workspace_id}/{kind}:{found}"
+
 
 def ticket(job: Mapping[str, Any]) -> Ticket:
     """The ticket of a job, of which `NEEDED` is read."""
@@ -127,8 +139,7 @@ class Lanes:
         if isinstance(found, int):
             return "not yours" if found else "nothing"
         number, workspace_id, member = found
-        job_id, key_id, agent_id = member.decode().split("|", 2)
-        return Ticket(job_id, queue, PRIORITIES[number - 1], workspace_id.decode(), key_id, agent_id)
+        return _ticket(member, queue, PRIORITIES[number - 1], workspace_id.decode())
 
     def wait(self, queue: str, seconds: float) -> None:
         """Until something is sent to this queue, or so many seconds have passed."""
@@ -137,6 +148,32 @@ class Lanes:
     def ring(self, queue: str) -> None:
         """Wake one who waits, to look again."""
         self.client.lpush(_bell(queue), 1)
+
+    def park(self, waiting: Ticket, name: str) -> None:
+        """Put a ticket aside whose scope `name` has as many running as it may."""
+        self.client.zadd(_parked(waiting.queue, name), {f"{waiting.priority}|{waiting.member}": 0})
+        self.client.sadd(_parked(waiting.queue), name)
+
+    def unpark(self, queue: str, name: str, n: int = 1) -> int:
+        """Put so many tickets of a scope back into their lane; how many there were."""
+        found = cast("list[tuple[bytes, float]]", self.client.zpopmin(_parked(queue, name), n))
+        for member, _ in found:
+            priority, _, rest = member.partition(b"|")
+            self.put(_ticket(rest, queue, priority.decode(), name.partition("/")[0]))
+        if not found:
+            self.client.srem(_parked(queue), name)
+        return len(found)
+
+    def parked(self, queue: str) -> dict[str, int]:
+        """How many tickets are put aside, by workspace."""
+        names = [name.decode() for name in cast("set[bytes]", self.client.smembers(_parked(queue)))]
+        asked = self.client.pipeline(transaction=False)
+        for name in names:
+            asked.zcard(_parked(queue, name))
+        found: Counter[str] = Counter()
+        for name, n in zip(names, asked.execute(), strict=True):
+            found[name.partition("/")[0]] += n
+        return {workspace_id: n for workspace_id, n in found.items() if n}
 
     def waiting(self, queue: str) -> dict[str, tuple[int, datetime]]:
         """How many ids wait by workspace, and when the oldest of them was made."""
@@ -159,6 +196,11 @@ class Lanes:
         return found
 
 
+def _ticket(member: bytes, queue: str, priority: str, workspace_id: str) -> Ticket:
+    job_id, key_id, agent_id = member.decode().split("|", 2)
+    return Ticket(job_id, queue, priority, workspace_id, key_id, agent_id)
+
+
 def _made(member: bytes) -> datetime:
     """When its job was made: the first 48 bits of a UUID version 7 are milliseconds."""
     job_id = member.decode().partition("|")[0]
@@ -175,3 +217,7 @@ def _turn(queue: str) -> str:
 
 def _bell(queue: str) -> str:
     return f"{PREFIX}:{queue}:bell"
+
+
+def _parked(queue: str, name: str = "") -> str:
+    return f"{PREFIX}:{queue}:parked:{name}" if name else f"{PREFIX}:{queue}:parked"

@@ -66,6 +66,7 @@ class Draft:
     idempotency: Idempotency | None = None
     callback_url: str | None = None
     retry_of: str | None = None
+    background: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -100,6 +101,8 @@ def born(draft: Draft, job_id: str, now: datetime) -> Job:
     }
     if draft.callback_url:
         job["callback_url"] = draft.callback_url
+    if draft.background:
+        job["priority"] = BACKGROUND
     if draft.retry_of:
         job["retry_of"] = draft.retry_of
     return job

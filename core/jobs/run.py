@@ -19,6 +19,7 @@ from core.errors import JobFailed, Problem
 from core.ids import new_nonce
 from core.jobs import kinds, signals
 from core.jobs.accept import enqueue
+from core.jobs.bounds import Bounds
 from core.jobs.claim import claim, finish, hand_back, note_unkept
 from core.jobs.document import Job, Status, Stop
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, runs_again
@@ -82,7 +83,7 @@ class Runner:
     """Carries out the jobs of one process.
 
     `lost()`: was this process declared dead? `queues`: those that this process takes from; None: any.
-    `begun(job_id)`: it was claimed, or could not be.
+    `begun(job_id)`: it was claimed, or could not be. `bounds`: how many may run of whom.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Runner:
         lost: Callable[[], bool],
         queues: Collection[str] | None = None,
         begun: Callable[[str], None] = lambda _: None,
+        bounds: Bounds | None = None,
     ) -> None:
         self.services = services
         self.process_id = process_id
@@ -103,6 +105,7 @@ class Runner:
         self.lost = lost
         self.queues = queues
         self.begun = begun
+        self.bounds = bounds or Bounds()
         self.running: dict[str, Run] = {}
         self.draining = False
         self._ended: deque[float] = deque()
@@ -138,12 +141,17 @@ class Runner:
 
     def _claimed(self, job_id: str) -> Job | None:
         """All tries have the same fence: a claim whose reply was lost is still ours."""
-        fence = new_nonce()
-        return through_outages(
-            lambda: claim(self.services.db, job_id, self.process_id, fence=fence, queues=self.queues),
-            what="claim",
-            give_up=lambda: self.lost() or self.draining,
-        )
+        fence, db = new_nonce(), self.services.db
+
+        def claimed() -> Job | None:
+            job = claim(db, job_id, self.process_id, fence=fence, queues=self.queues)
+            if job is None or self.bounds.exceeded(db, job) is None:
+                return job
+            if hand_back(db, job, []):  # several processes began the last one together
+                enqueue(self.services.send, job)
+            return None
+
+        return through_outages(claimed, what="claim", give_up=lambda: self.lost() or self.draining)
 
     def stop(self, job_id: str, reason: Stop) -> None:
         """End one job's work, if it is here."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.clock import rfc3339
 from core.jobs.document import Job
-from core.jobs.model import DONE
+from core.jobs.model import DONE, INTERACTIVE
 from core.llm.records import Call
 
 Document = dict[str, Any]
@@ -46,6 +46,7 @@ def public(job: Job) -> Document:
         "error": job["error"],
         "calls": _calls(job),
         "metadata": job.get("metadata") or {},
+        "priority": job.get("priority") or INTERACTIVE,
         "retry_of": job.get("retry_of"),
         "links": {"self": base, "events": f"{base}/events", "cancel": f"{base}/cancel"},
     }

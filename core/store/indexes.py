@@ -33,6 +33,10 @@ def _expiring() -> IndexModel:
     return IndexModel([("expires_at", ASCENDING)], name="expiring", expireAfterSeconds=0)
 
 
+def _bounded() -> IndexModel:
+    return IndexModel([("max_running", ASCENDING)], name="bounded")
+
+
 INDEXES: dict[str, list[IndexModel]] = {
     "jobs": [
         _listed("jobs"),
@@ -114,6 +118,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "agents": [
         IndexModel([("workspace_id", ASCENDING), ("name", ASCENDING)], name="named", unique=True),
         _listed("agents"),
+        _bounded(),
     ],
     "runtimes": [
         IndexModel([("host", ASCENDING)], name="on_host"),
@@ -122,8 +127,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("listens", ASCENDING)], name="listens", unique=True),
         IndexModel([("alerts_due", ASCENDING)], name="alerts_due"),
     ],
-    "workspaces": [_listed("workspaces")],
-    "keys": [_listed("keys"), IndexModel([("role", ASCENDING)], name="by_role")],
+    "workspaces": [_listed("workspaces"), _bounded()],
+    "keys": [_listed("keys"), _bounded(), IndexModel([("role", ASCENDING)], name="by_role")],
     "credentials": [_listed("credentials")],
     "sessions": [IndexModel([("expires_at", ASCENDING)], name="expiring", expireAfterSeconds=0)],
     "drive_files": [

@@ -29,6 +29,7 @@ AGENT = {
     "metadata": ({"a": 1}, {"b": {"$ref": "x", "$id": 1}}, SHOWN),
     "on_worker_loss": ("retry", "fail", lambda plan: plan["on_worker_loss"] == "fail"),
     "content_retention": ("done", "30", lambda plan: plan["content_retention"] == "30"),
+    "max_running": (1, 20, SHOWN),  # used by a worker: tests/core/jobs/test_bounds.py
     "limit_policy": ("log", "block", SHOWN),  # used by admission: tests/web/test_budgets.py
     "runtime_budget_usd": (1.5, 2.5, SHOWN),  # these two by its process: tests/core/runtime
     "runtime_budget_period": ("month", "day", SHOWN),

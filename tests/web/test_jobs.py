@@ -141,6 +141,14 @@ def test_a_failed_job_is_run_again_with_todays_configuration_once(member, agent,
     assert member.post(f"{job['links']['self']}/retry").json["id"] == again.json["id"]
 
 
+def test_what_was_background_is_background_again(member, agent, services):
+    asked = {"message": "hello", "priority": "background"}
+    job = member.post(f"/agents/{agent}/chat", asked).json
+    finish(services, job["id"], "failed")
+    assert member.post(f"{job['links']['self']}/retry").json["priority"] == "background"
+    assert member.post(f"/agents/{agent}/chat", {**asked, "priority": "urgent"}).status_code == 422
+
+
 def test_only_what_ended_badly_is_run_again(member, job, services):
     assert member.post(f"{job['links']['self']}/retry").status_code == 409
     finish(services, job["id"])

@@ -90,8 +90,8 @@ CASES = {
     "extra": Case(EXTRA, EXTRA, EXTRA, EXTRA),
 }
 WIRES = sorted(CONFIGS)
-NO_PARAMETERS = {"message", "messages", "conversation_id", "stream", "metadata", "callback_url"}
-THE_DOORS_OWN = {"model", "messages", "n", "stream", "stream_options", "metadata"}
+NO_PARAMETERS = {"message", "messages", "conversation_id", "stream", "metadata", "callback_url", "priority"}
+THE_DOORS_OWN = {"model", "messages", "n", "stream", "stream_options", "metadata", "priority"}
 REFUSED_AT_THE_DOOR = {"functions", "function_call"}
 
 
@@ -158,6 +158,15 @@ def test_a_parameter_leaves_the_house_in_the_words_of_the_wire(
     case = CASES[name]
     road(member, agent, {name: case.value, **case.beside})
     left_as_expected(services, asked, wire, name)
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_what_is_background_is_the_jobs_and_no_providers(member, agent, services, asked, wire, road):
+    road(member, agent, {"priority": "background"})
+    assert services.db.jobs.find_one()["priority"] == "background"
+    assert sent(asked) == ALWAYS[wire]
+    (shown,) = member.get("/jobs").json["items"]
+    assert shown["priority"] == "background"
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -137,3 +137,27 @@ def test_what_redis_lost_is_handled_once_it_was_sent_again(broker, worker, handl
         whose = {"workspace_id": "w1", "created_by": "k1", "agent_id": None}
         sender(broker)({"_id": job_id, "queue": "chat", **whose})
     until(lambda: set(handled.ids) == set(first), "all of them are handled")
+
+
+def test_what_is_above_its_bound_waits_until_another_of_its_scope_is_over(broker, worker, handled, db):
+    db["keys"].insert_one({"_id": "k1", "workspace_id": "w1", "max_running": 2, "created_at": 1})
+    broker.read_bounds(db)
+    handled.go.clear()
+    send(broker, 5)
+    send(broker, 1, "w2")
+    until(lambda: broker.lanes.parked("chat") == {"w1": 3}, "all that are above it are put aside")
+    assert dict(broker.shares.by_workspace) == {"w1": 2, "w2": 1}
+    handled.go.set()
+    handled.wait_for(6)
+    assert broker.lanes.parked("chat") == {}
+
+
+def test_a_bound_that_is_lifted_lets_go_of_what_waited_for_it(broker, worker, handled, db):
+    db["keys"].insert_one({"_id": "k1", "workspace_id": "w1", "max_running": 1, "created_at": 1})
+    broker.read_bounds(db)
+    handled.go.clear()
+    send(broker, 3)
+    until(lambda: broker.lanes.parked("chat") == {"w1": 2}, "two are put aside")
+    db["keys"].update_one({"_id": "k1"}, {"$set": {"max_running": None}})
+    broker.read_bounds(db)
+    until(lambda: broker.shares.by_workspace["w1"] == 3, "all of them are under way")

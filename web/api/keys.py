@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from core.accounts import keys
 from core.agents import agents
+from core.agents.fields import RUNNING_AT_ONCE, MaxRunning
 from core.clock import utcnow
 from core.documents import BudgetPeriod, Role
 from core.errors import Forbidden, Invalid
@@ -31,6 +32,7 @@ class KeyFields(Model):
     expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
     rpm: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(None, description="requests a minute")
     tpm: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(None, description="tokens a minute")
+    max_running: MaxRunning = Field(None, description=RUNNING_AT_ONCE)
     budget_usd: Annotated[float, Field(ge=0, le=1_000_000_000)] | None = None
     budget_period: BudgetPeriod | None = None
 

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, create_model, model_validator
 
 from core.agents import fields
 from core.agents.fields import Metadata, Name, Short, Url
-from web.messages import Message
+from web.messages import WAITS, Message, Priority
 from web.parameters import with_parameters
 from web.resource import Model, example
 
@@ -61,6 +61,7 @@ class Chat(with_parameters(Said)):  # type: ignore[misc] # each parameter is a f
     stream: bool = False
     metadata: Metadata = Field(default_factory=dict)
     callback_url: Url | None = None
+    priority: Priority = Field("interactive", description=WAITS)
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Chat:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core import signing
 from core.accounts import workspaces
-from core.agents.fields import Name, Short, Url
+from core.agents.fields import RUNNING_AT_ONCE, MaxRunning, Name, Short, Url
 from core.clock import utcnow
 from core.documents import LimitPolicy, Workspace
 from core.llm import providers
@@ -36,6 +36,7 @@ class WorkspaceChanges(Model):
     name: Name = ""
     alert_url: Url | None = Field(None, description="is told at 80, 100 and 120 % of an allowance")
     limit_policy: LimitPolicy = "log"
+    max_running: MaxRunning = Field(None, description=RUNNING_AT_ONCE)
 
 
 Rate = Annotated[float, Field(ge=0, le=1_000_000)]

@@ -48,4 +48,5 @@ def changed(job: Job, *, model: str | None, messages: list[dict[str, Any]]) -> J
 
 
 def _asked(job: Job) -> dict[str, Any]:
-    return {**job["request"], "metadata": job["metadata"], "callback_url": job.get("callback_url")}
+    kept = {"callback_url": job.get("callback_url"), "priority": job.get("priority")}
+    return {**job["request"], "metadata": job["metadata"], **kept}

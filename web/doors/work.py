@@ -23,7 +23,7 @@ from core.ids import new_id
 from core.jobs import kinds
 from core.jobs.accept import accept, earlier
 from core.jobs.document import Job
-from core.jobs.model import DONE, Draft, Idempotency
+from core.jobs.model import BACKGROUND, DONE, Draft, Idempotency
 from core.llm import tiers
 from core.llm.records import OnWorkerLoss
 from core.metering import admission, budgets
@@ -38,7 +38,7 @@ Document = dict[str, Any]
 LONGEST_WAIT_S = 120
 LONGEST_KEY = 255
 WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:[;,]|$)", re.IGNORECASE)
-NOT_KEPT = frozenset({"callback_url", "metadata"})
+NOT_KEPT = frozenset({"callback_url", "metadata", "priority"})
 
 
 def agent_named(reference: str) -> Agent:
@@ -94,6 +94,7 @@ def draft(
         idempotency=idempotency,
         callback_url=asked.get("callback_url"),
         retry_of=retry_of,
+        background=asked.get("priority") == BACKGROUND,
         metadata=asked.get("metadata") or {},
     )
 
@@ -130,6 +131,7 @@ def again(job: Job, mark: Idempotency) -> Draft:
         idempotency=mark,
         callback_url=job.get("callback_url"),
         retry_of=job["_id"],
+        background=job.get("priority") == BACKGROUND,
         metadata=job["metadata"],
     )
 

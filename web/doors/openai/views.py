@@ -24,7 +24,7 @@ from web.doors.openai import second_tries
 from web.doors.openai import shape as openai_shape
 from web.doors.openai import stream as openai_stream
 from web.doors.openai.stream import Listener
-from web.messages import MessageAtTheDoor
+from web.messages import WAITS, MessageAtTheDoor, Priority
 from web.parameters import under_their_names, with_parameters
 from web.resource import example, resource
 
@@ -66,6 +66,7 @@ class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # 
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     metadata: Metadata | None = Field(None, description="kept on the job")
+    priority: Priority | None = Field(None, description=WAITS)
     functions: Any = Field(None, description="not offered: use `tools`")
     function_call: Any = Field(None, description="not offered: use `tool_choice`")
 
@@ -85,6 +86,7 @@ class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # 
             "messages": [message.model_dump(exclude_unset=True) for message in self.messages],
             "stream": bool(self.stream),
             **({"metadata": self.metadata} if self.metadata else {}),
+            **({"priority": self.priority} if self.priority else {}),
         }
 
 

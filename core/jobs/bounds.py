@@ -1,0 +1,83 @@
+"""Bounds: `max_running` of workspaces, keys and agents: how many of their jobs may run at the same time.
+
+A process remembers all bounds, so that a job without one costs nothing. It does not begin what it knows to be
+above; what several processes began together is told by the documents, after the claim.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pymongo.database import Database
+
+from core.jobs import kinds
+from core.jobs.document import Job
+from core.jobs.lanes import Ticket, scope, ticket
+from core.jobs.model import RUNNING
+
+Document = dict[str, Any]
+
+FIELDS = {"workspace": "workspace_id", "key": "created_by", "agent": "agent_id"}
+"""What a job has of each kind of scope."""
+KNOWN_S = 0.25
+
+
+class Bounds:
+    """The bounds as they were last read."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._most: dict[str, int] = {}
+        self._elsewhere: dict[str, tuple[int, float]] = {}
+        self.monotonic = monotonic
+
+    def read(self, db: Database[Document]) -> list[str]:
+        """Read them again. Returns the scopes that may have more than before."""
+        bound: Document = {"max_running": {"$gte": 1}}
+        most: dict[str, int] = {}
+        for workspace in db.workspaces.find(bound):
+            most[scope("workspace", workspace["_id"], workspace["_id"])] = workspace["max_running"]
+        for agent in db.agents.find(bound, {"workspace_id": 1, "max_running": 1}):
+            most[scope("agent", agent["workspace_id"], agent["_id"])] = agent["max_running"]
+        for key in db["keys"].find(bound).sort("created_at", 1):  # of those that count as one, the last
+            most[scope("key", key["workspace_id"], key.get("counts_as") or key["_id"])] = key["max_running"]
+        before, self._most = self._most, most
+        return [name for name, n in before.items() if most.get(name, n + 1) > n]
+
+    def of(self, waiting: Ticket) -> list[tuple[str, int]]:
+        """The scopes of this job that have a bound, and the bound."""
+        if not self._most or waiting.queue not in bounded_queues():
+            return []
+        return [(name, self._most[name]) for name in waiting.scopes if name in self._most]
+
+    def full(self, waiting: Ticket, here: Callable[[str], int]) -> str | None:
+        """The scope that has no place for one more. `here`: how many of it this process has under way."""
+        for name, most in self.of(waiting):
+            elsewhere, until = self._elsewhere.get(name, (0, 0.0))
+            if here(name) + (elsewhere if self.monotonic() < until else 0) >= most:
+                return name
+        return None
+
+    def exceeded(self, db: Database[Document], job: Job) -> str | None:
+        """The scope of which more jobs run than may, this one among them."""
+        for name, most in self.of(ticket(job)):
+            running = {"status": RUNNING, "queue": {"$in": bounded_queues()}, **_of_scope(name)}
+            owners = [one["owner"] for one in db.jobs.find(running, {"owner": 1})]
+            elsewhere = len(owners) - owners.count(job["owner"])
+            self._elsewhere[name] = elsewhere, self.monotonic() + KNOWN_S
+            if len(owners) > most:
+                return name
+        return None
+
+
+def bounded_queues() -> list[str]:
+    """Those of kinds that ask providers. A message to an agent's process waits for what that process asks."""
+    asking = {kind.queue for kind in kinds.KINDS.values() if kind.budgeted}
+    return sorted(asking | {kinds.ISOLATION})
+
+
+def _of_scope(name: str) -> Document:
+    """What the jobs of a scope have in common."""
+    kind, _, found = name.partition("/")[2].partition(":")
+    return {FIELDS[kind]: found}
