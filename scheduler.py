@@ -6,27 +6,32 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
+import redis
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from pymongo.database import Database
 
 from core import services as core_services
 from core.callbacks import Courier, Post, outbox
 from core.clock import utcnow
 from core.config import Settings
 from core.drive import mend, verify
-from core.history import batches
+from core.history import batches, counters
 from core.history import rollups as history
 from core.ids import new_id
 from core.jobs import signals
+from core.jobs.document import Job
 from core.jobs.reconcile import Reconciler
 from core.llm import tiers
 from core.log import configure as configure_logs
 from core.metering import allowances, budgets, ledger, rollups, statements, true_up
 from core.metering.prices import Prices
+from core.metering.row import LedgerRow
 from core.outbound.guard import Guard
 from core.outbound.transport import Deadlines, Transport
 from core.retention import Purge
@@ -61,7 +66,7 @@ def ticks(services: Services) -> list[Tick]:
     services.cleanups.append(courier.close)
     return [
         Tick("reconcile", 2, reconciler.tick),
-        Tick("meter", 1, lambda: ledger.enter(db, prices, outbox=outbox, note=batches.note)),
+        Tick("meter", 1, lambda: ledger.enter(db, prices, outbox=outbox, note=_noted(services.redis))),
         Tick("allowances", 10, lambda: allowances.tick(db, tiers.table().monthly_tokens())),
         Tick("callbacks", 1, courier.tick),
         Tick("runtimes", services.settings.runtime_poll_seconds, runtimes.tick),
@@ -81,6 +86,16 @@ def ticks(services: Services) -> list[Tick]:
 def _embedded(settings: Settings) -> dict[str, bool]:
     """Which of the stores `make run` has started."""
     return {"redis_embedded": settings.redis_url is None, "embedded": settings.embedded_store}
+
+
+def _noted(client: redis.Redis) -> ledger.Note:
+    """What else is made of jobs that the ledger has in its hands: their history, and the counters."""
+
+    def note(db: Database[dict[str, Any]], jobs: Iterable[Job], rows: Iterable[LedgerRow]) -> None:
+        batches.note(db, jobs, rows)
+        counters.count(client, jobs, rows)
+
+    return note
 
 
 def _post(services: Services) -> Post:

@@ -106,5 +106,5 @@ def create_app(services: Services, watcher: Watcher) -> App:
         app.register_api(resource)
     docs.register(app)
     dashboard.register(app)
-    metrics.register(app, services.db)
+    metrics.register(app, services.db, services.redis)
     return app

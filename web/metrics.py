@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: requests of this process, and the queues as the store has them.
+"""Metrics for Prometheus: requests of this process, the queues as the store has them, and what is counted.
 
 Labels are bounded: routes are those of the app's table, never paths, and no workspace, agent or key is one.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
+import redis
 import structlog
 from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
@@ -20,6 +21,7 @@ from pymongo.errors import PyMongoError
 from core.jobs import queues
 from web.access import access
 from web.context import Document
+from web.counted import Counted
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
@@ -28,12 +30,13 @@ FRESH_S = 5.0
 log = structlog.get_logger(__name__)
 
 
-def register(app: Flask, db: Database[Document]) -> None:
+def register(app: Flask, db: Database[Document], client: redis.Redis) -> None:
     """Count every request, and answer `GET /metrics`."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(Queues(db))
     registry.register(Unknown(db))
+    registry.register(Counted(client))
     labels = ("method", "route", "status")
     requests = Counter("vutler_http_requests", "Requests answered", labels, registry=registry)
     seconds = Histogram(

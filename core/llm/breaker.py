@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ FORGOTTEN_AFTER_S = 300
 FRESH_S = 1.0
 REST_S = 5.0
 REMEMBERED = 1000
+ONCE_OPEN = "vutler:breakers"
+"""The names of breakers that were opened; some have closed by themselves since."""
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +81,7 @@ class Breaker:
         if known is None or not (known.failures or known.open):
             return
         self._known[name] = _Known(self.now(), 0, False)
-        self._ask(lambda: self.client.delete(*_keys(name), _probe(name)))
+        self._ask(lambda: self._shut(name))
         if known.open:
             log.info("breaker.closed", endpoint=name)
 
@@ -87,13 +90,13 @@ class Breaker:
         if not error.unwell or 400 <= (error.http_status or 0) < 500:
             return
         name = _name(target)
-        opened, failures = _keys(name)
+        _, failures = _keys(name)
         was_open = self._is_open(name)
         count = self._ask(lambda: self._counted(failures))
         if count is None:
             return
         if was_open or count >= FAILURES:
-            self._ask(lambda: self._open(opened, _probe(name)))
+            self._ask(lambda: self._open(name))
             if not was_open:
                 log.warning("breaker.open", endpoint=name, provider=target.provider, failures=count)
         self._known[name] = _Known(self.now(), count, was_open or count >= FAILURES)
@@ -129,10 +132,17 @@ class Breaker:
             pipe.expire(failures, IN_A_ROW_WITHIN_S)
             return int(pipe.execute()[0])
 
-    def _open(self, opened: str, probe: str) -> bool:
+    def _open(self, name: str) -> bool:
         with self.client.pipeline(transaction=False) as pipe:
-            pipe.set(opened, 1, ex=FORGOTTEN_AFTER_S)
-            pipe.set(probe, 1, px=self.probe_every_ms)
+            pipe.set(_keys(name)[0], 1, ex=FORGOTTEN_AFTER_S)
+            pipe.set(_probe(name), 1, px=self.probe_every_ms)
+            pipe.sadd(ONCE_OPEN, name)
+            return bool(pipe.execute())
+
+    def _shut(self, name: str) -> bool:
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.delete(*_keys(name), _probe(name))
+            pipe.srem(ONCE_OPEN, name)
             return bool(pipe.execute())
 
     def _ask(self, what: Callable[[], Any]) -> Any:
@@ -159,6 +169,17 @@ def opened(client: redis.Redis, addresses: Iterable[tuple[str, str]]) -> list[tu
         log.warning("breaker.redis_away", error=type(error).__name__)
         return []
     return [one for one, state in zip(asked, said, strict=True) if state is not None]
+
+
+def open_now(client: redis.Redis) -> Counter[str]:
+    """How many are open, by provider. Raises `redis.RedisError`."""
+    kept: Any = client.smembers(ONCE_OPEN)
+    names = sorted(name.decode() for name in kept)
+    marks: Any = client.mget([_keys(name)[0] for name in names]) if names else []
+    over = [name for name, mark in zip(names, marks, strict=True) if mark is None]
+    if over:
+        client.srem(ONCE_OPEN, *over)
+    return Counter(name.partition(":")[0] for name in names if name not in over)
 
 
 def _name(target: Target) -> str:

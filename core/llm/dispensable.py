@@ -18,31 +18,46 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Row:
-    """`words`: by which a refusal names it, in small letters. `there`: is it in this request?
+    """`words`: one of them names it in a refusal; in small letters, without back quotes.
 
+    `there`: is it in this request?
     `remembered`: the endpoint never takes it; otherwise this request's was wrong.
     """
 
     name: Dispensable
     wire: WireName
-    words: str
+    words: tuple[str, ...]
     there: Callable[[ChatRequest], bool]
     remembered: bool
+
+
+def _was_thought(request: ChatRequest) -> bool:
+    return any(message.get("thinking_blocks") for message in request.messages)
 
 
 ROWS = (
     # "Extra inputs are not permitted, field: 'stream_options'" (Fireworks in 2024, Azure, Mistral, vLLM:
     # https://github.com/FlowiseAI/Flowise/issues/2866, https://github.com/microsoft/semantic-kernel/issues/10510,
     # read 2026-11). Without it no usage may be told, and it is estimated.
-    Row("stream_options", "openai", "stream_options", lambda request: request.stream, remembered=True),
+    Row("stream_options", "openai", ("stream_options",), lambda request: request.stream, remembered=True),
     # `invalid_encrypted_content`, "The encrypted content … could not be verified": now and then, and after a
     # change of the key (https://github.com/openai/codex/issues/8145,
     # https://github.com/maximhq/bifrost/pull/5892, read 2026-11).
     Row(
         "reasoning",
         "responses",
-        "encrypted content",
-        lambda request: any(message.get("thinking_blocks") for message in request.messages),
+        ("encrypted content",),
+        _was_thought,
+        remembered=False,
+    ),
+    # "messages.1.content.0: Invalid `signature` in `thinking` block": after a change of the model or of what
+    # was said before (https://github.com/anthropics/anthropic-sdk-python/issues/1598,
+    # https://github.com/anomalyco/opencode/issues/48637, read 2026-11).
+    Row(
+        "reasoning",
+        "anthropic",
+        ("signature in thinking", "latest assistant message cannot be modified"),
+        _was_thought,
         remembered=False,
     ),
 )
@@ -66,8 +81,9 @@ def refused(error: ProviderError, target: Target, request: ChatRequest) -> Dispe
     if isinstance(error, StreamBroken):
         return None
     sent = (row for row in ROWS if row.wire == target.wire and row.name not in target.without)
+    said = error.detail.lower().replace("`", "")
     for row in sent:
-        if row.words in error.detail.lower() and row.there(request):
+        if any(words in said for words in row.words) and row.there(request):
             _remember(row, target)
             return row.name
     return None

@@ -63,6 +63,13 @@ class ChatRequest:
             return self.messages
         return [{"role": "system", "content": self.system_prompt}, *self.messages]
 
+    def said_to(self, target: Target) -> list[Document]:
+        """The same, without the thinking blocks for an endpoint that cannot open them."""
+        said = self.with_system()
+        if "reasoning" not in target.without:
+            return said
+        return [{k: v for k, v in message.items() if k != "thinking_blocks"} for message in said]
+
 
 class UsageRecord(TypedDict):
     """A `Usage` as jobs and clients see it."""

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from core.callbacks import outbox
+from core.history import counters
 from core.jobs.claim import claim
-from core.services import connect_mongo
+from core.llm.breaker import FAILURES, Breaker
+from core.llm.failures import ProviderBusy
+from core.metering import ledger
+from core.services import connect_mongo, connect_redis
+from tests.core.llm.test_breaker import FIRST, SECOND
+from tests.core.metering.rows import PRICES, call, finished
 from tests.factory import queued
 from web.app import create_app
 
 NAME = re.compile(r"(vutler|process)_[a-z_]+")
 LABELS = {"method", "route", "status", "le", "queue", "provider", "what"}
+LABELS |= {"kind", "code", "outcome", "to", "model", "token"}
 
 
 def families(client):
@@ -63,6 +72,53 @@ def test_the_queues_are_as_the_store_has_them(services, nobody, agent):
     assert sample(found, "vutler_queue_paused", queue="chat") == [0]
 
 
+def test_jobs_and_calls_are_counted_when_the_ledger_is_entered(services, nobody):
+    """A custom endpoint and a model that no price table has are labels of their own, whatever their names."""
+    failed = call(0, (0, 0), provider="openai", model="gpt-4o", outcome="provider_busy", usage=None)
+    answered = call(1, (1000, 50), model="gpt-4o-mini", latency_ms=1200, first_token_ms=90)
+    finished(services.db, [failed, answered])
+    finished(services.db, [call(model="mine-7b", key_kind="custom")], status="failed")
+    ledger.enter(services.db, PRICES, outbox=outbox, note=partial(_count, services.redis))
+    found = families(nobody)
+
+    def value(name, **labels):
+        return sample(found, f"vutler_{name}", **labels)
+
+    assert value("jobs_ended_total", kind="chat", status="succeeded", code="") == [1]
+    assert value("jobs_ended_total", kind="chat", status="failed", code="") == [1]
+    assert value("provider_calls_total", provider="openai", outcome="ok") == [1]
+    assert value("provider_calls_total", provider="openai", outcome="provider_busy") == [1]
+    assert value("provider_calls_total", provider="custom", outcome="ok") == [1]
+    assert value("provider_fallbacks_total", provider="openai", to="openai") == [1]
+    assert value("provider_tokens_total", provider="openai", model="gpt-4o-mini", token="input") == [1000]
+    assert value("provider_tokens_total", provider="custom", model="other", token="input") == [12]
+    assert value("provider_cost_usd_total", provider="openai", model="gpt-4o-mini") == [0.00018]
+    took = {le: value("provider_latency_seconds_bucket", provider="openai", le=le) for le in ("1.0", "2.5")}
+    assert took == {"1.0": [0], "2.5": [1]}
+    assert value("provider_latency_seconds_sum", provider="openai") == [1.2]
+    assert value("provider_first_token_seconds_bucket", provider="openai", le="0.1") == [1]
+    assert value("provider_first_token_seconds_count", provider="openai") == [1]
+    assert "mine-7b" not in nobody.get("/metrics").text
+
+
+def test_breakers_that_are_open_are_shown_until_they_close(services, nobody):
+    breaker = Breaker(services.redis)
+    for target in (FIRST, SECOND):
+        for _ in range(FAILURES):
+            breaker.failed(target, ProviderBusy(http_status=503))
+    assert sample(families(nobody), "vutler_breakers_open", provider="openai") == [1]
+    breaker.succeeded(FIRST)
+    for key in services.redis.keys("vutler:breaker:minimax:*:open"):
+        services.redis.delete(key)  # as if its time were over
+    found = families(nobody)
+    assert sample(found, "vutler_breakers_open", provider="openai") == [0]
+    assert sample(found, "vutler_breakers_open", provider="minimax") == [0]
+
+
+def _count(client, db, jobs, rows):
+    counters.count(client, jobs, rows)
+
+
 @pytest.fixture
 def without_mongodb(services, watcher, app, settings):
     gone = settings.model_copy(update={"mongodb_uri": "mongodb://127.0.0.1:1"})
@@ -76,3 +132,14 @@ def test_without_its_store_it_still_answers_and_says_so(without_mongodb):
     assert answer.status_code == 200
     assert "vutler_store_up 0.0" in answer.text
     assert "vutler_queue_jobs{" not in answer.text
+
+
+def test_without_redis_it_still_answers_and_says_so(services, watcher, app, settings, nobody):
+    assert sample(families(nobody), "vutler_redis_up") == [1]
+    gone = settings.model_copy(update={"redis_url": "redis://127.0.0.1:1"})
+    services.redis = connect_redis(gone, timeout_s=0.2)
+    answer = create_app(services, watcher).test_client().get("/metrics")
+    services.redis.close()
+    assert answer.status_code == 200
+    assert "vutler_redis_up 0.0" in answer.text
+    assert "vutler_jobs_ended" not in answer.text

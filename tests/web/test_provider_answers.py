@@ -118,6 +118,30 @@ def test_a_call_without_arguments_has_an_empty_object(member, agent, vendor, roa
 
 
 @pytest.mark.parametrize("road", ROADS)
+def test_a_call_in_the_older_field_is_a_call(member, agent, vendor, road):
+    if road in STREAMED:
+        pieces = [{"name": "read", "arguments": ""}, {"arguments": A[:5]}, {"arguments": A[5:]}]
+        says(vendor, *(d(function_call=one) for one in pieces), d("function_call"), DONE)
+    else:
+        vendor.says(whole("function_call", content=None, function_call={"name": "read", "arguments": A}))
+    told = ask(member, agent, road)
+    ((id_given, *call),) = told.calls
+    assert (call, told.finish) == (["read", A], "tool_calls")
+    assert id_given
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_a_call_that_is_told_in_both_fields_is_one_call(member, agent, vendor, road):
+    call = {"name": "read", "arguments": A}
+    both = {"function_call": call, "tool_calls": [{"index": 0, "id": "call_a", "function": call}]}
+    if road in STREAMED:
+        says(vendor, d(**both), d("tool_calls"), DONE)
+    else:
+        vendor.says(whole("tool_calls", content=None, **both))
+    assert ask(member, agent, road).calls == [("call_a", "read", A)]
+
+
+@pytest.mark.parametrize("road", ROADS)
 def test_calls_without_ids_get_their_own_in_each_turn(member, agent, vendor, road):
     called = {"function": {"name": "now", "arguments": "{}"}}
     if road in STREAMED:

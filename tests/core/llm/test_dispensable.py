@@ -124,3 +124,28 @@ def test_a_second_refusal_of_the_reasoning_is_told(transport):
         with pytest.raises(ProviderRefused, match="encrypted content"):
             ask(transport, one, TURNS, **RESPONSES)
         assert len(one.received) == 2
+
+
+SIGNED = {"type": "thinking", "thinking": "Look.", "signature": "sig"}
+THOUGHT = [ASKED[0], {**TURNS[1], "thinking_blocks": [SIGNED]}, TURNS[2]]
+CLAUDE = {"provider": "anthropic", "wire": "anthropic", "model": "claude-sonnet-4-5", "stream": False}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+        "messages.1.content.0: Invalid signature in thinking block. The block is bound to a different "
+        "conversation.",
+        "messages.1.content.0: `thinking` or `redacted_thinking` blocks in the latest assistant message "
+        "cannot be modified. These blocks must remain as they were in the original response.",
+    ],
+)
+def test_thinking_that_anthropic_cannot_verify_is_left_out_of_that_call_alone(transport, words):
+    refusal = answering({"type": "error", "error": {"type": "invalid_request_error", "message": words}}, 400)
+    with provider(refusal, answering(EXCHANGES["anthropic-plain"]["body"])) as one:
+        outcomes = ask(transport, one, THOUGHT, **CLAUDE)[1]
+        ask(transport, one, THOUGHT, **CLAUDE)
+        kinds = [[block["type"] for block in sent.body["messages"][1]["content"]] for sent in one.received]
+    assert outcomes == ["provider_refused", "ok"]
+    assert kinds == [["thinking", "tool_use"], ["tool_use"], ["thinking", "tool_use"]]

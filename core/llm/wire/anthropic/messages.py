@@ -11,7 +11,7 @@ from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, mappings, text
 from core.llm.types import Document
 from core.llm.wire.anthropic.parts import blocks
-from core.llm.wire.anthropic.thinking import signed
+from core.llm.wire.anthropic.thinking import FIELDS, signed
 
 SYSTEM = ("system", "developer")
 NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
@@ -46,6 +46,17 @@ def messages(said: list[Document]) -> list[Document]:
     if not turns:
         raise ProviderRefused("Anthropic needs at least one message that is not the system's")
     return turns
+
+
+def may_think(turns: list[Document]) -> bool:
+    """Not where a tool's result follows a turn without thinking, another vendor's: Anthropic refuses that.
+
+    "When `thinking` is enabled, a final `assistant` message must start with a thinking block"
+    (https://platform.claude.com/docs/en/build-with-claude/extended-thinking, read 2026-11).
+    """
+    if len(turns) < 2 or not any(block["type"] == "tool_result" for block in turns[-1]["content"]):
+        return True
+    return turns[-2]["content"][0]["type"] in FIELDS
 
 
 def _turn(message: Document, place: str) -> tuple[str, list[Document]]:

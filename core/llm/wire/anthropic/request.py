@@ -10,7 +10,7 @@ from __future__ import annotations
 from core.llm import parameters
 from core.llm.translations.anthropic import prompt_cache
 from core.llm.types import ChatRequest, Document, Target
-from core.llm.wire.anthropic.messages import messages, system
+from core.llm.wire.anthropic.messages import may_think, messages, system
 
 VERSION = "2023-06-01"
 MAX_TOKENS = 8192
@@ -24,11 +24,13 @@ def headers(target: Target) -> dict[str, str]:
 
 def to_wire(request: ChatRequest, target: Target) -> Document:
     """The JSON body of a request. Raises `ProviderRefused` for what Anthropic cannot do."""
-    said = request.with_system()
+    said = request.said_to(target)
     body: Document = {"max_tokens": MAX_TOKENS, **parameters.said(request, target)}
     if "prompt_cache" not in request.parameters:
         body |= prompt_cache("auto", request, target)
     body |= {"model": target.model, "messages": messages(said)}
+    if body.get("thinking", {}).get("type") == "enabled" and not may_think(body["messages"]):
+        del body["thinking"]
     if prompt := system(said):
         body["system"] = prompt
     return body | ({"stream": True} if request.stream else {})

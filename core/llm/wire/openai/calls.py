@@ -23,8 +23,17 @@ NOTHING = "{}"
 
 def tool_calls(said: Document) -> list[Document]:
     """The calls, with the fields that a vendor adds: it may want them back."""
-    calls = mappings(said.get("tool_calls"))
-    return [found for call in calls if (found := _tool_call(call))]
+    return [found for call in told(said) if (found := _tool_call(call))]
+
+
+def told(said: Document) -> list[Document]:
+    """The calls of a message, or the pieces of a delta; the one of `function_call` if there are no others.
+
+    Some gateways still tell a call in that older field (https://github.com/QwenLM/qwen-code/pull/6240, read
+    2026-11).
+    """
+    older = mapping(said.get("function_call"))
+    return mappings(said.get("tool_calls")) or ([{"index": 0, "function": older}] if older else [])
 
 
 def arguments(value: Any) -> str:

@@ -18,7 +18,7 @@ from core.llm.wire.openai.answer import (
     reasoning_of,
     usage,
 )
-from core.llm.wire.openai.calls import Calls
+from core.llm.wire.openai.calls import Calls, told
 
 
 class Stream:
@@ -95,9 +95,9 @@ class Stream:
     def _choice(self, choice: Document) -> list[Document]:
         delta = mapping(choice.get("delta"))
         self._tell(delta)
-        for name, told in mapping(choice.get("logprobs")).items():
-            if isinstance(told, list):
-                self._logprobs.setdefault(name, []).extend(told)
+        for name, more in mapping(choice.get("logprobs")).items():
+            if isinstance(more, list):
+                self._logprobs.setdefault(name, []).extend(more)
         thought = self._texts["reasoning"].feed(reasoning_of(delta))
         content = self._texts["content"].feed(content_of(delta))
         found = self._said("", thought) + self._said(*self._thinking.feed(content))
@@ -105,7 +105,7 @@ class Stream:
             self.refusal.append(refusal)
         self._beside = beside.joined(self._beside, delta)
         self._unknown |= dict.fromkeys(beside.unknown({**delta, "tool_calls": None}))
-        found += [_call(self.calls.feed(part)) for part in mappings(delta.get("tool_calls"))]
+        found += [_call(self.calls.feed(part)) for part in told(delta)]
         if reason := finish(choice):
             self.finish_reason = reason
             found += self._said(*self._thinking.close())

@@ -17,8 +17,7 @@ SEALED = ["reasoning.encrypted_content"]
 
 def to_wire(request: ChatRequest, target: Target) -> Document:
     """The JSON body of a request. Raises `ProviderRefused` for what this API cannot do."""
-    told = [_unsealed(message, target) for message in request.with_system()]
-    said = [item for n, message in enumerate(told) for item in items(message, n)]
+    said = [item for n, message in enumerate(request.said_to(target)) for item in items(message, n)]
     body: Document = {
         **openai.cache_key(request, target),
         **parameters.said(request, target),
@@ -29,9 +28,3 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
     if openai.reasons(target):
         body["include"] = SEALED
     return body | ({"stream": True} if request.stream else {})
-
-
-def _unsealed(message: Document, target: Target) -> Document:
-    """The message without its reasoning, for an endpoint that cannot open it."""
-    kept = "thinking_blocks" not in message or "reasoning" not in target.without
-    return message if kept else {**message, "thinking_blocks": None}

@@ -35,6 +35,9 @@ def call(arguments, id="call_1", name="get_weather"):
     return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
+SIGNED = {"type": "thinking", "thinking": "Look.", "signature": "sig"}
+
+
 def text(said):
     return {"type": "text", "text": said}
 
@@ -338,3 +341,14 @@ def test_what_anthropic_cannot_do_is_refused_in_plain_words(asked, words):
         anthropic.to_wire(asking(**{"messages": ASKED, **asked}), CLAUDE)
     assert not raised.value.possibly_charged
     assert raised.value.http_status is None
+
+
+@pytest.mark.parametrize(("blocks", "thinks"), [([SIGNED], True), ([], False)])
+def test_it_does_not_think_where_a_result_follows_a_call_without_thinking(blocks, thinks):
+    called = {"role": "assistant", "content": None, "tool_calls": [call("{}")], "thinking_blocks": blocks}
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "dry"}
+    asked = {"reasoning_effort": "low", "tools": [WEATHER]}
+    assert ("thinking" in wire([*ASKED, called, result], **asked)) == thinks
+    assert "thinking" in wire(
+        [*ASKED, called, result, {"role": "assistant", "content": "Dry."}, *ASKED], **asked
+    )
