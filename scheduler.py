@@ -78,7 +78,7 @@ def ticks(services: Services) -> list[Tick]:
         slotted(db, "statements", 3600, lambda _: statements.tick(db, tiers.table().prices_usd())),
         Tick("drive", 10, lambda: mend.tick(db, services.send, staging_s=services.settings.drive_staging_s)),
         slotted(db, "drive_verify", WEEK_S, lambda _: verify.tick(db, services.send)),
-        Tick("erased", 20, partial(overwriting.tick, db, services.redis, **_embedded(services.settings))),
+        Tick("erased", 20, lambda: overwriting.tick(db, services.redis, **_embedded(services.settings))),
         slotted(db, "purge", 60, lambda _: Purge(db, services.redis, services.settings).tick()),
     ]
 
