@@ -16,10 +16,13 @@ import requests
 from redis import Redis
 
 from bench.chat import provider, running, show
-from tests.stack import ADMIN_KEY, Stack
+from tests.stack import Stack
 
 COMING_PER_S = 150
 """Faster, the embedded store is the bottleneck: each who comes is asked for a key, and for the job."""
+
+KEYS = 5
+"""One key may hold 256 streams."""
 
 
 def first(n: int = 300) -> None:
@@ -69,9 +72,11 @@ async def watched(stack: Stack, agent: str, n: int, jobs: int, redis: Redis, bef
     body = {"message": "delay=15 words=50 id=w", "stream": True}
     url = f"{stack.url}/agents/{agent}/chat"
     ids = [stack.http.post(url, json=body, timeout=10).json()["id"] for _ in range(jobs)]
+    made = [stack.http.post(f"{stack.url}/keys", json={"role": "viewer"}, timeout=10) for _ in range(KEYS)]
+    keys = [one.json()["key"] for one in made]
     watching = []
     for i in range(n):
-        watching.append(asyncio.create_task(watch(stack.port, ids[i % jobs])))
+        watching.append(asyncio.create_task(watch(stack.port, ids[i % jobs], keys[i % KEYS])))
         await asyncio.sleep(1 / COMING_PER_S)
     await asyncio.sleep(2)
     connections = len(redis.client_list()) - before
@@ -85,10 +90,10 @@ async def watched(stack: Stack, agent: str, n: int, jobs: int, redis: Redis, bef
     )
 
 
-async def watch(port: int, job_id: str) -> tuple[str, int, float]:
+async def watch(port: int, job_id: str, text: str) -> tuple[str, int, float]:
     """The job, how many deltas came, and when `done` did."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
-    path, key = f"/api/v1/jobs/{job_id}/events", f"Authorization: Bearer {ADMIN_KEY}"
+    path, key = f"/api/v1/jobs/{job_id}/events", f"Authorization: Bearer {text}"
     writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n{key}\r\n\r\n".encode())
     assert b" 200 " in (said := await reader.readline()), said
     deltas = 0

@@ -34,10 +34,11 @@ from web.api import (
     usage,
     workspaces,
 )
-from web.context import ARRIVALS, PRICES, SERVICES, STORAGE, WATCHER
+from web.context import ARRIVALS, PRICES, SERVICES, STORAGE, STREAMS, WATCHER
 from web.doors.openai import views as door
 from web.requests import Request
 from web.resource import Problem
+from web.streams import Streams
 
 RESOURCES = (
     agents.api,
@@ -89,7 +90,7 @@ def create_app(services: Services, watcher: Watcher) -> App:
     services.cleanups.append(arrivals.close)
     arrivals.start()
     app.extensions |= {SERVICES: services, WATCHER: watcher, PRICES: Prices()}
-    app.extensions |= {STORAGE: storages.make(settings, services.run), ARRIVALS: arrivals}
+    app.extensions |= {STORAGE: storages.make(settings, services.run), ARRIVALS: arrivals, STREAMS: Streams()}
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

@@ -22,7 +22,7 @@ Document = dict[str, Any]
 
 SERVICES, WATCHER, PRICES = "vutler.services", "vutler.watcher", "vutler.prices"
 STORAGE, ARRIVALS = "vutler.storage", "vutler.arrivals"
-FAILED_LOGINS = "vutler.failed_logins"
+FAILED_LOGINS, STREAMS = "vutler.failed_logins", "vutler.streams"
 
 
 def services() -> Services:

@@ -40,6 +40,9 @@ STATUSES: dict[type[errors.Problem], int] = {
 CODES = {"malformed": 400, "unsupported_media_type": 415, "body_too_slow": 408}
 AWAY = (ConnectionFailure, ExecutionTimeout, WriteConcernError, redis.ConnectionError, redis.TimeoutError)
 TYPE = "application/problem+json"
+MOST_PLACES = 20
+"""Of what is wrong in a body, so many are told. A body of a megabyte can be wrong in a million places."""
+LONGEST_POINTER = 300
 
 
 def register(app: Flask) -> None:
@@ -96,8 +99,9 @@ def reject(error: ValidationError) -> Response:
 def invalid(error: ValidationError) -> errors.Invalid:
     """What pydantic found, without the input that it found it in."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    places = [{"pointer": pointer(item["loc"]), "detail": item["msg"]} for item in found]
-    return errors.Invalid(f"{len(places)} of the values given cannot be used", errors=places)
+    places = [{"pointer": pointer(item["loc"]), "detail": item["msg"]} for item in found[:MOST_PLACES]]
+    more = f"; the first {MOST_PLACES} are named" if len(found) > MOST_PLACES else ""
+    return errors.Invalid(f"{len(found)} of the values given cannot be used{more}", errors=places)
 
 
 @contextmanager
@@ -112,8 +116,9 @@ def below(field: str) -> Iterator[None]:
 
 
 def pointer(location: tuple[str | int, ...]) -> str:
-    """A JSON pointer (RFC 6901): `("messages", 0, "role")` is `/messages/0/role`."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    """A JSON pointer (RFC 6901): `("messages", 0, "role")` is `/messages/0/role`. A very long one is cut."""
+    whole = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    return whole[:LONGEST_POINTER]
 
 
 def _of_door() -> Callable[[Exception], Any]:

@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker, which ends without waiting for nothing: 30 s after a Ctrl-C otherwise."""
+"""gunicorn's gevent worker: idle connections keep nobody out, nor up at its end (30 s after a Ctrl-C)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from gevent import Greenlet
 from gunicorn.workers.ggevent import GeventWorker
 
 LAST_S = 0.5
+IDLE_SHARE = 2
+"""Of its connections, one in so many may wait for a request; the rest are for those that ask something."""
 
 
 class Worker(GeventWorker):
-    """Hangs up at its end on clients that keep a connection and ask nothing; the stock one waits for them."""
+    """Hangs up on clients that keep a connection and ask nothing: on those that have waited longest when there
+    are too many, on all at its end. The stock one takes no new client then, and waits for the old ones.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.idle: set[Waiting] = set()
+        self.idle: dict[Waiting, None] = {}
+        """In the order in which they began to wait."""
 
     def init_process(self) -> None:
         """Until its application stands it ends at once: it may be waiting for a store that never comes."""
@@ -34,6 +39,8 @@ class Worker(GeventWorker):
 
     def timeout_ctx(self) -> Waiting:  # type: ignore[override] # its stubs say that it returns nothing
         """How long a connection may wait for its next request, whose headers are whole by then."""
+        if len(self.idle) >= self.worker_connections // IDLE_SHARE:
+            next(iter(self.idle)).end()
         return Waiting(self.idle, self.cfg.keepalive if self.alive else LAST_S)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -48,19 +55,20 @@ class Worker(GeventWorker):
 class Waiting(gevent.Timeout):
     """A connection's wait for its next request; over without a word when its time, or the worker's, is."""
 
-    def __init__(self, idle: set[Waiting], seconds: float) -> None:
+    def __init__(self, idle: dict[Waiting, None], seconds: float) -> None:
         super().__init__(seconds, False)  # type: ignore[arg-type] # False: over without an exception
         self.idle = idle
         self.greenlet = cast("Greenlet[..., Any]", gevent.getcurrent())
 
     def __enter__(self) -> Waiting:
-        self.idle.add(self)
+        self.idle[self] = None
         return super().__enter__()
 
     def __exit__(self, *raised: Any) -> Any:
-        self.idle.discard(self)
+        self.idle.pop(self, None)
         return super().__exit__(*raised)
 
     def end(self) -> None:
         """End it now."""
+        self.idle.pop(self, None)
         self.greenlet.kill(self, block=False)

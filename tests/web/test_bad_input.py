@@ -33,8 +33,8 @@ def problem(answer, status):
         b'{"name": "a\x00b"}',
         b'{"name": "a"} trailing',
         b'{"name": ' + b"9" * 5000 + b"}",
-        b'{"metadata": ' + b"[" * 2_000_000 + b"]" * 2_000_000 + b"}",
-        b"[" * 5_000_000,
+        b'{"metadata": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+        b"[" * 49_000,
     ],
     ids=lambda body: body[:20].decode("latin-1"),
 )
@@ -117,8 +117,46 @@ def test_too_large_a_body_is_refused(member, services):
 
 
 def test_a_body_that_grows_too_large_for_the_store_is_refused(member, agent):
-    many = b'{"message": "a", "tools": [{"a": [' + b"1," * 3_000_000 + b"1]}]}"
-    problem(member.post(f"/agents/{agent}/chat", data=many, headers=JSON), 413)
+    much = '{"message": "a", "tools": [{"$a": "' + "é" * 4_000_000 + '"}]}'
+    refused = member.post(f"/agents/{agent}/chat", data=much.encode(), headers=JSON)
+    assert "kept in one piece" in problem(refused, 413)["detail"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b'"content": [' + b"0," * 1_000_000 + b"0]",
+        b'"tools": [{"x": [' + b"0," * 4_900_000 + b"0]}]",
+        b'"tools": [{' + b",".join(b'"%d":0' % n for n in range(700_000)) + b"}]",
+        b'"metadata": {"a": ' + b"[" * 2_000_000 + b"]" * 2_000_000 + b"}",
+        b'"metadata": {"a": [' + b"{}," * 60_000 + b"{}]}",
+        b'"metadata": {"a": [' + b'"\\\\",' * 60_000 + b"0]}",
+        b"[" * 5_000_000,
+    ],
+    ids=lambda given: given[:20].decode(),
+)
+def test_a_body_of_too_many_values_is_refused_before_they_are_looked_at(member, agent, given):
+    refused = member.post(f"/agents/{agent}/chat", data=b'{"message": "a", ' + given + b"}", headers=JSON)
+    assert "50000 values" in problem(refused, 413)["detail"]
+
+
+@pytest.mark.parametrize("text", ['"[{,', "\\", '\\"', "\\\\"])
+def test_what_stands_in_a_text_does_not_count_as_values(member, agent, text):
+    taken = member.post(f"/agents/{agent}/chat", {"message": text * 60_000})
+    assert taken.status_code == 202, taken.text
+    asked = {"messages": [{"role": "user", "content": text * 60_000}, {"role": "user", "content": "a"}]}
+    assert member.post(f"/agents/{agent}/chat", asked).status_code == 202
+
+
+def test_of_many_errors_the_first_are_told(member, agent):
+    refused = member.post(f"/agents/{agent}/chat", {"messages": [{"role": "user", "content": [0] * 10_000}]})
+    told = problem(refused, 422)
+    assert len(told["errors"]) == 20
+    assert told["detail"] == "10001 of the values given cannot be used; the first 20 are named"
+
+
+def test_a_name_of_a_megabyte_is_not_repeated(member):
+    assert len(member.post("/agents", {"name": "a", "x" * 1_000_000: 1}).data) < 1000
 
 
 @pytest.mark.parametrize(

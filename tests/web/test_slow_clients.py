@@ -18,6 +18,7 @@ from tests.stack import ADMIN_KEY, free_ports
 from tests.waiting import until
 
 BODY_S, HEADERS_S = 2, 2
+CONNECTIONS, IDLE = 200, 100
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def address(settings, tmp_path_factory):
     port, folder = free_ports(), tmp_path_factory.mktemp("slow")
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            ["sh", "-c", f"exec {web.command.replace('--keep-alive 75', f'--keep-alive {HEADERS_S}')}"],
+            ["sh", "-c", f"exec {with_less_patience(web.command)}"],
             cwd=ROOT,
             env={
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -48,6 +49,11 @@ def address(settings, tmp_path_factory):
     assert process.poll() is None, (folder / "log").read_text()
     yield "127.0.0.1", port
     ended(process)
+
+
+def with_less_patience(command):
+    told = command.replace("--keep-alive 75", f"--keep-alive {HEADERS_S}")
+    return told.replace("--worker-connections 2000", f"--worker-connections {CONNECTIONS}")
 
 
 def answers(port):
@@ -116,3 +122,18 @@ def test_slow_clients_block_nobody(address):
         url = f"http://{address[0]}:{address[1]}/api/v1/agents"
         for _ in range(5):
             assert requests.get(url, headers=key, timeout=10).status_code == 200
+
+
+def test_of_too_many_idle_connections_the_longest_idle_are_hung_up_on(address):
+    with contextlib.ExitStack() as held:
+        idle = [held.enter_context(socket.create_connection(address, timeout=30)) for _ in range(IDLE + 10)]
+        answered = [asked(client) for client in reversed(idle)]  # the last one knows that all were taken
+        assert answered == [True] * IDLE + [False] * 10
+
+
+def asked(client):
+    """Ask on a connection that was idle until now: is it answered?"""
+    with contextlib.suppress(ConnectionError):
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        return client.recv(65536).startswith(b"HTTP/1.1 200 ")
+    return False

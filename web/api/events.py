@@ -17,6 +17,7 @@ from wsproto.utilities import RemoteProtocolError
 
 from core.errors import Invalid, Unavailable
 from core.jobs.watch import Event
+from web import streams
 from web.access import access
 from web.api.jobs import job_of_caller
 from web.context import watcher
@@ -51,7 +52,8 @@ def job_events(path: JobPath) -> Response:
     leaving.hang_up_when_stuck(request.environ)
     last, over = request.headers.get("Last-Event-ID"), standing.ended(job["agent_id"])
     events = watcher().follow(job["_id"], last, over=over)
-    return Response(_sse(events), content_type="text/event-stream", headers=HEADERS)
+    response = Response(_sse(events), content_type="text/event-stream", headers=HEADERS)
+    return streams.counted(response)
 
 
 @api.get(
@@ -64,9 +66,9 @@ def job_socket(path: JobPath) -> Response:
     """A job's events over a WebSocket: `{"event": …, "id": …, "data": …}`. `?last_event_id=` resumes."""
     job = job_of_caller(path.job_id)
     leaving.hang_up_when_stuck(request.environ)
-    over = standing.ended(job["agent_id"])
-    socket = _accept(request.environ)
+    over, end = standing.ended(job["agent_id"]), streams.take()
     try:
+        socket = _accept(request.environ)
         for event in watcher().follow(job["_id"], request.args.get("last_event_id"), over=over):
             if event is not None:
                 socket.send(json.dumps({"event": event.kind, "id": event.id, "data": event.data}))
@@ -75,6 +77,8 @@ def job_socket(path: JobPath) -> Response:
         socket.close(CloseReason.POLICY_VIOLATION if over() else CloseReason.NORMAL_CLOSURE)
     except (ConnectionClosed, OSError):
         current_app.logger.debug("a watcher went away")
+    finally:
+        end()
     return _Upgraded()
 
 

@@ -13,7 +13,7 @@ from core.clock import utcnow
 from core.errors import Unauthorized
 from core.jobs.document import Job
 from core.jobs.watch import Event
-from web import sessions
+from web import sessions, streams
 from web.context import db, watcher
 from web.doors import leaving
 
@@ -38,7 +38,8 @@ def of_job(job: Job) -> Response:
 def _stream(events: Iterator[bytes]) -> Response:
     leaving.hang_up_when_stuck(request.environ)
     still = _session()
-    return Response(_while(still, events), content_type="text/event-stream", headers=HEADERS)
+    response = Response(_while(still, events), content_type="text/event-stream", headers=HEADERS)
+    return streams.counted(response)
 
 
 def _session() -> Callable[[], bool]:
