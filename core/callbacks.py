@@ -26,6 +26,7 @@ from core.deliveries import Delivery, Try, born, deliveries_of, delivery_id
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.jobs.views import public
+from core.outbound import names
 from core.signing import secrets_of, sign
 from core.store.repeat import write_missing
 
@@ -136,7 +137,8 @@ class Courier:
         headers = sign(secrets, delivery["_id"], now, body) | {"Content-Type": "application/json"}
         tried: Try = {"at": now}
         try:
-            tried["status"] = self.post(delivery["url"], headers, body)
+            with names.asked_for_by(delivery["workspace_id"]):
+                tried["status"] = self.post(delivery["url"], headers, body)
         except Exception as error:  # noqa: BLE001 - a receiver may fail in any way; the log of tries names it
             tried["error"] = type(error).__name__
         tried["ms"] = int((utcnow() - now).total_seconds() * 1000)

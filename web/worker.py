@@ -15,8 +15,8 @@ IDLE_SHARE = 2
 
 
 class Worker(GeventWorker):
-    """Hangs up on clients that keep a connection and ask nothing: on those that have waited longest when there
-    are too many, on all at its end. The stock one takes no new client then, and waits for the old ones.
+    """Hangs up on clients that keep a connection and ask nothing: on those that have waited longest when
+    there are too many, on all at its end. The stock one takes no new client then, and waits for the old ones.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

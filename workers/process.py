@@ -20,6 +20,7 @@ from core.jobs import kinds, lease
 from core.jobs.queues import paused
 from core.jobs.run import Handler, Runner, Start
 from core.log import configure as configure_logs
+from core.outbound.names import AT_ONCE
 from core.services import Run, Services, connect_redis
 from core.store import migrations
 from core.store.migrations import NewerStore
@@ -33,6 +34,9 @@ from workers.threads import ThreadWork
 LOST_GRACE_S = 2.0
 LOOK_S = 0.1
 DISK_THREADS = 8
+NAME_THREADS = 3 * AT_ONCE
+"""gevent resolves in threads, addresses too. There must be one left when all names that users and vendors may
+resolve at the same time are slow."""
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +74,7 @@ def serve(role: Role) -> int:
         sys.exit(f"vutler: {error}")
     if role.green:
         services.run = _away_from_the_loop()
+        _more_threads_for_names()
     carried_out_by = handlers(services, role)
     queues = kinds.queues_of(role.name, settings.host_of(role.name))
     process_id = _register(services, role, queues)
@@ -133,6 +138,12 @@ def _away_from_the_loop() -> Run:
     from gevent.threadpool import ThreadPool
 
     return cast(Run, ThreadPool(DISK_THREADS).apply)
+
+
+def _more_threads_for_names() -> None:
+    from gevent import get_hub
+
+    get_hub().threadpool.maxsize = NAME_THREADS
 
 
 def _register(services: Services, role: Role, queues: list[str]) -> str:

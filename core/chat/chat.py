@@ -34,6 +34,7 @@ from core.llm.types import ChatAnswer, ChatRequest
 from core.metering.calls import tokens
 from core.metering.prices import Prices
 from core.metering.quotes import Quotes
+from core.outbound import names
 from core.outbound.transport import Transport
 from core.services import Services, connect_redis
 from core.store.repeat import OUTAGE, through_outages
@@ -244,7 +245,8 @@ def _settled(handler: Handler) -> Handler:
 
     def carry_out(run: Run) -> Document:
         try:
-            return handler(run)
+            with names.asked_for_by(run.job["workspace_id"]):
+                return handler(run)
         finally:
             _count_unknown(run)
             if run.stopped != "handed_back":

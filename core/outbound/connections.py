@@ -12,6 +12,7 @@ import io
 import math
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -21,6 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from core.outbound.guard import Guard
+from core.outbound.names import Names
 
 POOL = 512
 HOSTS = 64
@@ -32,6 +34,8 @@ HEAD_BYTES = 128 * 1024
 """What an answer may take that is no body: interim answers and head together, or trailers."""
 OVERHEAD = 8
 """A byte of the body may take so many on the wire. In a chunk of its own it takes six."""
+Find = Callable[[str, int, str, float], list[tuple[str, int]]]
+"""(host, port, scheme, seconds): where to connect, as (address, family)."""
 TURN_S = 0.01
 WAITED_S = 0.001
 
@@ -154,13 +158,15 @@ class _Paced:
 
 
 def _pools(guard: Guard | None) -> dict[str, type[HTTPConnectionPool]]:
+    find = guard.addresses if guard else _Anywhere().addresses
+
     class Plain(_Paced, HTTPConnection):  # type: ignore[misc]
         def _new_conn(self) -> socket.socket:
-            return _connect(guard, self, "http") if guard else super()._new_conn()
+            return _connect(find, self, "http")
 
     class Secure(_Paced, HTTPSConnection):  # type: ignore[misc]
         def _new_conn(self) -> socket.socket:
-            return _connect(guard, self, "https") if guard else super()._new_conn()
+            return _connect(find, self, "https")
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -171,15 +177,26 @@ def _pools(guard: Guard | None) -> dict[str, type[HTTPConnectionPool]]:
     return {"http": PlainPool, "https": SecurePool}
 
 
-def _connect(guard: Guard, connection: HTTPConnection, scheme: str) -> socket.socket:
-    """Connect to the first address that answers, of those that the guard lets pass.
+class _Anywhere:
+    """Vendors' addresses, which nobody guards. Their names are resolved apart from those that users give."""
 
-    The name stays in SNI and certificate. The time to connect is for all addresses together.
+    def __init__(self) -> None:
+        self.names = Names(share=None)
+
+    def addresses(self, host: str, port: int, scheme: str, within_s: float) -> list[tuple[str, int]]:
+        found = self.names.resolve(host, port, within_s)
+        return [(str(name[0]), int(family)) for family, _, _, _, name in found]
+
+
+def _connect(find: Find, connection: HTTPConnection, scheme: str) -> socket.socket:
+    """Connect to the first address that answers, of those that were found.
+
+    The name stays in SNI and certificate. The time to connect is for the name and all addresses together.
     """
     port = connection.port or {"http": 80, "https": 443}[scheme]
     pace = Pace(connection.timeout if isinstance(connection.timeout, int | float) else math.inf)
     failure: OSError | None = None
-    for address, family in guard.addresses(connection.host, port, scheme):
+    for address, family in find(connection.host, port, scheme, pace.left()):
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.settimeout(pace.left())

@@ -6,22 +6,19 @@ that resolves to another address between check and call gains nothing.
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable
-from typing import Any
+import math
 from urllib.parse import urlsplit
 
 from core.errors import Invalid
 from core.outbound.addresses import Address, folded, is_name, literal, public
-from core.outbound.errors import AddressForbidden, NoConnection
+from core.outbound.errors import AddressForbidden
+from core.outbound.names import Names, Resolve
 from core.outbound.openings import openings
 
 LOCAL_NAMES = frozenset({"localhost", "local", "internal", "intranet", "lan", "arpa", "localdomain", "test"})
 """Last labels that no public name has (RFC 6761, 6762, 8375; ICANN's resolution 2024.07.29.06)."""
 
 PORTS = {"https": 443, "http": 80}
-Resolve = Callable[..., list[Any]]
-"""`socket.getaddrinfo`, or what stands in for it."""
 
 
 class Guard:
@@ -29,7 +26,7 @@ class Guard:
 
     def __init__(self, allow: str, *, resolve: Resolve | None = None) -> None:
         self.openings = openings(allow)
-        self.resolve = resolve or socket.getaddrinfo
+        self.names = Names(resolve)
 
     def check_url(self, url: str, *, pointer: str = "/custom_endpoint") -> None:
         """What can be said without resolving a name. Raises `Invalid` with the reason."""
@@ -37,17 +34,16 @@ class Guard:
         if reason is not None:
             raise Invalid(reason, errors=[{"pointer": pointer, "detail": reason}], code="endpoint_forbidden")
 
-    def addresses(self, host: str, port: int, scheme: str) -> list[tuple[str, int]]:
+    def addresses(
+        self, host: str, port: int, scheme: str, within_s: float = math.inf
+    ) -> list[tuple[str, int]]:
         """Where a connection to `host` may go now, as (address, family).
 
         Raises `AddressForbidden`; `NoConnection` for a name that does not resolve. All addresses of the name
         must be allowed: a name that has a private one among public ones means harm.
         """
         host = folded(host)
-        try:
-            found = self.resolve(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise NoConnection(f"the name {host} does not resolve") from None
+        found = self.names.resolve(host, port, within_s)
         checked = []
         for family, _, _, _, name in found:
             text = str(name[0])
