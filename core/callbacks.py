@@ -1,7 +1,7 @@
 """Callbacks: a signed Standard Webhooks POST when a job ends, at least once, with a log of every try.
 
 The write that ends a job also marks it (`meter: due`). `outbox` makes a delivery for each mark. `Courier`
-carries deliveries out, a few at a time to each origin, until the receiver takes them or a day has passed.
+carries deliveries out, by turns of their workspaces, until the receiver takes them or a day has passed.
 Format: https://www.standardwebhooks.com (specification 1.0.0, read 2026-11).
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import Counter
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -29,6 +29,7 @@ from core.jobs.views import public
 from core.outbound import names
 from core.signing import secrets_of, sign
 from core.store.repeat import write_missing
+from core.turns import Turns
 
 Document = dict[str, Any]
 Post = Callable[[str, Mapping[str, str], bytes], int]
@@ -39,9 +40,12 @@ BACK_OFF = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14
 GIVEN_UP_AFTER = timedelta(days=1)
 AT_ONCE = 32
 AT_ONCE_PER_ORIGIN = 4
-LOOKED_AT = 500
+SEEN_TWICE = timedelta(seconds=10)
+"""What became due so long before the last look is read again: it may have been written since."""
+WHOLE_S = 60.0
+"""Seconds after which all that is due is read: what a wrong clock left behind, or was above `turns.EACH`."""
 TRIES_LOGGED = 20
-OUTSIDE = {"origin": 1, "created_at": 1, "n": 1}
+OUTSIDE = {"workspace_id": 1, "origin": 1, "created_at": 1, "n": 1}
 """What a tick reads of a delivery. Only its own thread reads the content: if that fails, it fails there."""
 GONE = 410
 
@@ -70,53 +74,61 @@ def outbox(db: Database[Document], jobs: Iterable[Job]) -> int:
 class Courier:
     """Delivers what is due, in threads of its own. `tick` does not wait for receivers."""
 
-    def __init__(self, db: Database[Document], sealer: Sealer, post: Post) -> None:
+    def __init__(
+        self,
+        db: Database[Document],
+        sealer: Sealer,
+        post: Post,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.db = db
         self.sealer = sealer
         self.post = post
+        self.monotonic = monotonic
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="courier")
-        self._under_way: dict[str, str] = {}
+        self._turns = Turns(AT_ONCE, AT_ONCE_PER_ORIGIN)
         self._lock = threading.Lock()
+        self._looked: datetime | None = None
+        self._whole_at = float("-inf")
 
     def tick(self) -> Document:
-        """Start what is due and not under way."""
-        due: Document = {"state": "due", "next_at": {"$lte": utcnow()}}
-        if busy := self._busy():  # else `LOOKED_AT` might hold nothing but what waits for them
-            due["origin"] = {"$nin": busy}
-        found = deliveries_of(self.db).find(due, OUTSIDE).limit(LOOKED_AT)
-        return {"started": sum(self._start(delivery) for delivery in found)}
+        """Start what is due, as far as there is a place for it."""
+        found = self._read()
+        with self._lock:
+            for delivery in found:
+                self._turns.add(delivery)
+            started = list(iter(self._turns.next, None))
+        for delivery in started:
+            self._pool.submit(self._deliver_and_log, delivery)
+        return {"started": len(started)}
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _busy(self) -> list[str]:
-        """The origins that have as many deliveries under way as is allowed."""
-        with self._lock:
-            under_way = Counter(self._under_way.values())
-        return sorted(where for where, n in under_way.items() if n >= AT_ONCE_PER_ORIGIN)
-
-    def _start(self, delivery: Delivery) -> bool:
-        where = delivery["origin"]
-        with self._lock:
-            if delivery["_id"] in self._under_way or len(self._under_way) >= AT_ONCE:
-                return False
-            if Counter(self._under_way.values())[where] >= AT_ONCE_PER_ORIGIN:
-                return False
-            self._under_way[delivery["_id"]] = where
-        self._pool.submit(self._deliver_and_log, delivery)
-        return True
+    def _read(self) -> list[Delivery]:
+        """What became due since the last look: what was due before is remembered. Now and then, all."""
+        now, at = utcnow(), self.monotonic()
+        due: Document = {"$lte": now}
+        if self._looked is not None and at - self._whole_at < WHOLE_S:
+            due["$gt"] = min(self._looked, now) - SEEN_TWICE
+        else:
+            self._whole_at = at
+        found = deliveries_of(self.db).find({"state": "due", "next_at": due}, OUTSIDE).sort("next_at", 1)
+        read = list(found)
+        self._looked = now
+        return read
 
     def _deliver_and_log(self, outside: Delivery) -> None:
         try:
             delivery = deliveries_of(self.db).find_one({"_id": outside["_id"]})
-            if delivery is not None:
+            if delivery is not None and _is_due(delivery):
                 self.deliver(delivery)
         except Exception as problem:
             log.exception("callback.failed", delivery=outside["_id"])
             self._put_aside(outside, problem)
         finally:
             with self._lock:
-                del self._under_way[outside["_id"]]
+                self._turns.over(outside)
 
     def _put_aside(self, delivery: Delivery, problem: Exception) -> None:
         """Note an error of ours as a try: this delivery waits its back-off, and the others go on."""
@@ -167,6 +179,11 @@ class Courier:
         log.info(
             "callback.tried", delivery=delivery["_id"], state=changes["state"], status=tried.get("status")
         )
+
+
+def _is_due(delivery: Delivery) -> bool:
+    """Still? Another scheduler may have led meanwhile."""
+    return delivery["state"] == "due" and delivery["next_at"] <= utcnow()
 
 
 def _next(delivery: Delivery, tried: Try, now: datetime) -> Document:

@@ -10,12 +10,13 @@ from bson.binary import USER_DEFINED_SUBTYPE, Binary
 from standardwebhooks import Webhook
 
 from core import signing
-from core.callbacks import LOOKED_AT, Courier, outbox
+from core.callbacks import AT_ONCE, WHOLE_S, Courier, outbox
 from core.clock import rfc3339, utcnow
 from core.crypto import Sealer
 from core.deliveries import born
 from core.jobs.claim import claim, finish
 from tests.factory import queued
+from tests.waiting import until
 
 
 class Receiver:
@@ -131,16 +132,16 @@ def test_entering_the_outbox_twice_is_one_delivery(db, delivery):
     assert db.deliveries.count_documents({}) == 1
 
 
-def due(db, *hosts):
+def due(db, *hosts, whose="w1", since_s=0):
     """A delivery to each of these hosts, the oldest first."""
-    db.workspaces.insert_one({"_id": "w1", "webhook_secret": None})
-    now = utcnow()
+    db.workspaces.update_one({"_id": whose}, {"$set": {"webhook_secret": None}}, upsert=True)
+    now = utcnow() - timedelta(seconds=since_s)
+    made = []
     for n, host in enumerate(hosts):
-        delivery = born(
-            str(n), workspace_id="w1", job_id="j", event="job.failed", url=f"https://{host}/", now=now
-        )
-        at = {"next_at": now - timedelta(seconds=len(hosts) - n)}
-        db.deliveries.insert_one({**delivery, **at, "payload": {}})
+        name, url = f"{whose}-{n}-{since_s}", f"https://{host}/"
+        delivery = born(name, workspace_id=whose, job_id="j", event="job.failed", url=url, now=now)
+        made.append({**delivery, "next_at": now - timedelta(milliseconds=len(hosts) - n), "payload": {}})
+    db.deliveries.insert_many(made)
 
 
 class Stuck:
@@ -177,12 +178,49 @@ def test_a_slow_receiver_takes_few_of_the_places(db, stuck):
 
 def test_however_much_waits_for_a_slow_receiver_others_are_told(db, stuck):
     courier, receiver = stuck
-    due(db, *["slow.example"] * LOOKED_AT, "quick.example")
-    assert courier.tick() == {"started": 4}
-    assert courier.tick() == {"started": 1}
+    due(db, *["slow.example"] * 500, "quick.example")
+    assert courier.tick() == {"started": 5}
     receiver.release.set()
     courier.close()
     assert receiver.asked.count("https://quick.example/") == 1
+
+
+def test_another_workspaces_callback_is_sent_at_once_whatever_hangs(db, stuck):
+    courier, receiver = stuck
+    due(db, *[f"slow{n % 10}.example" for n in range(300)], whose="greedy")
+    assert courier.tick()["started"] < AT_ONCE
+    assert courier.tick() == {"started": 0}
+    due(db, "slow0.example", "quick.example", whose="w2")
+    assert courier.tick() == {"started": 2}
+    receiver.release.set()
+    courier.close()
+    assert receiver.asked.count("https://quick.example/") == 1
+
+
+def test_what_was_due_before_the_last_look_is_found_a_while_later(db, sealer):
+    """Such as what was written under a clock that was behind."""
+    now, receiver = [0.0], Receiver()
+    courier = Courier(db, sealer, receiver, monotonic=lambda: now[0])
+    courier.tick()
+    due(db, "late.example", since_s=600)
+    assert courier.tick() == {"started": 0}
+    now[0] += WHOLE_S
+    assert courier.tick() == {"started": 1}
+    courier.close()
+
+
+def test_what_another_scheduler_delivered_meanwhile_is_not_sent_again(db, stuck):
+    courier, receiver = stuck
+    due(db, *["a.example"] * 5)
+    courier.tick()
+    db.deliveries.update_one({"_id": "w1-4-0"}, {"$set": {"state": "delivered"}})
+    receiver.release.set()
+    until(lambda: db.deliveries.count_documents({"state": "due"}) == 0, "those under way are delivered")
+    due(db, "b.example", whose="w2")
+    assert courier.tick() == {"started": 2}
+    until(lambda: db.deliveries.count_documents({"state": "due"}) == 0, "the other one is delivered")
+    courier.close()
+    assert receiver.asked.count("https://a.example/") == 4
 
 
 def test_a_delivery_that_cannot_be_handled_waits_and_the_others_go_out(db, sealer, delivery):
