@@ -12,7 +12,7 @@ from core.jobs.model import RUNNING
 
 Document = dict[str, Any]
 
-SHOWN = ("role", "host", "pid", "version", "queues", "slots")
+SHOWN = ("role", "host", "pid", "version", "queues", "slots", "memory_bytes")
 TIMES = ("started_at", "renewed_at", "stopped_at", "declared_dead_at")
 
 
@@ -29,6 +29,7 @@ def workers(db: Database[Document]) -> list[Document]:
             **{name: rfc3339(process.get(name)) for name in TIMES},
             "alive": not process["dead"],
             "jobs": sorted(carried[process["_id"]]),
+            "last_jobs": process.get("last_jobs", []),
         }
         for process in processes
     ]

@@ -10,9 +10,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import structlog
 from gevent import monkey
+from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from core.config import Settings
@@ -31,7 +34,10 @@ _sleep = monkey.get_original("time", "sleep")
 
 
 class Heartbeat:
-    """Beats until stopped. Once this process was declared dead, `lost` is true and `on_lost` is called."""
+    """Beats until stopped. Once this process was declared dead, `lost` is true and `on_lost` is called.
+
+    `done()`: how many jobs ended in the last minute, and the ids of the last ones.
+    """
 
     def __init__(
         self,
@@ -39,14 +45,14 @@ class Heartbeat:
         process_id: str,
         *,
         on_lost: Callable[[], None],
-        finished_last_minute: Callable[[], int],
+        done: Callable[[], tuple[int, list[str]]],
     ) -> None:
         self.settings = settings
         self.process_id = process_id
         self.on_lost = on_lost
-        self.finished_last_minute = finished_last_minute
+        self.done = done
         self.lost = False
-        self._finished = 0
+        self._done: tuple[int, list[str]] = (0, [])
         self._stopped = False
         self._loop_seen = time.monotonic()
 
@@ -60,7 +66,7 @@ class Heartbeat:
     def _show_that_the_loop_turns(self) -> None:
         while not self._stopped:
             self._loop_seen = time.monotonic()
-            self._finished = self.finished_last_minute()  # read in this thread, where jobs end
+            self._done = self.done()  # read in this thread, where jobs end
             time.sleep(1)
 
     def _beat(self) -> None:
@@ -79,7 +85,7 @@ class Heartbeat:
             while not self._stopped:
                 pause = self.settings.beat_s
                 try:
-                    if not lease.renew(db, self.process_id, finished_last_minute=self._finished):
+                    if not self._renew(db):
                         self.lost = True
                         log.error("process.lost_its_lease", process_id=self.process_id)
                         self.on_lost()
@@ -92,8 +98,20 @@ class Heartbeat:
                     os._exit(CRASHED)
                 self._pause(pause)
 
+    def _renew(self, db: Database[dict[str, Any]]) -> bool:
+        n, last = self._done
+        return lease.renew(
+            db, self.process_id, finished_last_minute=n, last_jobs=last, memory_bytes=_memory()
+        )
+
     def _pause(self, seconds: float) -> None:
         """Sleep in short steps, so that a stop is seen soon."""
         until = time.monotonic() + seconds
         while not self._stopped and time.monotonic() < until:
             _sleep(0.2)
+
+
+def _memory() -> int | None:
+    """Resident bytes of this process, as Linux tells them; None where there is no /proc."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else None

@@ -83,7 +83,7 @@ def serve(role: Role) -> int:
         settings,
         process_id,
         on_lost=stopping.tell,
-        finished_last_minute=lambda: runner.finished_last_minute(),
+        done=lambda: (runner.finished_last_minute(), runner.last_jobs()),
     )
     runner = Runner(
         services,

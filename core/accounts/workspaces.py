@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pymongo.database import Database
@@ -53,6 +53,11 @@ def change(db: Database[Document], workspace: Workspace, changes: Mapping[str, A
 def page(db: Database[Document], *, limit: int, cursor: str | None) -> tuple[list[Workspace], str | None]:
     """A page of all workspaces, newest first."""
     return pages.page(workspaces_of(db), {"all": True}, limit=limit, cursor=cursor)
+
+
+def names(db: Database[Document], ids: Iterable[str]) -> dict[str, str]:
+    """What these workspaces are called, by id."""
+    return {found["_id"]: found["name"] for found in workspaces_of(db).find({"_id": {"$in": list(ids)}})}
 
 
 def public(workspace: Workspace) -> Document:

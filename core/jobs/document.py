@@ -103,6 +103,8 @@ class Process(TypedDict):
     renewed_at: datetime  # for people: nobody compares clocks
     beat: int  # raised by the process while it lives; the leader watches that it moves
     finished_last_minute: NotRequired[int]  # for the overview of queues
+    last_jobs: NotRequired[list[str]]  # those that it ended last, the latest first; shown
+    memory_bytes: NotRequired[int | None]  # resident; shown
     dead: bool  # a process that finds this true ends itself
     stopped_at: datetime | None  # when it ended in good order
     declared_dead_at: NotRequired[datetime]  # when reconcile did so

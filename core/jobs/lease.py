@@ -7,6 +7,7 @@ document. Nobody compares clocks. A process that finds itself declared dead ends
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from pymongo.database import Database
@@ -41,10 +42,22 @@ def register(
     return process["_id"]
 
 
-def renew(db: Database[Document], process_id: str, *, finished_last_minute: int = 0) -> bool:
+def renew(
+    db: Database[Document],
+    process_id: str,
+    *,
+    finished_last_minute: int = 0,
+    last_jobs: Sequence[str] = (),
+    memory_bytes: int | None = None,
+) -> bool:
     """Raise the beat. False: this process was declared dead (or forgotten) and must end."""
     alive = {"_id": process_id, "dead": False}
-    seen = {"renewed_at": utcnow(), "finished_last_minute": finished_last_minute}
+    seen = {
+        "renewed_at": utcnow(),
+        "finished_last_minute": finished_last_minute,
+        "last_jobs": list(last_jobs),
+        "memory_bytes": memory_bytes,
+    }
     beat = {"$inc": {"beat": 1}, "$set": seen}
     return db.processes.update_one(alive, beat).matched_count == 1
 

@@ -61,6 +61,18 @@ def waiting(db: Database[Document], workspace_id: str) -> Document:
     return {"depth": 0, "oldest_age_s": None}
 
 
+def by_workspace(db: Database[Document]) -> list[Document]:
+    """Who waits: by queue and workspace `depth` and `oldest_age_s`, those with most first."""
+    of = {"queue": "$queue", "workspace_id": "$workspace_id"}
+    counted: Document = {"$group": {"_id": of, "n": {"$sum": 1}, "oldest": {"$min": "$created_at"}}}
+    now = utcnow()
+    found = [
+        {**row["_id"], "depth": row["n"], "oldest_age_s": (now - row["oldest"]).total_seconds()}
+        for row in db.jobs.aggregate([{"$match": {"status": QUEUED}}, counted])
+    ]
+    return sorted(found, key=lambda row: (-row["depth"], row["queue"], row["workspace_id"]))
+
+
 def paused(db: Database[Document]) -> set[str]:
     """The names of the queues that are paused."""
     return {row["_id"] for row in db.queues.find({"paused": True}, {"_id": 1})}

@@ -15,6 +15,7 @@ from core.errors import JobFailed
 from core.jobs import kinds, lease
 from core.jobs.accept import enqueue
 from core.jobs.document import Job, jobs_of
+from core.jobs.isolation import QUARANTINED
 from core.jobs.model import (
     CANCELLED,
     FAILED,
@@ -134,7 +135,7 @@ class Reconciler:
             error = JobFailed("its worker was lost; its agent says not to run it again", code="worker_lost")
             return ending(job, status=FAILED, now=utcnow(), error=error.as_dict())
         if losses >= QUARANTINED_FROM:
-            error = JobFailed(f"{losses} workers were lost while they ran this job", code="quarantined")
+            error = JobFailed(f"{losses} workers were lost while they ran this job", code=QUARANTINED)
             return ending(job, status=FAILED, now=utcnow(), error=error.as_dict())
         isolated = losses >= ISOLATED_FROM and kinds.row(job["kind"]).isolated
         queue = kinds.ISOLATION if isolated else job["queue"]

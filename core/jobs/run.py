@@ -31,6 +31,7 @@ Document = dict[str, Any]
 
 ENDING_S = 10.0
 MINUTE_S = 60.0
+LAST = 5
 NOT_STORABLE = (DocumentTooLarge, WriteError, InvalidDocument, OverflowError, UnicodeEncodeError)
 
 log = structlog.get_logger(__name__)
@@ -109,6 +110,7 @@ class Runner:
         self.running: dict[str, Run] = {}
         self.draining = False
         self._ended: deque[float] = deque()
+        self._last: deque[str] = deque(maxlen=LAST)
 
     def run(self, job_id: str) -> None:
         """Carry out a job if it can still be claimed. Whatever the job does, this does not raise."""
@@ -132,12 +134,17 @@ class Runner:
         finally:
             del self.running[job_id]
             self._ended.append(time.monotonic())
+            self._last.appendleft(job_id)
 
     def finished_last_minute(self) -> int:
         """How many jobs this process ended in the last minute."""
         while self._ended and time.monotonic() - self._ended[0] > MINUTE_S:
             self._ended.popleft()
         return len(self._ended)
+
+    def last_jobs(self) -> list[str]:
+        """The jobs that this process ended last, the latest first."""
+        return list(self._last)
 
     def _claimed(self, job_id: str) -> Job | None:
         """All tries have the same fence: a claim whose reply was lost is still ours."""

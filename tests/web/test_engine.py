@@ -53,10 +53,12 @@ def test_a_paused_queue_still_takes_jobs(admin, member, agent):
 
 def test_workers_say_where_they_are_and_what_they_do(admin, services, worker, agent):
     job = claim(services.db, queued(services.db, workspace_id="default", agent_id=agent)["_id"], worker)
+    lease.renew(services.db, worker, last_jobs=["j2", "j1"], memory_bytes=2**27)
     gone = lease.register(services.db, role="chat", host="h1", queues=["chat"], slots=512, version="0.1.0")
     lease.retire(services.db, gone)
     living, dead = admin.get("/workers").json["items"]
     assert (living["id"], living["alive"], living["jobs"]) == (worker, True, [job["_id"]])
+    assert (living["last_jobs"], living["memory_bytes"]) == (["j2", "j1"], 2**27)
     assert living["host"]
     assert living["pid"]
     assert (living["version"], living["slots"]) == ("0.1.0", 512)

@@ -25,7 +25,7 @@ def heartbeat(db, settings, process_id):
     """Beats every 50 ms; `heartbeat.told` is set when it finds itself declared dead."""
     told = threading.Event()
     quick = settings.model_copy(update={"mongodb_database": db.name, "beat_s": 0.05})
-    heartbeat = Heartbeat(quick, process_id, on_lost=told.set, finished_last_minute=lambda: 7)
+    heartbeat = Heartbeat(quick, process_id, on_lost=told.set, done=lambda: (7, ["j1"]))
     heartbeat.told = told
     heartbeat.start()
     yield heartbeat
@@ -39,6 +39,8 @@ def document(db, process_id):
 def test_it_raises_the_beat_and_tells_how_much_was_done(db, heartbeat, process_id):
     until(lambda: document(db, process_id)["beat"] > 3, "it beats")
     until(lambda: document(db, process_id)["finished_last_minute"] == 7, "it tells how much was done")
+    assert document(db, process_id)["last_jobs"] == ["j1"]
+    assert 2**20 < document(db, process_id)["memory_bytes"] < 2**34
     assert not heartbeat.lost
 
 
@@ -61,7 +63,7 @@ monkey.patch_all()
 import workers.heartbeat as heartbeat
 from core.config import Settings
 heartbeat.LOOP_STUCK_S = 0.5
-heartbeat.Heartbeat(Settings(), sys.argv[1], on_lost=print, finished_last_minute=lambda: 0).start()
+heartbeat.Heartbeat(Settings(), sys.argv[1], on_lost=print, done=lambda: (0, [])).start()
 import time
 time.sleep(0.2)
 print("computing", flush=True)
@@ -73,7 +75,7 @@ import sys, time
 import workers.heartbeat as heartbeat
 from core.config import Settings
 heartbeat.RETRY_S = 0.1
-one = heartbeat.Heartbeat(Settings(), sys.argv[1], on_lost=print, finished_last_minute=lambda: 0)
+one = heartbeat.Heartbeat(Settings(), sys.argv[1], on_lost=print, done=lambda: (0, []))
 one.start()
 for line in sys.stdin:
     print(one.lost, flush=True)

@@ -8,6 +8,7 @@ from flask import Blueprint
 
 from web.dashboard.jobs import view as jobs
 from web.dashboard.overview import view as overview
+from web.dashboard.queues import view as queues
 from web.dashboard.usage import view as usage
 
 
@@ -31,5 +32,6 @@ class Page:
 PAGES = (
     Page("Overview", "/", "layout-dashboard", "o", overview.views),
     Page("Jobs", "/jobs", "list-details", "j", jobs.views),
+    Page("Queues", "/queues", "stack-2", "q", queues.views),
     Page("Usage", "/usage", "chart-bar", "u", usage.views),
 )

@@ -23,19 +23,19 @@ def register(environment: Environment) -> None:
     environment.filters |= {function.__name__: function for function in FILTERS}
 
 
-def ago(moment: datetime | None) -> str:
+def ago(moment: datetime | str | None) -> str:
     """`3 min ago`, `in 5 s`, `just now`."""
     if moment is None:
         return NOTHING
-    seconds = (utcnow() - moment).total_seconds()
+    seconds = (utcnow() - _parsed(moment)).total_seconds()
     if abs(seconds) < 1:
         return "just now"
     return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
 
 
-def at(moment: datetime | None) -> str:
+def at(moment: datetime | str | None) -> str:
     """`2026-11-24 10:25:00 UTC`."""
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else NOTHING
+    return f"{_parsed(moment):%Y-%m-%d %H:%M:%S} UTC" if moment else NOTHING
 
 
 def rfc(moment: datetime | str | None) -> str:
@@ -116,6 +116,11 @@ def words(name: str | None) -> str:
 def capitalize_first(text: str) -> str:
     """As a sentence begins; what follows keeps its case."""
     return text[:1].upper() + text[1:]
+
+
+def _parsed(moment: datetime | str) -> datetime:
+    """Of a time as the API tells it, too."""
+    return datetime.fromisoformat(moment) if isinstance(moment, str) else moment
 
 
 def pretty(value: Any) -> str:

@@ -1,0 +1,57 @@
+"""Isolation: jobs that lost workers and run alone; and quarantine, where a person has to say what becomes of
+them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+from pymongo.database import Database
+
+from core.errors import Conflict
+from core.jobs import control, kinds
+from core.jobs.document import Job, jobs_of
+from core.jobs.model import FAILED, QUEUED, RUNNING
+from core.store.pages import OLDEST
+
+Document = dict[str, Any]
+
+QUARANTINED = "quarantined"
+"""The code of the error with which a job ends that has lost too many workers."""
+OPEN = "open"
+"""The index to read by; without a hint the embedded server looks at all jobs."""
+MOST = 100
+
+
+def isolated(db: Database[Document], workspace_id: str) -> list[Job]:
+    """The workspace's jobs that wait for the isolation queue or run there, the oldest first."""
+    alone = {"workspace_id": workspace_id, "queue": kinds.ISOLATION}
+    found = jobs_of(db).find({"status": {"$in": [QUEUED, RUNNING]}, **alone}).hint(OPEN).limit(MOST)
+    return sorted(found, key=lambda job: job["created_at"])
+
+
+def quarantined(db: Database[Document], workspace_id: str) -> list[Job]:
+    """The workspace's jobs in quarantine whose content is still there, the latest first."""
+    wanted = {"workspace_id": workspace_id, "error.code": QUARANTINED}
+    # Those with a time at which their content may go: what was erased has none.
+    kept = {"status": FAILED, "send_after": {"$gt": OLDEST}}
+    found = jobs_of(db).find({**kept, **wanted}).hint(OPEN).limit(MOST)
+    return sorted(found, key=lambda job: job["created_at"], reverse=True)
+
+
+def requeued(db: Database[Document], workspace_id: str, job_ids: Iterable[str]) -> dict[str, Job]:
+    """Those of these jobs that were run again, with the job that does."""
+    mark = {"idempotency.route": "retry", "idempotency.key": {"$in": list(job_ids)}}
+    found = jobs_of(db).find({"workspace_id": workspace_id, **mark})
+    return {job["idempotency"]["key"]: job for job in found}
+
+
+def discard(db: Database[Document], client: redis.Redis, job: Job) -> None:
+    """Take a job out of quarantine for good: what was asked is erased, so it is never run again.
+
+    Raises `Conflict` for a job that is not in quarantine.
+    """
+    if (job["error"] or {}).get("code") != QUARANTINED:
+        raise Conflict("only a quarantined job can be discarded")
+    control.erase_content(db, client, job)
