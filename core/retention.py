@@ -134,8 +134,13 @@ class Purge:
         )
 
 
+def remembers(agent: Agent, settings: Settings) -> bool:
+    """Can its conversations be continued, or are they erased before?"""
+    return (agent["content_retention"] or settings.content_retention) != "none"
+
+
 def check_remembers(agent: Agent, settings: Settings) -> None:
-    """Raises `Invalid` for an agent whose conversations would be erased before they could be continued."""
-    if (agent["content_retention"] or settings.content_retention) == "none":
+    """Raises `Invalid` for an agent whose conversations cannot be continued."""
+    if not remembers(agent, settings):
         detail = "this agent keeps no content, so it cannot continue a conversation"
         raise Invalid(detail, errors=[{"pointer": "/conversation_id", "detail": detail}])

@@ -27,6 +27,11 @@ def is_ours(part: Any) -> bool:
     return isinstance(part, dict) and part.get("type") == "file" and isinstance(part.get("file_id"), str)
 
 
+def taken(media_type: str) -> bool:
+    """Do providers take files of this type?"""
+    return _form(media_type) is not None
+
+
 def known(
     db: Database[Document],
     workspace_id: str,
@@ -46,7 +51,7 @@ def known(
             record = files.get(db, workspace_id, part["file_id"], agents=agents)
         except NotFound:
             raise _at(place, "no such file") from None
-        if _form(record["media_type"]) is None:
+        if not taken(record["media_type"]):
             raise _at(place, f"no provider takes a file of the type {record['media_type']}")
         total += record["size"]
         if total > MOST_BYTES:

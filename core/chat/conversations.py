@@ -60,6 +60,25 @@ def get(db: Database[Document], agent: Agent, name: str) -> Document:
     return found
 
 
+def jobs(db: Database[Document], conversation: Document, *, limit: int) -> list[Job]:
+    """The last jobs of a conversation, however they ended or still run, in its order."""
+    of_it = {"conversation": conversation["_id"]}
+    turns, _ = pages.page(db.conversation_turns, of_it, limit=limit, cursor=None)
+    found = {job["_id"]: job for job in jobs_of(db).find({"_id": {"$in": [turn["_id"] for turn in turns]}})}
+    return [found[turn["_id"]] for turn in reversed(turns) if turn["_id"] in found]
+
+
+def first_said(db: Database[Document], conversation: Document) -> str:
+    """What a user said first in a conversation; empty where that is no text, or was erased."""
+    of_it = {"conversation": conversation["_id"]}
+    turn = db.conversation_turns.find_one(of_it, sort=[("created_at", 1)])
+    last = {"request.messages": {"$slice": -1}}
+    job = db.jobs.find_one({"_id": turn["_id"]}, last) if turn is not None else None
+    messages = (job["request"] or {}).get("messages") if job is not None else None
+    content = messages[-1]["content"] if messages else ""
+    return content if isinstance(content, str) else str((content or [{}])[0].get("text", ""))
+
+
 def turns_page(
     db: Database[Document], conversation: Document, *, limit: int, cursor: str | None
 ) -> tuple[list[Job], str | None]:

@@ -123,6 +123,12 @@ def on_host(db: Database[Document], host: str) -> list[Record]:
     return cast("list[Record]", list(db.runtimes.find({"host": host}, LEAN)))
 
 
+def of_agents(db: Database[Document], ids: Iterable[str]) -> dict[str, Record]:
+    """Those of these agents that were ever started, by id, without what is bulky."""
+    found = cast("Iterable[Record]", db.runtimes.find({"_id": {"$in": list(ids)}}, LEAN))
+    return {record["_id"]: record for record in found}
+
+
 def running(db: Database[Document], workspace_id: str, only: Iterable[str] | None = None) -> list[Record]:
     """A workspace's running agents; `only` those of these ids."""
     wanted: Document = {"workspace_id": workspace_id, "status": {"$in": sorted(states.RUNNING)}}

@@ -207,6 +207,7 @@ def objects(admin, member, agent, services, app):
         "workspace_id": "default",
         "queue": "chat",
         "tick": "meter",
+        "order": "stop",
         "month": "2026-01",
         "model": "agent:scout",
         "conversation_id": "c1",

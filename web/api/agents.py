@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 from flask import Response
 
-from core.agents import agent_config, agents, explain
-from core.chat import chat
-from core.clock import utcnow
-from core.llm import tiers
-from core.metering import admission
-from core.metering import prices as price_tables
-from core.metering.estimate import costs_of
-from core.runtime import instance_keys, orders
+from core.agents import agent_config, agents
 from web.access import access
 from web.answers import answer, listed, nothing
 from web.api.models import AgentChanges, LlmConfig, NewAgent, Supposed
-from web.context import caller, db, prices, services, workspace_id
-from web.doors.work import find_credential
-from web.problems import below
+from web.context import caller, db, workspace_id
+from web.doors import agents as door
 from web.resource import AgentPath, PageQuery, resource
 
 api = resource("agents", "Agents: who is asked, and how")
@@ -29,10 +18,7 @@ api = resource("agents", "Agents: who is asked, and how")
 @api.post("/agents", responses={"201": {"description": "The agent"}})
 def create_agent(body: NewAgent) -> Response:
     """Make an agent."""
-    given = body.given()
-    config = given.pop("llm_config", None)
-    with below("llm_config"):
-        agent = agents.create(db(), workspace_id(), given, _configure(config))
+    agent = door.create(body.given())
     return answer(agents.public(agent), 201, {"Location": f"/api/v1/agents/{agent['_id']}"})
 
 
@@ -56,22 +42,13 @@ def get_agent(path: AgentPath) -> Response:
 def change_agent(path: AgentPath, body: AgentChanges) -> Response:
     """Change some fields of an agent; `llm_config` works as its own PUT does."""
     agent = agents.get(db(), workspace_id(), path.agent_id)
-    given = body.given()
-    config = given.pop("llm_config", None)
-    may_loosen = caller().role == "admin"
-    with below("llm_config"):
-        changed = agents.change(db(), agent, given, _configure(config), may_loosen=may_loosen)
-    instance_keys.limit(db(), changed)
-    return answer(agents.public(changed))
+    return answer(agents.public(door.change(agent, body.given())))
 
 
 @api.delete("/agents/<agent_id>", responses={"204": {"description": "Gone"}})
 def delete_agent(path: AgentPath) -> Response:
     """Remove an agent that does not run: its keys end, its queued jobs are cancelled, its ledger stays."""
-    agent = agents.get(db(), workspace_id(), path.agent_id)
-    orders.check_at_rest(db(), agent)
-    agents.delete(db(), services().redis, agent)
-    orders.forget(db(), agent["_id"])
+    door.remove(agents.get(db(), workspace_id(), path.agent_id))
     return nothing()
 
 
@@ -79,8 +56,7 @@ def delete_agent(path: AgentPath) -> Response:
 def put_llm_config(path: AgentPath, body: LlmConfig) -> Response:
     """Set which provider answers. Everything but the key is replaced; a key belongs to its address."""
     agent = agents.get(db(), workspace_id(), path.agent_id)
-    changed = agents.change(db(), agent, {}, _configure(body.given()))
-    return answer(agent_config.public(changed["llm_config"]))
+    return answer(agent_config.public(door.configure(agent, body.given())["llm_config"]))
 
 
 @api.get("/agents/<agent_id>/llm-config", responses={"200": {"description": "Without its secrets"}})
@@ -94,21 +70,4 @@ def get_llm_config(path: AgentPath) -> Response:
 def explain_llm_config(path: AgentPath, body: Supposed) -> Response:
     """The route that a call would take now, whose keys it would use, its largest cost. No call is made."""
     agent = agents.ready(db(), workspace_id(), path.agent_id)
-    plan = chat.plan(agent, settings=services().settings, find_credential=find_credential)
-    capped = admission.within_cap(db(), agent, plan, tiers.table().monthly_tokens(), utcnow())
-    own, window = price_tables.of_workspace(db(), workspace_id()), services().settings.unknown_window_tokens
-    return answer(explain.explain(costs_of(capped, body.asked(), prices(), own, unknown_window=window)))
-
-
-def _configure(given: dict[str, Any] | None) -> agents.Configure | None:
-    """How to make the llm_config that was asked for. None: the request said nothing of it."""
-    if given is None:
-        return None
-    seal = partial(
-        agent_config.configured,
-        workspace_id=workspace_id(),
-        sealer=services().sealer,
-        settings=services().settings,
-        find_credential=find_credential,
-    )
-    return lambda agent_id, stored: seal(given, stored, agent_id=agent_id)
+    return answer(door.explained(agent, body.asked()))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Annotated, Any
 
 from flask import Response, request
@@ -12,28 +9,21 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core.agents import agents
 from core.agents.fields import Metadata, Url
-from core.documents import Agent
-from core.errors import Conflict
-from core.ids import new_id
-from core.jobs.accept import earlier
-from core.runtime import log_requests, orders, placement, reads, records
-from core.runtime.documents import Record
+from core.runtime import reads
 from core.runtime.records import SAMPLES_KEPT
 from web.access import access
 from web.answers import answer, listed
 from web.api.chat import JOB
 from web.api.events import HEADERS
 from web.api.models import ConversationId
-from web.context import caller, db, services, workspace_id
-from web.doors import leaving, work
+from web.context import caller, db, workspace_id
+from web.doors import leaving, orders, work
 from web.resource import AgentPath, Model, example, resource
 
 api = resource("runtime", "An agent's own process")
 
 Document = dict[str, Any]
 
-HEARTBEAT_LOOKS = 50
-"""So many looks of 0.3 s without a line: a comment is sent, so that proxies keep the connection."""
 LOG: Any = {
     "200": {
         "description": "`{host, lines}`; following it, events `line` with the line as their data",
@@ -75,30 +65,28 @@ class LogQuery(BaseModel):
 def start_agent(path: AgentPath, body: AgentOrder) -> Response:
     """Start the agent's process, on its last host or the one with the most room; no change if it runs."""
     agent = agents.ready(db(), workspace_id(), path.agent_id)
-    return _ordered("agent_start", agent, body, lambda job_id: orders.start(db(), agent, job_id))
+    return work.started(orders.start(agent, body.given()))
 
 
 @api.post("/agents/<agent_id>/stop", responses=JOB)
 def stop_agent(path: AgentPath, query: StopQuery, body: AgentOrder) -> Response:
     """Stop it: its turn may end, then it ends, with all that it started. No change if it does not run."""
     agent = agents.get(db(), workspace_id(), path.agent_id)
-    return _ordered(
-        "agent_stop", agent, body, lambda job_id: orders.stop(db(), agent, job_id, purge=query.purge)
-    )
+    return work.started(orders.stop(agent, body.given(), purge=query.purge))
 
 
 @api.post("/agents/<agent_id>/restart", responses=JOB)
 def restart_agent(path: AgentPath, body: AgentOrder) -> Response:
     """Stop it and start it as it is configured now; if that does not become ready, as it was before."""
     agent = agents.ready(db(), workspace_id(), path.agent_id)
-    return _ordered("agent_restart", agent, body, lambda job_id: orders.start(db(), agent, job_id))
+    return work.started(orders.restart(agent, body.given()))
 
 
 @api.post("/agents/<agent_id>/message", responses=JOB)
 def message_agent(path: AgentPath, body: AgentMessage) -> Response:
     """Say something to the running agent; `result.message` is its answer."""
     agent = agents.get(db(), workspace_id(), path.agent_id)
-    return _ordered("agent_message", agent, body, lambda _: orders.message(db(), agent))
+    return work.started(orders.message(agent, body.given()))
 
 
 @api.get("/agents/<agent_id>/health", responses={"200": {"description": "The process as it was last seen"}})
@@ -119,44 +107,12 @@ def running_agents() -> Response:
 @access(members=True)
 def agent_logs(path: AgentPath, query: LogQuery) -> Response:
     """The last lines that the agent's process printed; `follow` goes on with those that come."""
-    agents.get(db(), workspace_id(), path.agent_id)
-    record = records.find(db(), path.agent_id, lean=True)
-    if record is None or record["host"] is None:
-        raise Conflict("this agent was never started", code="never_started")
+    agent = agents.get(db(), workspace_id(), path.agent_id)
     follow = query.follow or request.accept_mimetypes.best == "text/event-stream"
-    pieces = log_requests.ask(services().redis, record["host"], path.agent_id, tail=query.tail, follow=follow)
+    host, pieces = orders.log(agent, tail=query.tail, follow=follow)
     first = next(pieces, None) or []
     if not follow:
         pieces.close()  # type: ignore[attr-defined] # a generator
-        return answer({"host": record["host"], "lines": first})
+        return answer({"host": host, "lines": first})
     leaving.hang_up_when_stuck(request.environ)
-    return Response(_sse(first, pieces), content_type="text/event-stream", headers=HEADERS)
-
-
-def _ordered(kind: str, agent: Agent, body: AgentOrder, order: Callable[[str], Record]) -> Response:
-    """Write down what is wanted, then accept the job that carries it out, on the host that has the agent."""
-    mark = work.idempotency(f"{kind}/{agent['_id']}")
-    draft = work.draft(kind, agent, body.given(), idempotency=mark, on_worker_loss="fail_once_streamed")
-    job, job_id = earlier(db(), draft), new_id()
-    if job is None:
-        host = placement.carrier(db(), order(job_id))
-        job, _ = work.accepted(replace(draft, host=host), agent, job_id)
-    return work.started(job)
-
-
-def _sse(first: list[str], rest: Iterator[list[str] | None]) -> Iterator[bytes]:
-    quiet = 0
-    try:
-        yield from map(_line, first)
-        for lines in rest:
-            quiet = 0 if lines else quiet + 1
-            if quiet >= HEARTBEAT_LOOKS:
-                quiet = 0
-                yield b": still here\n\n"
-            yield from map(_line, lines or [])
-    finally:
-        rest.close()  # type: ignore[attr-defined] # a generator
-
-
-def _line(line: str) -> bytes:
-    return f"event: line\ndata: {json.dumps(line)}\n\n".encode()
+    return Response(orders.told(first, pieces), content_type="text/event-stream", headers=HEADERS)

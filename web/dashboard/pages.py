@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint
 
+from web.dashboard.agents import view as agents
 from web.dashboard.jobs import view as jobs
 from web.dashboard.overview import view as overview
 from web.dashboard.queues import view as queues
@@ -32,6 +33,7 @@ class Page:
 PAGES = (
     Page("Overview", "/", "layout-dashboard", "o", overview.views),
     Page("Jobs", "/jobs", "list-details", "j", jobs.views),
+    Page("Agents", "/agents", "robot", "a", agents.views),
     Page("Queues", "/queues", "stack-2", "q", queues.views),
     Page("Usage", "/usage", "chart-bar", "u", usage.views),
 )

@@ -27,15 +27,16 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 @views.get("/live")
 def live() -> Response:
     """Server-Sent Events: `change`, at most one a second, however much happens; `signed-out` is the last."""
-    return _stream(_changes(watcher().changes()))
+    return of_events(_changes(watcher().changes()))
 
 
 def of_job(job: Job) -> Response:
     """The stream of a job's page: its words too, as `delta`; `restart` voids those before."""
-    return _stream(_of_job(watcher().follow(job["_id"], request.headers.get("Last-Event-ID"))))
+    return of_events(_of_job(watcher().follow(job["_id"], request.headers.get("Last-Event-ID"))))
 
 
-def _stream(events: Iterator[bytes]) -> Response:
+def of_events(events: Iterator[bytes]) -> Response:
+    """A page's stream of these events, as long as the session goes on."""
     leaving.hang_up_when_stuck(request.environ)
     still = _session()
     response = Response(_while(still, events), content_type="text/event-stream", headers=HEADERS)

@@ -28,6 +28,14 @@
     return value >= 1e6 ? `${value / 1e6}M` : value >= 1e3 ? `${value / 1e3}k` : String(value);
   }
 
+  // Points a day apart are days of UTC; others are moments, as the viewer's clock has them.
+  function moment(seconds, step, long) {
+    const at = new Date(seconds * 1000);
+    if (step >= 86_400) return at.toLocaleDateString(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
+    if (long) return at.toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
+    return at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+  }
+
   // Bars stand on each other: each series is drawn as the sum of itself and those below it, the tallest first.
   function rows(data) {
     if (data.kind !== "bars") return data.series;
@@ -43,7 +51,7 @@
       const n = chart.cursor.idx;
       box.style.display = n == null ? "none" : "block";
       if (n == null) return;
-      const at = new Date(data.x[n] * 1000).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
+      const at = moment(data.x[n], data.x[1] - data.x[0], true);
       box.textContent = [at, ...data.series.map((one) => `${one.label}: ${words(one.values[n], data.unit)}`)].join("\n");
       const left = Math.min(chart.cursor.left + 14, chart.over.clientWidth - box.offsetWidth);
       box.style.left = `${Math.max(left, 0)}px`;
@@ -63,7 +71,7 @@
       cursor: { y: false, points: { size: 6 }, drag: { setScale: false, x: false, y: false } },
       scales: { x: { range: (_, low, high) => (bars ? [low - step / 2, high + step / 2] : [low, high]) }, y: { range: (_, low, high) => [0, Math.max(high || 0, data.unit === "ms" ? 100 : 1) * 1.08] } },
       axes: [
-        { ...axis, grid: { show: false }, space: 70, size: 30, values: (_, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false })) },
+        { ...axis, grid: { show: false }, space: 70, size: 30, values: (_, ticks) => ticks.map((tick) => moment(tick, step)) },
         { ...axis, grid: { stroke: line, width: 1 }, size: 52, space: 36, incrs: data.unit === "" ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4, 1e5, 1e6] : undefined, values: (_, ticks) => ticks.map((tick) => short(tick, data.unit)) },
       ],
       series: [{}, ...rows(data).map((one) => ({

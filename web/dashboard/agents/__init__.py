@@ -1,0 +1,1 @@
+"""Agents: the list, and an agent's pages: chat, settings, process, log, usage, how to call it."""
