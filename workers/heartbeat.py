@@ -1,12 +1,14 @@
 """The heartbeat: renews this process's lease from a real OS thread.
 
 The thread is outside of gevent, since a provider that hangs, or an event loop that computes, must not look
-like a dead worker. An event loop that stands still for a minute is as good as dead, so this is watched too.
+like a dead worker. An event loop that stands still is as good as dead, so this is watched too: the job that
+it stands still over is failed, the others are taken up at once.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,10 +21,10 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from core.config import Settings
-from core.jobs import lease
+from core.jobs import lease, suspect
 from core.services import connect_mongo
 
-LOOP_STUCK_S = 60.0
+LOOP_STUCK_S = 30.0
 RETRY_S = 1.0
 CRASHED = 70
 """The exit code: EX_SOFTWARE of sysexits.h."""
@@ -30,6 +32,7 @@ CRASHED = 70
 log = structlog.get_logger(__name__)
 
 _start_thread = monkey.get_original("_thread", "start_new_thread")
+_this_thread = monkey.get_original("_thread", "get_ident")
 _sleep = monkey.get_original("time", "sleep")
 
 
@@ -55,8 +58,11 @@ class Heartbeat:
         self._done: tuple[int, list[str]] = (0, [])
         self._stopped = False
         self._loop_seen = time.monotonic()
+        self._loop_thread = 0
+        self._stood_still_at = 0.0
 
     def start(self) -> None:
+        self._loop_thread = _this_thread()
         threading.Thread(target=self._show_that_the_loop_turns, daemon=True).start()  # a greenlet, if patched
         _start_thread(self._beat, ())
 
@@ -93,9 +99,8 @@ class Heartbeat:
                 except PyMongoError as error:
                     log.warning("lease.not_renewed", error=type(error).__name__)
                     pause = RETRY_S
-                if time.monotonic() - self._loop_seen > LOOP_STUCK_S:
-                    log.error("process.loop_stuck", seconds=LOOP_STUCK_S)
-                    os._exit(CRASHED)
+                if self._stands_still():
+                    self._give_up(db)
                 self._pause(pause)
 
     def _renew(self, db: Database[dict[str, Any]]) -> bool:
@@ -103,6 +108,22 @@ class Heartbeat:
         return lease.renew(
             db, self.process_id, finished_last_minute=n, last_jobs=last, memory_bytes=_memory()
         )
+
+    def _stands_still(self) -> bool:
+        """Seen at two beats: a process that was stopped as a whole finds its loop late too, once."""
+        before, self._stood_still_at = self._stood_still_at, 0.0
+        if time.monotonic() - self._loop_seen > LOOP_STUCK_S:
+            self._stood_still_at = self._loop_seen
+        return self._stood_still_at > 0 and self._stood_still_at == before
+
+    def _give_up(self, db: Database[dict[str, Any]]) -> None:
+        log.error("process.loop_stuck", seconds=LOOP_STUCK_S)
+        try:
+            suspect.condemn(db, sys._current_frames().get(self._loop_thread))
+            lease.retire(db, self.process_id)
+        except PyMongoError as error:  # a lease later its jobs are taken up all the same
+            log.error("process.suspect_not_noted", error=type(error).__name__)
+        os._exit(CRASHED)
 
     def _pause(self, seconds: float) -> None:
         """Sleep in short steps, so that a stop is seen soon."""

@@ -201,7 +201,7 @@ class Runner:
     def _conclude(self, run: Run) -> None:
         """Write the end down. An outage is waited out for as long as this process is not declared dead."""
         job = run.job
-        ended = _as_they_stand(run)
+        ended = as_they_stand(run)
         if run.stopped == "handed_back" and run.result is None and runs_again(job, ended):
             outcome = "handed_back"
             kept = self._write(lambda: hand_back(self.services.db, job, ended), "hand back")
@@ -269,7 +269,7 @@ def _limit(run: Run) -> float:
     return kinds.row(run.job["kind"]).time_limit(run.services.settings)
 
 
-def _as_they_stand(run: Run) -> list[Call]:
+def as_they_stand(run: Run) -> list[Call]:
     """The calls at the end, with their attempt. A call in flight was cut off; it may have been charged."""
     return [
         {

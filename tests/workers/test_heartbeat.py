@@ -10,6 +10,8 @@ import threading
 import pytest
 
 from core.jobs import lease
+from core.jobs.reconcile import Reconciler
+from tests.factory import Sent, queued
 from tests.stack import ROOT
 from tests.waiting import until
 from workers.heartbeat import CRASHED, Heartbeat
@@ -70,6 +72,35 @@ print("computing", flush=True)
 while True:
     pass
 """
+OVER_A_JOB = """
+import sys
+from gevent import monkey
+monkey.patch_all()
+import gevent.event
+import workers.heartbeat as heartbeat
+from core import services
+from core.config import Settings
+from core.jobs.run import Runner
+from workers.greenlets import GreenletWork
+
+def hang(run):
+    run.calls.append(CALL)
+    if run.job["request"]["messages"][0]["content"] == "wait":
+        waiting.set()
+        gevent.sleep(60)
+    waiting.wait()
+    while True:
+        pass
+
+CALL = {"n": 0, "outcome": "in_flight", "detail": None}
+waiting = gevent.event.Event()
+heartbeat.LOOP_STUCK_S = 0.5
+settings = Settings()
+made = services.build(settings, send=print, patience_s=2, redis_client=services.connect_redis(settings))
+runner = Runner(made, sys.argv[1], {"chat": hang}, start=GreenletWork, lost=lambda: False)
+heartbeat.Heartbeat(settings, sys.argv[1], on_lost=print, done=lambda: (0, [])).start()
+gevent.joinall([gevent.spawn(runner.run, job_id) for job_id in sys.stdin.readline().split()])
+"""
 AWAY = """
 import sys, time
 import workers.heartbeat as heartbeat
@@ -109,6 +140,21 @@ def start(db, settings, process_id):
 def test_a_process_whose_loop_stands_still_ends_itself(db, start, process_id):
     process = start(STUCK)
     assert process.wait(60) == CRASHED
+
+
+def test_the_job_that_the_loop_stands_still_over_ends_and_the_others_are_taken_up(db, start, process_id):
+    texts = ("wait", "compute")
+    jobs = [queued(db, request={"messages": [{"role": "user", "content": text}]}) for text in texts]
+    process = start(OVER_A_JOB)
+    process.stdin.write(" ".join(job["_id"] for job in jobs) + "\n")
+    process.stdin.flush()
+    assert process.wait(60) == CRASHED
+    Reconciler(db, Sent(), ended=lambda _: None, lease_s=60).tick()
+    other, suspect = (db.jobs.find_one({"_id": job["_id"]}) for job in jobs)
+    assert (other["status"], suspect["status"]) == ("queued", "failed")
+    assert len(other["lost"]) == 1
+    assert suspect["error"]["code"] == "worker_stuck"
+    assert [(call["outcome"], call["attempt"]) for call in suspect["calls"]] == [("cancelled", 1)]
 
 
 def test_a_store_that_is_away_is_waited_for(start):
