@@ -116,9 +116,9 @@ class Settings(BaseSettings):
     )
     job_retention_days: int = Field(default=40, ge=1, description="finished jobs are kept for so long")
     content_retention: str = Field(
-        default="7",
-        pattern=r"^(none|done|\d{1,4})$",
-        description="prompts and outputs go in a minute (`none`), an hour (`done`), or so many days",
+        default="7d",
+        pattern=r"^(none|done|\d{1,4}d?)$",
+        description="prompts and outputs go in a minute (`none`), an hour (`done`), or so many days (`7d`)",
     )
 
     custom_endpoint_allow: str = Field(

@@ -86,8 +86,7 @@ def local_key(data_dir: Path) -> tuple[str, bool]:
 
 def announce(text: str, path: Path, write: Callable[[str], object] = print) -> None:
     """Show a new key once: on a terminal the key itself, in anything that may be kept only its place."""
-    shown = text if sys.stdout.isatty() else "made"
-    write(f"Admin key (kept in {path}): {shown}")
+    write(f"An admin key was made: {text if sys.stdout.isatty() else f'it is in {path}'}")
 
 
 def ensure_default_workspace(db: Database[Document]) -> None:

@@ -18,7 +18,7 @@ from structlog.typing import EventDict, Processor
 from core.config import Settings
 
 SECRET_WORDS = ("api_key", "authorization", "password", "secret", "sealed", "messages", "prompt")
-QUIET = ("urllib3", "pymongo", "apscheduler", "botocore", "boto3", "s3transfer")
+QUIET = ("urllib3", "pymongo", "apscheduler", "botocore", "boto3", "s3transfer", "dramatiq")
 
 
 def configure(settings: Settings, *, process: str) -> None:

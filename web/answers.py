@@ -33,7 +33,9 @@ def listed(items: Iterable[Any], next_cursor: str | None) -> Response:
 
 def nothing() -> Response:
     """It is done, and there is nothing to show."""
-    return Response(status=204)
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response
 
 
 def accepted(job: Job) -> Response:

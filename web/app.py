@@ -15,7 +15,19 @@ from core.jobs.watch import Watcher
 from core.metering.prices import Prices
 from core.services import Services
 from core.store.together import Together
-from web import auditing, auth, dashboard, docs, forgetting, headers, limiting, metrics, problems, tracing
+from web import (
+    auditing,
+    auth,
+    dashboard,
+    docs,
+    forgetting,
+    headers,
+    limiting,
+    metrics,
+    problems,
+    queries,
+    tracing,
+)
 from web.api import (
     agents,
     chat,
@@ -99,6 +111,7 @@ def create_app(services: Services, watcher: Watcher) -> App:
     tracing.register(app)
     headers.register(app, settings)
     auth.register(app, settings)
+    queries.register(app)
     limiting.register(app)
     auditing.register(app, trail)
     forgetting.register(app)

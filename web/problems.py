@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException
 
 from core import errors
 from web.answers import answer
+from web.wording import worded
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,8 @@ TYPE = "application/problem+json"
 MOST_PLACES = 20
 """Of what is wrong in a body, so many are told. A body of a megabyte can be wrong in a million places."""
 LONGEST_POINTER = 300
+MOST_TOLD = 5
+"""Places that the detail names."""
 
 
 def register(app: Flask) -> None:
@@ -98,10 +101,11 @@ def reject(error: ValidationError) -> Response:
 
 def invalid(error: ValidationError) -> errors.Invalid:
     """What pydantic found, without the input that it found it in."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    places = [{"pointer": pointer(item["loc"]), "detail": item["msg"]} for item in found[:MOST_PLACES]]
-    more = f"; the first {MOST_PLACES} are named" if len(found) > MOST_PLACES else ""
-    return errors.Invalid(f"{len(found)} of the values given cannot be used{more}", errors=places)
+    found = error.errors(include_url=False, include_input=False)
+    places = [{"pointer": pointer(item["loc"]), "detail": worded(item)} for item in found[:MOST_PLACES]]
+    told = [_told(place) for place in places[:MOST_TOLD]]
+    more = [f"{len(found)} of the values given cannot be used"] if len(found) > MOST_TOLD else []
+    return errors.Invalid("; ".join(told + more), errors=places)
 
 
 @contextmanager
@@ -119,6 +123,12 @@ def pointer(location: tuple[str | int, ...]) -> str:
     """A JSON pointer (RFC 6901): `("messages", 0, "role")` is `/messages/0/role`. A very long one is cut."""
     whole = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
     return whole[:LONGEST_POINTER]
+
+
+def _told(place: dict[str, str]) -> str:
+    """`temperature may be at most 2`; what is wrong with the whole is said alone."""
+    name = place["pointer"].removeprefix("/").replace("/", ".")
+    return f"{name} {place['detail']}" if name else place["detail"]
 
 
 def _of_door() -> Callable[[Exception], Any]:

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from flask_openapi import APIBlueprint, Tag
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
+from core.clock import duration
 from core.store.pages import DEFAULT_LIMIT, MOST, OLDEST
 
 PREFIX = "/api/v1"
 SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"header": []}]
+
+
+def at_most(longest: timedelta) -> Callable[[timedelta], timedelta]:
+    def check(value: timedelta) -> timedelta:
+        if value > longest:
+            raise ValueError(f"may be at most {longest.days}d")
+        return value
+
+    return check
 
 
 class Model(BaseModel):
@@ -48,10 +67,26 @@ class Place(BaseModel):
     detail: str
 
 
+class Nothing(Model):
+    """A body without fields: none is needed, and what is in it is refused."""
+
+    model_config = example()
+
+
+Grace = Annotated[
+    timedelta,
+    BeforeValidator(duration),
+    AfterValidator(at_most(timedelta(days=30))),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}], "default": 0, "examples": [3600]}),
+]
+
+
 class Rotation(Model):
     """A secret is replaced by a new one."""
 
-    grace: Annotated[int, Field(ge=0, le=2_592_000)] = Field(0, description="seconds the old one lives on")
+    grace: Grace = Field(
+        default_factory=timedelta, description="the old one lives on for so long: seconds, or 10m, 1h, 7d"
+    )
 
 
 class PageQuery(BaseModel):

@@ -35,14 +35,14 @@ def _end(response: Response) -> Response:
     response.headers[HEADER] = g.request_id
     caller = g.get("caller")
     write = log.debug if request.endpoint in QUIET else log.info
+    more = {"problem": g.get("problem"), "key": caller.key_id if caller else None}
     write(
         "request",
         method=request.method,
         # The rule, not the path: what stands in a path or a query may be private.
         route=request.url_rule.rule if request.url_rule else None,
         status=response.status_code,
-        problem=g.get("problem"),
         ms=round((time.perf_counter() - g.began) * 1000, 1),
-        key=caller.key_id if caller else None,
+        **{name: value for name, value in more.items() if value is not None},
     )
     return response

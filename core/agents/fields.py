@@ -60,7 +60,7 @@ AGENT = (
     Row("tools", Annotated[list[Short], Field(max_length=200)], [], "names of the runtime's tools"),
     Row("metadata", Metadata, {}),
     Row("on_worker_loss", Literal["retry", "fail"], "retry"),
-    Row("content_retention", Annotated[str, StringConstraints(pattern=r"^(none|done|\d{1,4})$")] | None),
+    Row("content_retention", Annotated[str, StringConstraints(pattern=r"^(none|done|\d{1,4}d?)$")] | None),
     Row(
         "runtime_budget_usd",
         Annotated[float, Field(ge=0, le=1_000_000_000)] | None,

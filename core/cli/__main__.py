@@ -29,6 +29,7 @@ PATIENCE_S = 5.0
 def main(arguments: Sequence[str] | None = None, say: Say = print) -> int:
     """The exit code: 0 done, 1 not done, with one line that says why, 2 not understood."""
     given = parser().parse_args(arguments)
+    settings = None
     try:
         settings = Settings()
         with connect_mongo(settings, patience_s=PATIENCE_S) as mongo:
@@ -40,9 +41,9 @@ def main(arguments: Sequence[str] | None = None, say: Say = print) -> int:
     except (Problem, BadEncryptionKey, NewerStore, NotPrivate) as problem:
         return _not_done(str(problem))
     except FileNotFoundError as error:
-        return _not_done(f"there is no {error.filename}: `make run` makes it, or set MONGODB_URI")
+        return _not_done(f"there is no {error.filename}: `make run` makes it, in the DATA_DIR that you set")
     except PyMongoError as error:
-        return _not_done(f"MongoDB does not answer ({type(error).__name__}): see MONGODB_URI")
+        return _not_done(f"MongoDB does not answer ({type(error).__name__}): {_hint(settings)}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,6 +74,12 @@ def _shown(commands: Iterable[Command]) -> dict[str, Any]:
         "epilog": "\n".join(["examples:", *lines]),
         "formatter_class": argparse.RawDescriptionHelpFormatter,
     }
+
+
+def _hint(settings: Settings | None) -> str:
+    if settings is None or not settings.embedded_store:
+        return "see MONGODB_URI"
+    return f"is `make run` up with PORT={settings.port}? Set the PORT and DATA_DIR that it has"
 
 
 def _not_done(why: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,14 +10,13 @@ from typing import Any
 
 from pymongo.database import Database
 
+from core import clock
 from core.config import Settings
 
 Document = dict[str, Any]
 Say = Callable[[str], object]
 Run = Callable[[Database[Document], Settings, argparse.Namespace, Say], int]
 """Does it, and says in lines what it did; the exit code. Raises a `Problem` for what cannot be done."""
-
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ class Command:
 
 
 def duration(text: str) -> timedelta:
-    """`30d`, `12h`, `5m`."""
-    found = re.fullmatch(r"(\d{1,5})([mhd])", text)
-    if found is None:
-        raise argparse.ArgumentTypeError("say 30d, 12h or 5m")
-    return timedelta(**{UNITS[found[2]]: int(found[1])})
+    """`90`, `90s`, `10m`, `12h`, `30d`, as in the API."""
+    try:
+        return clock.duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -80,10 +80,12 @@ def _run(settings: Settings, lock: TextIO, stopping: threading.Event) -> int:
             parent.reap(supervisor.pid)
             if supervisor.poll() is not None:
                 raise StartFailed("the supervisor ended; what it started ends with it")
+        print(f"\nStopping: running jobs have {settings.worker_grace_s:g} s to end.", flush=True)
         return 0
     finally:
         _end(supervisor, seconds=settings.worker_grace_s + 40, folder=folder)
         tail.stop()
+        print(f"Stopped. What was kept is in {folder}.", flush=True)
 
 
 def _embedded(settings: Settings, folder: Path) -> list[Program]:

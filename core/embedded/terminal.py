@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TextIO
 
 EVERY_S = 0.2
+LEFT_OUT = ("Memory overcommit must be enabled",)
+"""Advice for large servers, which a first screen need not begin with. The files have it."""
 
 
 class Tail:
@@ -47,7 +49,8 @@ class Tail:
             self._positions[name] += len(data)
             *lines, self._partial[name] = (self._partial[name] + data.decode(errors="replace")).split("\n")
             for line in lines:
-                print(f"{name:<{self.width}} | {line}", file=self.out)
+                if not any(words in line for words in LEFT_OUT):
+                    print(f"{name:<{self.width}} | {line}", file=self.out)
         self.out.flush()
 
 

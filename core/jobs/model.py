@@ -171,8 +171,8 @@ def queued_again(now: datetime) -> Document:
 
 
 def content_kept(rule: str) -> timedelta:
-    """How long prompt and output stay after the end: `none`, `done` (an hour), or a number of days."""
-    return CONTENT_SOON[rule] if rule in CONTENT_SOON else timedelta(days=int(rule))
+    """How long prompt and output stay after the end: `none`, `done` (an hour), or days, as `7d` or `7`."""
+    return CONTENT_SOON[rule] if rule in CONTENT_SOON else timedelta(days=int(rule.removesuffix("d")))
 
 
 def without_keys(plan: Mapping[str, Any]) -> Document:

@@ -49,8 +49,12 @@ def content(
     allowances: Iterable[Mapping[str, Any]],
     overages: Mapping[tuple[str, str], Mapping[str, Any]],
     tier_prices: Mapping[str, Any],
+    *,
+    over: bool,
 ) -> Document:
-    """The statement. Amounts are text with all their decimals; None where a price is not known.
+    """The statement. `over`: the month has ended; a statement before that is not complete.
+
+    Amounts are text with all their decimals; None where a price is not known.
 
     `allowances`: agent_id, tier, allowance, used, overage; `overages`, by agent and tier: cost, calls,
     unpriced.
@@ -68,7 +72,7 @@ def content(
         "currency": "USD",
         "tiers": tiers,
         "usage": lines,
-        "total": _total(tiers, lines),
+        "total": _total(tiers, lines, over),
     }
 
 
@@ -139,7 +143,7 @@ def _amount(cost: Any, unpriced: int, of: int) -> str | None:
     return None if unpriced and unpriced >= of else plain(cost)
 
 
-def _total(tiers: list[Document], used: list[Document]) -> Document:
+def _total(tiers: list[Document], used: list[Document], over: bool) -> Document:
     prices = sum((exact(tier["price_usd"]) for tier in tiers), Decimal(0))
     above = sum((exact(tier["overage_usd"]) for tier in tiers), Decimal(0))
     unpriced = sum(tier["overage_calls_unpriced"] for tier in tiers)
@@ -147,7 +151,7 @@ def _total(tiers: list[Document], used: list[Document]) -> Document:
         "tiers_usd": plain(prices),
         "overage_usd": plain(above),
         "due_usd": f"{(prices + above).quantize(CENT, ROUND_HALF_UP):f}",
-        "complete": not unpriced and all(tier["price_usd"] is not None for tier in tiers),
+        "complete": over and not unpriced and all(tier["price_usd"] is not None for tier in tiers),
         "overage_calls_unpriced": unpriced,
         "requests": sum(line["requests"] for line in used),
         "tokens_total": sum(line["tokens_total"] for line in used),

@@ -53,7 +53,8 @@ def compute(
     overages = {(one["_id"]["agent_id"], one["_id"]["tier"]): one for one in overages_of(db, of)}
     used = usage.of_workspace(db, workspace_id, of_month(month))
     prices = {**tier_prices, **_prices_before(db, workspace_id, month)}
-    return statement.content(workspace_id, month, used, marks, overages, prices)
+    over = month_ends(month) <= utcnow()
+    return statement.content(workspace_id, month, used, marks, overages, prices, over=over)
 
 
 def listed(db: Database[Document], workspace_id: str) -> list[Document]:

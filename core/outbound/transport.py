@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -176,21 +177,26 @@ def _sent(
     except (requests.exceptions.InvalidHeader, UnicodeEncodeError):
         raise UnsendableHeader("a header (as the key is) holds characters that HTTP cannot carry") from None
     except requests.ConnectTimeout:
-        raise NoConnection("no connection within the time allowed") from None
+        raise NoConnection(f"no connection to {_where(url)} within the time allowed") from None
     except requests.ReadTimeout:
         raise NoAnswerInTime("no answer within the time allowed") from None
     except requests.ConnectionError as error:
-        raise _not_answered(error) from None
+        raise _not_answered(error, url) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
         raise NoConnection(f"the request could not be made ({type(error).__name__})") from None
 
 
-def _not_answered(error: requests.ConnectionError) -> OutboundError:
+def _where(url: str) -> str:
+    """`api.example.com`, `127.0.0.1:11434`: no path, no name and no password of a user."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _not_answered(error: requests.ConnectionError, url: str) -> OutboundError:
     """Was there no connection, or was one cut before the answer?"""
     reason = error.args[0] if error.args else None
     cause = getattr(reason, "reason", reason)
     if isinstance(cause, NEVER_SENT) or isinstance(error, requests.exceptions.SSLError):
-        return NoConnection("no connection")
+        return NoConnection(f"no connection to {_where(url)}")
     return ConnectionCut("the connection was cut before the answer")
 
 

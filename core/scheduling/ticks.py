@@ -15,6 +15,8 @@ from core.errors import NotFound
 Document = dict[str, Any]
 
 NOTED_EVERY_S = 10.0
+LATE = timedelta(seconds=3 * NOTED_EVERY_S)
+"""Runs are noted, and slots are looked for, so often: a tick that is less late may have run."""
 
 
 class Notes:
@@ -46,7 +48,7 @@ class Notes:
 
 
 def listed(db: Database[Document]) -> list[Document]:
-    """Every tick as the API shows it. `next_run` lies in the past when no scheduler runs.
+    """Every tick as the API shows it. `next_run` lies in the past only when no scheduler runs.
 
     `running_since`: of a run that has taken seconds and goes on, or hangs.
     """
@@ -80,5 +82,10 @@ def _public(tick: Document) -> Document:
         "last_run": rfc3339(last),
         "last_effect": rfc3339(tick.get("last_effect")),
         "running_since": rfc3339(tick.get("running_since")),
-        "next_run": rfc3339(previous + timedelta(seconds=every_s)) if previous and every_s else None,
+        "next_run": rfc3339(_next(previous, every_s)) if previous and every_s else None,
     }
+
+
+def _next(previous: datetime, every_s: float) -> datetime:
+    planned, now = previous + timedelta(seconds=every_s), utcnow()
+    return max(planned, now) if now - planned < LATE else planned

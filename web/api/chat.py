@@ -12,7 +12,7 @@ from web.access import access
 from web.api.models import Chat
 from web.context import db, services, workspace_id
 from web.doors import work
-from web.resource import AgentPath, resource
+from web.resource import AgentPath, Nothing, resource
 
 api = resource("chat", "Asking an agent")
 
@@ -35,7 +35,7 @@ def chat(path: AgentPath, body: Chat) -> Response:
 
 
 @api.post("/agents/<agent_id>/llm-test", responses=JOB)
-def llm_test(path: AgentPath) -> Response:
+def llm_test(path: AgentPath, body: Nothing) -> Response:
     """One tiny call: does this agent's provider answer?"""
     agent = agents.get(db(), workspace_id(), path.agent_id)
     mark = work.idempotency(f"llm-test/{path.agent_id}")

@@ -52,7 +52,8 @@ def put_credential(path: CredentialPath, body: Credential) -> Response:
         sealer=services().sealer,
         settings=services().settings,
     )
-    return answer(credentials.public(credential), 201 if new else 200)
+    where = {"Location": f"/api/v1/credentials/{path.name}"} if new else {}
+    return answer(credentials.public(credential), 201 if new else 200, where)
 
 
 @api.get("/credentials/<name>", responses={"200": {"description": "The credential, without its key"}})

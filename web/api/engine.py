@@ -13,7 +13,7 @@ from core.jobs import queues
 from web.access import access
 from web.answers import listed
 from web.context import db, services, workspace_id
-from web.resource import Id, PageQuery, resource, since
+from web.resource import Id, Nothing, PageQuery, resource, since
 
 api = resource("engine", "Queues, workers, and who did what")
 
@@ -34,7 +34,7 @@ def list_queues() -> Response:
 
 @api.post("/queues/<queue>/pause", responses={"200": {"description": "The queues"}})
 @access(admin=True)
-def pause_queue(path: QueuePath) -> Response:
+def pause_queue(path: QueuePath, body: Nothing) -> Response:
     """Let workers take nothing more from a queue; its jobs stay."""
     queues.set_paused(db(), services().redis, path.queue, True)
     return _queues()
@@ -42,7 +42,7 @@ def pause_queue(path: QueuePath) -> Response:
 
 @api.post("/queues/<queue>/resume", responses={"200": {"description": "The queues"}})
 @access(admin=True)
-def resume_queue(path: QueuePath) -> Response:
+def resume_queue(path: QueuePath, body: Nothing) -> Response:
     """Let workers take from a queue again."""
     queues.set_paused(db(), services().redis, path.queue, False)
     return _queues()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flask import Response, current_app, request
 from flask_openapi.types import ResponseDict
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 from simple_websocket import ConnectionClosed, Server
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import RemoteProtocolError
@@ -44,6 +44,11 @@ class JobPath(BaseModel):
     job_id: Id
 
 
+class SocketQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    last_event_id: str | None = Field(None, max_length=100, description="goes on after this event")
+
+
 @api.get("/jobs/<job_id>/events", responses=EVENTS)
 @access(agent=True)
 def job_events(path: JobPath) -> Response:
@@ -62,14 +67,14 @@ def job_events(path: JobPath) -> Response:
     websocket=True,
 )
 @access(agent=True)
-def job_socket(path: JobPath) -> Response:
-    """A job's events over a WebSocket: `{"event": …, "id": …, "data": …}`. `?last_event_id=` resumes."""
+def job_socket(path: JobPath, query: SocketQuery) -> Response:
+    """A job's events over a WebSocket: `{"event": …, "id": …, "data": …}`."""
     job = job_of_caller(path.job_id)
     leaving.hang_up_when_stuck(request.environ)
     over, end = standing.ended(job["agent_id"]), streams.take()
     try:
         socket = _accept(request.environ)
-        for event in watcher().follow(job["_id"], request.args.get("last_event_id"), over=over):
+        for event in watcher().follow(job["_id"], query.last_event_id, over=over):
             if event is not None:
                 socket.send(json.dumps({"event": event.kind, "id": event.id, "data": event.data}))
             elif not socket.connected:

@@ -17,7 +17,7 @@ from web.access import access
 from web.api.chat import JOB
 from web.context import caller, db, services, workspace_id
 from web.doors import again, work
-from web.resource import Id, PageQuery, resource, since
+from web.resource import Id, Nothing, PageQuery, resource, since
 
 api = resource("jobs", "Work is a job")
 
@@ -73,13 +73,13 @@ def list_jobs(query: JobsQuery) -> Response:
 
 @api.post("/jobs/<job_id>/cancel", responses={"202": {"description": "The job as it is now"}})
 @access(agent=True)
-def cancel_job(path: JobPath) -> Response:
+def cancel_job(path: JobPath, body: Nothing) -> Response:
     """End a job: at once while it is queued, within a second or so while it runs."""
     return answers.accepted(control.cancel(db(), services().redis, job_of_caller(path.job_id)))
 
 
 @api.post("/jobs/<job_id>/retry", responses=JOB)
-def retry_job(path: JobPath) -> Response:
+def retry_job(path: JobPath, body: Nothing) -> Response:
     """Run a failed or cancelled job again with today's configuration; a second retry gives the same job."""
     return work.started(again.run(job_of_caller(path.job_id)))
 

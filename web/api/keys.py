@@ -12,7 +12,7 @@ from core.accounts import keys
 from core.agents import agents
 from core.agents.fields import RUNNING_AT_ONCE, MaxRunning
 from core.clock import utcnow
-from core.documents import BudgetPeriod, Role
+from core.documents import BudgetPeriod, Key, Role
 from core.errors import Forbidden, Invalid
 from core.metering import budgets
 from core.metering.budget import of_key
@@ -51,6 +51,8 @@ class KeyPath(BaseModel):
 def create_key(body: NewKey) -> Response:
     """Make a key."""
     given = body.given()
+    if body.expires_at is not None and body.expires_at <= utcnow():
+        raise _wrong("expires_at", "lies in the past")
     _check_agents(body.role, given.get("agents"))
     _check_rest(given, given)
     key, text = keys.make(
@@ -63,7 +65,7 @@ def create_key(body: NewKey) -> Response:
         limits=given,
         created_by=caller().key_id,
     )
-    return answer({**keys.public(key), "key": text}, 201)
+    return _made(key, text)
 
 
 @api.get("/keys", responses={"200": {"description": "A page of keys, newest first"}})
@@ -106,17 +108,19 @@ def revoke_key(path: KeyPath) -> Response:
 
 @api.post("/agents/<agent_id>/rotate-key", responses={"201": {"description": "The key, shown this once"}})
 def rotate_agent_key(path: AgentPath, body: Rotation) -> Response:
-    """Give an agent a new key. Its old keys end now, or after `grace` seconds.
+    """Give an agent a new key. Its old keys end now, or after `grace`.
 
     The new key has the limits of the last one, and what that one has used counts for it.
     """
     if caller().limited:
         raise Forbidden("this key has limits or an end of its own: another one must rotate keys")
     agent = agents.get(db(), workspace_id(), path.agent_id)
-    key, text = keys.rotate_for_agent(
-        db(), agent, grace=timedelta(seconds=body.grace), created_by=caller().key_id
-    )
-    return answer({**keys.public(key), "key": text}, 201)
+    return _made(*keys.rotate_for_agent(db(), agent, grace=body.grace, created_by=caller().key_id))
+
+
+def _made(key: Key, text: str) -> Response:
+    where = {"Location": f"/api/v1/keys/{key['_id']}"}
+    return answer({**keys.public(key), "key": text}, 201, where)
 
 
 def _check_agents(role: Role, bound: list[str] | None) -> None:
@@ -135,7 +139,7 @@ def _check_rest(given: dict[str, Any], whole: dict[str, Any]) -> None:
     """Raises `Invalid` for a key that could never be used as it says. `whole`: as it will be."""
     ends: datetime | None = given.get("expires_at")
     if ends is not None and abs(ends - utcnow()) > FURTHEST:
-        raise _wrong("expires_at", "not a sensible time")
+        raise _wrong("expires_at", "is not a sensible time")
     if (whole.get("budget_usd") is None) != (whole.get("budget_period") is None):
         raise _wrong("budget_period", "`budget_usd` and `budget_period` belong together")
 

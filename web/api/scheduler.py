@@ -9,7 +9,7 @@ from core.scheduling import ticks
 from web.access import access
 from web.answers import answer, listed
 from web.context import db
-from web.resource import Id, resource
+from web.resource import Id, Nothing, resource
 
 api = resource("scheduler", "What is done every so often")
 
@@ -27,7 +27,7 @@ def list_ticks() -> Response:
 
 @api.post("/scheduler/<tick>/run", responses={"202": {"description": "It will run within seconds"}})
 @access(admin=True)
-def run_tick(path: TickPath) -> Response:
+def run_tick(path: TickPath, body: Nothing) -> Response:
     """Run a tick now; its regular times stay as they are."""
     ticks.ask(db(), path.tick)
-    return answer({"name": path.tick, "asked": True}, 202)
+    return answer({"name": path.tick, "asked": True}, 202, {"Location": "/api/v1/scheduler"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -68,7 +67,8 @@ class WorkspacePath(BaseModel):
 @access(admin=True)
 def create_workspace(body: NewWorkspace) -> Response:
     """Make a workspace."""
-    return answer(workspaces.public(workspaces.make(db(), body.name, body.id)), 201)
+    made = workspaces.make(db(), body.name, body.id)
+    return answer(workspaces.public(made), 201, {"Location": f"/api/v1/workspaces/{made['_id']}"})
 
 
 @api.get("/workspaces", responses={"200": {"description": "A page of workspaces, newest first"}})
@@ -129,10 +129,9 @@ def get_webhook_secret(path: WorkspacePath) -> Response:
 )
 @access(admin=True)
 def rotate_webhook_secret(path: WorkspacePath, body: Rotation) -> Response:
-    """Make another secret. For `grace` seconds callbacks are signed with both."""
+    """Make another secret. For as long as `grace` callbacks are signed with both."""
     workspace = workspaces.get(db(), path.workspace_id)
-    grace = timedelta(seconds=body.grace)
-    made = signing.rotate(db(), services().sealer, workspace["_id"], grace=grace, now=utcnow())
+    made = signing.rotate(db(), services().sealer, workspace["_id"], grace=body.grace, now=utcnow())
     return answer({"secret": made})
 
 

@@ -33,6 +33,8 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("names", names.run),
 )
 LOOK_S = 0.5
+TOLD_AFTER = 20
+"""Looks: a first start takes less."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,19 +54,23 @@ def prepare(db: Database[Document]) -> None:
 
 def wait_until_prepared(db: Database[Document]) -> None:
     """Wait for the web process to have done so. For all others, before their first read. Raises as above."""
+    looks = 0
     while once_it_answers(partial(reached, db)) < len(STEPS):
-        log.info("store.waits_for_upgrade")
+        looks += 1
+        if looks % TOLD_AFTER == 0:
+            log.info("store.waits_for_upgrade")
         time.sleep(LOOK_S)
 
 
 def upgrade(db: Database[Document], steps: tuple[tuple[str, Step], ...] = STEPS) -> None:
     """Carry out the steps that are missing, and note each when it is done. Raises `NewerStore`."""
-    done = reached(db, steps)
+    done, started = reached(db, steps), time.monotonic()
     for number, (name, run) in list(enumerate(steps, start=1))[done:]:
-        started = time.monotonic()
         run(db)
         _note(db, number, name)
-        log.info("store.upgraded", step=number, name=name, ms=int((time.monotonic() - started) * 1000))
+    if done < len(steps):
+        ms = int((time.monotonic() - started) * 1000)
+        log.info("store.upgraded", before=done, now=len(steps), ms=ms)
 
 
 def reached(db: Database[Document], steps: tuple[tuple[str, Step], ...] = STEPS) -> int:
