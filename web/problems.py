@@ -21,7 +21,7 @@ from werkzeug.exceptions import HTTPException
 
 from core import errors
 from web.answers import answer
-from web.wording import worded
+from web.wording import without_branches, worded
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +102,10 @@ def reject(error: ValidationError) -> Response:
 def invalid(error: ValidationError) -> errors.Invalid:
     """What pydantic found, without the input that it found it in."""
     found = error.errors(include_url=False, include_input=False)
-    places = [{"pointer": pointer(item["loc"]), "detail": worded(item)} for item in found[:MOST_PLACES]]
+    said: dict[str, dict[str, None]] = {}
+    for item in found[:MOST_PLACES]:
+        said.setdefault(pointer(without_branches(item["loc"])), {})[worded(item)] = None
+    places = [{"pointer": place, "detail": " or ".join(words)} for place, words in said.items()]
     told = [_told(place) for place in places[:MOST_TOLD]]
     more = [f"{len(found)} of the values given cannot be used"] if len(found) > MOST_TOLD else []
     return errors.Invalid("; ".join(told + more), errors=places)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,6 +55,12 @@ PATTERNS = {
     r"^20\d\d-(0[1-9]|1[0-2])$": "must be a month, as 2026-11",
 }
 """What a value must be like, by the pattern of its field."""
+BRANCH = re.compile(r"str|int|float|bool|constrained-\w+|[a-z-]+\[.*\]", re.DOTALL)
+
+
+def without_branches(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """The place in the body: pydantic also names the branch of a union, as `str` or `list[Part]`."""
+    return tuple(part for part in location if not (isinstance(part, str) and BRANCH.fullmatch(part)))
 
 
 def worded(found: Mapping[str, Any]) -> str:

@@ -152,7 +152,7 @@ def test_of_many_errors_the_first_are_told(member, agent):
     refused = member.post(f"/agents/{agent}/chat", {"messages": [{"role": "user", "content": [0] * 10_000}]})
     told = problem(refused, 422)
     assert len(told["errors"]) == 20
-    assert told["detail"] == "10001 of the values given cannot be used; the first 20 are named"
+    assert told["detail"].endswith("; 10001 of the values given cannot be used")
 
 
 def test_a_name_of_a_megabyte_is_not_repeated(member):

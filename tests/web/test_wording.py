@@ -40,6 +40,11 @@ def test_the_types_of_errors_are_those_of_the_library():
         ("/agents", {"name": "a", "email": "nobody"}, {"/email": "must be an e-mail address"}),
         ("/agents/agent:demo/chat", {"message": "x", "temperature": 9}, {"/temperature": "may be at most 2"}),
         ("/agents/agent:demo/chat", {"messages": []}, {"/messages": "needs at least 1"}),
+        (
+            "/agents/agent:demo/chat",
+            {"messages": [{"role": "user", "content": 7}]},
+            {"/messages/0/content": "must be text or must be a list"},
+        ),
         ("/agents/agent:demo/chat", {}, {"": "give either `message` or `messages`"}),
         (
             "/agents",
