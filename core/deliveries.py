@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from core.clock import rfc3339
+from core.clock import rfc3339, utcnow
 from core.crypto import origin
+from core.errors import NotFound
+from core.store import pages
 
 Document = dict[str, Any]
 
@@ -71,6 +73,21 @@ def of_job(db: Database[Document], job: Mapping[str, Any]) -> list[Delivery]:
     """The deliveries that a job's end has made: one; none if nobody asked, or the job is not done."""
     found = deliveries_of(db).find_one({"_id": delivery_id(job)})
     return [found] if found else []
+
+
+def page(
+    db: Database[Document], workspace_id: str, *, limit: int, cursor: str | None
+) -> tuple[list[Delivery], str | None]:
+    """A page of the workspace's deliveries, newest first."""
+    return pages.page(deliveries_of(db), {"workspace_id": workspace_id}, limit=limit, cursor=cursor)
+
+
+def redeliver(db: Database[Document], workspace_id: str, name: str) -> None:
+    """Send it once more, now, whatever became of it; with the same `webhook-id`. Raises `NotFound`."""
+    mine = {"_id": name, "workspace_id": workspace_id}
+    again = {"$set": {"state": "due", "next_at": utcnow()}, "$unset": {"reason": ""}}
+    if db.deliveries.update_one(mine, again).matched_count != 1:
+        raise NotFound("no such delivery")
 
 
 def delivery_id(job: Mapping[str, Any]) -> str:

@@ -208,6 +208,31 @@ def revoke(db: Database[Document], key: Key, grace: timedelta = timedelta()) -> 
         db["keys"].update_one({"_id": key["_id"]}, {"$set": {"revoked_at": end}})
 
 
+def rotate(db: Database[Document], key: Key, *, grace: timedelta, created_by: str) -> tuple[Key, str]:
+    """A new key in place of this one, which ends after `grace`: the same role, limits and end, and it counts
+    under the same id. Raises `Conflict` for a key that has ended, or is rotated by another request just now.
+    """
+    now = utcnow()
+    if not alive(key, now) or key["revoked_at"] is not None:
+        raise Conflict("this key has ended, or ends soon: make a new one")
+    new, text = make(
+        db,
+        role=key["role"],
+        workspace_id=key["workspace_id"],
+        name=key["name"],
+        agents=key["agents"],
+        expires_at=key["expires_at"],
+        limits={limit: key.get(limit) for limit in LIMITS},
+        created_by=created_by,
+        counts_as=key.get("counts_as") or key["_id"],
+    )
+    ending = {"_id": key["_id"], "revoked_at": None}
+    if db["keys"].update_one(ending, {"$set": {"revoked_at": now + grace}}).matched_count != 1:
+        revoke(db, new)
+        raise Conflict("this key was rotated by another request at the same time")
+    return new, text
+
+
 def rotate_for_agent(
     db: Database[Document], agent: Agent, *, grace: timedelta, created_by: str
 ) -> tuple[Key, str]:

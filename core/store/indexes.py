@@ -15,6 +15,7 @@ LISTS = {
     "conversation_turns": ("conversation",),
     "conversations": ("agent_id",),
     "credentials": ("workspace_id",),
+    "deliveries": ("workspace_id",),
     "drive_files": ("workspace_id", "state"),
     "jobs": ("workspace_id",),
     "keys": ("workspace_id",),
@@ -58,7 +59,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         _listed("conversations"),
     ],
     "conversation_turns": [_listed("conversation_turns")],
-    "deliveries": [IndexModel([("state", ASCENDING), ("next_at", ASCENDING)], name="due")],
+    "deliveries": [
+        IndexModel([("state", ASCENDING), ("next_at", ASCENDING)], name="due"),
+        _listed("deliveries"),
+    ],
     "token_usage": [
         IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_workspace"),
         IndexModel([("agent_id", ASCENDING), ("date", ASCENDING)], name="by_agent"),

@@ -107,7 +107,7 @@ def sign_in(page: Page, key: str) -> None:
     page.goto("/")
     page.fill("input[name=key]", key)
     page.press("input[name=key]", "Enter")
-    page.wait_for_selector("nav .pages")
+    page.wait_for_selector("nav .pages", state="attached")  # behind a button, where it is narrow
 
 
 def as_webp(page: Page, png: bytes, quality: float = 0.8) -> bytes:

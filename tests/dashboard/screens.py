@@ -21,7 +21,7 @@ MOST = 3_000_000
 PARTS = {
     "job": ("/jobs", "td.title a"),
     "agent": ("/agents", "td.title a"),
-    "tiers": ("/usage/tiers", None),
+    "tiers": ("/usage", "nav.tabs a[href='/usage/tiers']"),
 }
 """Pages that no row of the navigation leads to: where they begin, and what is clicked there."""
 
@@ -59,7 +59,8 @@ def pictures(browser: Browser, url: str, key: str) -> dict[str, bytes]:
 
 
 def names() -> list[str]:
-    return [*(page.views.name for page in PAGES), *PARTS]
+    paths = {page.path for page in PAGES}
+    return [*(page.views.name for page in PAGES), *(name for name, (at, _) in PARTS.items() if at in paths)]
 
 
 def show(page: Page, name: str) -> None:

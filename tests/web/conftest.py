@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 from pydantic import SecretStr
 
+from core import deliveries
 from core import first_start as first
 from core.accounts import keys, workspaces
 from core.audit_log import Trail
@@ -16,6 +17,7 @@ from core.chat import chat
 from core.clock import utcnow
 from core.crypto import Sealer
 from core.drive import files
+from core.ids import new_id
 from core.jobs import signals
 from core.jobs.claim import claim, finish
 from core.jobs.run import Runner
@@ -138,6 +140,15 @@ def stored(services, app, agent):
     return record["_id"]
 
 
+def delivery(db, workspace, **changes):
+    """The id of a webhook that is to be sent."""
+    name = new_id()
+    url = {"event": "job.succeeded", "url": "https://receiver.example/hook?token=1"}
+    born = deliveries.born(name, workspace_id=workspace, job_id=None, now=utcnow(), **url)
+    db.deliveries.insert_one({**born, **changes})
+    return name
+
+
 @pytest.fixture
 def worked_on(services):
     """Jobs end as soon as they are sent: whoever waits for one gets its answer."""
@@ -212,6 +223,7 @@ def objects(admin, member, agent, services, app):
         "model": "agent:scout",
         "conversation_id": "c1",
         "file_id": stored(services, app, agent),
+        "delivery_id": delivery(services.db, "default"),
     }
 
 

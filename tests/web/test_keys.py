@@ -130,3 +130,12 @@ def test_the_other_header_does_the_same(admin, app):
 def test_who_has_limits_does_not_rotate_them_away(client_for, agent, limits):
     limited = client_for("member", **limits)
     assert limited.post(f"/agents/{agent}/rotate-key").status_code == 403
+
+
+def test_a_key_is_rotated_in_place_of_another(admin, using):
+    old = admin.post("/keys", {"role": "member", "name": "ci", "rpm": 60}).json
+    new = admin.post(f"/keys/{old['id']}/rotate", {"grace": 0}).json
+    assert (new["role"], new["name"], new["rpm"]) == ("member", "ci", 60)
+    assert using(new["key"]).get("/agents").status_code == 200
+    assert using(old["key"]).get("/agents").status_code == 401
+    assert admin.post(f"/keys/{old['id']}/rotate", {}).status_code == 409

@@ -50,12 +50,17 @@ class KeyPath(BaseModel):
 @access(admin=True)
 def create_key(body: NewKey) -> Response:
     """Make a key."""
+    return _once(*made(body))
+
+
+def made(body: NewKey) -> tuple[Key, str]:
+    """A new key, and its text. Raises `Invalid` for one that could never be used as it says."""
     given = body.given()
     if body.expires_at is not None and body.expires_at <= utcnow():
         raise _wrong("expires_at", "lies in the past")
     _check_agents(body.role, given.get("agents"))
     _check_rest(given, given)
-    key, text = keys.make(
+    return keys.make(
         db(),
         role=body.role,
         workspace_id=workspace_id(),
@@ -65,7 +70,6 @@ def create_key(body: NewKey) -> Response:
         limits=given,
         created_by=caller().key_id,
     )
-    return _made(key, text)
 
 
 @api.get("/keys", responses={"200": {"description": "A page of keys, newest first"}})
@@ -90,12 +94,30 @@ def get_key(path: KeyPath) -> Response:
 @access(admin=True)
 def change_key(path: KeyPath, body: KeyFields) -> Response:
     """Change what a key may do, or until when."""
-    key = keys.get(db(), workspace_id(), path.key_id)
+    return answer(keys.public(changed(path.key_id, body)))
+
+
+def changed(key_id: str, body: KeyFields) -> Key:
+    """The key with these changes. Raises `Invalid` as `made` does."""
+    key = keys.get(db(), workspace_id(), key_id)
     given = body.given()
     if "agents" in given:  # those that it has may be gone by now
         _check_agents(key["role"], given["agents"])
     _check_rest(given, {**key, **given})
-    return answer(keys.public(keys.change(db(), key, given)))
+    return keys.change(db(), key, given)
+
+
+@api.post(
+    "/keys/<key_id>/rotate", responses={"201": {"description": "The key in its place, shown this once"}}
+)
+@access(admin=True)
+def rotate_key(path: KeyPath, body: Rotation) -> Response:
+    """Make a key in place of this one, which ends now, or after `grace`.
+
+    The new key has the same role, limits and end, and what the old one has used counts for it.
+    """
+    key = keys.get(db(), workspace_id(), path.key_id)
+    return _once(*keys.rotate(db(), key, grace=body.grace, created_by=caller().key_id))
 
 
 @api.delete("/keys/<key_id>", responses={"204": {"description": "Ended"}})
@@ -115,10 +137,11 @@ def rotate_agent_key(path: AgentPath, body: Rotation) -> Response:
     if caller().limited:
         raise Forbidden("this key has limits or an end of its own: another one must rotate keys")
     agent = agents.get(db(), workspace_id(), path.agent_id)
-    return _made(*keys.rotate_for_agent(db(), agent, grace=body.grace, created_by=caller().key_id))
+    return _once(*keys.rotate_for_agent(db(), agent, grace=body.grace, created_by=caller().key_id))
 
 
-def _made(key: Key, text: str) -> Response:
+def _once(key: Key, text: str) -> Response:
+    """A key with its text, which nobody can read again."""
     where = {"Location": f"/api/v1/keys/{key['_id']}"}
     return answer({**keys.public(key), "key": text}, 201, where)
 

@@ -83,10 +83,15 @@ def list_workspaces(query: PageQuery) -> Response:
 @access(admin=True)
 def change_workspace(path: WorkspacePath, body: WorkspaceChanges) -> Response:
     """Change its name, whom to alert, and what becomes of calls above an allowance."""
-    workspace = workspaces.get(db(), path.workspace_id)
+    return answer(workspaces.public(changed(path.workspace_id, body)))
+
+
+def changed(workspace_id: str, body: WorkspaceChanges) -> Workspace:
+    """The workspace with these changes. Raises `Invalid` for a URL that may not be called."""
+    workspace = workspaces.get(db(), workspace_id)
     if body.alert_url is not None:
         Guard(services().settings.custom_endpoint_allow).check_url(body.alert_url, pointer="/alert_url")
-    return answer(workspaces.public(workspaces.change(db(), workspace, body.given())))
+    return workspaces.change(db(), workspace, body.given())
 
 
 @api.put("/workspaces/<workspace_id>/prices", responses={"200": {"description": "All of its own prices"}})

@@ -10,6 +10,7 @@ from web.dashboard.agents import view as agents
 from web.dashboard.jobs import view as jobs
 from web.dashboard.overview import view as overview
 from web.dashboard.queues import view as queues
+from web.dashboard.settings import view as settings
 from web.dashboard.usage import view as usage
 
 
@@ -36,4 +37,5 @@ PAGES = (
     Page("Agents", "/agents", "robot", "a", agents.views),
     Page("Queues", "/queues", "stack-2", "q", queues.views),
     Page("Usage", "/usage", "chart-bar", "u", usage.views),
+    Page("Settings", "/settings", "settings", "s", settings.views),
 )

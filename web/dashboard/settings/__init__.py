@@ -1,0 +1,1 @@
+"""Settings: keys, the workspace's limits, webhooks, and who did what."""
