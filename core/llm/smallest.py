@@ -1,0 +1,122 @@
+"""The smallest instance of a JSON schema, as far as one can be made up: required properties alone. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from core.llm.plain import mapping, mappings
+from core.llm.types import Document
+
+DEEPEST = 20
+"""Levels: a schema may require itself."""
+NULL_BELOW = 3
+"""Levels: what may be null is something above them, and null below."""
+FORMATS = {
+    "date-time": "2026-01-01T00:00:00Z",
+    "date": "2026-01-01",
+    "time": "00:00:00Z",
+    "email": "a@example.com",
+    "uri": "https://example.com",
+    "uuid": "00000000-0000-0000-0000-000000000000",
+    "ipv4": "192.0.2.1",
+}
+
+
+def instance(schema: Any) -> Any:
+    """A value that the schema allows; patterns are not looked at."""
+    return _of(mapping(schema), mapping(schema), 0)
+
+
+def _of(schema: Document, root: Document, depth: int) -> Any:
+    schema = _whole(schema, root, depth)
+    for name in ("const", "default"):
+        if name in schema:
+            return schema[name]
+    if isinstance(schema.get("enum"), list) and schema["enum"]:
+        return schema["enum"][0]
+    kind = schema.get("type") or ("object" if "properties" in schema else None)
+    kind = next((one for one in kind if one != "null"), "null") if isinstance(kind, list) else kind
+    make = MADE.get(kind) if isinstance(kind, str) else None
+    return make(schema, root, depth) if make and depth < DEEPEST else None
+
+
+def _whole(schema: Document, root: Document, depth: int) -> Document:
+    """With what it refers to, the first choice that is not null, and all of what it combines."""
+    for _ in range(DEEPEST):
+        path = schema.get("$ref")
+        choices = mappings(schema.get("anyOf") or schema.get("oneOf"))
+        if isinstance(path, str):
+            schema = _at(path, root) | {name: of for name, of in schema.items() if name != "$ref"}
+        elif choices:
+            chosen = next(
+                (one for one in choices if (one.get("type") == "null") == (depth > NULL_BELOW)), choices[0]
+            )
+            schema = {name: of for name, of in schema.items() if name not in ("anyOf", "oneOf")} | chosen
+        elif schema.get("allOf"):
+            parts = [_whole(part, root, depth) for part in mappings(schema["allOf"])]
+            schema = _joined([{name: of for name, of in schema.items() if name != "allOf"}, *parts])
+        else:
+            break
+    return schema
+
+
+def _joined(parts: list[Document]) -> Document:
+    found: Document = {}
+    for part in parts:
+        properties = mapping(found.get("properties")) | mapping(part.get("properties"))
+        required = [*(found.get("required") or []), *(part.get("required") or [])]
+        found |= part
+        if properties:
+            found |= {"properties": properties, "required": required}
+    return found
+
+
+def _at(path: str, root: Document) -> Document:
+    """What `#/$defs/Name` points to."""
+    found: Any = root
+    for name in path.removeprefix("#").split("/")[1:]:
+        found = mapping(found).get(name.replace("~1", "/").replace("~0", "~"))
+    return mapping(found)
+
+
+def _object(schema: Document, root: Document, depth: int) -> Document:
+    properties, required = mapping(schema.get("properties")), schema.get("required") or []
+    return {name: _of(mapping(properties.get(name)), root, depth + 1) for name in required}
+
+
+def _array(schema: Document, root: Document, depth: int) -> list[Any]:
+    return [_of(mapping(schema.get("items")), root, depth + 1)] * _number(schema.get("minItems"))
+
+
+def _string(schema: Document, root: Document, depth: int) -> str:
+    known = FORMATS.get(str(schema.get("format")), "")
+    return known.ljust(_number(schema.get("minLength")), "a")
+
+
+def _integer(schema: Document, root: Document, depth: int) -> int:
+    """0, or the number nearest to it that the bounds allow."""
+    least = max(_bound(schema, "minimum"), _bound(schema, "exclusiveMinimum", 1))
+    most = min(_bound(schema, "maximum", of=math.inf), _bound(schema, "exclusiveMaximum", -1, math.inf))
+    nearest = min(max(0, least), most)
+    return math.ceil(nearest) if nearest >= 0 else math.floor(nearest)
+
+
+def _bound(schema: Document, name: str, more: int = 0, of: float = -math.inf) -> float:
+    value = schema.get(name)
+    return value + more if isinstance(value, int | float) and not isinstance(value, bool) else of
+
+
+def _number(value: Any) -> int:
+    return min(value, 1000) if isinstance(value, int) and value > 0 else 0
+
+
+MADE: dict[str, Callable[[Document, Document, int], Any]] = {
+    "object": _object,
+    "array": _array,
+    "string": _string,
+    "integer": _integer,
+    "number": _integer,
+    "boolean": lambda schema, root, depth: False,
+}
