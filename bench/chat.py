@@ -18,6 +18,7 @@ from pathlib import Path
 
 import requests
 
+from bench.choices import chosen
 from tests.stack import ROOT, Stack, free_ports
 
 
@@ -170,6 +171,4 @@ def show(name: str, figures: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    {"latency": latency, "held": held, "chaos": chaos, "outage": outage}[
-        sys.argv[1] if len(sys.argv) > 1 else "latency"
-    ]()
+    chosen(__doc__, {"latency": latency, "held": held, "chaos": chaos, "outage": outage}, sys.argv[1:])

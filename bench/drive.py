@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.choices import chosen
 from core.drive.local import LocalStorage
 from core.drive.s3 import S3Storage
 from tests.drive_run import Run
@@ -49,7 +50,7 @@ def running(kind: str, folder: Path, **environment: str):
         end()
 
 
-def chaos(kind: str, n: int = 200) -> None:
+def chaos(kind: str = "disk", n: int = 200) -> None:
     """200 uploads of 1 to 40 MB from 16 clients, web or workers killed every 5 s or so."""
     with tempfile.TemporaryDirectory() as folder:
         quick = {"LEASE_S": "6", "BEAT_S": "1", "DRIVE_STAGING_S": "20"}
@@ -58,7 +59,7 @@ def chaos(kind: str, n: int = 200) -> None:
             print(kind, run.go(kill_every_s=5))
 
 
-def large(kind: str) -> None:
+def large(kind: str = "disk") -> None:
     """2 GB up and down, once."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -154,5 +155,4 @@ def timed(act: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    what, where = (*sys.argv[1:], *("large", "disk")[len(sys.argv) - 1 :])
-    {"large": large, "chaos": chaos}[what](where)
+    chosen(__doc__, {"large": large, "chaos": chaos}, sys.argv[1:])

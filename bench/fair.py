@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import requests
 
 from bench.chat import provider, running, show
+from bench.choices import chosen
 from tests.stack import Stack
 
 LISTENERS = 10
@@ -153,6 +154,4 @@ def budget(n: int = 1500) -> None:
 
 
 if __name__ == "__main__":
-    {"slow": slow, "quick": quick, "callbacks": callbacks, "budget": budget}[
-        sys.argv[1] if len(sys.argv) > 1 else "slow"
-    ]()
+    chosen(__doc__, {"slow": slow, "quick": quick, "callbacks": callbacks, "budget": budget}, sys.argv[1:])

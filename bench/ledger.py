@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.choices import asked_for_help
 from tests.ledger_run import Plan, balance, run
 
 
@@ -24,4 +25,5 @@ def main(jobs: int = 10_000) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    if not asked_for_help(__doc__, sys.argv[1:]):
+        main(*map(int, sys.argv[1:]))

@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bench.choices import asked_for_help
+
 ANSWER = json.dumps(
     {
         "id": "chatcmpl-1",
@@ -140,4 +142,5 @@ def _length(head: bytes) -> int:
 
 
 if __name__ == "__main__":
-    asyncio.run(provide(int(sys.argv[1]), float(sys.argv[2] if len(sys.argv) > 2 else 20) / 1000))
+    if not asked_for_help(__doc__, sys.argv[1:] or ["--help"]):
+        asyncio.run(provide(int(sys.argv[1]), float(sys.argv[2] if len(sys.argv) > 2 else 20) / 1000))

@@ -16,6 +16,7 @@ import requests
 from redis import Redis
 
 from bench.chat import provider, running, show
+from bench.choices import chosen
 from tests.stack import Stack
 
 COMING_PER_S = 150
@@ -107,4 +108,4 @@ async def watch(port: int, job_id: str, text: str) -> tuple[str, int, float]:
 
 
 if __name__ == "__main__":
-    {"first": first, "watchers": watchers}[sys.argv[1] if len(sys.argv) > 1 else "first"]()
+    chosen(__doc__, {"first": first, "watchers": watchers}, sys.argv[1:])

@@ -27,6 +27,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from bench.choices import asked_for_help
 from core.clock import utcnow
 from core.embedded import stores
 from core.ids import new_id
@@ -157,4 +158,5 @@ def server() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main([int(size) for size in sys.argv[1:]] or [10_000, 50_000]))
+    if not asked_for_help(__doc__, sys.argv[1:]):
+        sys.exit(main([int(size) for size in sys.argv[1:]] or [10_000, 50_000]))

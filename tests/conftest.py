@@ -40,6 +40,7 @@ SLOW = (
     "test_drive.py",
     "test_embedded.py",
     "test_hanging_ticks.py",
+    "test_readme.py",
     "test_ledger_chaos.py",
     "test_runtime.py",
     "test_schedulers.py",

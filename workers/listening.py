@@ -75,7 +75,8 @@ def _read_documents(
                 runner.stop(job["_id"], "cancelled")
             _read_settings(runner, worker)
         except (PyMongoError, redis.RedisError) as error:
-            log.warning("flags.store_away", error=type(error).__name__)
+            if not over():  # the clients close as the process ends
+                log.warning("flags.store_away", error=type(error).__name__)
 
 
 def _read_settings(runner: Runner, worker: dramatiq.Worker) -> None:
