@@ -11,6 +11,7 @@ import core
 from core.audit_log import Trail
 from core.drive import storages
 from core.drive.arrivals import Arrivals
+from core.jobs.seats import Seats
 from core.jobs.watch import Watcher
 from core.metering.prices import Prices
 from core.services import Services
@@ -46,7 +47,7 @@ from web.api import (
     usage,
     workspaces,
 )
-from web.context import ARRIVALS, PRICES, SERVICES, STORAGE, STREAMS, WATCHER
+from web.context import ARRIVALS, PRICES, SEATS, SERVICES, STORAGE, STREAMS, WATCHER
 from web.doors.openai import views as door
 from web.requests import Request
 from web.resource import Problem
@@ -103,6 +104,7 @@ def create_app(services: Services, watcher: Watcher) -> App:
     arrivals.start()
     app.extensions |= {SERVICES: services, WATCHER: watcher, PRICES: Prices()}
     app.extensions |= {STORAGE: storages.make(settings, services.run), ARRIVALS: arrivals, STREAMS: Streams()}
+    app.extensions[SEATS] = Seats(services.redis)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

@@ -10,6 +10,7 @@ from pymongo.database import Database
 from core.accounts.keys import Caller
 from core.drive.arrivals import Arrivals
 from core.drive.storage import Storage
+from core.jobs.seats import Seats
 from core.jobs.watch import Watcher
 from core.metering.prices import Prices
 from core.services import Services
@@ -23,6 +24,7 @@ Document = dict[str, Any]
 SERVICES, WATCHER, PRICES = "vutler.services", "vutler.watcher", "vutler.prices"
 STORAGE, ARRIVALS = "vutler.storage", "vutler.arrivals"
 FAILED_LOGINS, STREAMS = "vutler.failed_logins", "vutler.streams"
+SEATS = "vutler.seats"
 
 
 def services() -> Services:
@@ -52,6 +54,10 @@ def storage() -> Storage:
 
 def arrivals() -> Arrivals:
     return cast(Arrivals, current_app.extensions[ARRIVALS])
+
+
+def seats() -> Seats:
+    return cast(Seats, current_app.extensions[SEATS])
 
 
 def failed_logins() -> FailedLogins:

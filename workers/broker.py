@@ -35,6 +35,7 @@ class LaneBroker(Broker):
         self.shares = Shares(slots)
         self.bounds = Bounds()
         self.queues: dict[str, None] = {}
+        self.lane_consumers: dict[str, LaneConsumer] = {}
         self.paused: frozenset[str] = frozenset()
         """Queues whose consumers take nothing. (Dramatiq's own pause waits until a queue is empty.)"""
 
@@ -52,7 +53,8 @@ class LaneBroker(Broker):
             self.emit_after("declare_queue", queue_name)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> LaneConsumer:
-        return LaneConsumer(self, queue_name)
+        consumer = self.lane_consumers[queue_name] = LaneConsumer(self, queue_name)
+        return consumer
 
 
 class LaneConsumer(Consumer):
@@ -106,7 +108,11 @@ class LaneConsumer(Consumer):
         return True
 
     def ack(self, message: MessageProxy) -> None:
-        ticket = self.broker.shares.over(message.args[0])
+        self.over(message.args[0])
+
+    def over(self, job_id: str) -> None:
+        """Its slot is free, for whoever waits."""
+        ticket = self.broker.shares.over(job_id)
         with contextlib.suppress(redis.RedisError):  # the next look, or reconcile, is soon enough
             for name, _ in self.broker.bounds.of(ticket) if ticket else ():
                 self.broker.lanes.unpark(self.queue, name)

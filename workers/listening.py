@@ -26,10 +26,20 @@ from workers.broker import LaneBroker
 log = structlog.get_logger(__name__)
 
 
-def start(settings: Settings, runner: Runner, worker: dramatiq.Worker, *, over: Callable[[], bool]) -> None:
-    """Listen and look until it is `over`, in threads; these are greenlets where the process is patched."""
-    for function in (_hear_signals, _read_documents):
-        threading.Thread(target=function, args=(settings, runner, worker, over), daemon=True).start()
+def start(
+    settings: Settings,
+    runner: Runner,
+    worker: dramatiq.Worker,
+    *,
+    over: Callable[[], bool],
+    running: Callable[[Collection[str]], None],
+) -> None:
+    """Listen and look until it is `over`, in threads; these are greenlets where the process is patched.
+
+    `running` hears each beat which jobs are this process's own, as the documents say.
+    """
+    for function, more in ((_hear_signals, ()), (_read_documents, (running,))):
+        threading.Thread(target=function, args=(settings, runner, worker, over, *more), daemon=True).start()
 
 
 def pause(worker: dramatiq.Worker, queues: Collection[str]) -> None:
@@ -65,14 +75,21 @@ def _hear_signals(
 
 
 def _read_documents(
-    settings: Settings, runner: Runner, worker: dramatiq.Worker, over: Callable[[], bool]
+    settings: Settings,
+    runner: Runner,
+    worker: dramatiq.Worker,
+    over: Callable[[], bool],
+    running: Callable[[Collection[str]], None],
 ) -> None:
-    wanted = {"status": RUNNING, "owner": runner.process_id, "cancel_requested": True}
+    mine = {"status": RUNNING, "owner": runner.process_id}
     while not over():
         time.sleep(settings.beat_s)
         try:
-            for job in runner.services.db.jobs.find(wanted, {"_id": 1}):
-                runner.stop(job["_id"], "cancelled")
+            found = {job["_id"]: job for job in runner.services.db.jobs.find(mine, {"cancel_requested": 1})}
+            running(found)
+            for job_id, job in found.items():
+                if job["cancel_requested"]:
+                    runner.stop(job_id, "cancelled")
             _read_settings(runner, worker)
         except (PyMongoError, redis.RedisError) as error:
             if not over():  # the clients close as the process ends

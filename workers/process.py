@@ -29,6 +29,7 @@ from workers import listening
 from workers.broker import ACTOR, LaneBroker, make_broker, sender
 from workers.heartbeat import CRASHED, Heartbeat
 from workers.roles import Role
+from workers.seating import Seating
 from workers.threads import ThreadWork
 
 LOST_GRACE_S = 2.0
@@ -99,7 +100,11 @@ def serve(role: Role) -> int:
     heartbeat.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stopping.tell)
-    listening.start(settings, runner, worker, over=lambda: stopping.over)
+    seating = Seating(settings, runner, broker, queues[0], over=lambda: stopping.over)
+    if role.seats:
+        seating.start()
+    running = seating.missed if role.seats else lambda _: None
+    listening.start(settings, runner, worker, over=lambda: stopping.over, running=running)
     log.info("worker.ready", role=role.name, process_id=process_id, slots=role.slots)
 
     stopping.wait()

@@ -13,7 +13,7 @@ from core.jobs.kinds import ISOLATION
 @dataclass(frozen=True)
 class Role:
     """`slots`: how many jobs at the same time; a workspace alone gets four fifths. `green`: in greenlets;
-    otherwise in threads.
+    otherwise in threads. `seats`: may a new job be born here?
 
     Greenlets are for work that waits for the network: hundreds of them wait in one process, and each can be
     ended from outside. Threads are for work that hashes, writes to disk or starts processes.
@@ -22,12 +22,13 @@ class Role:
     name: str
     slots: int
     green: bool
+    seats: bool = False
 
 
 ROLES = {
     role.name: role
     for role in (
-        Role("chat", slots=640, green=True),
+        Role("chat", slots=640, green=True, seats=True),
         # One at a time: if this worker dies, it is known which job killed it.
         Role(ISOLATION, slots=1, green=True),
         # They wait for agents' processes, of which the host itself starts a few at a time.

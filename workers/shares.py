@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 
-from core.jobs.lanes import Ticket
+from core.jobs.lanes import SHARE, Ticket
 from core.jobs.model import BACKGROUND
 
 BEGINNING = 16
@@ -49,6 +49,13 @@ class Shares:
             return self._changed.wait_for(
                 lambda: self.free > 0 and len(self._beginning) < self.beginning, timeout_s
             )
+
+    def fair(self, workspace_id: str) -> bool:
+        """May this workspace have one more, as `core.jobs.lanes` would say?"""
+        return self._by_workspace[workspace_id] < SHARE * self.free
+
+    def holds(self, job_id: str) -> bool:
+        return job_id in self._held
 
     def took(self, ticket: Ticket) -> bool:
         """It has a slot now. False: it has one already, since its id was sent again."""

@@ -7,13 +7,15 @@ from typing import Any
 import redis
 import structlog
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from core.clock import utcnow
 from core.errors import Conflict, IdempotencyMismatch
-from core.ids import new_id
+from core.ids import new_id, new_nonce
+from core.jobs.claim import let_go
 from core.jobs.document import Job, jobs_of
-from core.jobs.model import Draft, Idempotency, born, marked
+from core.jobs.model import Draft, Idempotency, born, marked, seated
+from core.jobs.seats import Seats
 from core.services import Insert, Send
 from core.store.free_json import storable
 from core.store.repeat import insert_once
@@ -30,16 +32,18 @@ def accept(
     *,
     job_id: str | None = None,
     insert: Insert | None = None,
+    seats: Seats | None = None,
 ) -> tuple[Job, bool]:
     """Store the job and send its id. Returns the job, and whether this call made it.
 
     `job_id`: the id of the job, where something was stored under this id before. `insert`: that of a
-    `core.store.together.Together`, where many jobs are accepted at the same time.
+    `core.store.together.Together`, where many jobs are accepted at the same time. `seats`: where it
+    may be born running.
     The same idempotency key with the same body gives the same job, for as long as the key is kept. Raises
     `IdempotencyMismatch` for another body, `PyMongoError` when the store is away. When Redis is away the job
     only starts later: the document is the outbox.
     """
-    job = born(draft, job_id or new_id(), utcnow())
+    job = _placed(born(draft, job_id or new_id(), utcnow()), seats)
     for _ in range(3):
         try:
             insert_once(db.jobs, storable(job), insert)
@@ -48,9 +52,30 @@ def accept(
             if found is not None:
                 return found, False
         else:
-            enqueue(send, job)
-            return job, True
+            return _started(db, send, job, seats), True
     raise Conflict("this Idempotency-Key is being used by several requests at once; try again")
+
+
+def _placed(job: Job, seats: Seats | None) -> Job:
+    process_id = seats.take(job) if seats is not None else None
+    return job if process_id is None else seated(job, process_id, new_nonce())
+
+
+def _started(db: Database[Document], send: Send, job: Job, seats: Seats | None) -> Job:
+    """Its process is told, or its lane. Returns the job as it is then."""
+    if job["owner"] is not None and seats is not None:
+        if seats.tell(job):
+            return job
+        try:
+            queued = let_go(db, job)
+        except PyMongoError as error:  # its process, or reconcile, finds it there
+            log.warning("seat.not_left", job_id=job["_id"], error=type(error).__name__)
+            return job
+        if queued is None:
+            return job
+        job = queued
+    enqueue(send, job)
+    return job
 
 
 def enqueue(send: Send, job: Job) -> bool:

@@ -79,6 +79,21 @@ def finish(
     return cast(Job, {**job, **update["$set"]}) if ended else None
 
 
+def let_go(db: Database[Document], job: Job) -> Job | None:
+    """A seated job that its process did not begin is queued, as if it had never been there.
+
+    None: it is somebody else's by now, or is to be cancelled, which ends it as any running job.
+    """
+    changes = {**queued_again(utcnow()), "attempt": 0, "started_at": None}
+    done = update_once(
+        db.jobs,
+        {"_id": job["_id"], "fence": job["fence"], "status": RUNNING, "cancel_requested": False},
+        {"$set": changes},
+        was_mine=lambda _: False,
+    )
+    return cast(Job, {**job, **changes}) if done else None
+
+
 def hand_back(db: Database[Document], job: Job, calls: list[Call]) -> bool:
     """Return a job that could not be finished before this process stops. It does not count as a loss.
 

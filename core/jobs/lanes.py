@@ -122,7 +122,7 @@ class Lanes:
 
     def put(self, waiting: Ticket) -> None:
         """Put a ticket into its lane."""
-        ring = _ring(waiting.queue, waiting.priority)
+        ring = ring_of(waiting.queue, waiting.priority)
         keys = [f"{ring}:{waiting.workspace_id}", ring, _turn(waiting.queue), _bell(waiting.queue)]
         self._send(keys, [waiting.workspace_id, waiting.member, BELLS])
 
@@ -133,7 +133,7 @@ class Lanes:
 
         `has`: slots by workspace. `background`: may it be one of low priority?
         """
-        rings = [_ring(queue, priority) for priority in PRIORITIES]
+        rings = [ring_of(queue, priority) for priority in PRIORITIES]
         served = len(PRIORITIES) if background else 1
         found = self._take([_turn(queue), _bell(queue), *rings], [json.dumps(has), free, served])
         if isinstance(found, int):
@@ -177,7 +177,7 @@ class Lanes:
 
     def waiting(self, queue: str) -> dict[str, tuple[int, datetime]]:
         """How many ids wait by workspace, and when the oldest of them was made."""
-        rings = [_ring(queue, priority) for priority in PRIORITIES]
+        rings = [ring_of(queue, priority) for priority in PRIORITIES]
         lanes = [
             (workspace_id.decode(), f"{ring}:{workspace_id.decode()}")
             for ring in rings
@@ -207,7 +207,8 @@ def _made(member: bytes) -> datetime:
     return datetime.fromtimestamp((uuid.UUID(job_id).int >> 80) / 1000, UTC)
 
 
-def _ring(queue: str, priority: str) -> str:
+def ring_of(queue: str, priority: str) -> str:
+    """The key of the set that names the lanes with something in them."""
     return f"{PREFIX}:{queue}:{priority}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from core.jobs import kinds
 from core.jobs.document import Job, Mark, Status
@@ -106,6 +106,12 @@ def born(draft: Draft, job_id: str, now: datetime) -> Job:
     if draft.retry_of:
         job["retry_of"] = draft.retry_of
     return job
+
+
+def seated(job: Job, process_id: str, fence: str) -> Job:
+    """The same job, born in a seat of a process, as if that had claimed it."""
+    changes = {"status": RUNNING, "owner": process_id, "fence": fence, "attempt": 1}
+    return cast(Job, {**job, **changes, "started_at": job["created_at"]})
 
 
 def marked(job_id: str, mark: Idempotency | None) -> Mark:

@@ -123,18 +123,29 @@ class Runner:
             return  # this process ends: if the claim reached the store all the same, the job is taken up
         finally:
             self.begun(job_id)
-        if job is None:
-            return
+        if job is not None:
+            self.carry_out(job)
+
+    def carry_out(self, job: Job) -> None:
+        """Carry out a job that is this process's own. Whatever the job does, this does not raise."""
         run = Run(self.services, job)
-        self.running[job_id] = run
+        self.running[job["_id"]] = run
         try:
-            with structlog.contextvars.bound_contextvars(job_id=job_id, request_id=job["request_id"]):
+            with structlog.contextvars.bound_contextvars(job_id=job["_id"], request_id=job["request_id"]):
                 self._carry_out(run)
                 self._conclude(run)
         finally:
-            del self.running[job_id]
+            del self.running[job["_id"]]
             self._ended.append(time.monotonic())
-            self._last.appendleft(job_id)
+            self._last.appendleft(job["_id"])
+
+    def above_bound(self, job: Job) -> bool:
+        """Do more jobs run than may, with this one that was claimed? Raises the last error of `OUTAGE`."""
+        return through_outages(
+            lambda: self.bounds.exceeded(self.services.db, job) is not None,
+            what="bounds",
+            give_up=lambda: self.lost() or self.draining,
+        )
 
     def finished_last_minute(self) -> int:
         """How many jobs this process ended in the last minute."""

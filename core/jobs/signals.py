@@ -40,6 +40,11 @@ def process_channel(process_id: str) -> str:
     return f"vutler:process:{process_id}"
 
 
+def seat_channel(process_id: str) -> str:
+    """Where a worker process hears of jobs born in its seats; the message is the document."""
+    return f"vutler:process:{process_id}:seats"
+
+
 def delta(job_id: str) -> str:
     """The message of `CHANGED` for: there are more events, and the document is unchanged."""
     return f"{EVENTS}{job_id}"

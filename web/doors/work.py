@@ -30,7 +30,7 @@ from core.metering import admission, budgets
 from core.metering.budget import Budget
 from core.outbound.guard import Guard
 from web import answers, limiting
-from web.context import caller, db, prices, remembered, request_id, services, watcher, workspace_id
+from web.context import caller, db, prices, remembered, request_id, seats, services, watcher, workspace_id
 from web.doors import standing
 
 Document = dict[str, Any]
@@ -173,7 +173,14 @@ def accepted(asked: Draft, agent: Agent | None, job_id: str | None = None) -> tu
 def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> tuple[Job, bool]:
     """A store that fails here may have kept the job: its reservation stays until that is known."""
     try:
-        job, made = accept(db(), services().send, asked, job_id=job_id, insert=services().insert_job)
+        job, made = accept(
+            db(),
+            services().send,
+            asked,
+            job_id=job_id,
+            insert=services().insert_job,
+            seats=seats(),
+        )
     except Problem:
         _give_back(asked, job_id, budget)
         raise

@@ -1,0 +1,138 @@
+"""Seats: who gets one, who hears of it, and where a job goes whose process does not."""
+
+import pytest
+
+from core.ids import new_id
+from core.jobs import control, signals
+from core.jobs.accept import accept
+from core.jobs.claim import claim, let_go
+from core.jobs.document import jobs_of
+from core.jobs.lanes import Lanes
+from core.jobs.seats import MOST_BYTES, Seats
+from tests.factory import Sent, draft
+from tests.waiting import subscribed
+
+
+@pytest.fixture
+def seats(redis_client):
+    return Seats(redis_client)
+
+
+@pytest.fixture
+def listening(redis_client):
+    """The process p1 listens; what it hears."""
+    with redis_client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        pubsub.subscribe(signals.seat_channel("p1"))
+        subscribed(redis_client, signals.seat_channel("p1"))
+
+        def heard():
+            while (message := pubsub.get_message(timeout=5)) is None:
+                pass
+            return signals.opened(message["data"])
+
+        yield heard
+
+
+def stored(db, job):
+    return jobs_of(db).find_one({"_id": job["_id"]})
+
+
+def test_each_seat_is_taken_once_and_of_whoever_has_the_most(seats):
+    seats.offer("chat", "p1", 1)
+    seats.offer("chat", "p2", 2)
+    job = {"queue": "chat"}
+    assert seats.take(job) == "p2"
+    seats.offer("chat", "p1", 1)
+    seats.offer("chat", "p2", 2)
+    assert sorted(str(seats.take(job)) for _ in range(4)) == ["None", "p1", "p2", "p2"]
+
+
+def test_a_seat_is_of_its_queue_and_ends_with_its_process(seats, redis_client):
+    seats.offer("chat", "p1", 5)
+    assert seats.take({"queue": "runtime"}) is None
+    seats.withdraw("chat", "p1")
+    assert seats.take({"queue": "chat"}) is None
+    seats.offer("chat", "p1", 5)
+    assert 0 < redis_client.ttl("vutler:seats:chat") <= 60
+
+
+def test_nobody_is_seated_while_another_waits(seats, redis_client):
+    seats.offer("chat", "p1", 5)
+    lanes = Lanes(redis_client)
+    lanes.send({"_id": new_id(), "queue": "chat", "workspace_id": "w2", "created_by": "k1", "agent_id": None})
+    assert seats.take({"queue": "chat"}) is None
+    lanes.take("chat", {}, 1, background=False)
+    assert seats.take({"queue": "chat"}) == "p1"
+
+
+def test_background_work_has_no_seat(seats):
+    seats.offer("chat", "p1", 5)
+    assert seats.take({"queue": "chat", "priority": "background"}) is None
+
+
+def test_a_job_is_born_in_its_seat_and_its_process_hears_all_of_it(db, seats, listening):
+    seats.offer("chat", "p1", 5)
+    sent = Sent()
+    asked = draft(request={"messages": [], "metadata": {"$ref": "x", "$id": "y"}})
+    job, made = accept(db, sent, asked, seats=seats)
+    heard = listening()
+    assert made
+    assert heard == stored(db, job)
+    assert (heard["status"], heard["owner"], heard["attempt"]) == ("running", "p1", 1)
+    assert heard["fence"]
+    assert heard["request"]["metadata"] == {"$ref": "x", "$id": "y"}
+    assert sent.ids == []
+
+
+def test_a_job_whose_process_is_gone_takes_its_lane_and_others_are_not_seated_there(db, seats):
+    seats.offer("chat", "gone", 5)
+    sent = Sent()
+    job, made = accept(db, sent, draft(), seats=seats)
+    assert made
+    assert sent.ids == [("chat", job["_id"])]
+    kept = stored(db, job)
+    assert (kept["status"], kept["owner"], kept["fence"]) == ("queued", None, None)
+    assert (kept["attempt"], kept["started_at"], job["status"]) == (0, None, "queued")
+    assert seats.take({"queue": "chat"}) is None
+
+
+def test_a_large_job_takes_its_lane(db, seats, listening):
+    seats.offer("chat", "p1", 5)
+    sent = Sent()
+    accept(
+        db, sent, draft(request={"messages": [{"role": "user", "content": "x" * MOST_BYTES}]}), seats=seats
+    )
+    assert len(sent.ids) == 1
+    assert seats.take({"queue": "chat"}) == "p1"
+
+
+def test_without_redis_a_job_is_accepted_all_the_same(db, redis_client):
+    away = Seats(redis_client.__class__(port=1, socket_connect_timeout=1))
+    sent = Sent()
+    accept(db, sent, draft(), seats=away)
+    assert len(sent.ids) == 1
+
+
+def test_a_seat_that_is_let_go_leaves_no_trace(db, seats, listening):
+    seats.offer("chat", "p1", 5)
+    job, _ = accept(db, Sent(), draft(), seats=seats)
+    queued = let_go(db, job)
+    assert queued == stored(db, job)
+    assert claim(db, job["_id"], "p2")["attempt"] == 1
+
+
+def test_what_another_process_has_by_now_is_not_let_go(db, seats, listening):
+    seats.offer("chat", "p1", 5)
+    job, _ = accept(db, Sent(), draft(), seats=seats)
+    let_go(db, job)
+    claim(db, job["_id"], "p2")
+    assert let_go(db, job) is None
+    assert stored(db, job)["owner"] == "p2"
+
+
+def test_what_is_to_be_cancelled_is_not_queued_again(db, seats, listening, redis_client):
+    seats.offer("chat", "p1", 5)
+    job, _ = accept(db, Sent(), draft(), seats=seats)
+    control.cancel(db, redis_client, job)
+    assert let_go(db, job) is None
+    assert stored(db, job)["status"] == "running"

@@ -1,0 +1,203 @@
+"""Seating: jobs that are born in this process, or were to be."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from core.ids import new_id
+from core.jobs import signals
+from core.jobs.accept import accept
+from core.jobs.claim import claim
+from core.jobs.run import Runner
+from core.jobs.seats import Seats
+from core.services import Services, connect_redis
+from tests.factory import Sent, draft, queued
+from tests.waiting import subscribed, until
+from workers.broker import make_broker
+from workers.seating import OFFERED, Seating
+from workers.threads import ThreadWork
+
+
+class Host:
+    """A process that offers seats, whose jobs wait for `go`."""
+
+    def __init__(self, db, settings, redis_client, slots=1000):
+        self.db, self.sent, self.over, self.go = db, Sent(), False, threading.Event()
+        self.went, self.client = [], connect_redis(settings)
+        self.go.set()
+        self.process_id = new_id()
+        self.seats = Seats(redis_client)
+        services = Services(
+            settings.model_copy(update={"mongodb_database": db.name, "beat_s": 0.2}),
+            db.client,
+            redis_client,
+            None,
+            self.sent,
+        )
+        self.broker = make_broker(self.client, slots)
+        self.broker.consume("chat")
+        self.runner = Runner(
+            services,
+            self.process_id,
+            {"chat": self._handle},
+            start=ThreadWork,
+            lost=lambda: False,
+            bounds=self.broker.bounds,
+        )
+        self.seating = Seating(services.settings, self.runner, self.broker, "chat", over=lambda: self.over)
+
+    def _handle(self, run):
+        self.go.wait()
+        self.went.append(run.job["_id"])
+        return {"answer": 42}
+
+    def ends(self):
+        self.go.set()
+        self.over = True
+        channel = signals.seat_channel(self.process_id)
+        until(lambda: not dict(self.client.pubsub_numsub(channel))[channel.encode()], "it listens no more")
+        until(lambda: self.broker.shares.free == self.broker.shares.slots, "all its work has ended")
+
+    def listens(self):
+        self.seating.start()
+        subscribed(self.client, signals.seat_channel(self.process_id))
+        until(self.offered, "it offers seats")
+
+    def offer(self, seats):
+        self.seats.offer("chat", self.process_id, seats)
+
+    def offered(self):
+        return int(self.client.hget("vutler:seats:chat", self.process_id) or 0)
+
+    def born(self, **changes):
+        job, _ = accept(self.db, self.sent, draft(**changes), seats=self.seats)
+        return job["_id"]
+
+    def unheard(self):
+        """A job that was born here while nobody told."""
+        self.offer(1)
+        silent = SimpleNamespace(take=self.seats.take, tell=lambda _: True)
+        return accept(self.db, self.sent, draft(), seats=silent)[0]["_id"]
+
+    def status(self, job_id):
+        return self.db.jobs.find_one({"_id": job_id})["status"]
+
+    def succeeds(self, job_id):
+        until(lambda: self.status(job_id) == "succeeded", "it succeeds")
+
+
+@pytest.fixture
+def host(db, settings, redis_client):
+    hosts = []
+
+    def made(**more):
+        hosts.append(Host(db, settings, redis_client, **more))
+        return hosts[-1]
+
+    yield made
+    for one in hosts:
+        one.ends()
+
+
+def test_a_job_that_is_born_here_is_carried_out_and_its_slot_is_free_again(host):
+    here = host()
+    here.listens()
+    job_id = here.born()
+    here.succeeds(job_id)
+    assert here.sent.ids == []
+    until(lambda: here.broker.shares.free == here.broker.shares.slots, "its slot is free")
+
+
+def test_seats_are_offered_again_before_they_run_out(host):
+    here = host()
+    here.listens()
+    born = [here.born() for _ in range(2 * OFFERED)]
+    for job_id in born:
+        here.succeeds(job_id)
+    until(lambda: here.offered() == OFFERED, "all are offered")
+    assert sorted(here.went) == sorted(born)
+
+
+def test_what_a_workspace_may_not_have_goes_to_its_lane_as_new(host):
+    here = host(slots=5)
+    here.go.clear()
+    here.listens()
+    born = [here.born() for _ in range(4)]
+    until(lambda: len(here.runner.running) == 4, "four run")
+    here.offer(5)
+    one_more = here.born()
+    until(lambda: ("chat", one_more) in here.sent.ids, "it is sent to its lane")
+    kept = here.db.jobs.find_one({"_id": one_more})
+    assert (kept["status"], kept["attempt"], kept.get("handed_back")) == ("queued", 0, None)
+    here.offer(5)
+    other = here.born(workspace_id="w2")
+    until(lambda: other in here.runner.running, "another workspace has the free slot")
+    here.go.set()
+    for job_id in [*born, other]:
+        here.succeeds(job_id)
+
+
+def test_a_paused_queue_and_a_process_that_ends_offer_none_and_take_none(host):
+    here = host()
+    here.listens()
+    here.broker.paused = frozenset({"chat"})
+    until(lambda: here.offered() == 0, "it offers none")
+    here.offer(1)
+    job_id = here.born()
+    until(lambda: here.status(job_id) == "queued", "it waits")
+    here.broker.paused = frozenset()
+    until(here.offered, "it offers again")
+    here.runner.drain()
+    here.offer(1)
+    job_id = here.born()
+    until(lambda: here.status(job_id) == "queued", "it waits")
+    assert here.went == []
+
+
+def test_a_job_above_its_bound_waits_in_its_lane(host):
+    here = host()
+    here.db.workspaces.insert_one({"_id": "w1", "max_running": 1})
+    here.broker.read_bounds(here.db)
+    here.go.clear()
+    here.listens()
+    first = here.born()
+    until(lambda: first in here.runner.running, "the first one runs")
+    second = here.born()
+    until(lambda: here.status(second) == "queued", "the second waits")
+    here.go.set()
+    here.succeeds(first)
+
+
+def test_a_job_of_which_nobody_told_is_carried_out_at_the_second_look(host):
+    here = host()
+    job_id = here.unheard()
+    here.seating.missed([job_id])
+    assert here.runner.running == {}
+    here.seating.missed([job_id])
+    here.succeeds(job_id)
+    for _ in range(3):
+        here.seating.missed([job_id])
+    assert here.went == [job_id]
+
+
+def test_a_claim_of_this_process_is_nothing_that_was_missed(host):
+    here = host()
+    job = queued(here.db)
+    claim(here.db, job["_id"], here.process_id)
+    for _ in range(3):
+        here.seating.missed([job["_id"]])
+    assert here.status(job["_id"]) == "running"
+    assert here.went == []
+
+
+def test_one_that_is_to_be_cancelled_is_cancelled_and_not_queued(host):
+    here = host()
+    here.listens()
+    here.runner.drain()
+    until(lambda: here.offered() == 0, "it offers none")
+    job_id = here.unheard()
+    here.db.jobs.update_one({"_id": job_id}, {"$set": {"cancel_requested": True}})
+    for _ in range(2):
+        here.seating.missed([job_id])
+    until(lambda: here.status(job_id) == "cancelled", "it is cancelled")
