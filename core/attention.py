@@ -100,7 +100,7 @@ def _failed_processes(asked: Asked) -> Iterator[Finding]:
     for agent in agents.of_ids(asked.db, asked.workspace_id, sorted(found)):
         record = found[agent["_id"]]
         said = record["last_error"] or "it does not answer"
-        yield Finding("agent", f"The process of {agent['name']} is {record['status']}", said, agent["_id"])
+        yield Finding("process", f"The process of {agent['name']} is {record['status']}", said, agent["_id"])
 
 
 def _allowances(asked: Asked) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from core.store import indexes
 from tests.meanwhile import Meanwhile
 from tests.seaweed import SeaweedFS
 from tests.stack import ROOT, Stack, free_ports, wait_for_port
+from tests.stands_in import executable
 from tests.waiting import subscribed
 
 numbers = itertools.count()
@@ -184,8 +185,11 @@ def obedient(tmp_path_factory):
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
     """The whole of Vutler as processes, with leases short enough to kill workers."""
+    folder = tmp_path_factory.mktemp("stack")
     stack = Stack(
-        tmp_path_factory.mktemp("stack") / "data",
+        folder / "data",
+        OPENCLAW_PATH=str(executable(folder)),
+        RUNTIME_POLL_SECONDS="2",
         CUSTOM_ENDPOINT_ALLOW="127.0.0.1",
         LEASE_S="6",
         BEAT_S="1",

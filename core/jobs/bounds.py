@@ -59,6 +59,14 @@ class Bounds:
                 return name
         return None
 
+    def reached(self, db: Database[Document], job: Job) -> str | None:
+        """The scope of a job that waits which has as many running as it may, by the documents."""
+        for name, most in self.of(ticket(job)):
+            running = {"status": RUNNING, "queue": {"$in": bounded_queues()}, **_of_scope(name)}
+            if db.jobs.count_documents(running) >= most:
+                return name
+        return None
+
     def exceeded(self, db: Database[Document], job: Job) -> str | None:
         """The scope of which more jobs run than may, this one among them."""
         for name, most in self.of(ticket(job)):

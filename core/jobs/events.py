@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import redis
@@ -75,6 +76,14 @@ def read(
     for raw_id, fields in rows:
         attempt, n = raw_id.decode().split("-")
         yield (int(attempt), int(n)), fields[b"kind"].decode(), json.loads(fields[b"data"])
+
+
+def all_of(client: redis.Redis, job_id: str, *, most: int) -> Iterator[tuple[tuple[int, int], str, Document]]:
+    """The first events of a job, at most so many, as `read` has them. Raises `redis.RedisError`."""
+    after: tuple[int, int] = (0, 0)
+    while most > 0 and (batch := list(islice(read(client, job_id, after), most))):
+        yield from batch
+        after, most = batch[-1][0], most - len(batch)
 
 
 def forget(client: redis.Redis, job_id: str) -> None:

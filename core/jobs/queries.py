@@ -11,6 +11,7 @@ from pymongo.database import Database
 
 from core.errors import NotFound
 from core.jobs.document import Job, Status, jobs_of
+from core.jobs.model import BACKGROUND
 from core.jobs.views import UNASKED
 from core.store import pages
 
@@ -50,6 +51,7 @@ def matching(
     created_by: str | None = None,
     provider: str | None = None,
     code: str | None = None,
+    priority: str | None = None,
     known_as: Iterable[str] = (),
     q: str | None = None,
 ) -> Document:
@@ -67,6 +69,8 @@ def matching(
         "error.code": code,
     }
     wanted: Document = {"workspace_id": workspace_id, **{k: v for k, v in given.items() if v}}
+    if priority:
+        wanted["priority"] = BACKGROUND if priority == BACKGROUND else None
     if ids := list(known_as):
         wanted["known_as"] = ids[0] if len(ids) == 1 else {"$all": ids}
     if q:

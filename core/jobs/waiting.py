@@ -7,16 +7,18 @@ from typing import Any, Literal
 from pymongo.database import Database
 
 from core.jobs import queues
+from core.jobs.bounds import Bounds
 from core.jobs.document import Job
 from core.jobs.kinds import ISOLATION
 from core.jobs.model import QUEUED, RUNNING
 
 Document = dict[str, Any]
 
-Why = Literal["paused", "no_worker", "busy", "isolated", "next"]
+Why = Literal["paused", "no_worker", "bounded", "busy", "isolated", "next"]
 WORDS: dict[Why, str] = {
     "paused": "its queue is paused",
     "no_worker": "no worker process takes from its queue",
+    "bounded": "its workspace, key or agent has as many running as it may",
     "busy": "all workers of its queue are busy",
     "isolated": "it has lost workers, and waits to be run alone",
     "next": "it is about to be taken",
@@ -35,5 +37,9 @@ def why(db: Database[Document], job: Job) -> Why | None:
         return "no_worker"
     if queue == ISOLATION:
         return "isolated"
+    bounds = Bounds()
+    bounds.read(db)
+    if bounds.reached(db, job):
+        return "bounded"
     running = db.jobs.count_documents({"status": RUNNING, "queue": queue})
     return "busy" if running >= slots else "next"

@@ -39,6 +39,14 @@ def test_a_job_waits_while_all_slots_of_its_queue_are_used(db, job, running, why
     assert waiting.why(db, job) == why
 
 
+@pytest.mark.parametrize(("most", "why"), [(1, "bounded"), (2, "next")])
+def test_a_job_waits_while_its_agent_has_as_many_running_as_it_may(db, job, most, why):
+    process(db)
+    db.agents.insert_one({"_id": job["agent_id"], "workspace_id": job["workspace_id"], "max_running": most})
+    db.jobs.update_one({"_id": queued(db)["_id"]}, {"$set": {"status": "running", "owner": "p1"}})
+    assert waiting.why(db, job) == why
+
+
 def test_a_job_that_has_lost_workers_waits_to_be_alone(db, job):
     process(db, queues=["isolation"])
     assert waiting.why(db, {**job, "queue": "isolation"}) == "isolated"

@@ -37,7 +37,8 @@ def process(services, agent, status, **changes):
     [
         (CONFIGURED, None, 0, "healthy"),
         (CONFIGURED, "ready", 0, "healthy"),
-        (CONFIGURED, None, 1, "failing"),
+        (CONFIGURED, None, 1, "some_failed"),
+        (CONFIGURED, None, 5, "failing"),
         (CONFIGURED, "failed", 1, "failed"),
         (CONFIGURED, "unhealthy", 0, "unhealthy"),
         (CONFIGURED, "backoff", 0, "late"),
@@ -52,11 +53,11 @@ def test_a_light_shows_the_worst_of_what_is_known(agent, status, failed, tone):
 
 def test_the_list_has_the_workspaces_agents_with_their_lights(browser, browser_for, agent, services):
     at = utcnow().replace(second=0, microsecond=0) - timedelta(minutes=1)
-    failed = {"workspace_id": "default", "at": at, "failed": 2, "agents": [{"name": agent, "n": 2}]}
+    failed = {"workspace_id": "default", "at": at, "failed": 6, "agents": [{"name": agent, "n": 6}]}
     services.db.history_minutes.insert_one(failed)
     process(services, agent, "ready")
     page = browser.page("/agents")
-    assert re.search(r'class="state failing" title="2 of its jobs failed within the hour"', page)
+    assert re.search(r'class="state failing" title="6 of its jobs failed within the hour"', page)
     assert 'class="state ready"' in page
     assert "scout" not in browser_for("member", workspace="other").page("/agents")
     assert "No agents yet" in browser_for("member", workspace="other").page("/agents")

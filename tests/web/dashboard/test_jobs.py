@@ -64,6 +64,8 @@ def test_the_list_has_the_workspaces_jobs_newest_first(browser, job_of, services
         ("provider=anthropic", "asked"),
         ("code=overloaded", "asked"),
         ("q=overloaded", "asked"),
+        ("priority=background", "later"),
+        ("priority=interactive&status=failed&code=rate_limited", "failed"),
         ("q=r-77", "by_key"),
     ],
 )
@@ -72,6 +74,7 @@ def test_each_filter_shows_what_it_names(browser, job_of, filters, found):
         "queued": job_of(),
         "failed": job_of("failed"),
         "test": job_of(kind="llm_test"),
+        "later": job_of("cancelled", background=True),
         "by_key": job_of("succeeded", created_by="k9", request_id="r-77"),
         "asked": job_of(
             "cancelled" if filters == "status=failed" else "failed",
@@ -297,3 +300,15 @@ def test_a_viewer_is_shown_no_button_that_writes(browser_for, job_of):
     page = viewer.page(f"/jobs/{job_of('failed')}")
     assert re.findall(r'method="post" action="([^"]+)"', page) == ["/sign-out"]
     assert 'type="checkbox"' not in viewer.page("/jobs")
+
+
+def test_a_jobs_events_are_told_in_their_order_as_far_as_they_are_kept(browser, services, job_of):
+    job = job_of("running")
+    emitter = Emitter(services.redis, job, 1)
+    for word in ("Hel", SCRIPT):
+        emitter.emit("delta", {"type": "content", "content": word})
+    page = browser.page(f"/jobs/{job}/events")
+    assert re.findall(r'id="event-([\d-]+)"', page) == ["1-1", "1-2"]
+    assert "Hel" in page
+    assert SCRIPT not in page
+    assert "None is kept" in browser.page(f"/jobs/{job_of()}/events")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core import attention
 from core.documents import Agent
 from core.runtime import states
 from core.runtime.documents import Record
@@ -33,5 +34,6 @@ def light(agent: Agent, record: Record | None, failures: Mapping[str, int]) -> L
     if agent["llm_config"] is None:
         return Light("unready", "It has no provider yet")
     if failed := failures.get(agent["_id"], 0):
-        return Light("failing", f"{failed} of its jobs failed within the hour")
+        often = failed >= attention.FAILED_OFTEN
+        return Light("failing" if often else "some_failed", f"{failed} of its jobs failed within the hour")
     return GOOD

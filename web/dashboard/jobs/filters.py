@@ -16,6 +16,7 @@ from core.errors import NotFound
 from core.jobs import queries
 from core.jobs.document import Status
 from web import problems
+from web.messages import Priority
 
 Document = dict[str, Any]
 
@@ -39,6 +40,7 @@ class Filters(BaseModel):
     key: str | None = Field(None, max_length=100)
     provider: str | None = Field(None, max_length=100)
     code: str | None = Field(None, max_length=100)
+    priority: Priority | None = None
     within: str | None = Field(None, pattern=f"^({'|'.join(WITHIN)})$")
     q: str | None = Field(None, max_length=200)
 
@@ -62,6 +64,7 @@ class Filters(BaseModel):
             "created_by": self.key,
             "provider": self.provider,
             "code": self.code,
+            "priority": self.priority,
             "q": self.q,
         }
 

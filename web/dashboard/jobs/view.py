@@ -12,13 +12,13 @@ from core.accounts import keys
 from core.agents import agents
 from core.documents import keys_of
 from core.errors import NotFound
-from core.jobs import kinds, queries, waiting
+from core.jobs import events, kinds, lanes, queries, waiting
 from core.jobs.document import Job
 from core.jobs.model import CANCELLED, DONE, FAILED
 from core.llm import providers
 from core.metering.calls import calls_of
 from core.store import pages
-from web.context import db, workspace_id
+from web.context import db, services, workspace_id
 from web.dashboard.frame import answers, live
 from web.dashboard.jobs import curl, filters, timeline, writes
 from web.dashboard.jobs.filters import WITHIN
@@ -28,6 +28,7 @@ Document = dict[str, Any]
 views = Blueprint("jobs", __name__)
 views.register_blueprint(writes.views)
 
+MOST_EVENTS = 1000
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 UNSAID = {"request": 0, "plan": 0, "result.message": 0, "metadata": 0}
 """The projection of the list: nothing that was said."""
@@ -57,6 +58,7 @@ def jobs() -> Response:
         states=[(state, state.capitalize()) for state in STATES],
         kinds=[(kind, kind.replace("_", " ")) for kind in kinds.KINDS],
         providers=[(name, name) for name in providers.PROVIDERS],
+        priorities=[(name, name.capitalize()) for name in lanes.PRIORITIES],
         within=[(name, f"Last {said}") for name, (said, _) in WITHIN.items()],
         took=_took,
         turned=bool(request.args.get("cursor")),
@@ -95,6 +97,14 @@ def job(job_id: str) -> Response:
         and kinds.row(found["kind"]).retried,
         may_change=found["status"] in DONE and found["kind"] == "chat" and found["request"] is not None,
     )
+
+
+@views.get("/jobs/<job_id>/events")
+def told(job_id: str) -> Response:
+    """Its events, as far as they are still kept: what its watchers were told."""
+    found = queries.get(db(), workspace_id(), job_id)
+    every = events.all_of(services().redis, found["_id"], most=MOST_EVENTS)
+    return answers.page("jobs/events.html", events=list(every), most=MOST_EVENTS)
 
 
 @views.get("/jobs/<job_id>/stream")

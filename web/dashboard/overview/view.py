@@ -28,8 +28,9 @@ SPANS = {"hour": ("Last hour", "1h"), "day": ("Last day", "24h")}
 LINKS = {
     "worker": "/queues#workers",
     "tick": "/scheduler",
-    "agent": "/agents/{about}",
-    "allowance": "/agents/{about}",
+    "agent": "/jobs?agent={about}&status=failed&within=1h",
+    "process": "/agents/{about}/process",
+    "allowance": "/agents/{about}/usage",
     "budget": "/settings",
     "provider": "/providers",
     "callback": "/jobs/{about}",

@@ -79,5 +79,6 @@
     vutler.times();
     vutler.copying();
   });
-  open();
+  // The page's own script has run by then, and hears of the first stream too.
+  document.addEventListener("DOMContentLoaded", open);
 })();
