@@ -45,9 +45,8 @@ def provider():
 def running(address: str, **environment: str):
     """The stack, and an agent that talks to the provider."""
     with tempfile.TemporaryDirectory() as folder:
-        stack = Stack(
-            Path(folder) / "data", CUSTOM_ENDPOINT_ALLOW=address.removeprefix("http://"), **environment
-        )
+        allowed = {"CUSTOM_ENDPOINT_ALLOW": address.removeprefix("http://")}
+        stack = Stack(Path(folder) / "data", **{**allowed, **environment})
         stack.start()
         try:
             yield stack, stack.agent("bench", f"{address}/v1")

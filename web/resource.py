@@ -18,7 +18,8 @@ from pydantic import (
 )
 
 from core.clock import duration
-from core.store.pages import DEFAULT_LIMIT, MOST, OLDEST
+from core.store.pages import DEFAULT_LIMIT, MOST
+from core.store.windows import OLDEST
 
 PREFIX = "/api/v1"
 SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"header": []}]

@@ -23,6 +23,8 @@ INTERACTIVE: Final = "interactive"
 BACKGROUND: Final = "background"
 DONE: frozenset[Status] = frozenset({SUCCEEDED, FAILED, CANCELLED})
 
+MARK = "~"
+"""Among the ids of a job; none of a request can have it. `_mark` says which jobs do."""
 FIRST_RESEND = timedelta(seconds=10)
 CONTENT_SOON = {"none": timedelta(0), "done": timedelta(hours=1)}
 
@@ -89,7 +91,7 @@ def born(draft: Draft, job_id: str, now: datetime) -> Job:
         "cancel_requested": False,
         "created_by": draft.created_by,
         "request_id": draft.request_id,
-        "known_as": [draft.request_id],
+        "known_as": [draft.request_id, *_mark(job_id)],
         "request": dict(draft.request),
         "plan": dict(draft.plan),
         "metadata": dict(draft.metadata),
@@ -155,6 +157,11 @@ def ending(
     }
     also = {"known_as": {"$each": known_by(calls)}}
     return {"$set": changes, "$addToSet": also, "$inc": {"meter_rev": 1}}
+
+
+def _mark(job_id: str) -> list[str]:
+    """Of one job among 128, by its id: its time tells lists how close its workspace's jobs lie."""
+    return [MARK] if job_id[-2:] in ("00", "01") else []
 
 
 def known_by(calls: Iterable[Mapping[str, Any]]) -> list[str]:

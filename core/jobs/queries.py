@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from pymongo.database import Database
 
 from core.errors import NotFound
 from core.jobs.document import Job, Status, jobs_of
-from core.jobs.model import BACKGROUND
+from core.jobs.model import BACKGROUND, MARK, RUNNING
 from core.jobs.views import UNASKED
 from core.store import pages
+from core.store.matching import fields_of, matches
 
 Document = dict[str, Any]
 
@@ -38,7 +40,14 @@ def page(
 ) -> tuple[list[Job], str | None]:
     """Jobs, newest first, without what was asked; and the next page's cursor. `filters`: `matching`'s."""
     wanted = matching(workspace_id, **filters)
-    items = pages.page(db.jobs, wanted, limit=limit, cursor=cursor, since=since, shown=shown)
+    if wanted.get("status") == RUNNING:
+        found: Any = _running(db, wanted, shown)
+        items = pages.few(found, limit=limit, cursor=cursor, since=since)
+    else:
+        marked = partial(_marked, db, workspace_id)
+        items = pages.page(
+            db.jobs, wanted, limit=limit, cursor=cursor, since=since, shown=shown, places=marked
+        )
     return cast("tuple[list[Job], str | None]", items)
 
 
@@ -74,6 +83,20 @@ def matching(
     if ids := list(known_as):
         wanted["known_as"] = ids[0] if len(ids) == 1 else {"$all": ids}
     if q:
-        found = {"$regex": re.escape(q), "$options": "i"}
+        found = re.compile(re.escape(q), re.IGNORECASE)
         wanted["$or"] = [{field: found} for field in ("_id", "request_id", "error.detail", "error.code")]
     return wanted
+
+
+def _running(db: Database[Document], wanted: Document, shown: Mapping[str, Any]) -> list[Document]:
+    """Of all jobs that run, which are as many as there are slots, those that are wanted."""
+    read = dict.fromkeys(fields_of(wanted), 1)
+    ids = [job["_id"] for job in db.jobs.find({"status": RUNNING}, read) if matches(job, wanted)]
+    return list(db.jobs.find({"_id": {"$in": ids}}, shown))
+
+
+def _marked(db: Database[Document], workspace_id: str, before: datetime) -> list[datetime]:
+    """When those jobs were made of which there is one among a hundred or so; for windows of time."""
+    marks = {"workspace_id": workspace_id, "known_as": MARK, "created_at": {"$lt": before}}
+    found = db.jobs.find(marks, {"created_at": 1}).sort("created_at", -1)
+    return [job["created_at"] for job in found]

@@ -1,7 +1,8 @@
-"""Every index, in one table. Each slows every write of its collection: at most five on jobs."""
+"""Every index, in one table. Each slows every write of its collection: at most five of all jobs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -9,25 +10,32 @@ from pymongo.database import Database
 
 Document = dict[str, Any]
 
-LISTS = {
-    "agents": ("workspace_id",),
-    "audit_log": ("workspace_id",),
-    "conversation_turns": ("conversation",),
-    "conversations": ("agent_id",),
-    "credentials": ("workspace_id",),
-    "deliveries": ("workspace_id",),
-    "drive_files": ("workspace_id", "state"),
-    "jobs": ("workspace_id",),
-    "keys": ("workspace_id",),
-    "managed_overage": ("workspace_id", "month"),
-    "workspaces": ("all",),
+LISTS: dict[str, list[tuple[str, ...]]] = {
+    "agents": [("workspace_id",)],
+    "audit_log": [("workspace_id",)],
+    "conversation_turns": [("conversation",)],
+    "conversations": [("agent_id",)],
+    "credentials": [("workspace_id",)],
+    "deliveries": [("workspace_id",)],
+    "drive_files": [("workspace_id", "state")],
+    "jobs": [("workspace_id",), ("workspace_id", "status"), ("workspace_id", "known_as")],
+    "keys": [("workspace_id",)],
+    "managed_overage": [("workspace_id", "month")],
+    "workspaces": [("all",)],
 }
-"""What each list is read by, newest first. Its query, in `core.store.pages`, must name all of it."""
+"""What lists are read by, newest first: an index begins with these fields, and then has `created_at`. The
+first is that of the index `listed`; the last that fits is the best."""
+ENDED_BADLY = ("failed", "cancelled")
+"""The states that the index `ended_badly` knows."""
+
+
+def _by(fields: Sequence[str], name: str, **options: Any) -> IndexModel:
+    equal = [(field, ASCENDING) for field in fields]
+    return IndexModel([*equal, ("created_at", DESCENDING)], name=name, **options)
 
 
 def _listed(collection: str) -> IndexModel:
-    equal = [(field, ASCENDING) for field in LISTS[collection]]
-    return IndexModel([*equal, ("created_at", DESCENDING)], name="listed")
+    return _by(LISTS[collection][0], "listed")
 
 
 def _expiring() -> IndexModel:
@@ -50,9 +58,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         # The embedded server makes no use of a filter on `$exists`: a look at 20,000 jobs took 150 ms, not 5.
         IndexModel([("meter", ASCENDING)], name="due", partialFilterExpression={"meter": "due"}),
         # By the id of a request, ours or a provider's: one index for both, since each costs a chat 0.3 ms.
-        IndexModel(
-            [("workspace_id", ASCENDING), ("known_as", ASCENDING), ("created_at", DESCENDING)], name="known"
-        ),
+        _by(("workspace_id", "known_as"), "known"),
+        # Of jobs that ended badly alone (cancelled, failed: no other state sorts below "g"), so that most
+        # have no entry in it. An index of all states costs a job 0.5 ms, this one 0.2.
+        _by(("workspace_id", "status"), "ended_badly", partialFilterExpression={"status": {"$lt": "g"}}),
     ],
     "conversations": [
         IndexModel([("agent_id", ASCENDING), ("name", ASCENDING)], name="named", unique=True),
@@ -155,3 +164,17 @@ def ensure(db: Database[Document]) -> None:
     """Make the indexes that are missing; harmless when they are there."""
     for collection, indexes in INDEXES.items():
         db[collection].create_indexes(indexes)
+
+
+def index_for(collection: str, query: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields of `LISTS` by which this query's list is read. Raises `LookupError`: no index serves it."""
+    for fields in reversed(LISTS[collection]):
+        if all(name in query and _knows(name, query[name]) for name in fields):
+            return fields
+    raise LookupError(f"{collection} is read by {LISTS[collection]}, not by {list(query)}")
+
+
+def _knows(name: str, asked: Any) -> bool:
+    if isinstance(asked, Mapping):
+        return set(asked) == {"$all"}
+    return name != "status" or asked in ENDED_BADLY

@@ -1,27 +1,138 @@
-"""Lists of jobs: what is looked for by an id is found without looking at anything else."""
+"""Lists of jobs: each is read by an index, and of few documents at a time, whoever has how many jobs."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from core.clock import utcnow
+from core.ids import new_id
 from core.jobs import queries
 from core.jobs.claim import claim, finish
+from core.jobs.model import MARK, born
+from core.store.pages import LOOKED_AT
 from tests.conftest import patient
 from tests.core.metering.test_reads import Asked
-from tests.factory import CALL, queued
+from tests.factory import CALL, draft, queued
+
+STATES = ("queued", "running", "succeeded", "failed", "cancelled")
+FAILED = {"code": "internal", "detail": "an error of ours"}
+
+
+def fill(db, n, over, ago=timedelta(0), **changes):
+    """So many jobs, made evenly `over` a time that ended so long `ago`; their ids, newest first."""
+    end = utcnow() - ago
+    made = []
+    for i in range(n):
+        at = end - over * (i / n)
+        job = born(draft(), new_id(), at)
+        made.append({**job, "status": "succeeded", "known_as": ["r1"], **changes})
+    for at in range(0, n, MARKED_EACH):
+        made[at]["known_as"] = ["r1", MARK]
+    db.jobs.insert_many(made)
+    return [job["_id"] for job in made]
+
+
+MARKED_EACH = 128
+
+
+@pytest.fixture
+def look(db, settings):
+    """Reads a page, and checks that each read was by an index, of few documents."""
+
+    def look(**asked):
+        reads = Asked()
+        with patient(settings, event_listeners=[reads]) as client:
+            items, cursor = queries.page(client[db.name], "w1", **asked)
+        for name, wanted in reads.filters:
+            plan = db[name].find(wanted).explain()["queryPlanner"]["winningPlan"]
+            assert plan["inputStage"]["stage"] == "IXSCAN", wanted
+            assert len(list(db[name].find(wanted, {"_id": 1}))) < 1500, wanted
+        return [job["_id"] for job in items], cursor
+
+    return look
 
 
 @pytest.mark.parametrize("known_as", ["of ours", "of a provider's"])
-def test_a_job_is_found_by_an_id_in_an_index(db, settings, known_as):
+def test_a_job_is_found_by_the_id_of_a_request(db, look, known_as):
     for _ in range(30):
         queued(db)
     job = claim(db, queued(db, request_id="of ours")["_id"], "p1")
     calls = [{**CALL, "provider_request_id": "of a provider's"}]
     assert finish(db, job, status="succeeded", calls=calls, result={})
-    asked = Asked()
-    with patient(settings, event_listeners=[asked]) as client:
-        items, _ = queries.page(client[db.name], job["workspace_id"], known_as=[known_as])
-    assert [one["_id"] for one in items] == [job["_id"]]
-    for name, wanted in asked.filters:
-        plan = db[name].find(wanted).explain()["queryPlanner"]["winningPlan"]
-        assert plan["inputStage"]["indexName"] == "known"
+    assert look(known_as=[known_as]) == ([job["_id"]], None)
+    assert look(known_as=["of ours", "of a provider's"]) == ([job["_id"]], None)
+    assert look(known_as=["of ours", "r1"]) == ([], None)
+
+
+@pytest.mark.parametrize("over", [timedelta(seconds=20), timedelta(hours=3), timedelta(days=30)])
+def test_the_newest_of_thousands_are_found_among_few(db, look, over):
+    ids = fill(db, 3000, over)
+    fill(db, 20, over, workspace_id="w2")
+    found, cursor = look()
+    assert found == ids[:50]
+    assert look(cursor=cursor)[0] == ids[50:100]
+
+
+def test_a_busy_minute_long_ago_is_read_bit_by_bit(db, look):
+    ids = fill(db, 4000, timedelta(seconds=60), ago=timedelta(days=3))
+    newest = fill(db, 2, timedelta(seconds=2))
+    found, cursor = look()
+    assert found == [*newest, *ids[:48]]
+    assert look(cursor=cursor, limit=200)[0] == ids[48:248]
+
+
+def test_a_workspace_with_few_jobs_sees_all_of_them_beside_thousands_of_others(db, look):
+    fill(db, 3000, timedelta(seconds=60), workspace_id="w2")
+    ids = fill(db, 5, timedelta(days=2), status="queued")
+    assert look() == (ids, None)
+    assert look(status="queued") == (ids, None)
+    assert look(agent_id="a1", kind="chat") == (ids, None)
+    assert look(agent_id="a2") == ([], None)
+
+
+def test_what_failed_is_found_among_thousands_that_did_not(db, look):
+    bad = fill(db, 3, timedelta(days=20), ago=timedelta(days=5), status="failed", error=FAILED)
+    fill(db, 3000, timedelta(hours=1))
+    assert look(status="failed") == (bad, None)
+    assert look(status="failed", q="of OURS") == (bad, None)
+    assert look(status="failed", code="internal", kind="chat") == (bad, None)
+    assert look(status="failed", provider="openai") == ([], None)
+    assert look(status="cancelled") == ([], None)
+
+
+def test_what_runs_is_found_however_much_came_later(db, look):
+    running = fill(db, 3, timedelta(seconds=3), ago=timedelta(days=1), status="running")
+    fill(db, 2, timedelta(seconds=3), status="running", workspace_id="w2")
+    fill(db, 2000, timedelta(hours=1))
+    assert look(status="running") == (running, None)
+    first, cursor = look(status="running", limit=2, agent_id="a1")
+    assert (first, look(status="running", cursor=cursor)) == (running[:2], (running[2:], None))
+    assert look(status="running", since=utcnow() - timedelta(hours=1)) == ([], None)
+
+
+def test_where_no_index_helps_so_many_are_looked_at_and_the_next_page_looks_further(db, look):
+    rare = fill(db, 1, timedelta(seconds=1), ago=timedelta(hours=2), agent_id="rare", request_id="rare")
+    fill(db, LOOKED_AT * 2, timedelta(hours=1))
+    for asked in ({"agent_id": "rare"}, {"q": "RARE"}, {"created_by": "k1", "agent_id": "rare"}):
+        found, cursor, pages = [], None, 0
+        while pages == 0 or cursor:
+            some, cursor = look(cursor=cursor, **asked)
+            found += some
+            pages += 1
+        assert (found, pages) == (rare, 3)
+
+
+@pytest.mark.parametrize("status", STATES)
+def test_each_state_is_listed_page_by_page(db, look, status):
+    ids = fill(db, 7, timedelta(days=1), status=status)
+    for other in set(STATES) - {status}:
+        fill(db, 3, timedelta(days=1), status=other)
+    found, cursor = look(status=status, limit=4)
+    assert (found, look(status=status, cursor=cursor)[0]) == (ids[:4], ids[4:])
+
+
+def test_one_job_among_a_hundred_or_so_is_marked():
+    marked = [MARK in born(draft(), f"{n:032x}", utcnow())["known_as"] for n in range(256)]
+    assert sum(marked) == 2

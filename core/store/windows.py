@@ -1,0 +1,40 @@
+"""Windows of time, backwards: narrow at first and then wider, so that each holds few documents. Pure.
+
+Nobody knows how many a window will hold. Where documents are marked now and then, as some jobs are, a wide
+window reaches no further than a few marks: then a day in which nothing was done and the busy minute before
+it are not read together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from core.clock import utcnow
+
+Places = Callable[[datetime], Sequence[datetime]]
+"""When the marked documents before a time were made, newest first."""
+
+FIRST = timedelta(seconds=1)
+GROWTH = 4
+WIDE = timedelta(minutes=1)
+MARKS = 4
+OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
+NO_PLACES: Places = lambda _: ()  # noqa: E731
+
+
+def back(
+    upper: datetime, oldest: datetime, places: Places = NO_PLACES, now: datetime | None = None
+) -> Iterator[tuple[datetime, datetime]]:
+    """(low, high) from `upper` back to `oldest`, each beginning where the one before ended."""
+    width = FIRST + max(upper - (now or utcnow()), timedelta(0))  # what lies ahead of us is empty
+    high, marked = upper, None
+    while high >= oldest:
+        low = high - width if high - oldest > width else oldest
+        if high - low > WIDE:
+            marked = [at for at in (places(high) if marked is None else marked) if at < high]
+            low = max(low, marked[MARKS - 1]) if len(marked) >= MARKS else low
+        yield low, high
+        if low == oldest:
+            return
+        high, width = low, min(width * GROWTH, upper - oldest)

@@ -1,0 +1,50 @@
+"""Windows: all of the time, once, backwards; narrow where much was done."""
+
+from datetime import UTC, datetime, timedelta
+
+from core.store.windows import FIRST, MARKS, WIDE, back
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+OLD = NOW - timedelta(days=40)
+
+
+def test_they_cover_all_of_the_time_once():
+    found = list(back(NOW, OLD, now=NOW))
+    assert (found[0][1], found[-1][0]) == (NOW, OLD)
+    assert [low for low, _ in found[:-1]] == [high for _, high in found[1:]]
+    assert found[0][0] == NOW - FIRST
+    assert len(found) < 15
+
+
+def test_what_lies_ahead_of_now_makes_the_first_no_wider_behind_it():
+    ahead = NOW + timedelta(minutes=1)
+    assert next(back(ahead, OLD, now=NOW)) == (NOW - FIRST, ahead)
+
+
+def test_a_moment_has_one_and_what_is_over_has_none():
+    assert list(back(NOW, NOW, now=NOW)) == [(NOW, NOW)]
+    assert list(back(OLD, NOW, now=NOW)) == []
+
+
+def test_the_beginning_of_the_calendar_is_no_error():
+    first = datetime(1, 1, 1, tzinfo=UTC)
+    assert list(back(NOW, first, now=NOW))[-1][0] == first
+
+
+def test_a_wide_one_reaches_no_further_than_a_few_marks():
+    busy = NOW - timedelta(days=10)
+    marked = [busy - timedelta(seconds=n) for n in range(50)]
+    found = list(back(NOW, OLD, lambda before: [at for at in marked if at < before], now=NOW))
+    assert found[-1][0] == OLD
+    held = [sum(low <= at < high for at in marked) for low, high in found if high - low > WIDE]
+    assert sum(held) > 0
+    assert max(held) <= MARKS
+
+
+def test_marks_are_asked_for_once_and_only_when_they_are_needed():
+    asked = []
+    windows = back(NOW, OLD, lambda before: asked.append(before) or [], now=NOW)
+    next(windows)
+    assert asked == []
+    list(windows)
+    assert len(asked) == 1
