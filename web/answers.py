@@ -26,9 +26,9 @@ def answer(
     return Response(body, status, headers, content_type=as_type)
 
 
-def listed(items: Iterable[Any], next_cursor: str | None) -> Response:
+def listed(items: Iterable[Any], next_cursor: str | None, **more: Any) -> Response:
     """One page of a list."""
-    return answer({"items": list(items), "next_cursor": next_cursor})
+    return answer({"items": list(items), "next_cursor": next_cursor, **more})
 
 
 def nothing() -> Response:

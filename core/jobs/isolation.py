@@ -13,7 +13,7 @@ from core.errors import Conflict
 from core.jobs import control, kinds
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import FAILED, QUEUED, RUNNING
-from core.store.pages import OLDEST
+from core.store.windows import OLDEST
 
 Document = dict[str, Any]
 

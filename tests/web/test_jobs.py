@@ -8,6 +8,7 @@ import pytest
 
 from core.callbacks import Courier, outbox
 from core.jobs import claim, kinds
+from core.store import pages
 from tests import echo
 from tests.factory import CALL, queued
 
@@ -82,6 +83,18 @@ def test_jobs_are_listed_newest_first_by_what_is_asked(member, agent, services):
     assert listed("agent_id=another") == []
     assert listed("since=2026-01-01T00:00:00Z&limit=1") == [test]
     assert listed("since=2999-01-01T00:00:00Z") == []
+
+
+def test_a_search_that_is_not_over_says_how_far_it_looked(member, services, monkeypatch):
+    monkeypatch.setattr(pages, "LOOKED_AT", 2)
+    ids = [queued(services.db, workspace_id="default", agent_id=f"a{n}")["_id"] for n in range(4)]
+    page = member.get("/jobs?agent_id=a0").json
+    newest_two = member.get("/jobs?limit=2").json["items"]
+    assert (page["items"], page["looked_back_to"]) == ([], newest_two[-1]["created_at"])
+    assert page["looked_back_to"] in page["detail"]
+    page = member.get(f"/jobs?agent_id=a0&cursor={page['next_cursor']}").json
+    assert [job["id"] for job in page["items"]] == [ids[0]]
+    assert "looked_back_to" not in page
 
 
 def test_a_kind_that_there_is_not_is_no_filter(member):

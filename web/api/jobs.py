@@ -9,9 +9,11 @@ from flask import Response
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from core import deliveries
+from core.clock import rfc3339
 from core.errors import NotFound
 from core.jobs import control, kinds, queries, views
 from core.jobs.document import Job, Status
+from core.store import pages
 from web import answers
 from web.access import access
 from web.api.chat import JOB
@@ -57,7 +59,12 @@ def get_job(path: JobPath) -> Response:
 @api.get("/jobs", responses={"200": {"description": "A page of jobs, newest first"}})
 @access(filtered=True)
 def list_jobs(query: JobsQuery) -> Response:
-    """The workspace's jobs."""
+    """The workspace's jobs. A page that looks for few among many says how far it has looked back.
+
+    By `status` failed, cancelled or running, and by the ids of requests, all are found at once. For the other
+    filters 1,000 jobs are looked at for a page: it may have fewer items than `limit`, or none. Then
+    `looked_back_to` is a time, `detail` says so, and `next_cursor` looks further; `since` ends it sooner.
+    """
     named = (query.request_id, query.provider_request_id)
     filters = query.model_dump(exclude={"agent_id", "since", "request_id", "provider_request_id"})
     items, cursor = queries.page(
@@ -68,7 +75,8 @@ def list_jobs(query: JobsQuery) -> Response:
         known_as=[one for one in named if one],
         since=since(query.since),
     )
-    return answers.listed(map(views.public, items), cursor)
+    more = _looked(cursor) if cursor and len(items) < query.limit else {}
+    return answers.listed(map(views.public, items), cursor, **more)
 
 
 @api.post("/jobs/<job_id>/cancel", responses={"202": {"description": "The job as it is now"}})
@@ -104,6 +112,13 @@ def job_of_caller(job_id: str) -> Job:
     if not caller().may_see(job):
         raise NotFound(f"no job {job_id}")
     return job
+
+
+def _looked(cursor: str) -> dict[str, Any]:
+    """What a page says whose search is not over."""
+    back_to = rfc3339(pages.reached(cursor))
+    detail = f"{pages.LOOKED_AT} jobs were looked at, back to {back_to}: next_cursor looks further"
+    return {"looked_back_to": back_to, "detail": detail}
 
 
 def _agents(named: str | None) -> Any:
