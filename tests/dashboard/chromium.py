@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,10 +13,14 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.stack import Stack
+
 SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
 THEMES = ("light", "dark")
 PATIENT_MS = 30_000
 NAME = "chromium"
+REFUSED = re.compile(r"responded with a status of (409|422)\b")
+"""What Chromium notes when a form is told what is wrong with it."""
 HOW = "a real Chromium is needed (Debian: apt install chromium)"
 
 SHIFTS = """
@@ -67,9 +72,13 @@ class Watched:
     elsewhere: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        self.page.on("console", lambda said: self._said(said.type, said.text))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self._asked(request.url))
+
+    def _said(self, kind: str, text: str) -> None:
+        if kind == "error" and not REFUSED.search(text):
+            self.errors.append(text)
 
     def _asked(self, url: str) -> None:
         if urlsplit(url).scheme in ("http", "https", "ws", "wss") and urlsplit(url).netloc != self.host:
@@ -108,6 +117,23 @@ def sign_in(page: Page, key: str) -> None:
     page.fill("input[name=key]", key)
     page.press("input[name=key]", "Enter")
     page.wait_for_selector("nav .pages", state="attached")  # behind a button, where it is narrow
+
+
+def asked_for(stack: Stack, key: str) -> str:
+    """The id of a chat that an agent called `scout` of the sandbox was asked for."""
+    headers = {"Authorization": f"Bearer {key}"}
+    scout = {"name": "scout", "llm_config": {"provider": "sandbox"}}
+    stack.http.post(f"{stack.url}/agents", json=scout, headers=headers)
+    return str(stack.chat("agent:scout", "Hello", **headers).json()["id"])
+
+
+def done(stack: Stack, key: str, job: str) -> None:
+    """Wait until this job has succeeded."""
+    headers = {"Authorization": f"Bearer {key}"}
+    url = f"{stack.url}/jobs/{job}"
+    stack.until(
+        lambda: stack.http.get(url, headers=headers).json()["status"] == "succeeded", 60, "it is done"
+    )
 
 
 def as_webp(page: Page, png: bytes, quality: float = 0.8) -> bytes:

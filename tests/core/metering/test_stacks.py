@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from core.metering import ledger, marks, rollups, stacks, usage
-from core.metering.periods import of_month
+from core.metering.periods import of_month, period
 from tests.core.metering.rows import at, row
 
 DATES = ["2026-03-01", "2026-03-02", "2026-03-03"]
@@ -49,3 +49,16 @@ def test_the_parts_add_up_to_the_usage_of_the_same_days(db, used, by):
     whole = usage.of_workspace(db, "w1", of_month("2026-03")).total()
     assert sum(of["tokens_total"] for of in parts) == whole["tokens_total"] == 144
     assert sum((of["cost"] for of in parts), Decimal(0)) == whole["cost"]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York", "UTC"])
+@pytest.mark.parametrize("by", stacks.FIELDS)
+def test_the_days_of_a_time_zone_add_up_to_its_own_usage(db, used, zone, by):
+    ledger.insert(db, late := [row(at("2026-03-01 23:59"), key="k3"), row(at("2026-03-04 03:30"), key="k3")])
+    marks.raise_for(db, late)
+    asked = period(at("2026-03-03 12:00"), zone_name=zone)
+    found = stacks.by_local_date(db, "w1", asked, by)
+    whole = usage.of_workspace(db, "w1", asked).by_date
+    tokens = {day: sum(of["tokens_total"] for of in names.values()) for day, names in found.items()}
+    assert tokens == {day: of["tokens_total"] for day, of in whole.items() if of["requests"]}
+    assert len(tokens) >= 2

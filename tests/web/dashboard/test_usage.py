@@ -43,6 +43,18 @@ def test_days_are_those_of_the_viewers_time_zone(browser, used):
     assert "Days are those of Pacific/Kiritimati" in page
 
 
+def test_the_bars_of_few_calls_are_the_viewers_days_those_of_many_are_days_of_utc(browser, db, agent):
+    used = row(utcnow(), workspace="default", agent=agent)
+    ledger.insert(db, [used])
+    marks.raise_for(db, [used])
+    assert "by days of UTC" not in browser.page("/usage?tz=Asia/Tokyo")
+    many = row(utcnow(), workspace="default", agent=agent) | {"requests": 6000}
+    ledger.insert(db, [many])
+    marks.raise_for(db, [many])
+    assert "by days of UTC" in browser.page("/usage?tz=Asia/Tokyo")
+    assert "by days of UTC" not in browser.page("/usage")
+
+
 @pytest.mark.parametrize(
     "query", ["period=century", "from=yesterday", "tz=Mars/Olympus", "from=2026-02-02&to=2026-02-01"]
 )

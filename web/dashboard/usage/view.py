@@ -26,6 +26,8 @@ views = Blueprint("usage", __name__)
 ZONE = "vutler_tz"
 """The cookie in which the page's script keeps the viewer's time zone."""
 MEASURES = {"cost": "Cost", "tokens_total": "Tokens", "tokens_cached": "Cached tokens"}
+MOST_CALLS = 5000
+"""So many are cut by the viewer's days; the bars of more are days of UTC, which roll-ups have."""
 CUTS = {"model": "Model", "agent": "Agent", "provider": "Provider", "key": "API key"}
 
 
@@ -35,7 +37,9 @@ def used() -> Response:
     during = _during()
     by, measure = _one_of("by", CUTS), _one_of("show", MEASURES)
     found = usage.of_workspace(db(), workspace_id(), during)
-    cut = stacks.by_date(db(), workspace_id(), during.dates(), by)
+    total = usage.shown(found.total())
+    local = during.is_utc or total["requests"] <= MOST_CALLS
+    cut = _cut(during, by, local=local)
     drawn = chart.stacked(during.dates(), cut, measure)
     return answers.page(
         "usage/page.html",
@@ -44,7 +48,8 @@ def used() -> Response:
         cuts=CUTS,
         measure=measure,
         measures=MEASURES,
-        total=usage.shown(found.total()),
+        total=total,
+        local=local,
         chart=drawn,
         rows=_rows(cut.values(), drawn.names),
         labels=_labels(by, drawn.totals),
@@ -118,6 +123,12 @@ def _during() -> Period:
     zone = request.args.get("tz") or request.cookies.get(ZONE) or "UTC"
     during: Period = _read(ExportQuery, {**given, "tz": zone}).chosen()
     return during
+
+
+def _cut(during: Period, by: str, *, local: bool) -> dict[str, dict[str, dict[str, Any]]]:
+    if local and not during.is_utc:
+        return stacks.by_local_date(db(), workspace_id(), during, by)
+    return stacks.by_date(db(), workspace_id(), during.dates(), by)
 
 
 def _read(query: Any, given: dict[str, str] | None = None) -> Any:
