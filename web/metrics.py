@@ -34,7 +34,7 @@ def register(app: Flask, db: Database[Document], client: redis.Redis) -> None:
     """Count every request, and answer `GET /metrics`."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    registry.register(Queues(db))
+    registry.register(Queues(db, client))
     registry.register(Unknown(db))
     registry.register(Counted(client))
     labels = ("method", "route", "status")
@@ -65,8 +65,11 @@ def register(app: Flask, db: Database[Document], client: redis.Redis) -> None:
 class Queues(Collector):
     """The queues as they are in the store, read again after a few seconds however often one scrapes."""
 
-    def __init__(self, db: Database[Document], now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, db: Database[Document], client: redis.Redis, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self.db = db
+        self.client = client
         self.now = now
         self._read_at = float("-inf")
         self._rows: list[Document] | None = None
@@ -96,7 +99,7 @@ class Queues(Collector):
         if self.now() - self._read_at >= FRESH_S:
             self._read_at = self.now()
             try:
-                self._rows = queues.overview(self.db)
+                self._rows = queues.overview(self.db, self.client)
             except PyMongoError as error:
                 log.warning("metrics.store_away", error=type(error).__name__)
                 self._rows = None

@@ -81,11 +81,13 @@ def _read_documents(
     over: Callable[[], bool],
     running: Callable[[Collection[str]], None],
 ) -> None:
-    mine = {"status": RUNNING, "owner": runner.process_id}
+    shown = {"owner": 1, "cancel_requested": 1}
     while not over():
         time.sleep(settings.beat_s)
         try:
-            found = {job["_id"]: job for job in runner.services.db.jobs.find(mine, {"cancel_requested": 1})}
+            # All that run are read: for two fields the embedded server would look at all jobs there are.
+            all_running = runner.services.db.jobs.find({"status": RUNNING}, shown)
+            found = {job["_id"]: job for job in all_running if job["owner"] == runner.process_id}
             running(found)
             for job_id, job in found.items():
                 if job["cancel_requested"]:

@@ -62,16 +62,14 @@ class Bounds:
     def reached(self, db: Database[Document], job: Job) -> str | None:
         """The scope of a job that waits which has as many running as it may, by the documents."""
         for name, most in self.of(ticket(job)):
-            running = {"status": RUNNING, "queue": {"$in": bounded_queues()}, **_of_scope(name)}
-            if db.jobs.count_documents(running) >= most:
+            if len(_owners(db, name)) >= most:
                 return name
         return None
 
     def exceeded(self, db: Database[Document], job: Job) -> str | None:
         """The scope of which more jobs run than may, this one among them."""
         for name, most in self.of(ticket(job)):
-            running = {"status": RUNNING, "queue": {"$in": bounded_queues()}, **_of_scope(name)}
-            owners = [one["owner"] for one in db.jobs.find(running, {"owner": 1})]
+            owners = _owners(db, name)
             elsewhere = len(owners) - owners.count(job["owner"])
             self._elsewhere[name] = elsewhere, self.monotonic() + KNOWN_S
             if len(owners) > most:
@@ -85,7 +83,12 @@ def bounded_queues() -> list[str]:
     return sorted(asking | {kinds.ISOLATION})
 
 
-def _of_scope(name: str) -> Document:
-    """What the jobs of a scope have in common."""
+def _owners(db: Database[Document], name: str) -> list[str | None]:
+    """The process of each job of a scope that runs.
+
+    All that run are read, as many as there are slots: the embedded server would look at all jobs for more.
+    """
     kind, _, found = name.partition("/")[2].partition(":")
-    return {FIELDS[kind]: found}
+    field, queues = FIELDS[kind], bounded_queues()
+    running = db.jobs.find({"status": RUNNING}, {"owner": 1, "queue": 1, field: 1})
+    return [job["owner"] for job in running if job[field] == found and job["queue"] in queues]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
@@ -19,6 +18,8 @@ import redis
 from core.jobs.model import BACKGROUND, INTERACTIVE
 
 PREFIX = "vutler:lanes"
+QUEUES = f"{PREFIX}:queues"
+"""The set of the queues to which anything was ever sent."""
 PRIORITIES = (INTERACTIVE, BACKGROUND)
 """In the order in which they are served."""
 SHARE = 4
@@ -29,12 +30,13 @@ SEND = """
 local known = redis.call('ZADD', KEYS[1], 0, ARGV[2]) == 0
 redis.call('ZADD', KEYS[2], 'NX', redis.call('INCR', KEYS[3]), ARGV[1])
 if not known then
+  redis.call('SADD', KEYS[5], ARGV[4])
   redis.call('LPUSH', KEYS[4], 1)
   redis.call('LTRIM', KEYS[4], 0, tonumber(ARGV[3]) - 1)
 end
 """
-"""KEYS: lane, ring, turn, bell. ARGV: workspace, member, the most bells. A ring names the lanes that are not
-empty, by turn; each bell wakes one who waits."""
+"""KEYS: lane, ring, turn, bell, queues. ARGV: workspace, member, the most bells, queue. A ring names the
+lanes that are not empty, by turn; each bell wakes one who waits."""
 
 TAKE = f"""
 local has, free = cjson.decode(ARGV[1]), tonumber(ARGV[2])
@@ -123,8 +125,8 @@ class Lanes:
     def put(self, waiting: Ticket) -> None:
         """Put a ticket into its lane."""
         ring = ring_of(waiting.queue, waiting.priority)
-        keys = [f"{ring}:{waiting.workspace_id}", ring, _turn(waiting.queue), _bell(waiting.queue)]
-        self._send(keys, [waiting.workspace_id, waiting.member, BELLS])
+        keys = [f"{ring}:{waiting.workspace_id}", ring, _turn(waiting.queue), _bell(waiting.queue), QUEUES]
+        self._send(keys, [waiting.workspace_id, waiting.member, BELLS, waiting.queue])
 
     def take(
         self, queue: str, has: Mapping[str, int], free: int, *, background: bool
@@ -166,23 +168,28 @@ class Lanes:
 
     def parked(self, queue: str) -> dict[str, int]:
         """How many tickets are put aside, by workspace."""
-        names = [name.decode() for name in cast("set[bytes]", self.client.smembers(_parked(queue)))]
-        asked = self.client.pipeline(transaction=False)
-        for name in names:
-            asked.zcard(_parked(queue, name))
-        found: Counter[str] = Counter()
-        for name, n in zip(names, asked.execute(), strict=True):
-            found[name.partition("/")[0]] += n
-        return {workspace_id: n for workspace_id, n in found.items() if n}
+        return {workspace_id: n for workspace_id, (n, _) in self._held(self._aside(queue)).items()}
 
     def waiting(self, queue: str) -> dict[str, tuple[int, datetime]]:
-        """How many ids wait by workspace, and when the oldest of them was made."""
-        rings = [ring_of(queue, priority) for priority in PRIORITIES]
+        """How many ids wait by workspace, put aside or not, and when the oldest of them was made."""
         lanes = [
             (workspace_id.decode(), f"{ring}:{workspace_id.decode()}")
-            for ring in rings
+            for ring in (ring_of(queue, priority) for priority in PRIORITIES)
             for workspace_id in cast("list[bytes]", self.client.zrange(ring, 0, -1))
         ]
+        return self._held([*lanes, *self._aside(queue)])
+
+    def queues(self) -> list[str]:
+        """The queues to which anything was ever sent."""
+        return sorted(name.decode() for name in cast("set[bytes]", self.client.smembers(QUEUES)))
+
+    def _aside(self, queue: str) -> list[tuple[str, str]]:
+        """The workspace and the key of each set of parked tickets."""
+        names = [name.decode() for name in cast("set[bytes]", self.client.smembers(_parked(queue)))]
+        return [(name.partition("/")[0], _parked(queue, name)) for name in names]
+
+    def _held(self, lanes: Sequence[tuple[str, str]]) -> dict[str, tuple[int, datetime]]:
+        """What these hold, by workspace."""
         asked = self.client.pipeline(transaction=False)
         for _, lane in lanes:
             asked.zcard(lane)
@@ -203,7 +210,7 @@ def _ticket(member: bytes, queue: str, priority: str, workspace_id: str) -> Tick
 
 def _made(member: bytes) -> datetime:
     """When its job was made: the first 48 bits of a UUID version 7 are milliseconds."""
-    job_id = member.decode().partition("|")[0]
+    job_id = member.decode().removeprefix(f"{BACKGROUND}|").removeprefix(f"{INTERACTIVE}|").partition("|")[0]
     return datetime.fromtimestamp((uuid.UUID(job_id).int >> 80) / 1000, UTC)
 
 

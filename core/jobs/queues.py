@@ -10,24 +10,19 @@ from pymongo.database import Database
 
 from core.clock import utcnow
 from core.errors import NotFound
-from core.jobs import kinds, signals
-from core.jobs.model import QUEUED, RUNNING
+from core.jobs import backlog, kinds, signals
+from core.jobs.backlog import Backlog
+from core.jobs.model import RUNNING
 
 Document = dict[str, Any]
 
 
-def overview(db: Database[Document]) -> list[Document]:
-    """Per queue: jobs waiting and running, the oldest waiting one's age, jobs ended in the last minute."""
-    now = utcnow()
-    waiting = {
-        row["_id"]: row
-        for row in db.jobs.aggregate(
-            [
-                {"$match": {"status": QUEUED}},
-                {"$group": {"_id": "$queue", "n": {"$sum": 1}, "oldest": {"$min": "$created_at"}}},
-            ]
-        )
-    }
+def overview(db: Database[Document], client: redis.Redis) -> list[Document]:
+    """Per queue: jobs waiting and running, the oldest waiting one's age, jobs ended in the last minute.
+
+    `waiting`: for admins, whose they are: `workspace_id`, `depth` and `oldest_age_s`, those with most first.
+    """
+    waiting = backlog.read(db, client)
     running = {
         row["_id"]: row["n"]
         for row in db.jobs.aggregate(
@@ -36,41 +31,26 @@ def overview(db: Database[Document]) -> list[Document]:
     }
     workers = list(db.processes.find({"dead": False}))
     stopped = paused(db)
+    seen = [*(queue for queue, _ in waiting), *running, *(q for w in workers for q in w["queues"])]
     return [
         {
             "name": queue,
             "paused": queue in stopped,
-            "depth": waiting.get(queue, {}).get("n", 0),
-            "oldest_age_s": (now - waiting[queue]["oldest"]).total_seconds() if queue in waiting else None,
+            **_waits(waiting, queue=queue),
             "running": running.get(queue, 0),
             "finished_last_minute": sum(
                 w.get("finished_last_minute", 0) for w in workers if queue in w["queues"]
             ),
             "workers": sum(queue in w["queues"] for w in workers),
+            "waiting": _whose(waiting, queue),
         }
-        for queue in _names([*waiting, *running, *(q for w in workers for q in w["queues"])], stopped)
+        for queue in _names(seen, stopped)
     ]
 
 
-def waiting(db: Database[Document], workspace_id: str) -> Document:
+def waiting(db: Database[Document], client: redis.Redis, workspace_id: str) -> Document:
     """Of one workspace, over all queues: `depth`, and `oldest_age_s` (None: nothing waits)."""
-    mine: Document = {"$match": {"status": QUEUED, "workspace_id": workspace_id}}
-    counted: Document = {"$group": {"_id": None, "n": {"$sum": 1}, "oldest": {"$min": "$created_at"}}}
-    for row in db.jobs.aggregate([mine, counted]):
-        return {"depth": row["n"], "oldest_age_s": (utcnow() - row["oldest"]).total_seconds()}
-    return {"depth": 0, "oldest_age_s": None}
-
-
-def by_workspace(db: Database[Document]) -> list[Document]:
-    """Who waits: by queue and workspace `depth` and `oldest_age_s`, those with most first."""
-    of = {"queue": "$queue", "workspace_id": "$workspace_id"}
-    counted: Document = {"$group": {"_id": of, "n": {"$sum": 1}, "oldest": {"$min": "$created_at"}}}
-    now = utcnow()
-    found = [
-        {**row["_id"], "depth": row["n"], "oldest_age_s": (now - row["oldest"]).total_seconds()}
-        for row in db.jobs.aggregate([{"$match": {"status": QUEUED}}, counted])
-    ]
-    return sorted(found, key=lambda row: (-row["depth"], row["queue"], row["workspace_id"]))
+    return _waits(backlog.read(db, client), workspace_id=workspace_id)
 
 
 def paused(db: Database[Document]) -> set[str]:
@@ -80,7 +60,7 @@ def paused(db: Database[Document]) -> set[str]:
 
 def set_paused(db: Database[Document], client: redis.Redis, queue: str, value: bool) -> None:
     """Pause or resume a queue. Safe to repeat. Workers hear of it at once, or read it within one beat."""
-    if queue not in {row["name"] for row in overview(db)}:
+    if queue not in {row["name"] for row in overview(db, client)}:
         raise NotFound(f"no queue {queue}")
     db.queues.update_one({"_id": queue}, {"$set": {"paused": value, "changed_at": utcnow()}}, upsert=True)
     signals.publish(client, signals.QUEUES_CHANGED, queue)
@@ -89,3 +69,22 @@ def set_paused(db: Database[Document], client: redis.Redis, queue: str, value: b
 def _names(seen: Iterable[str], stopped: set[str]) -> list[str]:
     """The fixed queues, then those of hosts that hold jobs, are taken from, or are paused."""
     return [*dict.fromkeys([*kinds.fixed_queues(), *sorted({*seen, *stopped})])]
+
+
+def _waits(waiting: Backlog, queue: str | None = None, workspace_id: str | None = None) -> Document:
+    """Of a queue, of a workspace, or of both: how many wait, and for how long the oldest does, in seconds."""
+    found = [
+        one
+        for (where, whose), one in waiting.items()
+        if queue in (None, where) and workspace_id in (None, whose)
+    ]
+    oldest = min((at for _, at in found), default=None)
+    age = None if oldest is None else (utcnow() - oldest).total_seconds()
+    return {"depth": sum(n for n, _ in found), "oldest_age_s": age}
+
+
+def _whose(waiting: Backlog, queue: str) -> list[Document]:
+    found = [
+        {"workspace_id": whose, **_waits(waiting, queue, whose)} for where, whose in waiting if where == queue
+    ]
+    return sorted(found, key=lambda row: (-row["depth"], row["workspace_id"]))

@@ -33,6 +33,13 @@ def test_each_queue_says_how_deep_it_is(member, services, worker, agent):
     assert member.get("/queues").json["next_cursor"] is None
 
 
+def test_an_admin_is_told_whose_jobs_wait(admin, member, services):
+    queued(services.db, workspace_id="w2")
+    (row,) = of(admin, "chat")["waiting"]
+    assert (row["workspace_id"], row["depth"]) == ("w2", 1)
+    assert "waiting" not in of(member, "chat")
+
+
 def test_pausing_and_resuming_is_an_admins_and_safe_to_repeat(admin, member):
     for _ in range(2):
         assert admin.post("/queues/chat/pause").status_code == 200

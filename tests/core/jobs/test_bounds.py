@@ -105,7 +105,8 @@ def test_what_is_parked_waits_aside_and_comes_back_as_it_was(db, redis_client):
     waiting = [ticket(queued(db, background=n == 1)) for n in range(3)]
     for one in waiting:
         lanes.park(one, "w1/key:k1")
-    assert (lanes.parked("chat"), lanes.waiting("chat")) == ({"w1": 3}, {})
+    assert (lanes.parked("chat"), lanes.waiting("chat")["w1"][0]) == ({"w1": 3}, 3)
+    assert lanes.take("chat", {}, 1, background=True) == "nothing"
     assert lanes.unpark("chat", "w1/key:k1", 2) == 2
     assert lanes.parked("chat") == {"w1": 1}
     taken = {lanes.take("chat", {}, 1, background=True) for _ in range(2)}

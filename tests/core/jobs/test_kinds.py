@@ -187,11 +187,16 @@ def test_a_worker_that_cannot_do_what_its_role_takes_does_not_start(services, mo
         process.handlers(services, echo.ROLE)
 
 
-def test_the_queues_of_hosts_are_shown_where_somebody_serves_them_or_waits_in_them(db):
-    assert [queue["name"] for queue in queues.overview(db)] == ["chat", "isolation"]
+def test_the_queues_of_hosts_are_shown_where_somebody_serves_them_or_waits_in_them(db, redis_client):
+    assert [queue["name"] for queue in queues.overview(db, redis_client)] == ["chat", "isolation"]
     host(db, "h1")
     asked(db, host="h2")
-    assert [queue["name"] for queue in queues.overview(db)] == ["chat", "isolation", "echo.h1", "echo.h2"]
+    assert [queue["name"] for queue in queues.overview(db, redis_client)] == [
+        "chat",
+        "isolation",
+        "echo.h1",
+        "echo.h2",
+    ]
 
 
 def test_a_kind_that_is_not_in_the_table_is_refused(db):

@@ -51,7 +51,7 @@ def overview() -> Response:
         spans=SPANS,
         hour=reading.summary(minutes),
         a_minute=_a_minute(minutes),
-        waiting=queues.waiting(db(), workspace_id()),
+        waiting=queues.waiting(db(), services().redis, workspace_id()),
         running=len(records.running(db(), workspace_id())),
         costs=_costs(utcnow()),
         throughput=_throughput(points),

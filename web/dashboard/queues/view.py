@@ -35,11 +35,12 @@ def overview() -> Response:
     admin = caller().role == "admin"
     workers = fleet.workers(db()) if admin else []
     mine = _mine(job for worker in workers for job in (*worker["jobs"], *worker["last_jobs"]))
-    waiting = queues.by_workspace(db()) if admin else []
+    rows = queues.overview(db(), services().redis)
+    waiting = [{"queue": row["name"], **one} for row in rows for one in row["waiting"]] if admin else []
     return answers.page(
         "queues/page.html",
-        queues=[_queue(row) for row in queues.overview(db())],
-        waiting=waiting,
+        queues=[_queue(row) for row in rows],
+        waiting=sorted(waiting, key=lambda one: -one["depth"]),
         names=workspaces.names(db(), {row["workspace_id"] for row in waiting}),
         hosts=_hosts([worker for worker in workers if worker["alive"]]),
         gone=[worker for worker in workers if not worker["alive"]][:GONE_SHOWN],

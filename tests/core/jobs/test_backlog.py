@@ -1,0 +1,56 @@
+"""The backlog: whose jobs wait, as Redis knows it, or the documents where Redis does not."""
+
+import pytest
+import redis
+
+from core.jobs import backlog, queues
+from core.jobs.claim import claim
+from core.jobs.lanes import Lanes, ticket
+from tests.factory import queued
+
+
+@pytest.fixture
+def lanes(redis_client):
+    return Lanes(redis_client)
+
+
+def by(db, client):
+    return {where: n for where, (n, _) in backlog.read(db, client).items()}
+
+
+def test_what_redis_lost_is_counted_among_the_documents(db, redis_client, lanes):
+    jobs = [queued(db, sent=lanes.send, workspace_id=whose) for whose in ("w1", "w2", "w2")]
+    claim(db, queued(db)["_id"], "p1")
+    redis_client.flushall()
+    assert by(db, redis_client) == {("chat", "w1"): 1, ("chat", "w2"): 2}
+    oldest = min(job["created_at"] for job in jobs[1:])
+    assert backlog.read(db, redis_client)["chat", "w2"] == (2, oldest)
+
+
+def test_redis_is_asked_alone_once_more_wait_than_are_quickly_counted(db, redis_client, lanes, monkeypatch):
+    monkeypatch.setattr(backlog, "FEW", 3)
+    jobs = [queued(db, background=n == 1) for n in range(5)]
+    for job in jobs[:3]:
+        lanes.send(job)
+    lanes.park(ticket(jobs[3]), "w1/key:k1")
+    lanes.send({**jobs[4], "queue": "echo.h1", "workspace_id": "w2"})
+    db.jobs.delete_many({})
+    assert by(db, redis_client) == {("chat", "w1"): 4, ("echo.h1", "w2"): 1}
+    assert backlog.read(db, redis_client)["chat", "w1"][1] == jobs[0]["created_at"]
+
+
+def test_without_redis_the_documents_say_it(db):
+    queued(db)
+    with redis.Redis(port=1) as away:
+        assert by(db, away) == {("chat", "w1"): 1}
+
+
+def test_the_overview_says_who_waits_those_with_most_first(db, redis_client, lanes):
+    for whose in ("w1", "w2", "w2"):
+        queued(db, sent=lanes.send, workspace_id=whose)
+    (chat, *_) = queues.overview(db, redis_client)
+    assert (chat["name"], chat["depth"]) == ("chat", 3)
+    assert [(one["workspace_id"], one["depth"]) for one in chat["waiting"]] == [("w2", 2), ("w1", 1)]
+    assert chat["oldest_age_s"] >= chat["waiting"][0]["oldest_age_s"] >= 0
+    assert queues.waiting(db, redis_client, "w2")["depth"] == 2
+    assert queues.waiting(db, redis_client, "w9") == {"depth": 0, "oldest_age_s": None}
