@@ -52,7 +52,8 @@ def main(n: int = 20_000, workspaces: int = 1) -> None:
         stack.start()
         try:
             for state, over in ((state, over) for state in STATES for over in OVER):
-                fill(stack.database(), n, workspaces, state, *OVER[over])
+                with stack.database() as db:
+                    fill(db, n, workspaces, state, *OVER[over])
                 print(f"{n} {state} jobs of {workspaces} workspaces over {over}")
                 show(stack)
         finally:
@@ -71,6 +72,8 @@ def fill(db: Database[Document], n: int, workspaces: int, state: str, over_s: fl
         db[name].delete_many({})
         for at in range(0, n, 1000):
             db[name].insert_many(made[at : at + 1000])
+    agent = {"workspace_id": "default", "name": "a", "llm_config": None, "created_at": utcnow()}
+    db.agents.update_one({"_id": "a1"}, {"$set": agent}, upsert=True)
 
 
 def jobs(n: int, workspaces: int, state: str, over_s: float, ago_s: float) -> Iterator[Document]:
@@ -87,9 +90,6 @@ def jobs(n: int, workspaces: int, state: str, over_s: float, ago_s: float) -> It
 
 def show(stack: Stack) -> None:
     """The slowest of some runs, and the median, of each list."""
-    stack.database().agents.update_one(
-        {"_id": "a1"}, {"$set": {"workspace_id": "default", "name": "a", "llm_config": None}}, upsert=True
-    )
     paths = [*(f"/jobs{asked}" for asked in FILTERS), "/queues", "/audit-log", "/agents/a1/conversations"]
     for path in paths:
         took = []
