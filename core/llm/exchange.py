@@ -13,6 +13,7 @@ from core import tokens
 from core.clock import utcnow
 from core.llm import classify, form, strange
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
+from core.llm.plain import readable
 from core.llm.records import Call
 from core.llm.redact import redact
 from core.llm.sse import Parser
@@ -26,6 +27,7 @@ Emit = Callable[[Document], None]
 
 GUARDED: KeyKind = "custom"
 KNOWN: dict[str, FinishReason] = {reason: reason for reason in get_args(FinishReason)}
+MOST_OF_A_PAGE = 50_000
 REQUEST_ID_HEADERS = ("x-request-id", "request-id")
 
 
@@ -113,6 +115,8 @@ class Exchange:
         failure = wire.failure_inside(body)
         if failure is not None:
             raise failure
+        if isinstance(body, str):
+            raise ProviderBusy(f"the provider's answer is not JSON: {body}", http_status=200)
         found = self._answer(target, record, wire.from_wire(body))
         if self.request.stream and self.emit is not None:
             self._emit_whole(self.emit, found.message)
@@ -190,7 +194,7 @@ class Exchange:
             record["finish_reason"] = strange.note(target, record, "finish_reason", finish_reason)
         return ChatAnswer(
             message=_with_origin(message, target),
-            finish_reason=KNOWN.get(finish_reason or "", "stop"),
+            finish_reason=_finish(finish_reason, message),
             provider=target.provider,
             model=target.model,
             usage=_filled(told, estimate(self.request, message)) if told is None or told.untold else told,
@@ -203,6 +207,19 @@ class Exchange:
             if name in answer.headers:
                 return redact(answer.headers[name], self.secrets, shapes=False)[:100]
         return None
+
+
+def _finish(told: str | None, message: Document) -> FinishReason:
+    """The reason, as the message bears it out: agents' loops look at this word alone.
+
+    Google and xAI say `stop` after calls, others `tool_calls` without any
+    (https://github.com/googleapis/python-genai/issues/2868, https://github.com/mastra-ai/mastra/pull/14187,
+    read 2026-11).
+    """
+    reason = KNOWN.get(told or "", "stop")
+    if reason in ("stop", "tool_calls"):
+        return "tool_calls" if message.get("tool_calls") else "stop"
+    return reason
 
 
 def _with_origin(message: Document, target: Target) -> Document:
@@ -278,4 +295,4 @@ def _json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        return body[:500].decode(errors="replace")
+        return readable(body[:MOST_OF_A_PAGE].decode(errors="replace"))[:500]

@@ -6,7 +6,9 @@ cannot hold.
 
 from __future__ import annotations
 
+import html
 import math
+import re
 from typing import Any
 
 from core.llm.types import Document
@@ -15,6 +17,8 @@ MOST_TOKENS = 10**12
 DEEPEST = 64
 """Levels, as of a body at the door (`web.requests`)."""
 LONGEST_INT = 2**63
+PAGE = re.compile(r"\s*<(!doctype html|html|head|body|h1)\b", re.IGNORECASE)
+TAGS = re.compile(r"<(style|script)\b.*?(</\1\s*>|$)|<!--.*?(-->|$)|<[^>]*(>|$)", re.IGNORECASE | re.DOTALL)
 
 
 def mapping(value: Any) -> Document:
@@ -33,6 +37,13 @@ def text(value: Any) -> str:
     except UnicodeEncodeError:
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value
+
+
+def readable(said: str) -> str:
+    """What a gateway's page says, on one line; any other text as it is."""
+    if not PAGE.match(said):
+        return said
+    return " ".join(html.unescape(TAGS.sub(" ", said)).split())
 
 
 def count(value: Any) -> int | None:

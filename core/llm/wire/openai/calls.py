@@ -49,30 +49,32 @@ class Calls:
         self._ids: list[str] = []
         self._at: dict[Any, int] = {}
         self._texts: list[Text] = []
+        self._untold: set[int] = set()
+        """Calls that clients have not heard of: their name is not known."""
 
-    def feed(self, part: Document) -> Document:
-        """Adds a piece to its call; returns it as OpenAI would have sent it.
+    def feed(self, part: Document) -> Document | None:
+        """Adds a piece to its call; returns it as OpenAI would have sent it. None: it has no name yet.
 
         Only a call's first piece carries its id, type and name: clients join the strings of all pieces.
         """
         function = mapping(part.get("function"))
         name, said = text(function.get("name")), _piece(function.get("arguments"))
         n = self._place(part, name, said)
-        begins = n == len(self.gathered)
-        if begins:
+        if n == len(self.gathered):
             self._begin(part)
         call = self.gathered[n]
         told = self._name(call, name)
         more = self._texts[n].feed(said)
         call["function"]["arguments"] += more
         call |= storable({key: value for key, value in part.items() if key not in KNOWN_OF_A_CALL})
+        if n in self._untold:
+            return self._head(n) if name else None
         words = {key: value for key, value in (("name", told), ("arguments", more)) if value}
-        head = {"id": call["id"], "type": "function"} if begins else {}
-        return {"index": n, "function": words, **head}
+        return {"index": n, "function": words}
 
     def end(self) -> list[Document]:
         """The last pieces: a call to which no arguments came gets an empty object."""
-        pieces = []
+        pieces = [self._head(n) for n in sorted(self._untold)]
         for n, (call, rest) in enumerate(zip(self.gathered, self._texts, strict=True)):
             more = rest.close()
             more += "" if (call["function"]["arguments"] + more).strip() else NOTHING
@@ -86,10 +88,20 @@ class Calls:
         given, counted = text(part.get("id")), self._at.get(_index(part))
         if given and given in self._ids:
             return self._ids.index(given)
-        last = len(self.gathered) - 1 if _index(part) is None and self.gathered else counted
-        if last is None or (name and self._begins_another(last, given, name, said)):
+        newest = len(self.gathered) - 1
+        if not self.gathered or ((name or given) and counted is None and _index(part) is not None):
             return len(self.gathered)
-        return last
+        last = newest if counted is None or (not name and self._is_over(counted, newest, said)) else counted
+        return len(self.gathered) if name and self._begins_another(last, given, name, said) else last
+
+    def _is_over(self, n: int, newest: int, said: str) -> bool:
+        """Does a piece of arguments belong to the newest call, which has none, as the counted one is whole?
+
+        Some servers begin a call at one place and go on at another
+        (https://github.com/agno-agi/agno/pull/8880, https://github.com/danny-avila/LibreChat/issues/13987).
+        """
+        before, now = (self.gathered[one]["function"]["arguments"] for one in (n, newest))
+        return n != newest and not now and bool(said.strip()) and _is_whole(before)
 
     def _begins_another(self, n: int, given: str, name: str, said: str) -> bool:
         """Does a piece with a name, which comes to the place of a call, begin another?
@@ -111,12 +123,21 @@ class Calls:
         self._ids.append(given)
         self._texts.append(Text())
         function = {"name": "", "arguments": ""}
+        self._untold.add(len(self.gathered))
         self.gathered.append({"id": given or new_call_id(), "type": "function", "function": function})
 
+    def _head(self, n: int) -> Document:
+        """All that is known of a call, told for the first time."""
+        self._untold.discard(n)
+        call = self.gathered[n]
+        words = {key: value for key, value in call["function"].items() if value}
+        return {"index": n, "function": words, "id": call["id"], "type": "function"}
+
     def _name(self, call: Document, name: str) -> str:
-        """The part of the name that is new: most vendors tell it once, some with each piece."""
+        """The part of the name that is new: most vendors tell it once, some with each piece, some late."""
         function = call["function"]
-        new = "" if function["arguments"] or name == function["name"] else name
+        over = function["name"] and function["arguments"]
+        new = "" if over or name == function["name"] else name
         function["name"] += new
         return new
 

@@ -33,6 +33,7 @@ class Stream:
         self.finish_reason: str | None = None
         self.usage_raw: Document | None = None
         self.done = False
+        self._chosen = False
         self._told: Document = {}
         self._beside: Document = {}
         self._unknown: dict[str, None] = {}
@@ -68,12 +69,16 @@ class Stream:
         When the prompt was too long, LM Studio sends a stream that ends properly and holds nothing
         (https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/2339): that is no answer.
         """
-        said = self.content or self.reasoning or self.refusal or self.calls.gathered or self._beside
         reported = usage(self.usage_raw)
-        empty = not said and self.finish_reason in (None, "stop")
-        if empty and not (reported and reported.tokens_output):
+        empty = not self._has_begun and self.finish_reason in (None, "stop")
+        if empty and not (self._chosen and reported and reported.tokens_output):
             return False
         return self.done or self.finish_reason is not None
+
+    @property
+    def _has_begun(self) -> bool:
+        said = self.content or self.reasoning or self.refusal or self.calls.gathered or self._beside
+        return bool(said)
 
     def answer(self) -> WireAnswer:
         """The same as `from_wire`, from the events so far."""
@@ -93,7 +98,10 @@ class Stream:
         )
 
     def _choice(self, choice: Document) -> list[Document]:
+        self._chosen = True
         delta = mapping(choice.get("delta"))
+        if "delta" not in choice and not self._has_begun:
+            delta = mapping(choice.get("message"))  # a server that tells the whole answer in one event
         self._tell(delta)
         for name, more in mapping(choice.get("logprobs")).items():
             if isinstance(more, list):
@@ -105,7 +113,7 @@ class Stream:
             self.refusal.append(refusal)
         self._beside = beside.joined(self._beside, delta)
         self._unknown |= dict.fromkeys(beside.unknown({**delta, "tool_calls": None}))
-        found += [_call(self.calls.feed(part)) for part in told(delta)]
+        found += [_call(piece) for part in told(delta) if (piece := self.calls.feed(part))]
         if reason := finish(choice):
             self.finish_reason = reason
             found += self._said(*self._thinking.close())

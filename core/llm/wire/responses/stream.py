@@ -62,6 +62,8 @@ class Stream:
             return self._begin(_index(event), mapping(event.get("item")))
         if kind == "response.output_item.done":
             return self._whole(_index(event), mapping(event.get("item")))
+        if kind == "response.function_call_arguments.done":
+            return self._rest(_index(event), "arguments", text(event.get("arguments")))
         return self._delta(event, *DELTAS[kind]) if isinstance(kind, str) and kind in DELTAS else []
 
     @property
@@ -111,11 +113,15 @@ class Stream:
             return found
         known = self.items[index].get("call_id")
         self.items[index] = {**item, "call_id": known} if known else item
-        said = self._words(index)
         for kind, whole in words(item).items():
-            if whole.startswith(said.get(kind, "")):
-                found += self._say(index, kind, whole[len(said.get(kind, "")) :])
+            found += self._rest(index, kind, whole)
         return found
+
+    def _rest(self, index: int, kind: str, whole: str) -> list[Document]:
+        """What the deltas did not tell of these words. Some servers tell a call's arguments here alone."""
+        said = self._words(index).get(kind, "")
+        announced = index in self.items and whole.startswith(said)
+        return self._say(index, kind, whole[len(said) :]) if announced else []
 
     def _end(self, response: Document) -> list[Document]:
         found: list[Document] = []
