@@ -1,0 +1,227 @@
+"""What a hostile tenant does to another one: `python -m bench.hostile [ACT …]`; all acts without a name.
+
+Starts the whole stack with the embedded stores. During each act another workspace asks a chat of 20 ms and
+`/healthz`, over and over; their times stand beside the undisturbed ones, with the memory before and after.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from bench.chat import provider, running
+from bench.fair import Tenant
+from bench.hostile_provider import ANSWERS, serve
+from tests.stack import Stack, free_ports
+
+SECONDS = 12.0
+REST_S = 6.0
+AT_ONCE = 10
+FORK = get_context("fork")
+REFERENCE = {"$ref": "x", "$id": "y"}
+
+
+class Hostile:
+    """The greedy workspace, as its own process uses it. `at`: where its provider listens."""
+
+    def __init__(self, tenant: Tenant, port: int, at: str) -> None:
+        self.tenant = tenant
+        self.port = port
+        self.at = at
+        self.key = tenant.http.headers["Authorization"]
+
+    def post(self, body: bytes | dict[str, Any], agent: str | None = None) -> requests.Response:
+        data = {"data": body} if isinstance(body, bytes) else {"json": body}
+        headers = {"Authorization": self.key, "Content-Type": "application/json", "Prefer": "wait=15"}
+        url = f"{self.tenant.url}/agents/{agent or self.tenant.agent}/chat"
+        return requests.post(url, headers=headers, timeout=60, **data)  # type: ignore[arg-type]
+
+    def agent(self, act: str) -> str:
+        config = {
+            "provider": "openai",
+            "model": "m",
+            "api_key": "sk-1",
+            "custom_endpoint": f"{self.at}/{quote(act)}",
+        }
+        made = self.tenant.http.post(
+            f"{self.tenant.url}/agents", json={"name": act, "llm_config": config}, timeout=30
+        )
+        return str(made.json()["id"])
+
+
+def answered_with(act: str) -> Callable[[Hostile], None]:
+    """Its provider answers so, ten times at once; half of the chats are streamed."""
+
+    def chats(hostile: Hostile) -> None:
+        agent = hostile.agent(act)
+        every(lambda n: hostile.post({"message": "hello", "stream": n % 2 == 0}, agent))
+
+    return chats
+
+
+def with_body(*bodies: bytes) -> Callable[[Hostile], None]:
+    """It sends such bodies, ten at once."""
+    return lambda hostile: every(lambda n: hostile.post(bodies[n % len(bodies)]))
+
+
+def idle(hostile: Hostile) -> None:
+    """2,000 connections say nothing. Those that were hung up on come again."""
+    held = [socket.create_connection(("127.0.0.1", hostile.port)) for _ in range(2000)]
+    while True:
+        held.pop(0).close()
+        held.append(socket.create_connection(("127.0.0.1", hostile.port)))
+        time.sleep(0.01)
+
+
+def streams(hostile: Hostile) -> None:
+    """One key asks for 400 streams of events."""
+    job = hostile.tenant.chat("delay=60 id=watched").json()["id"]
+    url = f"{hostile.tenant.url}/jobs/{job}/events"
+    head = {"Authorization": hostile.key}
+    held = [requests.get(url, headers=head, stream=True, timeout=60) for _ in range(400)]
+    print("  refused:", sum(answer.status_code == 429 for answer in held), "of 400 streams")
+    time.sleep(60)
+
+
+def poison(hostile: Hostile) -> None:
+    """Names that mean something to the store, everywhere, and a callback that would tell them."""
+    asked = {
+        "message": "delay=0 id=poison",
+        "metadata": REFERENCE,
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": REFERENCE}}],
+        "callback_url": f"{hostile.at}/callback",
+    }
+    every(lambda _: hostile.post(asked), at_once=4)
+
+
+def hanging_callbacks(hostile: Hostile) -> None:
+    """Its callbacks go where nobody answers."""
+    every(lambda n: hostile.post({"message": f"id=h-{n}", "callback_url": f"{hostile.at}/silent"}), at_once=4)
+
+
+def every(act: Callable[[int], Any], at_once: int = AT_ONCE) -> None:
+    """Do it over and over, so many at once, until this process is ended."""
+
+    def again(n: int) -> None:
+        while True:
+            try:
+                act(n)
+            except requests.RequestException as error:
+                print(f"  {type(error).__name__}", flush=True)
+            n += 1
+
+    threads = [threading.Thread(target=again, args=(n,), daemon=True) for n in range(at_once)]
+    for thread in threads:
+        thread.start()
+    threads[0].join()
+
+
+BODIES = {
+    "a million parts": b'{"messages":[{"role":"user","content":[' + b"0," * 1_000_000 + b"0]}]}",
+    "tools of millions": b'{"message":"a","tools":[{"x":[' + b"0," * 4_900_000 + b"0]}]}",
+    "700,000 keys": b'{"message":"a","tools":[{'
+    + b",".join(b'"k%06d":0' % n for n in range(700_000))
+    + b"}]}",
+    "as many as may be": b'{"messages":[{"role":"user","content":[' + b"0," * 49_900 + b"0]}]}",
+}
+ACTS: dict[str, Callable[[Hostile], None]] = {
+    **{name: answered_with(name) for name in ANSWERS if name not in ("callback", "silent")},
+    **{name: with_body(body) for name, body in BODIES.items()},
+    "idle connections": idle,
+    "event streams": streams,
+    "poison": poison,
+    "hanging callbacks": hanging_callbacks,
+}
+
+
+class Measured:
+    """Milliseconds of another workspace's chats and of `/healthz`, asked side by side."""
+
+    def __init__(self, stack: Stack, other: Tenant, seconds: float) -> None:
+        self.until = time.monotonic() + seconds
+        self.chats: list[float] = []
+        self.health: list[float] = []
+        url = f"http://127.0.0.1:{stack.port}/healthz"
+        asking = (
+            (self.chats, lambda: other.chat("delay=0.02 id=q", wait_s=60)),
+            (self.health, lambda: requests.get(url, timeout=60)),
+        )
+        threads = [threading.Thread(target=self._ask, args=both) for both in asking]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _ask(self, into: list[float], ask: Callable[[], requests.Response]) -> None:
+        while time.monotonic() < self.until:
+            started = time.perf_counter()
+            ask().raise_for_status()
+            into.append((time.perf_counter() - started) * 1000)
+            time.sleep(0.05)
+
+
+def memory(stack: Stack) -> float:
+    """Megabytes that web and chat worker hold."""
+    pids = {*stack.pids("web.main:build"), *stack.pids("workers.main", "chat")}
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@contextmanager
+def beside(target: Callable[..., None], *args: Any) -> Iterator[None]:
+    """A process of its own does this meanwhile, at the lowest priority, as from another machine."""
+
+    def nice() -> None:
+        os.nice(19)
+        target(*args)
+
+    process = FORK.Process(target=nice, daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def show(name: str, found: Measured, before: float, after: float) -> None:
+    figures = [
+        f"{statistics.median(times):7.0f} {sorted(times)[int(len(times) * 0.99)]:7.0f}"
+        for times in (found.chats, found.health)
+    ]
+    print(f"{name:>24} {figures[0]}  {figures[1]}  {before:7.0f} {after:7.0f}", flush=True)
+
+
+def main(names: list[str]) -> None:
+    port = free_ports(1)
+    with provider() as address, beside(serve, port):
+        allowed = f"{address.removeprefix('http://')},127.0.0.1:{port}"
+        with running(address, CUSTOM_ENDPOINT_ALLOW=allowed) as (stack, _):
+            greedy, other = (Tenant(stack, name, f"{address}/v1") for name in ("greedy", "other"))
+            hostile = Hostile(greedy, stack.port, f"http://127.0.0.1:{port}")
+            print(f"{'':>24}    chat p50, p99   /healthz p50, p99   MB before, after")
+            before = memory(stack)
+            show("undisturbed", Measured(stack, other, SECONDS), before, memory(stack))
+            for name in names or ACTS:
+                before = memory(stack)
+                with beside(ACTS[name], hostile):
+                    time.sleep(1)
+                    found = Measured(stack, other, SECONDS)
+                time.sleep(REST_S)
+                show(name, found, before, memory(stack))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
