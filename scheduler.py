@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -141,7 +142,7 @@ def serve(services: Services, table: Sequence[Tick]) -> int:
     scheduler = _scheduled(leadership, runs)
     scheduler.start()
     log.info("scheduler.ready", ticks=list(runs.table))
-    stopping.wait()
+    keep_time(scheduler, stopping)
     scheduler.shutdown(wait=False)
     over = runs.ended_within(settings.worker_grace_s)
     guarded("release", leadership.release)
@@ -151,6 +152,24 @@ def serve(services: Services, table: Sequence[Tick]) -> int:
         sys.stdout.flush()
         os._exit(0)  # the interpreter would wait for the threads of what hangs
     return 0
+
+
+def keep_time(
+    scheduler: BackgroundScheduler,
+    stopping: threading.Event,
+    *,
+    every_s: float = EVERY_S,
+    now: Callable[[], datetime] = utcnow,
+) -> None:
+    """Wait until told to stop. When the clock is set back, all that waits for a time to come is due now."""
+    before = now()
+    while not stopping.wait(every_s):
+        at = now()
+        if at < before:
+            log.warning("scheduler.clock_set_back", seconds=(before - at).total_seconds())
+            for job in scheduler.get_jobs():
+                job.modify(next_run_time=utcnow())
+        before = at
 
 
 def _scheduled(leadership: Leadership, runs: Runs) -> BackgroundScheduler:

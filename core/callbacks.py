@@ -28,6 +28,7 @@ from core.jobs.model import DONE
 from core.jobs.views import public
 from core.outbound import names
 from core.signing import secrets_of, sign
+from core.store import aside
 from core.store.repeat import write_missing
 from core.turns import Turns
 
@@ -38,6 +39,7 @@ raises `OutboundError` when there was no answer."""
 
 BACK_OFF = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 28800)]
 GIVEN_UP_AFTER = timedelta(days=1)
+LOOP = "callbacks"
 AT_ONCE = 32
 AT_ONCE_PER_ORIGIN = 4
 SEEN_TWICE = timedelta(seconds=10)
@@ -93,14 +95,16 @@ class Courier:
 
     def tick(self) -> Document:
         """Start what is due, as far as there is a place for it."""
-        found = self._read()
+        aside.each(self.db, LOOP, self._read(), self._add)
         with self._lock:
-            for delivery in found:
-                self._turns.add(delivery)
             started = list(iter(self._turns.next, None))
         for delivery in started:
             self._pool.submit(self._deliver_and_log, delivery)
         return {"started": len(started)}
+
+    def _add(self, delivery: Delivery) -> None:
+        with self._lock:
+            self._turns.add(delivery)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -113,18 +117,23 @@ class Courier:
             due["$gt"] = min(self._looked, now) - SEEN_TWICE
         else:
             self._whole_at = at
+            self._bring_back(now)
         found = deliveries_of(self.db).find({"state": "due", "next_at": due}, OUTSIDE).sort("next_at", 1)
         read = list(found)
         self._looked = now
         return read
+
+    def _bring_back(self, now: datetime) -> None:
+        """Deliveries that a clock which was ahead would have tried in days."""
+        later = {"state": "due", "next_at": {"$gt": now + BACK_OFF[-1]}}
+        self.db.deliveries.update_many(later, {"$set": {"next_at": now}})
 
     def _deliver_and_log(self, outside: Delivery) -> None:
         try:
             delivery = deliveries_of(self.db).find_one({"_id": outside["_id"]})
             if delivery is not None and _is_due(delivery):
                 self.deliver(delivery)
-        except Exception as problem:
-            log.exception("callback.failed", delivery=outside["_id"])
+        except Exception as problem:  # noqa: BLE001 - an error of ours: it is written down
             self._put_aside(outside, problem)
         finally:
             with self._lock:
@@ -134,6 +143,7 @@ class Courier:
         """Note an error of ours as a try: this delivery waits its back-off, and the others go on."""
         tried: Try = {"at": (now := utcnow()), "error": type(problem).__name__}
         try:
+            aside.put(self.db, LOOP, delivery["_id"], problem)
             self._note(delivery, _next(delivery, tried, now), tried)
         except PyMongoError as error:  # the store is away: this delivery stays due
             log.warning("callback.not_noted", delivery=delivery["_id"], error=type(error).__name__)

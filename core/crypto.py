@@ -60,6 +60,10 @@ class Sealer:
         except (ValueError, InvalidTag):
             raise CannotOpen("the sealed text was changed or belongs to another place") from None
 
+    def knows(self, sealed: str) -> bool:
+        """Was this sealed under one of the keys that are configured?"""
+        return _key_of(sealed) in self._keys
+
     def is_current(self, sealed: str) -> bool:
         """Is this sealed under the key that seals now, and not under an earlier one?"""
         return sealed.startswith(f"{VERSION}.{self.key_id}.")
@@ -88,6 +92,10 @@ def origin(url: str) -> str:
 
 def _associated(context: dict[str, str]) -> bytes:
     return json.dumps(context, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _key_of(sealed: str) -> str:
+    return sealed.split(".")[1] if sealed.count(".") == 2 else ""
 
 
 def _key_id(key: bytes) -> str:

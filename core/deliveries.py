@@ -90,6 +90,15 @@ def redeliver(db: Database[Document], workspace_id: str, name: str) -> None:
         raise NotFound("no such delivery")
 
 
+def failed(db: Database[Document]) -> dict[str, int]:
+    """How many were given up, by event; for as long as they are kept."""
+    by_event: list[Document] = [
+        {"$match": {"state": "failed"}},
+        {"$group": {"_id": "$event", "n": {"$sum": 1}}},
+    ]
+    return {row["_id"]: row["n"] for row in db.deliveries.aggregate(by_event)}
+
+
 def delivery_id(job: Mapping[str, Any]) -> str:
     """The `webhook-id` of a job's end: the same however often it is sent."""
     return f"{job['_id']}-{job['status']}"

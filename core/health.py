@@ -15,12 +15,17 @@ Document = dict[str, Any]
 log = structlog.get_logger(__name__)
 
 
-def check(db: Database[Document], client: redis.Redis) -> Document:
-    """`{"status": "ready" | "not_ready", "checks": {"mongodb": "ok" | <error's type>, …}}`."""
+def check(db: Database[Document], client: redis.Redis, sealing: Callable[[], str] | None = None) -> Document:
+    """`{"status": "ready" | "not_ready", "checks": {"mongodb": "ok" | <error's type>, …}}`.
+
+    `sealing()`: `ok`, or what is wrong with the encryption key.
+    """
     checks = {
         "mongodb": _answers("mongodb", lambda: db.command("ping")),
         "redis": _answers("redis", client.ping),
     }
+    if sealing is not None and checks["mongodb"] == "ok":
+        checks["encryption_key"] = sealing()
     ready = all(said == "ok" for said in checks.values())
     return {"status": "ready" if ready else "not_ready", "checks": checks}
 

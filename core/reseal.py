@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from pymongo.database import Database
 
-from core import signing
+from core import key_proof, signing
 from core.agents import agents, credentials
 from core.config import Settings
 from core.crypto import CannotOpen, Sealer, provider_key_context
@@ -63,6 +63,10 @@ class Pass:
         self.cannot_open: set[str] = set()
 
     def run(self) -> None:
+        proof = self.db.scheduler.find_one({"_id": key_proof.NAME})
+        if proof is not None:
+            kept = [("sealed", proof["sealed"], key_proof.CONTEXT)]
+            self._write(proof["_id"], kept, partial(key_proof.swap, self.db, proof["sealed"]))
         for agent in agents_of(self.db).find({"llm_config": {"$ne": None}}):
             self._write(agent["_id"], self._of_agent(agent), partial(agents.swap, self.db, agent))
         for credential in credentials_of(self.db).find():
@@ -88,6 +92,10 @@ class Pass:
         except CannotOpen as error:
             self.cannot_open.add(document_id)
             log.warning("reseal.cannot_open", document=document_id, reason=str(error))
+            return
+        except Exception as error:  # whatever it is made of, the others are sealed anew
+            self.cannot_open.add(document_id)
+            log.exception("reseal.unreadable", document=document_id, error=type(error).__name__)
             return
         if new:
             self.found += 1

@@ -19,7 +19,7 @@ from core.errors import Invalid
 from core.jobs.document import Job, jobs_of
 from core.jobs.erasing import erase, leave_conversation
 from core.jobs.model import DONE, content_kept
-from core.store import overwriting, sizes
+from core.store import aside, overwriting, sizes
 
 Document = dict[str, Any]
 
@@ -60,18 +60,17 @@ class Purge:
 
     def _erase_contents(self, now: datetime) -> int:
         """Prompts, outputs and events go when their agent says, unless a callback still needs them."""
-        erased, until = 0, time.monotonic() + AT_IT_S
-        for job in self._due(now):
-            later = self._not_before(job, now)
-            if later is None:
-                erase(self.db, self.client, job)
-                erased += 1
-            else:
-                unchanged = {"_id": job["_id"], "status": job["status"]}
-                self.db.jobs.update_one(unchanged, {"$set": {"send_after": later}})
-            if time.monotonic() > until:
-                break
-        return erased
+        due = _for_a_while(self._due(now))
+        return sum(aside.each(self.db, "purge", due, lambda job: self._erase(job, now)))
+
+    def _erase(self, job: Job, now: datetime) -> bool:
+        later = self._not_before(job, now)
+        if later is None:
+            erase(self.db, self.client, job)
+            return True
+        unchanged = {"_id": job["_id"], "status": job["status"]}
+        self.db.jobs.update_one(unchanged, {"$set": {"send_after": later}})
+        return False
 
     def _due(self, now: datetime) -> Iterator[Job]:
         for status in sorted(DONE):
@@ -90,12 +89,8 @@ class Purge:
 
     def _delete_jobs(self, now: datetime) -> int:
         oldest = now - timedelta(days=self.settings.job_retention_days)
-        deleted, until = 0, time.monotonic() + AT_IT_S
-        for job in self._finished(oldest, {"meter": {"$exists": False}}):
-            deleted += self._delete(job)
-            if time.monotonic() > until:
-                break
-        return deleted
+        over = _for_a_while(self._finished(oldest, {"meter": {"$exists": False}}))
+        return sum(aside.each(self.db, "purge", over, self._delete))
 
     def _keep_the_embedded_store_small(self) -> int:
         """The oldest finished jobs go once there are more than it can bear."""
@@ -104,8 +99,8 @@ class Purge:
         if finished > sizes.MOST_FINISHED_JOBS:
             metered = {"status": {"$in": sorted(DONE)}, "meter": {"$exists": False}}
             oldest = jobs_of(self.db).find(metered).sort("created_at", 1)
-            for job in oldest.limit(min(finished - TRIMMED_TO, TRIMMED_A_TICK)):
-                deleted += self._delete(job)
+            some = oldest.limit(min(finished - TRIMMED_TO, TRIMMED_A_TICK))
+            deleted = sum(aside.each(self.db, "purge", some, self._delete))
         sizes.note(self.db, finished - deleted)
         return deleted
 
@@ -132,6 +127,14 @@ class Purge:
             self.db.deliveries.delete_many({"state": state, **tried}).deleted_count
             for state in DELIVERIES_ENDED
         )
+
+
+def _for_a_while(jobs: Iterator[Job]) -> Iterator[Job]:
+    until = time.monotonic() + AT_IT_S
+    for job in jobs:
+        yield job
+        if time.monotonic() > until:
+            return
 
 
 def remembers(agent: Agent, settings: Settings) -> bool:

@@ -13,6 +13,7 @@ from gevent.threadpool import ThreadPool
 from gunicorn.arbiter import Arbiter
 
 from core import first_start as first
+from core import key_proof
 from core import services as core_services
 from core.config import Settings
 from core.jobs.watch import Watcher
@@ -48,6 +49,7 @@ def build() -> App:
     for weak in first.weak_secrets(settings):
         log.warning("settings.weak", said=weak)
     _prepare_store(services)
+    _prove_key(services)
     watcher = Watcher(services.db, services.redis, connect_redis(settings))
     watcher.start()
     services.cleanups.append(watcher.close)
@@ -66,6 +68,17 @@ def _prepare_store(services: Services) -> None:
         print(f"vutler: {error}", file=sys.stderr)
         sys.exit(Arbiter.APP_LOAD_ERROR)  # gunicorn then ends, and starts no other worker
     once_it_answers(partial(first.ensure, services.db, services.settings))
+
+
+def _prove_key(services: Services) -> None:
+    """Another encryption key than before opens nothing: that is said, and in production not started with."""
+    try:
+        once_it_answers(partial(key_proof.check, services.db, services.sealer))
+    except key_proof.AnotherKey as error:
+        log.error("settings.another_key", said=str(error))
+        if services.settings.production:
+            print(f"vutler: {error}", file=sys.stderr)
+            sys.exit(Arbiter.APP_LOAD_ERROR)
 
 
 def _take_over_gunicorn_logs() -> None:

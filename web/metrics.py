@@ -18,7 +18,9 @@ from prometheus_client.registry import Collector
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from core import deliveries
 from core.jobs import queues
+from core.store import aside
 from web.access import access
 from web.context import Document
 from web.counted import Counted
@@ -36,6 +38,7 @@ def register(app: Flask, db: Database[Document], client: redis.Redis) -> None:
     ProcessCollector(registry=registry)
     registry.register(Queues(db, client))
     registry.register(Unknown(db))
+    registry.register(PutAside(db))
     registry.register(Counted(client))
     labels = ("method", "route", "status")
     requests = Counter("vutler_http_requests", "Requests answered", labels, registry=registry)
@@ -128,3 +131,33 @@ class Unknown(Collector):
         except PyMongoError as error:
             log.warning("metrics.store_away", error=type(error).__name__)
         yield found
+
+
+class PutAside(Collector):
+    """What the scheduler's loops could not handle, and what could not be delivered."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self.db = db
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Nothing: see `Queues`."""
+        return []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        documents = GaugeMetricFamily(
+            "vutler_documents_aside",
+            "Documents that a loop could not handle, and tries again",
+            labels=("loop",),
+        )
+        failed = GaugeMetricFamily(
+            "vutler_deliveries_failed", "Callbacks and alerts that were given up", labels=("event",)
+        )
+        try:
+            for loop, n in aside.counted(self.db).items():
+                documents.add_metric((loop,), n)
+            for event, n in deliveries.failed(self.db).items():
+                failed.add_metric((event,), n)
+        except PyMongoError as error:
+            log.warning("metrics.store_away", error=type(error).__name__)
+        yield documents
+        yield failed

@@ -76,8 +76,8 @@ def of_problem(problem: errors.Problem) -> Response:
 
 def unready(report: dict[str, Any]) -> Response:
     """503 that says which dependency does not answer."""
-    away = [name for name, said in report["checks"].items() if said != "ok"]
-    problem = errors.Unavailable(f"no answer from {', '.join(away)}", code="not_ready")
+    wrong = [f"{name}: {said}" for name, said in report["checks"].items() if said != "ok"]
+    problem = errors.Unavailable("; ".join(wrong), code="not_ready")
     return _answer(503, {**problem.as_dict(), "checks": report["checks"]})
 
 

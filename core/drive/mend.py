@@ -14,9 +14,11 @@ from core.drive.files import ARRIVING, DELETING
 from core.ids import new_id
 from core.jobs.model import DONE
 from core.services import Send
+from core.store import aside
 
 Document = dict[str, Any]
 
+LOOP = "drive"
 A_TICK = 200
 LOOKED_AT_AGAIN = timedelta(minutes=5)
 FIRST_LOOK = timedelta(seconds=30)
@@ -35,10 +37,15 @@ def tick(db: Database[Document], send: Send, *, staging_s: float) -> Document:
 
 def _give_up(db: Database[Document], before: datetime) -> int:
     """Files whose upload came to nothing: its job ended badly, or never was."""
-    waiting = db.drive_files.find({"state": ARRIVING}).limit(A_TICK)
-    lost = [record for record in waiting if _is_lost(db, record, before)]
-    give_up(db, lost)
-    return len(lost)
+    waiting = db.drive_files.find({"state": ARRIVING, **aside.waiting(db, LOOP)}).limit(A_TICK)
+    return sum(aside.each(db, LOOP, waiting, lambda record: _give_up_one(db, record, before)))
+
+
+def _give_up_one(db: Database[Document], record: Document, before: datetime) -> bool:
+    if not _is_lost(db, record, before):
+        return False
+    give_up(db, [record])
+    return True
 
 
 def _is_lost(db: Database[Document], record: Document, before: datetime) -> bool:
@@ -50,10 +57,12 @@ def _is_lost(db: Database[Document], record: Document, before: datetime) -> bool
 
 def _delete(db: Database[Document], send: Send, now: datetime) -> int:
     """Files that are marked, and have no job that removes them (any more)."""
-    marked = {"state": DELETING, "updated_at": {"$lt": now - FIRST_LOOK}}
+    marked = {"state": DELETING, "updated_at": {"$lt": now - FIRST_LOOK}, **aside.waiting(db, LOOP)}
     records = list(db.drive_files.find(marked).limit(A_TICK))
-    for record in records:
-        remove.begin(db, send, record, by=record["created_by"], request_id=new_id())
-        later = {"$set": {"updated_at": now + LOOKED_AT_AGAIN}}
-        db.drive_files.update_one({"_id": record["_id"], "state": DELETING}, later)
-    return len(records)
+    return len(aside.each(db, LOOP, records, lambda record: _begin(db, send, record, now)))
+
+
+def _begin(db: Database[Document], send: Send, record: Document, now: datetime) -> None:
+    remove.begin(db, send, record, by=record["created_by"], request_id=new_id())
+    later = {"$set": {"updated_at": now + LOOKED_AT_AGAIN}}
+    db.drive_files.update_one({"_id": record["_id"], "state": DELETING}, later)

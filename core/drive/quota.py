@@ -15,6 +15,7 @@ from pymongo.errors import DuplicateKeyError
 
 from core.drive import arrivals
 from core.errors import Conflict, TooLarge
+from core.store import aside
 from core.store.repeat import insert_once, update_once
 
 Document = dict[str, Any]
@@ -90,16 +91,19 @@ def recompute(db: Database[Document], workspace_id: str) -> bool:
 
 def tick(db: Database[Document]) -> Document:
     """Compute what is stale, and close what a dead process left open; what was done, by name."""
-    closed = 0
-    for usage in list(db.drive_usage.find({"open": {"$ne": {}}})):
-        for upload_id in usage["open"]:
-            if arrivals.living(db, upload_id):
-                continue
-            given = db.drive_files.find_one({"upload_id": upload_id}, {"_id": 1}) is None
-            (give_up if given else settle)(db, usage["_id"], upload_id)
-            closed += 1
-    stale = [usage["_id"] for usage in db.drive_usage.find({"stale": True}, {"_id": 1})]
-    return {"closed": closed, "computed": sum(recompute(db, workspace_id) for workspace_id in stale)}
+    opened = list(db.drive_usage.find({"open": {"$ne": {}}}))
+    closed = aside.each(db, "drive", opened, lambda usage: _close(db, usage))
+    stale = list(db.drive_usage.find({"stale": True}, {"_id": 1}))
+    computed = aside.each(db, "drive", stale, lambda usage: recompute(db, usage["_id"]))
+    return {"closed": sum(closed), "computed": sum(computed)}
+
+
+def _close(db: Database[Document], usage: Document) -> int:
+    dead = [upload_id for upload_id in usage["open"] if not arrivals.living(db, upload_id)]
+    for upload_id in dead:
+        given = db.drive_files.find_one({"upload_id": upload_id}, {"_id": 1}) is None
+        (give_up if given else settle)(db, usage["_id"], upload_id)
+    return len(dead)
 
 
 def over() -> TooLarge:

@@ -19,6 +19,7 @@ from core.history import points
 from core.history.batches import LATEST, MINUTE
 from core.history.documents import Batch, Point
 from core.jobs.model import QUEUED, RUNNING
+from core.store import aside
 
 Document = dict[str, Any]
 Key = tuple[str, datetime]
@@ -28,6 +29,7 @@ HOUR = timedelta(hours=1)
 MINUTES_KEPT = timedelta(days=2)
 HOURS_KEPT = timedelta(days=100)
 BATCHES_A_TICK = 2000
+MINUTES = "%Y-%m-%dT%H:%M"
 NOW = {QUEUED: "queued", RUNNING: "running"}
 
 
@@ -48,15 +50,30 @@ def tick(db: Database[Document], slot: datetime, now: datetime | None = None) ->
 def ended(db: Database[Document], *, limit: int = BATCHES_A_TICK) -> int:
     """Compute the minutes that open batches belong to; how many."""
     opened = list(db.history_batches.find({"open": True}, {"workspace_id": 1, "at": 1}).limit(limit))
-    minutes = {(batch["workspace_id"], batch["at"]) for batch in opened}
-    found = {key: _batches(db, {"workspace_id": key[0], "at": key[1]}) for key in minutes}
-    of_jobs = {key: points.of_jobs(key[1], _jobs(batches)) for key, batches in found.items()}
-    write(db.history_minutes, "workspace_id", of_jobs, MINUTES_KEPT)
-    write(db.history_queues, "queue", _finished(db, {at for _, at in minutes}), MINUTES_KEPT)
-    read = [batch["_id"] for batches in found.values() for batch in batches]
+    minutes = sorted({(batch["workspace_id"], batch["at"]) for batch in opened})
+    computed = aside.each(db, "history", minutes, lambda minute: _minute(db, *minute), name=_name)
+    queues = {at for _, at in minutes}
+    aside.each(db, "history", queues, lambda at: _queues(db, at), name=lambda at: f"{at:{MINUTES}}")
+    read = [batch for batches in computed for batch in batches]
     if read:
         db.history_batches.update_many({"_id": {"$in": read}}, {"$set": {"open": False}})
-    return len(minutes)
+    return len(computed)
+
+
+def _minute(db: Database[Document], workspace_id: str, at: datetime) -> list[str]:
+    """Compute a workspace's minute; the ids of the batches that it was made of."""
+    batches = _batches(db, {"workspace_id": workspace_id, "at": at})
+    point = points.of_jobs(at, _jobs(batches))
+    write(db.history_minutes, "workspace_id", {(workspace_id, at): point}, MINUTES_KEPT)
+    return [batch["_id"] for batch in batches]
+
+
+def _queues(db: Database[Document], at: datetime) -> None:
+    write(db.history_queues, "queue", _finished(db, {at}), MINUTES_KEPT)
+
+
+def _name(minute: Key) -> str:
+    return f"{minute[0]}:{minute[1]:{MINUTES}}"
 
 
 def hours(db: Database[Document], slot: datetime) -> Document:
@@ -67,9 +84,20 @@ def hours(db: Database[Document], slot: datetime) -> Document:
         by_workspace: dict[str, list[Point]] = {}
         for minute in db.history_minutes.find({"at": {"$gte": at, "$lt": at + HOUR}}).sort("at", 1):
             by_workspace.setdefault(minute["workspace_id"], []).append(cast(Point, minute))
-        merged = {(name, at): points.merged(at, of) for name, of in by_workspace.items()}
-        written += write(db.history_hours, "workspace_id", merged, HOURS_KEPT)
+        of_hour = [((name, at), of) for name, of in by_workspace.items()]
+        merged = aside.each(
+            db,
+            "history_hours",
+            of_hour,
+            lambda one: (one[0], points.merged(one[0][1], one[1])),
+            name=_of_hour,
+        )
+        written += write(db.history_hours, "workspace_id", dict(merged), HOURS_KEPT)
     return {"hours": written}
+
+
+def _of_hour(one: tuple[Key, list[Point]]) -> str:
+    return _name(one[0])
 
 
 def _accepted(db: Database[Document], at: datetime) -> dict[str, Document]:
@@ -121,7 +149,7 @@ def write(
     """Set these fields of the points; others stay as they are. Safe to repeat."""
     writes = [
         UpdateOne(
-            {"_id": f"{name}:{at:%Y-%m-%dT%H:%M}"},
+            {"_id": f"{name}:{at:{MINUTES}}"},
             {"$set": {**fields, of: name, "at": at, "expires_at": at + kept}},
             upsert=True,
         )

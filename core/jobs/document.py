@@ -74,7 +74,7 @@ class Job(TypedDict):
     result: Any  # an object as `core.jobs.kinds` says for its kind, or None
     error: Any  # a problem object, or None
     calls: list[Call]  # of the claims that ended it or handed it back; the ledger reads them
-    meter: NotRequired[Literal["due", "stuck"]]  # the ledger is to enter it, or could not; it removes `due`
+    meter: NotRequired[Literal["due", "stuck"]]  # the ledger is to enter it; `stuck`: of earlier versions
     meter_rev: int  # raised with every change that the ledger must see
     idempotency: Mark
     lost: NotRequired[list[Lost]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 from importlib import import_module
 from itertools import chain, zip_longest
 from typing import Any
@@ -23,11 +24,14 @@ from core.jobs.document import Job, jobs_of
 from core.jobs.lanes import NEEDED
 from core.jobs.model import FIRST_RESEND, QUEUED
 from core.services import Send
+from core.store import aside
 
 Document = dict[str, Any]
 
 A_TICK = 500
 A_PASS = 20_000
+LATEST_RESEND = timedelta(minutes=10)
+"""No clock that is right sets a time to send again so far ahead."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,17 +49,24 @@ class Overdue:
         """See to some of them. Returns how many were sent, and placed anew."""
         now, self._left = (self._left or self._read())[:A_TICK], self._left[A_TICK:]
         deserted = self._deserted({job["queue"] for job in now}) if now else frozenset()
-        placed = sum(self._placed(job["_id"]) for job in now if job["queue"] in deserted)
+        lost = [job for job in now if job["queue"] in deserted]
+        placed = sum(aside.each(self.db, "reconcile", lost, lambda job: self._placed(job["_id"])))
         return {"placed_anew": placed, "resent": self._sent(j for j in now if j["queue"] not in deserted)}
 
     def _read(self) -> list[Job]:
         """The overdue jobs, at most `A_PASS`: those of a later time come with the next pass."""
+        self._bring_back()
         due = {"status": QUEUED, "send_after": {"$lte": utcnow(), **self._seen}}
         shown = dict.fromkeys((*NEEDED, "send_after"), 1)
         found = list(jobs_of(self.db).find(due, shown).sort("send_after", ASCENDING).limit(A_PASS))
         self._seen = {"$gte": found[-1]["send_after"]} if len(found) == A_PASS else {}
         self._left = list(in_turn(found))
         return self._left
+
+    def _bring_back(self) -> None:
+        """Jobs that a clock which was ahead would have sent again in hours or days."""
+        later = {"status": QUEUED, "send_after": {"$gt": utcnow() + LATEST_RESEND}}
+        self.db.jobs.update_many(later, {"$set": {"send_after": utcnow()}})
 
     def _sent(self, jobs: Iterable[Job]) -> int:
         sent = 0

@@ -27,6 +27,7 @@ from core.jobs.model import (
 )
 from core.jobs.overdue import Overdue
 from core.services import Send
+from core.store import aside
 from core.store.repeat import update_once
 
 Document = dict[str, Any]
@@ -105,7 +106,8 @@ class Reconciler:
             for owner in {job["owner"] for job in orphans}
             if self.db.processes.find_one({"_id": owner, "dead": False}, {"_id": 1})
         }
-        return sum(self._take_up(job) for job in orphans if job["owner"] not in newborn)
+        orphans = [job for job in orphans if job["owner"] not in newborn]
+        return sum(aside.each(self.db, "reconcile", orphans, self._take_up))
 
     def _take_up(self, job: Job) -> bool:
         lost = {"attempt": job["attempt"], "owner": job["owner"], "lost_at": utcnow()}

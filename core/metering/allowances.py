@@ -21,6 +21,7 @@ from core.metering import marks, overage
 from core.metering.budget import OverLimit
 from core.metering.overage import Projection
 from core.metering.periods import dates_of, month_ends
+from core.store import aside
 
 Document = dict[str, Any]
 
@@ -32,11 +33,11 @@ log = structlog.get_logger(__name__)
 
 def tick(db: Database[Document], allowances: Mapping[str, int], now: datetime | None = None) -> Document:
     """Compute all that is marked. `allowances`: tokens a month, by tier."""
-    computed = 0
-    for mark in list(db.usage_allowances.find({"open": True})):
-        recompute(db, mark, allowances, now or utcnow())
-        computed += 1
-    return {"allowances": computed}
+    marks_ = list(db.usage_allowances.find({"open": True}))
+    computed = aside.each(
+        db, "allowances", marks_, lambda mark: recompute(db, mark, allowances, now or utcnow())
+    )
+    return {"allowances": len(computed)}
 
 
 def recompute(

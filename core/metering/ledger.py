@@ -23,13 +23,15 @@ from core.metering import prices as price_tables
 from core.metering.calls import calls_of, consumed, row_id
 from core.metering.prices import NOTHING, Price, Prices, Table
 from core.metering.row import LedgerRow
+from core.store import aside
 from core.store.free_json import storable
-from core.store.repeat import write_missing
+from core.store.repeat import OUTAGE, write_missing
 
 Document = dict[str, Any]
 Outbox = Callable[[Database[Document], Iterable[Job]], object]
 Note = Callable[[Database[Document], Iterable[Job], Iterable[LedgerRow]], object]
 
+LOOP = "meter"
 OWN_KEY = "byokey"
 NEEDED = (
     "status",
@@ -60,18 +62,28 @@ def enter(
     Before the marks are cleared, `outbox(db, jobs)` makes the callbacks of the jobs that are done, and
     `note(db, jobs, rows)` their part of the history.
     """
-    jobs = list(jobs_of(db).find({"meter": "due"}, dict.fromkeys(NEEDED, 1)).limit(limit))
+    due = {"meter": "due", **aside.waiting(db, LOOP)}
+    jobs = list(jobs_of(db).find(due, dict.fromkeys(NEEDED, 1)).limit(limit))
     if not jobs:
         return {}
+    try:
+        return _enter(db, jobs, prices, outbox, note)
+    except OUTAGE:
+        raise
+    except Exception:  # noqa: BLE001 - one of them must not hold up the others
+        log.warning("meter.one_by_one", jobs=len(jobs))
+        done = aside.each(db, LOOP, jobs, lambda job: _enter(db, [job], prices, outbox, note))
+        return {name: sum(one[name] for one in done) for name in ("rows", "jobs")}
+
+
+def _enter(
+    db: Database[Document], jobs: list[Job], prices: Prices, outbox: Outbox, note: Note | None
+) -> Document:
     own = {ws: price_tables.of_workspace(db, ws) for ws in {job["workspace_id"] for job in jobs}}
     rows, after = [], []
     for job in jobs:
-        try:
-            rows += list(rows_of(job, prices, own[job["workspace_id"]]))
-            after.append(_mark(job, {"$unset": {"meter": ""}}))
-        except Exception:  # one unreadable job must not hold up the others; the audit shows it
-            log.exception("meter.stuck", job_id=job["_id"])
-            after.append(_mark(job, {"$set": {"meter": "stuck"}}))
+        rows += list(rows_of(job, prices, own[job["workspace_id"]]))
+        after.append(_mark(job, {"$unset": {"meter": ""}}))
     entered = insert(db, rows)
     marks.raise_for(db, rows)
     budgets.settle(db, jobs, rows)

@@ -19,6 +19,7 @@ from pymongo.database import Database
 from core.clock import utcnow
 from core.metering import marks, speeds, sums
 from core.metering.periods import dates_of
+from core.store import aside
 
 Document = dict[str, Any]
 
@@ -39,10 +40,10 @@ def tick(db: Database[Document], now: datetime | None = None, *, limit: int = DA
     """Compute what is marked and over: days before today, months before this one; what was done, by name."""
     today = f"{now or utcnow():%Y-%m-%d}"
     over = [mark for mark in db.usage_days.find({"open": True}) if mark["date"] < today]
-    for mark in over[:limit]:
-        day(db, mark)
+    days = aside.each(db, "rollups", over[:limit], lambda mark: day(db, mark))
     months = [mark for mark in db.usage_months.find({"open": True}) if mark["month"] < today[:7]]
-    return {"days": len(over[:limit]), "months": sum(month(db, mark) for mark in months)}
+    closed = aside.each(db, "rollups", months, lambda mark: month(db, mark))
+    return {"days": len(days), "months": sum(closed)}
 
 
 def day(db: Database[Document], mark: Mapping[str, Any]) -> bool:

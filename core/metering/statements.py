@@ -20,6 +20,7 @@ from core.clock import rfc3339, utcnow
 from core.errors import NotFound
 from core.metering import statement, sums, usage
 from core.metering.periods import month_ends, of_month
+from core.store import aside
 
 Document = dict[str, Any]
 
@@ -41,7 +42,8 @@ def tick(db: Database[Document], tier_prices: Mapping[str, Any], now: datetime |
         for mark in db.usage_months.find({"stated": False})
         if not mark["open"] and month_ends(mark["month"]) + SETTLED_AFTER <= now
     ]
-    return {"statements": sum(_issue(db, mark, tier_prices, now) for mark in due[:A_TICK])}
+    issued = aside.each(db, "statements", due[:A_TICK], lambda mark: _issue(db, mark, tier_prices, now))
+    return {"statements": sum(issued)}
 
 
 def compute(

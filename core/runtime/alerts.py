@@ -19,6 +19,7 @@ from core.deliveries import born
 from core.metering import budgets
 from core.metering.sums import exact
 from core.runtime import instance_keys
+from core.store import aside
 from core.store.repeat import write_missing
 
 Document = dict[str, Any]
@@ -36,13 +37,16 @@ def tick(db: Database[Document]) -> Document:
 
 
 def _tell_moves(db: Database[Document]) -> int:
-    told = 0
-    for record in db.runtimes.find({"alerts_due": True}).limit(AT_ONCE):
-        events = [event for event in record["events"] if event["n"] > record["told"]]
-        told += _deliver(db, record["workspace_id"], [_of_move(record, event) for event in events])
-        last = max((event["n"] for event in events), default=record["told"])
-        unchanged = {"_id": record["_id"], "rev": record["rev"]}
-        db.runtimes.update_one(unchanged, {"$set": {"alerts_due": False, "told": last}})
+    moved = db.runtimes.find({"alerts_due": True}).limit(AT_ONCE)
+    return sum(aside.each(db, "runtimes", moved, lambda record: _tell_move(db, record)))
+
+
+def _tell_move(db: Database[Document], record: Document) -> int:
+    events = [event for event in record["events"] if event["n"] > record["told"]]
+    told = _deliver(db, record["workspace_id"], [_of_move(record, event) for event in events])
+    last = max((event["n"] for event in events), default=record["told"])
+    unchanged = {"_id": record["_id"], "rev": record["rev"]}
+    db.runtimes.update_one(unchanged, {"$set": {"alerts_due": False, "told": last}})
     return told
 
 

@@ -16,9 +16,11 @@ from core.clock import rfc3339
 from core.runtime import alerts, instance_keys, orders, placement, records
 from core.runtime.documents import Record
 from core.runtime.states import RUNNING
+from core.store import aside
 
 Document = dict[str, Any]
 
+LOOP = "runtimes"
 ANEW = "start it anew to place it on another"
 
 log = structlog.get_logger(__name__)
@@ -54,7 +56,7 @@ class Poll:
             if host in living:
                 self._left.pop(host, None)
             elif self._silent(host):
-                lost += sum(self._lose(record, host) for record in records.on_host(self.db, host))
+                lost += sum(aside.each(self.db, LOOP, records.on_host(self.db, host), self._lose))
         return lost
 
     def _silent(self, host: str) -> bool:
@@ -63,7 +65,8 @@ class Poll:
         left_in_order = last is not None and last.get("stopped_at") is not None
         return not left_in_order or self.monotonic() - since >= self.patience_s
 
-    def _lose(self, record: Record, host: str) -> bool:
+    def _lose(self, record: Record) -> bool:
+        host = record["host"]
         if record["lost_at"] is not None or record["status"] not in RUNNING:
             return False
         seen = self.db.runtime_hosts.find_one({"_id": host}) or {}
@@ -73,9 +76,11 @@ class Poll:
 
     def _end_keys(self) -> int:
         """Keys of instances that are gone, which a crash left behind."""
-        ended = 0
-        for key in self.db["keys"].find({"role": instance_keys.ROLE}):
-            record = records.find(self.db, key["agents"][0], lean=True)
-            if record is None or record["instance"] != key["instance"]:
-                ended += self.db["keys"].delete_one({"_id": key["_id"]}).deleted_count
-        return ended
+        theirs = self.db["keys"].find({"role": instance_keys.ROLE})
+        return sum(aside.each(self.db, LOOP, theirs, self._end_key))
+
+    def _end_key(self, key: Document) -> int:
+        record = records.find(self.db, key["agents"][0], lean=True)
+        if record is not None and record["instance"] == key["instance"]:
+            return 0
+        return self.db["keys"].delete_one({"_id": key["_id"]}).deleted_count

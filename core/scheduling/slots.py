@@ -3,7 +3,7 @@
 The tick's document says which of its times was the last that is done, `done_through`, and how often the next
 one was begun, `tries`. Whoever raises `tries` carries that time out. One that a dead leader left unfinished
 is done again by the next leader, so an effect is either safe to repeat (computed and set) or an insert under
-the slot's time. A time that was missed is caught up, oldest first.
+the slot's time. A time that was missed is caught up, oldest first; one from the future is brought back.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Slots:
         current = EPOCH + (self.now() - EPOCH) // self.every * self.every
         for _ in range(CAUGHT_UP_AT_ONCE):
             before, tries = self._reached(current)
+            if before > current:
+                before, tries = self._brought_back(before, current)
             slot = before + self.every
             if slot > current or not self._begin(before, tries):
                 break
@@ -75,6 +77,14 @@ class Slots:
                 self.db.ticks.update_one(absent, {"$set": first}, upsert=True)
             return self._reached(current)
         return tick["done_through"], tick["tries"]
+
+    def _brought_back(self, before: datetime, current: datetime) -> tuple[datetime, int]:
+        """The clock was ahead for a while: what was done through a time to come is done through now."""
+        log.warning("slot.from_the_future", tick=self.name, done_through=before.isoformat())
+        unchanged = {"_id": self.name, "done_through": before}
+        now = {"done_through": current, "tries": 0}
+        self.db.ticks.update_one(unchanged, {"$set": now})
+        return self._reached(current)
 
     def _begin(self, before: datetime, tries: int) -> bool:
         """False: another leader was faster."""

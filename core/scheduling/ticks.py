@@ -11,6 +11,7 @@ from pymongo.database import Database
 
 from core.clock import rfc3339, utcnow
 from core.errors import NotFound
+from core.store import aside
 
 Document = dict[str, Any]
 
@@ -50,9 +51,12 @@ class Notes:
 def listed(db: Database[Document]) -> list[Document]:
     """Every tick as the API shows it. `next_run` lies in the past only when no scheduler runs.
 
-    `running_since`: of a run that has taken seconds and goes on, or hangs.
+    `running_since`: of a run that has taken seconds and goes on, or hangs. `aside`: the documents that it
+    could not handle and tries again later.
     """
-    return [_public(tick) for tick in sorted(db.ticks.find(), key=lambda tick: str(tick["_id"]))]
+    kept = aside.listed(db)
+    found = sorted(db.ticks.find(), key=lambda tick: str(tick["_id"]))
+    return [{**_public(tick), "aside": kept.get(tick["_id"], [])} for tick in found]
 
 
 def ask(db: Database[Document], name: str) -> None:

@@ -143,7 +143,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     "workspaces": [_listed("workspaces"), _bounded()],
     "keys": [_listed("keys"), _bounded(), IndexModel([("role", ASCENDING)], name="by_role")],
     "credentials": [_listed("credentials")],
-    "sessions": [IndexModel([("expires_at", ASCENDING)], name="expiring", expireAfterSeconds=0)],
+    "sessions": [_expiring()],
+    "aside": [_expiring()],
     "drive_files": [
         _listed("drive_files"),
         IndexModel([("workspace_id", ASCENDING), ("path", ASCENDING)], name="by_path"),

@@ -245,3 +245,12 @@ def test_a_delivery_that_cannot_even_be_read_waits_and_the_others_go_out(db, sea
     assert (kept["state"], [tried["error"] for tried in kept["tries"]]) == ("due", ["InvalidBSON"])
     assert kept["next_at"] > utcnow()
     assert delivery()["state"] == "delivered"
+
+
+def test_a_delivery_of_a_time_to_come_is_brought_back(db, sealer, delivery):
+    db.deliveries.update_one({}, {"$set": {"next_at": utcnow() + timedelta(days=2)}})
+    receiver = Receiver(200)
+    courier = Courier(db, sealer, receiver)
+    courier.tick()
+    until(lambda: delivery()["state"] == "delivered", "it is delivered")
+    courier.close()

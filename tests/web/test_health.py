@@ -6,9 +6,11 @@ import pytest
 
 from core.clock import utcnow
 from core.config import Settings
+from core.crypto import Sealer
 from core.services import connect_mongo, connect_redis
 from core.store import sizes
 from web.app import create_app
+from web.main import _prove_key
 
 NOWHERE = 1  # a port that nothing listens on
 
@@ -16,7 +18,30 @@ NOWHERE = 1  # a port that nothing listens on
 def test_alive_and_ready(app):
     assert app.test_client().get("/healthz").json == {"status": "ok"}
     ready = app.test_client().get("/readyz")
-    assert (ready.status_code, ready.json["checks"]) == (200, {"mongodb": "ok", "redis": "ok"})
+    checks = {"mongodb": "ok", "redis": "ok", "encryption_key": "ok"}
+    assert (ready.status_code, ready.json["checks"]) == (200, checks)
+
+
+@pytest.fixture
+def with_another_key(services, app):
+    assert app.test_client().get("/readyz").status_code == 200
+    services.sealer = Sealer(b"another key, of 32 bytes, indeed")
+
+
+@pytest.mark.usefixtures("with_another_key")
+def test_with_another_encryption_key_it_is_not_ready_and_says_so(app):
+    refused = app.test_client().get("/readyz")
+    assert (refused.status_code, refused.json["checks"]["encryption_key"]) == (503, "another key")
+    assert "encryption_key" in refused.json["detail"]
+
+
+@pytest.mark.usefixtures("with_another_key")
+def test_in_production_it_does_not_start_with_another_key(services, capsys):
+    _prove_key(services)
+    services.settings = services.settings.model_copy(update={"app_env": "production"})
+    with pytest.raises(SystemExit):
+        _prove_key(services)
+    assert "LLM_ENCRYPTION_KEYS_OLD" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -41,7 +66,7 @@ def test_without_redis_it_is_alive_and_not_ready(without_redis):
     answer = without_redis.test_client().get("/readyz")
     assert answer.status_code == 503
     assert answer.content_type == "application/problem+json"
-    assert answer.json["checks"] == {"mongodb": "ok", "redis": "ConnectionError"}
+    assert answer.json["checks"] == {"mongodb": "ok", "redis": "ConnectionError", "encryption_key": "ok"}
 
 
 def test_without_mongodb_requests_get_a_503_problem(without_mongodb):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Response
 
-from core import health
+from core import health, key_proof
 from core.store import sizes
 from web.access import access
 from web.answers import answer
@@ -26,7 +28,8 @@ def healthz() -> Response:
 @access(public=True)
 def readyz() -> Response:
     """Does every dependency answer? 503 says which does not. `warnings`: what will soon be too much."""
-    report = health.check(services().db, services().redis)
+    sealing = partial(key_proof.said, services().db, services().sealer)
+    report = health.check(services().db, services().redis, sealing)
     if report["status"] != "ready":
         return unready(report)
     near = sizes.warnings(services().db) if services().settings.embedded_store else []

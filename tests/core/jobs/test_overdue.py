@@ -90,3 +90,9 @@ def test_what_redis_lost_comes_back_and_what_it_has_is_there_once(db, redis_clie
     passes.tick()
     taken = [lanes.take("chat", {}, 1, background=True).job_id for _ in range(3)]
     assert sorted(taken) == sorted(ids)
+
+
+def test_a_time_from_the_future_is_brought_back(db, passes, sent):
+    (job_id,) = due(db, "w1", ago=-timedelta(days=2))
+    passes.tick()
+    assert sent.ids == [("chat", job_id)]

@@ -199,3 +199,16 @@ def test_two_schedulers_that_die_all_the_time_do_each_slot_once(db, scheduler, c
     assert effects(db) == [first + MINUTE * n for n in range((last - first) // MINUTE + 1)]
     assert last == clock.now.replace(second=0)
     assert db.ticks.find_one({"_id": "roll"})["done_through"] == last
+
+
+def test_after_a_clock_that_was_days_ahead_slots_go_on_from_now(scheduler, clock, db):
+    ticking = scheduler()
+    ticking.run()
+    clock.now = START + timedelta(days=2)
+    ticking.run()
+    db.effects.delete_many({})
+    clock.now = START + MINUTE
+    assert ticking.run() is None  # nobody knows whether this one has been
+    clock.now += 2 * MINUTE
+    ticking.run()
+    assert effects(db) == minutes(2, 3)
