@@ -167,6 +167,7 @@ def test_a_time_that_no_system_takes_is_bounded():
         (archive(member("workspace/x")) + archive(member("workspace/y")), "follows"),
         (gzip.compress(tar(member("workspace/x")) + b"more"), "follows"),
     ],
+    ids=itertools.count(),  # what is packed has the time in it
 )
 @pytest.mark.parametrize("piece", [1, 1000, 10_000])
 def test_what_is_broken_is_refused(data, why, piece):
