@@ -49,8 +49,13 @@ def make_agent(page, name="writer"):
     expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
 
 
+def of_agent(page, name):
+    """The link to this page of the agent; the navigation may have one of the same name."""
+    return page.get_by_role("navigation", name="Pages of this agent").get_by_role("link", name=name)
+
+
 def configure(page, url):
-    page.get_by_role("link", name="Settings").first.click()
+    of_agent(page, "Settings").click()
     page.get_by_label("Provider", exact=True).select_option("openai")
     page.get_by_label("Model", exact=True).fill("tiny")
     page.get_by_label("API key of the provider").fill("sk-of-a-test-0123456789")
