@@ -1,8 +1,10 @@
 # make run: everything, in one terminal. make test: the suite. make check: format, lint, types, layers.
 # make demo: a workspace with a day of work in it. make vendor: what the dashboard uses of others, renewed.
+# make bench: ours beside other proxies and task queues. Where those are: LITELLM=…/bin/litellm PEERS=…/bin/python
+# POSTGRES=/usr/lib/postgresql/15/bin; without them, ours alone. With MONGODB_URI=…, chats are measured on that store.
 # make screens: docs/screens, the dashboard's pages as they are.
 # make openclaw: the agents' program. make test-openclaw: the runtime against it.
-.PHONY: run demo vendor screens test test-fast check fmt openclaw test-openclaw
+.PHONY: run demo bench vendor screens test test-fast check fmt openclaw test-openclaw
 
 # In processes of their own, each with its own servers; in the order in which they are collected.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
@@ -15,6 +17,13 @@ run: .venv/run.stamp
 
 demo: .venv/run.stamp
 	@.venv/bin/python -m core.cli demo
+
+bench: .venv/dev.stamp
+	@.venv/bin/python -m bench.starts $(if $(PEERS),--peers $(PEERS)) $(if $(POSTGRES),--postgres $(POSTGRES))
+	@.venv/bin/python -m bench.throughput $(if $(LITELLM),--litellm $(LITELLM))
+	@.venv/bin/python -m bench.throughput --stream --connections 1 $(if $(LITELLM),--litellm $(LITELLM))
+	@.venv/bin/python -m bench.chat held
+	@.venv/bin/python -m bench.lists
 
 vendor: .venv/run.stamp
 	@.venv/bin/python -m web.dashboard.vendor

@@ -1,0 +1,1 @@
+"""Programs of other task queues, for `bench.starts`. They run in an environment of their own."""
