@@ -41,6 +41,7 @@ SLOW = (
     "test_drive.py",
     "test_embedded.py",
     "test_hanging_ticks.py",
+    "test_python_clients.py",
     "test_readme.py",
     "test_ledger_chaos.py",
     "test_runtime.py",

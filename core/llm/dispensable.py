@@ -35,6 +35,11 @@ def _was_thought(request: ChatRequest) -> bool:
     return any(message.get("thinking_blocks") for message in request.messages)
 
 
+def _has_bare_turns(request: ChatRequest) -> bool:
+    said = [message for message in request.messages if message.get("role") == "assistant"]
+    return any(not (message.get("reasoning_content") or message.get("reasoning")) for message in said)
+
+
 ROWS = (
     # "Extra inputs are not permitted, field: 'stream_options'" (Fireworks in 2024, Azure, Mistral, vLLM:
     # https://github.com/FlowiseAI/Flowise/issues/2866, https://github.com/microsoft/semantic-kernel/issues/10510,
@@ -49,6 +54,12 @@ ROWS = (
         ("encrypted content",),
         _was_thought,
         remembered=False,
+    ),
+    # "Missing `reasoning_content` field in the assistant message at message index 2": DeepSeek and Kimi,
+    # where a client has dropped what it was told (https://github.com/charmbracelet/crush/issues/2696, read
+    # 2026-11).
+    Row(
+        "bare_turns", "openai", ("reasoning_content", "reasoning content"), _has_bare_turns, remembered=False
     ),
     # "messages.1.content.0: Invalid `signature` in `thinking` block": after a change of the model or of what
     # was said before (https://github.com/anthropics/anthropic-sdk-python/issues/1598,

@@ -12,7 +12,7 @@ WireName = Literal["openai", "anthropic", "responses"]
 KeyKind = Literal["byokey", "custom", "managed", "sandbox"]
 """`byokey`: the user's, at the vendor's address. `custom`: at an endpoint of the user's. `managed`: ours."""
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
-Dispensable = Literal["stream_options", "reasoning"]
+Dispensable = Literal["stream_options", "reasoning", "bare_turns"]
 """What a call can do without: see `core.llm.dispensable`."""
 UsageStatus = Literal["reported", "estimated"]
 """`estimated`: the provider told no usage, or its answer broke off before it could."""

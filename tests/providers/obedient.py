@@ -3,7 +3,9 @@
 OpenAI-compatible. The text may hold: `status=429` (an error of this status), `delay=0.5` (seconds before the
 answer), `words=20 pause=0.05` (of a stream), `cut=3` (the connection breaks off after so many words), `tool`
 (calls the first tool that was given, with `arguments={"city":"Bern"}`; a tool's result is told back),
-`chars=1000` (the length of each word).
+`chars=1000` (the length of each word), `parallel` (it calls the tool for Bern and for Oslo), `think` (it
+thinks aloud, and refuses a tool's result whose call comes back without its `reasoning_content`, as DeepSeek
+does). A JSON schema is answered by `{"city": "Bern", "degrees": 7}`.
 `GET /log` gives the requests that came, and how many connections were closed before the answer's end.
 """
 
@@ -18,6 +20,10 @@ from gevent import pywsgi
 
 LOG = {"requests": [], "closed_early": 0, "streams_ended": 0}
 ARGUMENTS = '{"city": "Bern"}'
+OSLO = '{"city": "Oslo"}'
+JSON = '{"city": "Bern", "degrees": 7}'
+THOUGHT = "Let me see."
+FORGOTTEN = "Missing `reasoning_content` field in the assistant message at message index 1."
 
 
 class CutOff(Exception):
@@ -39,10 +45,20 @@ def application(environ, start_response):
     if closing is not None:
         closing.kill()
     last = asked["messages"][-1]
+    if "think" in script and any(
+        m.get("tool_calls") and not m.get("reasoning_content") for m in asked["messages"]
+    ):
+        return whole(
+            start_response, {"error": {"message": FORGOTTEN, "type": "invalid_request_error"}}, "400 No"
+        )
     if last["role"] == "tool":
-        said = [f"the tool said {text(last)}"]
+        results = [text(m) for m in asked["messages"] if m["role"] == "tool"]
+        said = [f"the tool said {' and '.join(results)}"]
     elif "tool" in script and asked.get("tools"):
-        return tool_call(start_response, asked, found(script, "arguments", ARGUMENTS))
+        arguments = [found(script, "arguments", ARGUMENTS), *([OSLO] if "parallel" in script else [])]
+        return tool_calls(start_response, asked, arguments, THOUGHT if "think" in script else None)
+    elif (asked.get("response_format") or {}).get("type") == "json_schema":
+        said = [JSON[:9], JSON[9:]]
     else:
         size = int(found(script, "chars", "0"))
         said = [f"word{n} " + "x" * size for n in range(int(found(script, "words", "3")))]
@@ -75,20 +91,31 @@ def watch_for_closing(environ):
     return gevent.spawn(look)
 
 
-def tool_call(start_response, asked, arguments):
-    function = {"name": asked["tools"][0]["function"]["name"], "arguments": arguments}
-    call = {"id": "call_1", "type": "function", "function": function}
+def tool_calls(start_response, asked, arguments, thought):
+    """One call of the first tool for each of the arguments."""
+    name = asked["tools"][0]["function"]["name"]
+    calls = [
+        {"id": f"call_{n}", "type": "function", "function": {"name": name, "arguments": one}}
+        for n, one in enumerate(arguments, 1)
+    ]
+    thinking = {"reasoning_content": thought} if thought else {}
     if not asked.get("stream"):
-        message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        message = {"role": "assistant", "content": None, "tool_calls": calls, **thinking}
         return whole(start_response, completion(asked, message, "tool_calls"))
-    begun = {**call, "index": 0, "function": {**function, "arguments": ""}}
-    parts = [begun, *({"index": 0, "function": {"arguments": part}} for part in halves(arguments))]
     start_response("200 OK", [("Content-Type", "text/event-stream")])
     return [
-        *(chunk(asked, {"tool_calls": [part]}) for part in parts),
+        *([chunk(asked, thinking)] if thinking else []),
+        *(chunk(asked, {"tool_calls": [part]}) for n, call in enumerate(calls) for part in pieces(n, call)),
         chunk(asked, {}, "tool_calls"),
         *last(asked, 5),
     ]
+
+
+def pieces(n, call):
+    """The head of a call, and its arguments in two parts."""
+    function = call["function"]
+    yield {**call, "index": n, "function": {**function, "arguments": ""}}
+    yield from ({"index": n, "function": {"arguments": part}} for part in halves(function["arguments"]))
 
 
 def halves(text: str) -> tuple[str, str]:

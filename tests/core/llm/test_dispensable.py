@@ -149,3 +149,26 @@ def test_thinking_that_anthropic_cannot_verify_is_left_out_of_that_call_alone(tr
         kinds = [[block["type"] for block in sent.body["messages"][1]["content"]] for sent in one.received]
     assert outcomes == ["provider_refused", "ok"]
     assert kinds == [["thinking", "tool_use"], ["tool_use"], ["thinking", "tool_use"]]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Missing `reasoning_content` field in the assistant message at message index 1.",
+        "The reasoning content in the thinking mode must be passed back to the API.",
+        "thinking is enabled but reasoning_content is missing in assistant tool call message at index 1",
+    ],
+)
+def test_a_turn_whose_reasoning_the_client_dropped_is_sent_with_a_blank_one(transport, words):
+    """A refusal of what was sent with its reasoning is a refusal."""
+    refusal, good = (
+        answering({"error": {"message": words}}, 400),
+        answering(EXCHANGES["openai-plain"]["body"]),
+    )
+    with provider(refusal, good) as one:
+        assert ask(transport, one, TURNS, stream=False)[1] == ["provider_refused", "ok"]
+        sent = [[message.get("reasoning_content") for message in r.body["messages"]] for r in one.received]
+        assert sent == [[None, None, None], [None, " ", None]]
+    thought = [{**message, "reasoning": "Hm."} if "tool_calls" in message else message for message in TURNS]
+    with provider(refusal, good) as one, pytest.raises(ProviderRefused):
+        ask(transport, one, thought, stream=False)

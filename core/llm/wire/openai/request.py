@@ -20,6 +20,8 @@ OURS = (
     "thinking_blocks",
 )
 CALL_FIELDS = ("id", "type", "function", "custom")
+NO_THOUGHT = " "
+"""DeepSeek and Kimi refuse an assistant's turn without its reasoning, and an empty one."""
 
 
 def headers(target: Target) -> dict[str, str]:
@@ -54,6 +56,8 @@ def _message(message: Document, target: Target, habits: Habits) -> Document:
     if kept.get("role") == "assistant":
         _as_assistant(kept, target)
         kept |= reasoning.going_back(message, target)
+        if "bare_turns" in target.without:
+            kept["reasoning_content"] = kept.get("reasoning_content") or NO_THOUGHT
         if habits.thinks_aloud and (thoughts := _reasoning(message)):
             content = kept["content"] if isinstance(kept["content"], str) else ""
             kept["content"] = think.join(content, thoughts)
