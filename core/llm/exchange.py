@@ -194,7 +194,7 @@ class Exchange:
             record["finish_reason"] = strange.note(target, record, "finish_reason", finish_reason)
         return ChatAnswer(
             message=_with_origin(message, target),
-            finish_reason=_finish(finish_reason, message),
+            finish_reason=borne_out(finish_reason, message),
             provider=target.provider,
             model=target.model,
             usage=_filled(told, estimate(self.request, message)) if told is None or told.untold else told,
@@ -209,7 +209,7 @@ class Exchange:
         return None
 
 
-def _finish(told: str | None, message: Document) -> FinishReason:
+def borne_out(told: str | None, message: Document) -> FinishReason:
     """The reason, as the message bears it out: agents' loops look at this word alone.
 
     Google and xAI say `stop` after calls, others `tool_calls` without any
