@@ -1,9 +1,10 @@
 """Do we read what vendors really sent as their own SDKs do? `python -m bench.cassettes FOLDER [SEED]`.
 
-FOLDER holds recorded cassettes of VCR (YAML), such as those of pydantic/pydantic-ai: they are not ours to keep
-here. Each answer with the status 200 of OpenAI's chat completions and responses, of Anthropic's messages, and
-of whoever speaks OpenAI's format is read by our wire, its bytes cut at random places, and by the vendor's SDK;
-what differs in text, calls, reason to finish or tokens is printed. The exit code is 1 where anything does.
+FOLDER holds recorded cassettes of VCR (YAML), such as those of pydantic/pydantic-ai: they are not ours to
+keep here. Each answer with the status 200 of OpenAI's chat completions and responses, of Anthropic's
+messages, and of whoever speaks OpenAI's format is read by our wire, its bytes cut at random places, and by
+the vendor's SDK; what differs in text, calls, reason to finish or tokens is printed. The exit code is 1 where
+anything does.
 """
 
 from __future__ import annotations
@@ -62,9 +63,8 @@ def main(folder: str, seed: str = "1") -> int:
         for field in theirs:
             if mine.get(field) != theirs[field]:
                 differing[f"{kind}: {field}"] += 1
-                print(
-                    f"{name}\n  {field}: ours {str(mine.get(field, mine))[:300]!r}\n  theirs {str(theirs[field])[:300]!r}"
-                )
+                both = (str(said)[:300] for said in (mine.get(field, mine), theirs[field]))
+                print("{}\n  {}: ours   {!r}\n  theirs {!r}".format(name, field, *both))
     for counted in (seen, differing):
         print()
         for kind, number in sorted(counted.items()):

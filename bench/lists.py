@@ -17,6 +17,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from bench.choices import asked_for_help
 from core.clock import utcnow
 from core.ids import new_id
 from core.jobs.model import born
@@ -106,4 +107,5 @@ def show(stack: Stack) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    if not asked_for_help(__doc__, sys.argv[1:]):
+        main(*map(int, sys.argv[1:]))
