@@ -100,7 +100,7 @@ def serve(role: Role) -> int:
     heartbeat.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stopping.tell)
-    seating = Seating(settings, runner, broker, queues[0], over=lambda: stopping.over)
+    seating = Seating(settings, runner, broker, queues[0])
     if role.seats:
         seating.start()
     running = seating.missed if role.seats else lambda _: None
@@ -109,6 +109,8 @@ def serve(role: Role) -> int:
 
     stopping.wait()
     log.info("worker.stopping", running=len(runner.running))
+    runner.drain()
+    seating.close()
     grace = LOST_GRACE_S if heartbeat.lost else settings.worker_grace_s
     _stop(worker, runner, grace)
     stopping.over = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import redis
 import structlog
@@ -30,7 +30,8 @@ from workers.broker import LaneBroker
 OFFERED = 64
 """Seats that one process offers: as many jobs as may be born here between two offers."""
 REMEMBERED = 10_000
-LISTEN_S = 1.0
+LISTEN_S = 0.5
+CLOSING_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -44,21 +45,26 @@ class Seating:
         runner: Runner,
         broker: LaneBroker,
         queue: str,
-        *,
-        over: Callable[[], bool],
     ) -> None:
         self.settings = settings
         self.runner = runner
         self.broker = broker
         self.queue = queue
-        self.over = over
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._told_to_close = False
         self._left = 0
         self._heard: dict[str, None] = {}
         self._unheard: frozenset[str] = frozenset()
 
     def start(self) -> None:
-        """Listen until it is `over`, in a thread; a greenlet where the process is patched."""
-        threading.Thread(target=self._listen, daemon=True).start()
+        """Listen until closed, in a thread; a greenlet where the process is patched."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take no more. When this returns, whoever tells of a job is told that nobody listens."""
+        self._told_to_close = True
+        if self._thread.is_alive():
+            self._thread.join(CLOSING_S)
 
     def missed(self, running: Collection[str]) -> None:
         """Take those of this process's running jobs, at the second look, that it does not know of."""
@@ -79,39 +85,47 @@ class Seating:
 
     def _listen(self) -> None:
         seats = Seats(connect_redis(self.settings))
-        while not self.over():
+        while not self._told_to_close:
             try:
                 with seats.client.pubsub(ignore_subscribe_messages=True) as pubsub:
                     pubsub.subscribe(signals.seat_channel(self.runner.process_id))
                     self._hear(seats, pubsub)
-                seats.withdraw(self.queue, self.runner.process_id)
+                    seats.withdraw(self.queue, self.runner.process_id)
+                    pubsub.unsubscribe()
+                    while pubsub.subscribed:  # what was said before Redis heard of it
+                        self._next(pubsub)
             except redis.RedisError as error:
                 log.warning("seats.redis_away", error=type(error).__name__)
                 time.sleep(1)
 
     def _hear(self, seats: Seats, pubsub: redis.client.PubSub) -> None:
         offered = 0.0
-        while not self.over():
+        while not self._told_to_close:
             renewed = time.monotonic() - offered < self.settings.beat_s
             if self._left <= OFFERED // 2 or self._closed or not renewed:
                 self._left = 0 if self._closed else min(OFFERED, self.broker.shares.free)
                 seats.offer(self.queue, self.runner.process_id, self._left)
                 offered = time.monotonic()
-            message = pubsub.get_message(timeout=LISTEN_S)
-            if message is not None:
-                self._left -= 1
-                self._take(signals.opened(message["data"]))
+            self._next(pubsub)
+
+    def _next(self, pubsub: redis.client.PubSub) -> None:
+        message = pubsub.get_message(timeout=LISTEN_S)
+        if message is not None:
+            self._left -= 1
+            self._take(signals.opened(message["data"]))
 
     @property
     def _closed(self) -> bool:
-        return self.runner.draining or self.queue in self.broker.paused
+        return self._told_to_close or self.runner.draining or self.queue in self.broker.paused
 
     def _take(self, job: Job) -> None:
         self._heard[job["_id"]] = None
         while len(self._heard) > REMEMBERED:
             del self._heard[next(iter(self._heard))]
-        work = self._carry_out if self._may_have(job) else self._refuse
-        threading.Thread(target=work, args=(job,), daemon=True).start()
+        if self._may_have(job):
+            threading.Thread(target=self._carry_out, args=(job,), daemon=True).start()
+        else:
+            self._refuse(job)
 
     def _may_have(self, job: Job) -> bool:
         """May it, and is there a slot? Then it has it."""

@@ -51,7 +51,7 @@ def seat_worker() -> None:
     indexes.ensure(services.db)
     broker.consume("chat")
     runner = Runner(services, new_id(), {"chat": _begin}, start=GreenletWork, lost=lambda: False)
-    Seating(settings, runner, broker, "chat", over=lambda: False).start()
+    Seating(settings, runner, broker, "chat").start()
     time.sleep(3600)
 
 

@@ -23,7 +23,7 @@ class Host:
     """A process that offers seats, whose jobs wait for `go`."""
 
     def __init__(self, db, settings, redis_client, slots=1000):
-        self.db, self.sent, self.over, self.go = db, Sent(), False, threading.Event()
+        self.db, self.sent, self.go = db, Sent(), threading.Event()
         self.went, self.client = [], connect_redis(settings)
         self.go.set()
         self.process_id = new_id()
@@ -45,7 +45,7 @@ class Host:
             lost=lambda: False,
             bounds=self.broker.bounds,
         )
-        self.seating = Seating(services.settings, self.runner, self.broker, "chat", over=lambda: self.over)
+        self.seating = Seating(services.settings, self.runner, self.broker, "chat")
 
     def _handle(self, run):
         self.go.wait()
@@ -54,9 +54,7 @@ class Host:
 
     def ends(self):
         self.go.set()
-        self.over = True
-        channel = signals.seat_channel(self.process_id)
-        until(lambda: not dict(self.client.pubsub_numsub(channel))[channel.encode()], "it listens no more")
+        self.seating.close()
         until(lambda: self.broker.shares.free == self.broker.shares.slots, "all its work has ended")
 
     def listens(self):
@@ -201,3 +199,25 @@ def test_one_that_is_to_be_cancelled_is_cancelled_and_not_queued(host):
     for _ in range(2):
         here.seating.missed([job_id])
     until(lambda: here.status(job_id) == "cancelled", "it is cancelled")
+
+
+def test_what_is_said_after_it_closed_is_heard_by_nobody_and_takes_its_lane(host):
+    here = host()
+    here.listens()
+    here.seating.close()
+    assert here.offered() == 0
+    here.offer(1)
+    job_id = here.born()
+    assert here.sent.ids == [("chat", job_id)]
+    assert here.status(job_id) == "queued"
+
+
+def test_what_was_said_before_it_closed_goes_to_its_lane_before_it_ends(host):
+    here = host()
+    here.listens()
+    here.runner.drain()
+    here.offer(20)
+    born = [here.born() for _ in range(20)]
+    here.seating.close()
+    assert {here.status(job_id) for job_id in born} == {"queued"}
+    assert here.went == []
