@@ -37,6 +37,18 @@ def here(work: Callable[[], T]) -> T:
     return work()
 
 
+class Beside(Protocol):
+    """Begins work, and gives what waits for its end: that returns, or raises, what the work did."""
+
+    def __call__(self, work: Callable[[], T]) -> Callable[[], T]: ...
+
+
+def at_once(work: Callable[[], T]) -> Callable[[], T]:
+    """A `Beside` that knows no other place: the work is done when this returns."""
+    done = work()
+    return lambda: done
+
+
 @dataclass
 class Services:
     """What the parts of a process share. Leaves take only what they use, never this whole."""
@@ -47,6 +59,7 @@ class Services:
     sealer: Sealer
     send: Send
     run: Run = here
+    beside: Beside = at_once
     insert_job: Insert | None = None
     cleanups: list[Callable[[], None]] = field(default_factory=list)
 

@@ -103,7 +103,11 @@ def create_app(services: Services, watcher: Watcher) -> App:
     services.cleanups.append(arrivals.close)
     arrivals.start()
     app.extensions |= {SERVICES: services, WATCHER: watcher, PRICES: Prices()}
-    app.extensions |= {STORAGE: storages.make(settings, services.run), ARRIVALS: arrivals, STREAMS: Streams()}
+    app.extensions |= {
+        STORAGE: storages.make(settings, services.run, services.beside),
+        ARRIVALS: arrivals,
+        STREAMS: Streams(),
+    }
     app.extensions[SEATS] = Seats(services.redis)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     if settings.trusted_proxies:

@@ -23,6 +23,7 @@ from core.store import migrations
 from core.store.migrations import NewerStore
 from core.store.repeat import once_it_answers
 from web.app import App, create_app
+from web.beside import in_a_greenlet
 from web.deadline import BodyDeadline
 from workers.broker import make_broker, sender
 
@@ -46,6 +47,7 @@ def build() -> App:
         redis_client=connect_redis(settings, timeout_s=0.5),
     )
     services.run = cast(Run, ThreadPool(DISK_THREADS).apply)
+    services.beside = in_a_greenlet
     for weak in first.weak_secrets(settings):
         log.warning("settings.weak", said=weak)
     _prepare_store(services)

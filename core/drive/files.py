@@ -59,6 +59,7 @@ def born(
         "state": ARRIVING,
         "upload_id": upload_id,
         "staged": received.staged,
+        "said": received.said,
         "key": keys.final(place.installation, owner, now, file_id),
         "created_at": now,
         "updated_at": now,

@@ -57,6 +57,9 @@ def _finished(run: Run, storage: Storage, record: Document, told: Callable[[int]
 
 def _checked(run: Run, storage: Storage, record: Document, told: Callable[[int], None]) -> str:
     """The media type of bytes that are all there, as they came. Raises `BytesMissing`, `BytesDiffer`."""
+    if _vouched_for(storage, record):
+        told(record["size"])
+        return media.media_type(_sample(run, storage, record), record["name"])
     size, sha256, sample = 0, hashlib.sha256(), media.Sample()
     with closing(_opened(storage, record)) as reading:
         for piece in unless_stopped(run, reading):
@@ -67,6 +70,27 @@ def _checked(run: Run, storage: Storage, record: Document, told: Callable[[int],
     if (size, sha256.hexdigest()) != (record["size"], record["sha256"]):
         raise BytesDiffer
     return media.media_type(sample, record["name"])
+
+
+def _vouched_for(storage: Storage, record: Document) -> bool:
+    """Does the storage itself say that it has the bytes that were hashed? Only of many is it worth asking."""
+    if record.get("said") is None or record["size"] <= media.HEAD:
+        return False
+    try:
+        return bool(storage.said(record["staged"]) == record["said"])
+    except BytesMissing:
+        return False  # an earlier claim has moved it; a copy may have another checksum
+
+
+def _sample(run: Run, storage: Storage, record: Document) -> media.Sample:
+    sample, size = media.Sample(), record["size"]
+    for start, stop in ((0, media.HEAD), (size - media.FOOT, size)):
+        with closing(storage.read(record["staged"], start, stop)) as reading:
+            if reading.size != size:
+                raise BytesDiffer
+            for piece in unless_stopped(run, reading):
+                sample.feed(piece)
+    return sample
 
 
 def _opened(storage: Storage, record: Document) -> Reading:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import Any
 
@@ -28,7 +27,6 @@ class Writing:
         self.id = upload_id or new_id()
         self.size = 0
         self._sample = media.Sample()
-        self._digest = hashlib.sha256()
         # What an earlier try has left there is in nobody's way.
         self._key = keys.staged(installation.name(db), self.id, secrets.randbelow(2**31))
         self._staging = storage.stage(self._key)
@@ -36,14 +34,13 @@ class Writing:
     def write(self, data: bytes) -> int:
         """Raises `StorageAway`, `StorageFull`."""
         self.size += len(data)
-        self._digest.update(data)
         self._sample.feed(data)
         self._staging.write(data)
         return len(data)
 
-    @property
     def sha256(self) -> str:
-        return self._digest.hexdigest()
+        """Of all that was written, in hex."""
+        return self._staging.sha256()
 
     def drop(self) -> None:
         """It is not wanted."""
@@ -69,7 +66,7 @@ class Writing:
         return files.get(self.db, place.workspace_id, record["_id"])
 
     def _recorded(self, place: Place, *, name: str, path: str, by: str) -> Document:
-        received = Received(name, self.size, self.sha256, self._key)
+        received = Received(name, self.size, self.sha256(), self._key)
         born = {"file_id": new_id(), "upload_id": self.id, "path": path, "created_by": by}
         record = files.born(received, place=place, **born)
         insert_once(self.db.drive_files, record)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from core.drive import folders
+from core.drive.behind import Behind
 from core.drive.keys import is_ours, parts
 from core.drive.storage import CHUNK, Stored
 from core.errors import BytesMissing, Problem, StorageAway
-from core.services import Run, here
+from core.services import Beside, Run, at_once, here
 
 HELD = 1024 * 1024
 """So much is written at a time: each small piece would cost more than its writing."""
+SYNCED = 8 * HELD
+"""After so much it goes to the disk: whoever syncs there meanwhile, as the store does, waits for the rest."""
 
 
 class LocalStorage:
@@ -23,9 +27,10 @@ class LocalStorage:
 
     kind = "local"
 
-    def __init__(self, folder: Path, run: Run = here) -> None:
+    def __init__(self, folder: Path, run: Run = here, beside: Beside = at_once) -> None:
         self.folder = folder
         self.run = run
+        self.beside = beside
 
     def stage(self, key: str) -> LocalStaging:
         return LocalStaging(self, key)
@@ -35,6 +40,10 @@ class LocalStorage:
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> LocalReading:
         return LocalReading(self.run(lambda: self._opened(key)), self.run, start, stop)
+
+    def said(self, key: str) -> str:
+        """Which file it is, and when it was last touched."""
+        return self.run(lambda: self._said(key))
 
     def delete(self, key: str) -> None:
         self.run(lambda: self._delete(key))
@@ -62,6 +71,13 @@ class LocalStorage:
         with self._place(key, missing=BytesMissing) as (folder, name):
             return folders.opened(folder, name)
 
+    def _said(self, key: str) -> str:
+        file = self._opened(key)
+        try:
+            return _said(file)
+        finally:
+            os.close(file)
+
     def _delete(self, key: str) -> None:
         with (
             contextlib.suppress(BytesMissing),
@@ -82,25 +98,39 @@ class LocalStorage:
 
 
 class LocalStaging:
-    """A file that is being written."""
+    """A file that is being written; what was handed over is hashed and written while more arrives."""
 
     def __init__(self, storage: LocalStorage, key: str) -> None:
         self.storage = storage
         self.key = key
         self._held: list[bytes] = []
         self._bytes_held = 0
+        self._unsynced = 0
+        self._digest = hashlib.sha256()
+        self._writes = Behind(storage.beside, 1)
+        self._syncs = Behind(storage.beside, 1)
         self._file: int | None = storage.run(self._begun)
 
     def write(self, data: bytes) -> None:
         self._held.append(data)
         self._bytes_held += len(data)
         if self._bytes_held >= HELD:
-            self.storage.run(self._flush)
+            self._hand_over()
 
-    def keep(self) -> None:
-        self.storage.run(self._keep)
+    def sha256(self) -> str:
+        self._hand_over()
+        self._writes.done()
+        return self._digest.hexdigest()
+
+    def keep(self) -> str:
+        self._hand_over()
+        self._writes.done()
+        self._syncs.done()
+        return self.storage.run(self._keep)
 
     def drop(self) -> None:
+        self._writes.given_up()
+        self._syncs.given_up()
         self._close()
         with contextlib.suppress(StorageAway):
             self.storage.delete(self.key)
@@ -109,21 +139,37 @@ class LocalStaging:
         with self.storage._place(self.key, make=True) as (folder, name):
             return os.open(name, folders.NEW, 0o600, dir_fd=folder)
 
-    def _flush(self) -> None:
+    def _hand_over(self) -> None:
+        pieces, self._held = self._held, []
+        if pieces:
+            self._writes.do(lambda: self.storage.run(lambda: self._write(pieces)))
+        self._unsynced += self._bytes_held
+        self._bytes_held = 0
+        if self._unsynced >= SYNCED:
+            self._unsynced = 0
+            self._syncs.do(lambda: self.storage.run(self._sync))
+
+    def _write(self, pieces: list[bytes]) -> None:
         assert self._file is not None
-        left = memoryview(b"".join(self._held))
-        self._held, self._bytes_held = [], 0
+        left = memoryview(b"".join(pieces))
+        self._digest.update(left)
         with folders.told():
             while left:
                 left = left[os.write(self._file, left) :]
 
-    def _keep(self) -> None:
-        self._flush()
+    def _sync(self) -> None:
+        assert self._file is not None
+        with folders.told():
+            os.fdatasync(self._file)
+
+    def _keep(self) -> str:
         assert self._file is not None
         with self.storage._place(self.key) as (folder, _):
             os.fsync(self._file)
             os.fsync(folder)
+        said = _said(self._file)
         self._close()
+        return said
 
     def _close(self) -> None:
         file, self._file = self._file, None
@@ -158,6 +204,11 @@ class LocalReading:
         assert self._file is not None
         with folders.told():
             return os.pread(self._file, min(CHUNK, self._stop - self._at), self._at)
+
+
+def _said(file: int) -> str:
+    about = os.fstat(file)
+    return f"{about.st_ino}-{about.st_size}-{about.st_mtime_ns}-{about.st_ctime_ns}"
 
 
 def _is_there(name: str, folder: int) -> bool:

@@ -82,8 +82,8 @@ class Offered:
         path = "/".join(map(_text, found.path[len(OFFERED) - 1 :]))
         writing = Writing(self.db, self.storage)
         self._copied(found, writing, limit)
-        earlier = self._offered_as(path)
-        same = next((record for record in earlier if record["sha256"] == writing.sha256), None)
+        earlier, sha256 = self._offered_as(path), writing.sha256()
+        same = next((record for record in earlier if record["sha256"] == sha256), None)
         if same is None:
             writing.kept(self.place, path=path, name=_text(found.path[-1]), by=BY, quota_bytes=quota_bytes)
         else:

@@ -1,8 +1,7 @@
-"""Receiving: a form's files go straight into the storage's staging area, hashed on the way."""
+"""Receiving: a form's files go straight into the storage's staging area, which hashes them on the way."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +16,13 @@ FIELD_OF_FILES = "file"
 
 @dataclass(frozen=True)
 class Received:
-    """A file that is staged, and durable there."""
+    """A file that is staged, and durable there. `said`: what the storage says of these bytes, if it does."""
 
     name: str
     size: int
     sha256: str
     staged: str
+    said: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,13 @@ class Inbox:
         key = self.key(len(self.files))
         staging = self.storage.stage(key)
         self._staged.append(staging)
-        size, sha256 = 0, hashlib.sha256()
+        size = 0
         while (data := next(events)) is not None:
             size += len(data)
             self._check(size)
-            sha256.update(data)
             staging.write(data)
-        staging.keep()
-        self.files.append(Received(name, size, sha256.hexdigest(), key))
+        sha256 = staging.sha256()
+        self.files.append(Received(name, size, sha256, key, staging.keep()))
 
     def _check(self, size: int) -> None:
         if size > self.limits.file:

@@ -11,12 +11,16 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from core.drive.behind import Behind
 from core.drive.keys import STAGING, is_ours, parts
 from core.drive.storage import CHUNK, Stored
 from core.errors import BytesMissing, StorageAway, StorageFull
+from core.services import Beside, Run, at_once, here
 
-PART = 8 * 1024 * 1024
-"""R2 wants all parts but the last of one size; 10,000 of these are 80 GiB."""
+PART = 5 * 1024 * 1024
+"""The smallest that S3 knows. R2 wants all but the last of one size; 10,000 of these are 48 GiB."""
+AT_ONCE = 3
+"""So many parts of one object are on their way: more would be memory, and a server has other clients."""
 COPIED_IN_PARTS_FROM = 1024 * 1024 * 1024
 """One CopyObject call takes 5 GB at most (AWS), and keeps its caller waiting for all of it."""
 COPYING = TransferConfig(
@@ -32,9 +36,13 @@ class S3Storage:
 
     kind = "s3"
 
-    def __init__(self, client: Any, bucket: str, *, part_bytes: int = PART) -> None:
+    def __init__(
+        self, client: Any, bucket: str, run: Run = here, beside: Beside = at_once, *, part_bytes: int = PART
+    ) -> None:
         self.client = client
         self.bucket = bucket
+        self.run = run
+        self.beside = beside
         self.part_bytes = part_bytes
 
     def stage(self, key: str) -> S3Staging:
@@ -57,6 +65,13 @@ class S3Storage:
         part = {} if start == 0 and stop is None else {"Range": f"bytes={start}-{_last(stop)}"}
         with told():
             return S3Reading(self.client.get_object(**named, **part))
+
+    def said(self, key: str) -> str | None:
+        """What a server that knows SHA-256 has computed itself; of parts, the checksum of theirs."""
+        with told():
+            head = self.client.head_object(**self.named(key), ChecksumMode="ENABLED")
+        said: str | None = head.get("ChecksumSHA256")
+        return said
 
     def delete(self, key: str) -> None:
         with told(), contextlib.suppress(BytesMissing):
@@ -99,7 +114,11 @@ class S3Storage:
 
 
 class S3Staging:
-    """An object that is being sent: in one piece, or in parts once it is longer than one."""
+    """An object that is being sent: in one piece, or in parts once it is longer than one.
+
+    Each has its SHA-256, which the server checks. One that knows only MD5 checks nothing: then the job that
+    finishes the upload does, by reading it.
+    """
 
     def __init__(self, storage: S3Storage, key: str) -> None:
         self.storage = storage
@@ -107,7 +126,10 @@ class S3Staging:
         self._named = storage.named(key)
         self._held = bytearray()
         self._upload_id: str | None = None
-        self._parts: list[dict[str, Any]] = []
+        self._digest = hashlib.sha256()
+        self._sums: list[bytes] = []
+        self._parts: dict[int, dict[str, Any]] = {}
+        self._behind = Behind(storage.beside, AT_ONCE)
 
     def write(self, data: bytes) -> None:
         self._held += data
@@ -116,20 +138,29 @@ class S3Staging:
             del self._held[: self.storage.part_bytes]
             self._send(part)
 
-    def keep(self) -> None:
-        client, last = self.storage.client, bytes(self._held)
-        self._held = bytearray()
+    def sha256(self) -> str:
+        whole = self._digest.copy()
+        self.storage.run(lambda: whole.update(self._held))
+        return whole.hexdigest()
+
+    def keep(self) -> str:
+        last, self._held = bytes(self._held), bytearray()
         if self._upload_id is None:
+            said = self._hashed(last)
             with told():
-                client.put_object(**self._named, Body=last, ContentMD5=_md5(last))
-            return
+                self.storage.client.put_object(**self._named, Body=last, ChecksumSHA256=said)
+            return said
         self._send(last)
+        self._behind.done()
+        parts = [self._parts[n] for n in sorted(self._parts)]
         with told():
-            client.complete_multipart_upload(
-                **self._named, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
+            self.storage.client.complete_multipart_upload(
+                **self._named, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
             )
+        return f"{_base64(hashlib.sha256(b''.join(self._sums)).digest())}-{len(parts)}"
 
     def drop(self) -> None:
+        self._behind.given_up()
         self._held = bytearray()
         with contextlib.suppress(StorageAway, StorageFull):
             if self._upload_id is not None:
@@ -137,14 +168,29 @@ class S3Staging:
             self.storage.delete(self.key)
 
     def _send(self, part: bytes) -> None:
-        client, n = self.storage.client, len(self._parts) + 1
+        if self._upload_id is None:
+            with told():
+                begun = self.storage.client.create_multipart_upload(**self._named, ChecksumAlgorithm="SHA256")
+            self._upload_id = begun["UploadId"]
+        said = self._hashed(part)
+        n = len(self._sums)
+        self._behind.do(lambda: self._sent(n, part, said))
+
+    def _sent(self, n: int, part: bytes, said: str) -> None:
+        which = {**self._named, "UploadId": self._upload_id, "PartNumber": n}
         with told():
-            if self._upload_id is None:
-                self._upload_id = client.create_multipart_upload(**self._named)["UploadId"]
-            sent = client.upload_part(
-                **self._named, UploadId=self._upload_id, PartNumber=n, Body=part, ContentMD5=_md5(part)
-            )
-        self._parts.append({"PartNumber": n, "ETag": sent["ETag"]})
+            sent = self.storage.client.upload_part(**which, Body=part, ChecksumSHA256=said)
+        self._parts[n] = {"PartNumber": n, "ETag": sent["ETag"], "ChecksumSHA256": said}
+
+    def _hashed(self, part: bytes) -> str:
+        """The part's checksum; it is the object's next part."""
+
+        def hash_both() -> bytes:
+            self._digest.update(part)
+            return hashlib.sha256(part).digest()
+
+        self._sums.append(self.storage.run(hash_both))
+        return _base64(self._sums[-1])
 
 
 class S3Reading:
@@ -193,6 +239,5 @@ def _last(stop: int | None) -> str:
     return "" if stop is None else str(stop - 1)
 
 
-def _md5(data: bytes) -> str:
-    """The checksum that every S3 server knows; it guards against accidents, not against people."""
-    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()

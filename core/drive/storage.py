@@ -22,13 +22,17 @@ class Stored(NamedTuple):
 
 
 class Staging(Protocol):
-    """Bytes on their way in, written in order. Each method raises `StorageAway` or `StorageFull`."""
+    """Bytes on their way in, written in order. Each method raises `StorageAway` or `StorageFull`, also for
+    what was handed over before."""
 
     def write(self, data: bytes) -> None:
         """Take the next bytes."""
 
-    def keep(self) -> None:
-        """They are all there: once this returns they survive a crash."""
+    def sha256(self) -> str:
+        """Of all that was written, in hex."""
+
+    def keep(self) -> str | None:
+        """They are all there: once this returns they survive a crash. What `said` says of them then."""
 
     def drop(self) -> None:
         """Forget them; never raises. What cannot be removed now is removed by a sweep."""
@@ -59,6 +63,12 @@ class Storage(Protocol):
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> Reading:
         """Open the bytes from `start` up to `stop`. Raises `BytesMissing`."""
+
+    def said(self, key: str) -> str | None:
+        """The same as long as its bytes are the same, as far as the storage knows; None: it knows nothing.
+
+        Raises `BytesMissing`.
+        """
 
     def delete(self, key: str) -> None:
         """Remove an object, whole or half written; safe to repeat."""

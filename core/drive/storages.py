@@ -8,29 +8,32 @@ from typing import Any
 from core.config import Settings
 from core.drive.local import LocalStorage
 from core.drive.storage import Storage
-from core.services import Run, here
+from core.services import Beside, Run, at_once, here
 
 CONNECTIONS = 64
 ANSWERS_WITHIN_S = 60.0
 CONNECTS_WITHIN_S = 5.0
 
 
-def make(settings: Settings, run: Run = here) -> Storage:
-    """A storage over clients of its own. `run`: where a local disk is waited for."""
-    return KINDS[settings.drive_storage](settings, run)
+def make(settings: Settings, run: Run = here, beside: Beside = at_once) -> Storage:
+    """A storage over clients of its own.
+
+    `run`: where a disk is waited for, and bytes are hashed. `beside`: how they are written while more arrive.
+    """
+    return KINDS[settings.drive_storage](settings, run, beside)
 
 
-def _local(settings: Settings, run: Run) -> Storage:
+def _local(settings: Settings, run: Run, beside: Beside) -> Storage:
     settings.drive_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return LocalStorage(settings.drive_folder, run)
+    return LocalStorage(settings.drive_folder, run, beside)
 
 
-def _s3(settings: Settings, _: Run) -> Storage:
+def _s3(settings: Settings, run: Run, beside: Beside) -> Storage:
     # Here, not above: boto3 is 25 MB of memory to whoever keeps files on a disk.
     from core.drive.s3 import S3Storage
 
     assert settings.drive_s3_bucket is not None
-    return S3Storage(_client(settings), settings.drive_s3_bucket)
+    return S3Storage(_client(settings), settings.drive_s3_bucket, run, beside)
 
 
 def _client(settings: Settings) -> Any:
@@ -58,4 +61,4 @@ def _client(settings: Settings) -> Any:
     )
 
 
-KINDS: dict[str, Callable[[Settings, Run], Storage]] = {"local": _local, "s3": _s3}
+KINDS: dict[str, Callable[[Settings, Run, Beside], Storage]] = {"local": _local, "s3": _s3}

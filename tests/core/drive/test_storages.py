@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -50,6 +51,30 @@ def test_what_is_written_is_read_again(storage, size, piece):
     assert b"".join(reading) == data
     reading.close()
     reading.close()
+
+
+@pytest.mark.parametrize("size", [0, 3, 11 * MIB])
+def test_it_hashes_what_is_written(storage, size):
+    data = os.urandom(size)
+    staging = storage.stage(STAGED)
+    for at in range(0, size, MIB):
+        staging.write(data[at : at + MIB])
+    sha256 = staging.sha256()
+    staging.keep()
+    assert sha256 == staging.sha256() == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("size", [3, 11 * MIB])
+def test_it_says_the_same_of_the_same_bytes_alone(storage, size):
+    staging = storage.stage(STAGED)
+    staging.write(b"a" * size)
+    said = staging.keep()
+    assert said == storage.said(STAGED)
+    storage.delete(STAGED)
+    with pytest.raises(BytesMissing):
+        storage.said(STAGED)
+    staged(storage, b"b" * size)
+    assert storage.said(STAGED) not in (None, said)
 
 
 def test_what_is_kept_is_staged_until_it_is_moved(storage):

@@ -12,6 +12,7 @@ from core.drive.files import DELETING
 from core.errors import IdempotencyMismatch, StorageAway, TooLarge
 from core.ids import new_id
 from core.jobs.claim import claim
+from tests.core.drive.conftest import MIB
 from tests.core.drive.test_storages import names, read
 from tests.core.drive.uploads import accepted, carried_out, deleted, stored, upload
 from tests.factory import Sent
@@ -140,6 +141,29 @@ def test_bytes_that_are_not_those_that_came_are_no_file(db, services, handlers, 
     assert (ended["status"], ended["error"]["code"]) == ("failed", "bytes_differ")
     assert db.drive_files.find_one({})["state"] == DELETING
     assert quota.used(db, "w1") == 0
+
+
+def reads(storage, monkeypatch):
+    """Which parts of which objects are read from here on."""
+    asked, read = [], storage.read
+    monkeypatch.setattr(storage, "read", lambda *part: asked.append(part) or read(*part))
+    return asked
+
+
+def test_bytes_that_the_storage_answers_for_are_not_read_again(db, services, handlers, storage, monkeypatch):
+    data = b"%PDF-1.7 " + bytes(6 * MIB)
+    job, asked = accepted(db, storage, data), reads(storage, monkeypatch)
+    ended = carried_out(services, handlers, job)
+    assert (ended["status"], ended["result"]["media_type"]) == ("succeeded", "application/pdf")
+    assert sum(stop - start for _, start, stop in asked) < MIB
+
+
+def test_bytes_that_the_storage_does_not_answer_for_are_read(db, services, handlers, storage, monkeypatch):
+    data = bytes(MIB)
+    job, asked = accepted(db, storage, data), reads(storage, monkeypatch)
+    db.drive_files.update_many({}, {"$set": {"said": "another"}})
+    assert carried_out(services, handlers, job)["status"] == "succeeded"
+    assert [len(part) for part in asked] == [1]
 
 
 def test_bytes_that_are_gone_are_no_file(db, services, handlers, storage):

@@ -29,8 +29,7 @@ def staged(
     key = keys.staged(installation.name(db), upload_id, n)
     staging = storage.stage(key)
     staging.write(data)
-    staging.keep()
-    return Received(name, len(data), hashlib.sha256(data).hexdigest(), key)
+    return Received(name, len(data), hashlib.sha256(data).hexdigest(), key, staging.keep())
 
 
 def upload(
