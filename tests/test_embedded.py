@@ -22,6 +22,7 @@ from pymongo.errors import OperationFailure
 
 from core.clock import utcnow
 from core.embedded import checks, stores
+from core.embedded import environment as seen_by
 from core.embedded.stores import StartFailed
 from tests.stack import ADMIN_KEY, ROOT, Stack, all_processes, command, free_ports, wait_for_port
 
@@ -164,6 +165,11 @@ def test_each_process_sees_the_settings_that_it_needs(tmp_path):
             assert names & set(secret) == seen, program
     finally:
         stack.stop()
+
+
+@pytest.mark.parametrize("program", ["web", "chat", "isolation", "drive", "runtime"])
+def test_who_needs_the_drives_bucket_sees_its_credentials(program):
+    assert seen_by.kept(program, ["AWS_ACCESS_KEY_ID", "SOMETHING_ELSE"]) == ["AWS_ACCESS_KEY_ID"]
 
 
 def test_a_folder_of_before_the_passwords_is_taken_over(tmp_path):

@@ -21,18 +21,19 @@ from core.drive import files, folders, quota, remove
 from core.drive.files import STORED, Place
 from core.drive.folders import Found
 from core.drive.keep import Writing
+from core.drive.known import Known
 from core.drive.storage import CHUNK, Storage
 from core.errors import BytesMissing, Conflict, TooLarge
 from core.ids import new_id
 from core.services import Send
 
 Document = dict[str, Any]
-Names = tuple[str, ...]
-
 OFFERED = ("workspace", "out")
 BY = "runtime"
 """`created_by` of such files: no key's id."""
 MOST_FILES = 1000
+NOTES = "offered.json"
+"""Beside the box, where the process does not see it: what was deleted in the drive is not offered again."""
 STILL_S = 2.0
 """What was written to within this time may not be whole yet."""
 
@@ -47,17 +48,20 @@ class Offered:
         self.storage = storage
         self.box = box
         self.place = place
-        self._known: dict[Names, tuple[int, datetime]] = {}
+        self._known = Known(box.with_name(NOTES))
 
     def push(self, send: Send, *, largest: int, quota_bytes: int | None, most: int = MOST_FILES) -> int:
         """Keep what is new there, so many files; how many. Raises `StorageAway`, `StorageFull`."""
         room = quota.room(self.db, self.place.workspace_id, quota_bytes)
         limit = largest if room is None else min(largest, room)
         new, there = 0, list(self._there())
-        self._known = {found.path: self._known[found.path] for found in there if found.path in self._known}
-        for found in there:
-            if new < most and self._is_new(found) and found.size <= limit:
-                new += self._taken(found, send, limit, quota_bytes)
+        self._known.keep(there)
+        try:
+            for found in there:
+                if new < most and self._is_new(found) and found.size <= limit:
+                    new += self._taken(found, send, limit, quota_bytes)
+        finally:
+            self._known.save()
         return new
 
     def _there(self) -> Iterator[Found]:
@@ -66,7 +70,7 @@ class Offered:
 
     def _is_new(self, found: Found) -> bool:
         still = abs(time.time() - found.modified.timestamp()) < STILL_S
-        return not still and self._known.get(found.path) != _version(found)
+        return not still and not self._known.has(found)
 
     def _taken(self, found: Found, send: Send, limit: int, quota_bytes: int | None) -> bool:
         try:
@@ -74,7 +78,7 @@ class Offered:
         except (BytesMissing, Conflict, TooLarge, OSError) as problem:
             log.warning("drive.not_offered", agent_id=self.place.agent_id, error=type(problem).__name__)
             return False
-        self._known[found.path] = _version(found)
+        self._known.add(found)
         return new
 
     def _kept(self, found: Found, send: Send, limit: int, quota_bytes: int | None) -> bool:
@@ -105,7 +109,7 @@ class Offered:
                     if writing.size > limit:
                         raise TooLarge
                 about = os.fstat(read.fileno())
-            if (about.st_size, datetime.fromtimestamp(about.st_mtime, UTC)) != _version(found):
+            if (about.st_size, datetime.fromtimestamp(about.st_mtime, UTC)) != (found.size, found.modified):
                 raise Conflict("this file is being written")
         except BaseException:
             writing.drop()
@@ -114,10 +118,6 @@ class Offered:
     def _offered_as(self, path: str) -> list[Document]:
         place = {"workspace_id": self.place.workspace_id, "agent_id": self.place.agent_id}
         return list(self.db.drive_files.find({**place, "path": path, "state": STORED, "created_by": BY}))
-
-
-def _version(found: Found) -> tuple[int, datetime]:
-    return found.size, found.modified
 
 
 def _text(name: str) -> str:

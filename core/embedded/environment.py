@@ -32,7 +32,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "chat": (*PLAIN, *STORES, *SEALING, *MANAGED, *FILES),
     "isolation": (*PLAIN, *STORES, *SEALING, *MANAGED, *FILES),
     "drive": (*PLAIN, *STORES, *SEALING, *FILES),
-    "runtime": (*PLAIN, *STORES, *SEALING),
+    "runtime": (*PLAIN, *STORES, *SEALING, *FILES),
     "scheduler": (*PLAIN, *STORES, *SEALING),
 }
 """By program. A name may stand for several: `AWS_*`. Small letters do as well, as in settings."""

@@ -1,9 +1,9 @@
 """The instance directory: what an agent's process has on disk, and what of it goes when.
 
-`DATA_DIR/runtime/<host>/<agent>/` holds what is the worker's: `pid`, `token`, `console.log`. Its `box` is the
-process's own: `openclaw.json`, `workspace`, `state`, `home`, `tmp`. A wrapper shows the process nothing but
-the box, so whatever lies in there may be a trap: no link in it is followed. Config and token live as long as
-the process; the rest stays until it is purged.
+`DATA_DIR/runtime/<host>/<agent>/` holds what is the worker's: `pid`, `token`, `console.log`, `offered.json`.
+Its `box` is the process's own: `openclaw.json`, `workspace`, `state`, `home`, `tmp`. A wrapper shows the
+process nothing but the box, so whatever lies in there may be a trap: no link in it is followed. Config and
+token live as long as the process; the rest stays until it is purged.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from core.drive import quota
+from core.drive import files, quota
+from core.drive.files import STORED
 from core.drive.local import LocalStorage
 from core.drive.mirror import Mirror
 from core.drive.offered import BY, Offered
@@ -91,6 +92,34 @@ def test_another_mirror_offers_nothing_twice(db, local, box, offering):
     push(offering)
     assert push(Offered(db, local, box, placed(db, local))) == 0
     assert offered(db) == [("out/a.txt", 3)]
+
+
+def test_what_was_deleted_in_the_drive_is_not_offered_again(db, local, box, offering):
+    """Not by another worker either; but what is written anew is."""
+    wrote(box, "a.txt", b"one")
+    push(offering)
+    assert files.mark(db, db.drive_files.find_one({}), STORED)
+    assert push(offering) == 0
+    assert push(Offered(db, local, box, placed(db, local))) == 0
+    wrote(box, "a.txt", b"one", LONG_AGO + 5)
+    assert push(Offered(db, local, box, placed(db, local))) == 1
+
+
+def test_what_was_taken_away_and_written_again_is_offered_again(db, local, box, offering):
+    path = wrote(box, "a.txt", b"one")
+    push(offering)
+    files.mark(db, db.drive_files.find_one({}), STORED)
+    path.unlink()
+    assert push(offering) == 0
+    wrote(box, "a.txt", b"one")
+    assert push(Offered(db, local, box, placed(db, local))) == 1
+
+
+@pytest.mark.parametrize("notes", ["", "[]", "{", '{"workspace/out/a.txt": 1}'])
+def test_notes_that_say_nothing_lose_nothing(db, local, box, notes):
+    box.with_name("offered.json").write_text(notes)
+    wrote(box, "a.txt", b"one")
+    assert push(Offered(db, local, box, placed(db, local))) == 1
 
 
 def test_a_new_version_takes_the_place_of_the_old(db, box, offering):
@@ -187,9 +216,10 @@ def test_a_look_takes_so_many(db, box, offering):
 
 
 def test_versions_that_a_dead_worker_left_go(db, local, box, offering):
-    """It died between the new one and the removal of the old."""
+    """It died between the new one and the removal of the old, so it noted nothing."""
     wrote(box, "a.txt", b"one")
     push(offering)
+    box.with_name("offered.json").unlink()
     old = db.drive_files.find_one({})
     db.drive_files.insert_one({**old, "_id": "older", "sha256": "0" * 64, "size": 1})
     assert push(Offered(db, local, box, placed(db, local))) == 0
