@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 import flask
 from pydantic_core import from_json
 
+from core import json_values
 from core.errors import Invalid, TooLarge
 from web.problems import pointer
 
@@ -51,7 +52,7 @@ class Request(flask.Request):
         if not self.is_json:
             raise Invalid("send JSON, with Content-Type: application/json", code="unsupported_media_type")
         raw = self.get_data(cache=False)
-        if most_values(raw) > MOST_VALUES:
+        if not json_values.at_most(raw, MOST_VALUES):
             raise TooLarge(f"the body holds more than {MOST_VALUES} values")
         try:
             body = from_json(raw, allow_inf_nan=False)
@@ -62,23 +63,6 @@ class Request(flask.Request):
             raise Invalid("the body must be a JSON object", errors=[{"pointer": "", "detail": "an object"}])
         check(body)
         return body
-
-
-def most_values(raw: bytes) -> int:
-    """No fewer than the values in this JSON, seen before it is parsed. Most bodies are looked at once."""
-    rough = _openings(raw)
-    if rough <= MOST_VALUES:
-        return rough
-    bare = raw.replace(rb"\\", b"").replace(rb"\"", b"")
-    strings = bare.count(b'"') // 2
-    if strings > 2 * MOST_VALUES:  # names and values
-        return strings // 2
-    return _openings(b"".join(bare.split(b'"')[::2]))
-
-
-def _openings(raw: bytes) -> int:
-    """Whatever a value in a list or an object may follow, a comma or a bracket; those in strings too."""
-    return 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")
 
 
 def keep_slashes(environ: WSGIEnvironment) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
-from core import tokens
+from core import json_values, tokens
 from core.clock import utcnow
 from core.llm import classify, form, strange
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
@@ -25,6 +25,10 @@ from core.outbound.transport import Answer, Transport
 
 Emit = Callable[[Document], None]
 
+MOST_VALUES = 300_000
+"""Of an answer in one piece. Log probabilities have a hundred for each token. Each takes microseconds."""
+MOST_NOTED = 20
+"""Parts of one answer that nobody knows."""
 GUARDED: KeyKind = "custom"
 KNOWN: dict[str, FinishReason] = {reason: reason for reason in get_args(FinishReason)}
 MOST_OF_A_PAGE = 50_000
@@ -111,7 +115,10 @@ class Exchange:
         self, wire: Wire, answer: Answer, chunks: Iterator[bytes], target: Target, record: Call
     ) -> ChatAnswer:
         """An answer in one piece, which may have been asked for as a stream."""
-        body = _json(self._read(answer, chunks))
+        raw = self._read(answer, chunks)
+        if not json_values.at_most(raw, MOST_VALUES):
+            raise ProviderBusy("the answer holds more values than allowed", http_status=200)
+        body = _json(raw)
         failure = wire.failure_inside(body)
         if failure is not None:
             raise failure
@@ -188,7 +195,7 @@ class Exchange:
 
     def _answer(self, target: Target, record: Call, found: WireAnswer) -> ChatAnswer:
         message, finish_reason, told = found.message, found.finish_reason, found.usage
-        for part in found.unknown:
+        for part in found.unknown[:MOST_NOTED]:
             strange.note(target, record, "part", part)
         if finish_reason is not None and finish_reason not in KNOWN:
             record["finish_reason"] = strange.note(target, record, "finish_reason", finish_reason)

@@ -10,9 +10,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from core import json_values
 from core.llm.failures import ProviderBusy
 
 LONGEST_LINE = 8_000_000
+MOST_VALUES = 50_000
+"""Of one event, between which others get their turn."""
 BOM = b"\xef\xbb\xbf"
 SHOWN = 200
 """Bytes of data that cannot be read, for its error."""
@@ -70,6 +73,8 @@ class Parser:
         data = b"\n".join(lines)
         if not data.strip():
             return
+        if not json_values.at_most(data, MOST_VALUES):
+            raise ProviderBusy("an event of the stream holds more values than allowed", http_status=200)
         event = _read(data)
         if event is NOT_JSON:  # the empty line between two events was left out
             for one in map(_read, filter(None, lines)):

@@ -36,8 +36,29 @@ OVERHEAD = 8
 """A byte of the body may take so many on the wire. In a chunk of its own it takes six."""
 Find = Callable[[str, int, str, float], list[tuple[str, int]]]
 """(host, port, scheme, seconds): where to connect, as (address, family)."""
-TURN_S = 0.01
+TURN_S = 0.002
+MOST_S = 0.005
+"""What counts of a turn at most: the rest was others' time, whom it waited for."""
+REST = 4
+"""Floods get one part of a process's time in so many, all together: each rests so much longer than it ran,
+when the others have rested."""
 WAITED_S = 0.001
+
+
+class _Floods:
+    """When the next of those that never wait may go on."""
+
+    def __init__(self) -> None:
+        self._free_at = 0.0
+
+    def rest(self, ran: float) -> float:
+        """How long one rests that ran for so long."""
+        now = time.monotonic()
+        self._free_at = max(self._free_at, now) + REST * min(ran, MOST_S)
+        return self._free_at - now
+
+
+_floods = _Floods()
 
 
 class Pace:
@@ -72,8 +93,8 @@ class Pace:
         """Let other greenlets run for a while. gevent does so where a read waits; no flood makes one wait."""
         if self.heard_at - self._asked_at > WAITED_S:
             self._waited_at = self.heard_at
-        if self.heard_at - self._waited_at > TURN_S:
-            time.sleep(TURN_S)
+        if (ran := time.monotonic() - self._waited_at) > TURN_S:
+            time.sleep(_floods.rest(ran))
             self._waited_at = time.monotonic()
 
 

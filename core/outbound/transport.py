@@ -30,7 +30,7 @@ from core.outbound.errors import (
 )
 from core.outbound.guard import Guard
 
-CHUNK = 65536
+CHUNK = 16384
 ERROR_BYTES = 64 * 1024
 ERROR_S = 5.0
 DRAIN_S = 0.05

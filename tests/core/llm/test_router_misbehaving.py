@@ -117,6 +117,7 @@ HABITS = [
     Habit("an empty body", lambda _: answering(b""), BUSY),
     Habit("JSON of another kind", lambda _: answering([1, "two", None]), BUSY, streams=W),
     Habit("a nest of lists", lambda _: answering(b"[" * 200_000), BUSY),
+    Habit("a list of a million", lambda _: answering(b'{"id": [' + b"0," * 400_000 + b"0]}"), BUSY),
     Habit("garbled chunks", lambda _: trickling(CHUNKED + b"zz\r\nno\r\n", b"", every=0.01, most=1), BUSY),
     Habit("chunks cut off", lambda wire: trickling(CHUNKED + b"ffff\r\nda", b"", every=0, most=1), BUSY),
     Habit(

@@ -15,6 +15,8 @@ from core.llm.plain import mappings, storable
 from core.llm.types import Document, Target
 
 NAMES = ("reasoning_content", "reasoning")
+MOST = 200
+"""Details of one answer, and pieces of one delta: each piece is compared with each detail."""
 JOINED = ("text", "summary", "data")
 """The fields of a detail that come in pieces."""
 
@@ -48,10 +50,10 @@ def going_back(message: Document, target: Target) -> Document:
 def joined(details: list[Document], more: Any) -> list[Document]:
     """The details so far, with those of a delta: pieces of one detail have its index and type."""
     found = [dict(detail) for detail in details]
-    for piece in storable(mappings(more)):
+    for piece in storable(mappings(more)[:MOST]):
         same = next((one for one in found if _is_same(one, piece)), None)
         if same is None:
-            found.append(piece)
+            found += [piece] if len(found) < MOST else []
             continue
         for name, value in piece.items():
             both = name in JOINED and isinstance(value, str) and isinstance(same.get(name), str)

@@ -1,0 +1,34 @@
+"""How many values a JSON text holds: never fewer are told than there are; texts do not count for more."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.json_values import at_most
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.text('a,[{"\\\\', max_size=8)
+ANY = st.recursive(
+    LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text('a",[', max_size=3), inner)
+)
+
+
+def values(value):
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(values, inside))
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANY)
+def test_a_text_of_more_values_is_told_from_one_of_fewer(value):
+    raw, n = json.dumps(value).encode(), values(value)
+    assert not at_most(raw, n - 1)
+    assert at_most(raw, 2 * n + 1)
+
+
+@pytest.mark.parametrize("text", ["a,b" * 1000, '"[{,' * 1000, "\\\\," * 1000])
+def test_a_long_text_is_one_value(text):
+    assert at_most(json.dumps([text]).encode(), 5)
