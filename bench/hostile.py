@@ -22,6 +22,7 @@ from urllib.parse import quote
 import requests
 
 from bench.chat import provider, running
+from bench.choices import asked_for_help
 from bench.fair import Tenant
 from bench.hostile_provider import ANSWERS, serve
 from tests.stack import Stack, free_ports
@@ -233,4 +234,5 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if not asked_for_help(__doc__, sys.argv[1:]):
+        main(sys.argv[1:])
