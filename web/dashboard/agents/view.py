@@ -33,10 +33,6 @@ def listed() -> Response:
     cursor = request.args.get("cursor")
     found, after = agents.page(db(), workspace_id(), limit=DEFAULT_LIMIT, cursor=cursor)
     processes, lights = one.lights(found)
-    during = period(utcnow(), name="month")
-    spent = {
-        key["agent_id"]: sums for key, sums in usage.of_workspace(db(), workspace_id(), during).by("agent_id")
-    }
     return answers.page(
         "agents/list.html",
         agents=found,
@@ -44,7 +40,8 @@ def listed() -> Response:
         turned=bool(cursor),
         processes=processes,
         lights=lights,
-        spent=spent,
+        # Today's ledger may be long: it is read for the page, and not each time that it is renewed.
+        spent={} if answers.by_htmx() else _spent(),
     )
 
 
@@ -66,3 +63,10 @@ def create() -> Response:
         raise problems.invalid(error) from None
     agent = door.create(body.given())
     return answers.go(f"/agents/{agent['_id']}", f"{agent['name']} is made.")
+
+
+def _spent() -> Document:
+    """What each agent used in this month."""
+    during = period(utcnow(), name="month")
+    found = usage.of_workspace(db(), workspace_id(), during).by("agent_id")
+    return {key["agent_id"]: sums for key, sums in found}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from core import attention
 from core.clock import utcnow
-from core.history import reading
+from core.history import reading, spending
 from core.history.documents import Point
 from core.jobs import queues
-from core.metering import usage
-from core.metering.periods import Period, period
 from core.runtime import records
 from web.context import caller, db, services, workspace_id
 from web.dashboard.frame import answers
@@ -78,18 +76,14 @@ def _ended(point: Point) -> int:
 def _costs(now: datetime) -> Document:
     """USD of today, of this month, and of the month before up to the same day."""
     today = now.date()
-    year, month = (today.year, today.month - 1) if today.month > 1 else (today.year - 1, 12)
-    first, last_day = date(year, month, 1), calendar.monthrange(year, month)[1]
-    before = period(now, first=first, last=first.replace(day=min(today.day, last_day)))
+    month = today.replace(day=1)
+    before = (month - timedelta(days=1)).replace(day=1)
+    spent = spending.by_date(db(), workspace_id(), before, now)
     return {
-        "today": _cost(period(now, name="day")),
-        "month": _cost(period(now, name="month")),
-        "before": _cost(before),
+        "today": spent.get(today, Decimal(0)),
+        "month": sum((cost for at, cost in spent.items() if at >= month), Decimal(0)),
+        "before": sum((cost for at, cost in spent.items() if at < month and at.day <= today.day), Decimal(0)),
     }
-
-
-def _cost(during: Period) -> Any:
-    return usage.of_workspace(db(), workspace_id(), during).total()["cost"]
 
 
 def _throughput(points: Sequence[Point]) -> Document:
