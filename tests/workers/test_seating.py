@@ -221,3 +221,23 @@ def test_what_was_said_before_it_closed_goes_to_its_lane_before_it_ends(host):
     here.seating.close()
     assert {here.status(job_id) for job_id in born} == {"queued"}
     assert here.went == []
+
+
+def test_no_more_is_offered_than_is_free(host):
+    here = host(slots=5)
+    here.go.clear()
+    here.listens()
+    assert here.offered() == 5
+    here.born()
+    until(lambda: here.offered() == 4, "one less is offered")
+
+
+def test_a_bound_that_another_process_has_used_up_holds_here(host):
+    here = host()
+    here.db.workspaces.insert_one({"_id": "w1", "max_running": 1})
+    claim(here.db, queued(here.db)["_id"], "another")
+    here.broker.read_bounds(here.db)
+    here.listens()
+    job_id = here.born()
+    until(lambda: here.status(job_id) == "queued", "it waits")
+    assert here.went == []
