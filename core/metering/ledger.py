@@ -7,6 +7,7 @@ between is done again, and a row that is there already is the same row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from pymongo.database import Database
 from core.clock import utcnow
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
+from core.jobs.overdue import in_turn
 from core.llm.records import Call
 from core.metering import budgets, marks
 from core.metering import prices as price_tables
@@ -51,6 +53,9 @@ NEEDED = (
 )
 """All that is read of a job: never its content, which may be megabytes."""
 
+MOST_WAITING = 20_000
+"""Of a longer backlog this much is looked at."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -62,8 +67,7 @@ def enter(
     Before the marks are cleared, `outbox(db, jobs)` makes the callbacks of the jobs that are done, and
     `note(db, jobs, rows)` their part of the history.
     """
-    due = {"meter": "due", **aside.waiting(db, LOOP)}
-    jobs = list(jobs_of(db).find(due, dict.fromkeys(NEEDED, 1)).limit(limit))
+    jobs = _due(db, limit)
     if not jobs:
         return {}
     try:
@@ -93,6 +97,18 @@ def _enter(
         note(db, done, rows)
     cleared = db.jobs.bulk_write(after, ordered=False).modified_count
     return {"rows": entered, "jobs": cleared}
+
+
+def _due(db: Database[Document], limit: int) -> list[Job]:
+    """Jobs that wait for the ledger; where there are more than `limit`, by turns of their workspaces."""
+    shown = dict.fromkeys(NEEDED, 1)
+    due = {"meter": "due", **aside.waiting(db, LOOP)}
+    some = list(jobs_of(db).find(due, shown).limit(limit))
+    if len(some) < limit:
+        return some
+    waiting = list(jobs_of(db).find(due, {"workspace_id": 1}).limit(MOST_WAITING))
+    ids = [job["_id"] for job in islice(in_turn(waiting), limit)]
+    return list(jobs_of(db).find({"_id": {"$in": ids}}, shown))
 
 
 def rows_of(job: Job, prices: Prices, own: Table = NOTHING) -> Iterator[LedgerRow]:

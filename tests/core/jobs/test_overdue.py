@@ -96,3 +96,14 @@ def test_a_time_from_the_future_is_brought_back(db, passes, sent):
     (job_id,) = due(db, "w1", ago=-timedelta(days=2))
     passes.tick()
     assert sent.ids == [("chat", job_id)]
+
+
+def test_two_leaders_that_overlap_put_each_job_into_its_lane_once(db, redis_client):
+    lanes = Lanes(redis_client)
+    ids = due(db, "w1", "w1", "w2")
+    first, second = Overdue(db, lanes.send), Overdue(db, lanes.send)
+    first.tick()
+    second.tick()
+    taken = [lanes.take("chat", {}, 9, background=True).job_id for _ in range(3)]
+    assert sorted(taken) == sorted(ids)
+    assert lanes.take("chat", {}, 9, background=True) == "nothing"

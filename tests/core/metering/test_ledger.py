@@ -170,3 +170,12 @@ def test_it_takes_at_most_so_many_jobs_at_once(db):
     for _ in range(5):
         finished(db, [call()])
     assert [enter(db, limit=2).get("jobs", 0) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_a_backlog_of_one_workspace_keeps_no_other_waiting(db):
+    for _ in range(6):
+        finished(db, [call()])
+    theirs = finished(db, [call()], workspace_id="w2")
+    enter(db, limit=2)
+    assert sorted(row["workspace_id"] for row in rows(db)) == ["w1", "w2"]
+    assert "meter" not in db.jobs.find_one({"_id": theirs})
