@@ -24,9 +24,16 @@ NO_PLACES: Places = lambda _: ()  # noqa: E731
 
 
 def back(
-    upper: datetime, oldest: datetime, places: Places = NO_PLACES, now: datetime | None = None
+    upper: datetime,
+    oldest: datetime,
+    places: Places = NO_PLACES,
+    edge: datetime | None = None,
+    now: datetime | None = None,
 ) -> Iterator[tuple[datetime, datetime]]:
-    """(low, high) from `upper` back to `oldest`, each beginning where the one before ended."""
+    """(low, high) from `upper` back to `oldest`, each beginning where the one before ended.
+
+    `edge`: where something was found before. Behind it they are narrow again.
+    """
     width = FIRST + max(upper - (now or utcnow()), timedelta(0))  # what lies ahead of us is empty
     high, marked = upper, None
     while high >= oldest:
@@ -34,6 +41,8 @@ def back(
         if high - low > WIDE:
             marked = [at for at in (places(high) if marked is None else marked) if at < high]
             low = max(low, marked[MARKS - 1]) if len(marked) >= MARKS else low
+        if edge is not None and low < edge < high:
+            low, width = edge, FIRST / GROWTH
         yield low, high
         if low == oldest:
             return

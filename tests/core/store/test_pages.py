@@ -7,6 +7,8 @@ import pytest
 from core.clock import utcnow
 from core.errors import Invalid
 from core.store.pages import page
+from tests.conftest import patient
+from tests.core.metering.test_reads import Asked
 
 
 def filled(db, ages_s):
@@ -77,3 +79,22 @@ def test_a_cursor_that_is_not_ours_is_refused(db, cursor):
 def test_a_list_that_no_index_serves_is_refused(db):
     with pytest.raises(LookupError, match="credentials is read by"):
         page(db.credentials, {"even": True})
+
+
+def test_what_was_found_once_is_found_again_among_few(db, settings):
+    """A second look at a busy minute of long ago does not read all of it; what came later is seen as well."""
+    expected = filled(db, [86_400 + n / 50 for n in range(2500)])
+    reads = Asked()
+    with patient(settings, event_listeners=[reads]) as client:
+        same = client[db.name].credentials
+        assert ids(page(same, {"workspace_id": "w1"}, limit=5)) == expected[:5]
+        reads.filters.clear()
+        assert ids(page(same, {"workspace_id": "w1"}, limit=5)) == expected[:5]
+        ranges = [len(list(db.credentials.find(wanted, {"_id": 1}))) for _, wanted in reads.filters]
+        assert max(ranges) < 500
+        db.credentials.insert_one({"_id": "new", "workspace_id": "w1", "created_at": utcnow()})
+        assert ids(page(same, {"workspace_id": "w1"}, limit=3)) == ["new", *expected[:2]]
+
+
+def ids(found):
+    return [item["_id"] for item in found[0]]

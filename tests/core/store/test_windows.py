@@ -48,3 +48,12 @@ def test_marks_are_asked_for_once_and_only_when_they_are_needed():
     assert asked == []
     list(windows)
     assert len(asked) == 1
+
+
+def test_behind_an_edge_they_are_narrow_again():
+    edge = NOW - timedelta(days=10)
+    found = list(back(NOW, OLD, edge=edge, now=NOW))
+    at = next(n for n, (low, _) in enumerate(found) if low == edge)
+    assert found[at + 1] == (edge - FIRST, edge)
+    assert [low for low, _ in found[:-1]] == [high for _, high in found[1:]]
+    assert found[-1][0] == OLD
