@@ -29,6 +29,8 @@ PATIENT_S = 60
 """How long the tests' own clients wait for a store: a busy machine fails nothing."""
 
 
+collect_ignore = ["py"]
+"""Clients' scripts and packages, which are not ours to test."""
 SLOW = (
     "core/drive/test_s3.py",
     "core/llm/test_router_misbehaving.py",
