@@ -116,6 +116,21 @@ def test_others_see_their_own_key_alone(browser_for, key):
     assert member.get("/settings/webhooks/secret").status_code == 403
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/settings/keys/new",
+        "/settings/keys/{key}",
+        "/settings/keys/{key}/rotate",
+        "/settings/keys/{key}/revoke",
+        "/settings/workspace",
+        "/settings/webhooks/rotate",
+    ],
+)
+def test_what_is_an_admins_no_member_writes(browser, key, path):
+    assert browser.submit(path.format(key=key[0]["_id"]), {"grace": "0"}).status_code == 403
+
+
 def test_a_key_of_another_workspace_is_not_there(admin, services):
     workspaces.make(services.db, "Other", "other")
     foreign, _ = keys.make(services.db, role="member", workspace_id="other", created_by="test")

@@ -68,7 +68,8 @@ def test_what_is_above_an_allowance_is_shown_with_its_job(browser, used, agent):
     page = browser.page("/usage/tiers")
     assert "1,000,000 tokens above its allowance" in page
     assert f'href="/jobs/{used[-1]["job_id"]}"' in page
-    assert "scout" in page
+    assert "scout: 1,000,000 tokens in 1 call" in page
+    assert "Nothing was above an allowance" in browser.page("/usage/tiers?month=2026-01")
 
 
 def test_a_statement_of_the_month_so_far_can_be_taken_away(browser, used):

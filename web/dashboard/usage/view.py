@@ -77,7 +77,6 @@ def allowances() -> Response:
         overage=above,
         names=_labels("agent", (row["agent_id"] for row in above["items"] + above["by_agent"] + on_tiers)),
         month=month,
-        current=month == f"{now:%Y-%m}",
     )
 
 
