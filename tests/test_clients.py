@@ -50,21 +50,22 @@ def base_url(stack):
 def run(base_url, agent):
     """Runs one of the scripts; what it printed."""
 
-    def run(script):
-        environment = {"PATH": os.environ["PATH"], "BASE_URL": base_url, "API_KEY": ADMIN_KEY, "MODEL": agent}
-        done = subprocess.run(
-            ["node", script],
-            cwd=JS,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+    return lambda script: printed(script, base_url, agent)
 
-    return run
+
+def printed(script, base_url, agent):
+    environment = {"PATH": os.environ["PATH"], "BASE_URL": base_url, "API_KEY": ADMIN_KEY, "MODEL": agent}
+    done = subprocess.run(
+        ["node", script],
+        cwd=JS,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_openais_sdk_for_python(base_url, agent):
@@ -108,3 +109,19 @@ def test_the_ai_sdk(run):
     assert seen["call"] == WEATHER
     assert seen["after"] == "It rains in Bern."
     assert (seen["limited"]["name"], seen["limited"]["status"]) == ("AI_APICallError", 429)
+
+
+@pytest.fixture(scope="module")
+def thinking(stack, obedient):
+    """An agent whose provider thinks as DeepSeek does, and calls a tool twice at once."""
+    return stack.agent("for-clients-in-javascript", f"{obedient}/v1")
+
+
+@pytest.mark.parametrize("client", ["openai", "langchain", "ai"])
+def test_parallel_tools_a_turn_after_thinking_and_json_by_schema(base_url, thinking, client):
+    assert printed(f"{client}-turns.mjs", base_url, thinking) == {
+        "parallel": [{"city": "Bern"}, {"city": "Oslo"}],
+        "after": "the tool said rain in Bern and rain in Oslo",
+        "thought": "the tool said rain in Bern",
+        "json": {"city": "Bern", "degrees": 7},
+    }
