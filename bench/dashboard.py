@@ -17,6 +17,7 @@ from urllib.parse import urljoin
 
 import requests
 
+from bench.choices import asked_for_help
 from core.accounts import keys
 from core.demo import write
 from core.demo.people import WORKSPACE
@@ -101,4 +102,5 @@ def weights(browser: Browser, path: str) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    if not asked_for_help(__doc__, sys.argv[1:]):
+        main(*map(int, sys.argv[1:]))
