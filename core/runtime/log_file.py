@@ -24,7 +24,10 @@ def opened(path: Path) -> BinaryIO:
 
 
 def rotate(path: Path, most_bytes: int) -> bool:
-    """Once the file has grown past `most_bytes`: its end is kept as `<name>.1`, and it starts anew."""
+    """Once the file has grown past `most_bytes`: its end is kept as `<name>.1`, and it starts anew.
+
+    What is written meanwhile is kept too, up to as much again.
+    """
     try:
         size = path.stat().st_size
     except OSError:
@@ -36,8 +39,10 @@ def rotate(path: Path, most_bytes: int) -> bool:
     with path.open("rb+") as file, opened(new) as copy:
         copy.truncate(0)
         file.seek(max(0, size - most_bytes))
-        while chunk := file.read(1 << 20):
+        left = 2 * most_bytes
+        while chunk := file.read(min(1 << 20, left)):
             copy.write(chunk)
+            left -= len(chunk)
         file.truncate(0)
     new.replace(kept)
     return True

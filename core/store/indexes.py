@@ -144,7 +144,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "keys": [_listed("keys"), _bounded(), IndexModel([("role", ASCENDING)], name="by_role")],
     "credentials": [_listed("credentials")],
     "sessions": [_expiring()],
-    "aside": [_expiring()],
+    "aside": [IndexModel([("loop", ASCENDING), ("next_at", ASCENDING)], name="by_loop"), _expiring()],
     "drive_files": [
         _listed("drive_files"),
         IndexModel([("workspace_id", ASCENDING), ("path", ASCENDING)], name="by_path"),

@@ -40,8 +40,8 @@ COLLECTIONS = (
 )
 
 
-class Crash(Exception):
-    """The meter's process is gone, between the ledger and the mark."""
+class Crash(BaseException):
+    """The meter's process is gone, between the ledger and the mark: no exception that a loop handles."""
 
 
 def crash(db, jobs):

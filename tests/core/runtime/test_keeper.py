@@ -265,7 +265,7 @@ def test_a_log_that_is_filled_is_kept_small(world, monkeypatch):
     world.keeper(agent).step()
     console = world.folder(agent).console
     assert console.stat().st_size < 1_000_000
-    assert console.with_name("console.log.1").stat().st_size == 1_000_000
+    assert 1_000_000 <= console.with_name("console.log.1").stat().st_size <= 2_000_000
 
 
 def test_without_a_program_it_says_what_to_do(world_of, tmp_path):
