@@ -65,7 +65,7 @@ def chaos(kind: str = "disk", n: int = 200) -> None:
 
 
 def large(kind: str) -> None:
-    """2 GB up and down, in turn with plain copies and with nothing: what else goes on there meets all alike."""
+    """2 GB up and down, in turn with plain copies and with nothing: all alike meet what else goes on."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = folder / "source"
