@@ -20,7 +20,7 @@ from core.services import Beside, Run, at_once, here
 PART = 5 * 1024 * 1024
 """The smallest that S3 knows. R2 wants all but the last of one size; 10,000 of these are 48 GiB."""
 AT_ONCE = 2
-"""So many parts of one object are on their way: more would be memory, and a server has other clients."""
+"""So many parts of one object are on their way. Each is memory, and R2 takes two or three."""
 COPIED_IN_PARTS_FROM = 1024 * 1024 * 1024
 """One CopyObject call takes 5 GB at most (AWS), and keeps its caller waiting for all of it."""
 COPYING = TransferConfig(
