@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -16,18 +17,25 @@ from tests.seaweed import BUCKET
 MIB = 1024 * 1024
 
 
+@pytest.fixture(scope="session")
+def beside():
+    """What is handed over is written in threads, while the test goes on."""
+    with ThreadPoolExecutor(16) as pool:
+        yield lambda work: pool.submit(work).result
+
+
 @pytest.fixture
-def local(tmp_path):
+def local(tmp_path, beside):
     folder = tmp_path / "drive"
     folder.mkdir()
-    return LocalStorage(folder)
+    return LocalStorage(folder, beside=beside)
 
 
 @pytest.fixture
-def s3(seaweed):
+def s3(seaweed, beside):
     """An empty bucket; its parts are as small as S3 allows."""
     client = seaweed.client()
-    storage = S3Storage(client, BUCKET, part_bytes=5 * MIB)
+    storage = S3Storage(client, BUCKET, beside=beside, part_bytes=5 * MIB)
     yield storage
     for folder in ("files", "staging"):
         for found in list(storage.list(folder)):
