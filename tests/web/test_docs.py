@@ -14,8 +14,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import web.api
 import web.doors
+from core.jobs import kinds
 from web import access
 from web.app import RESOURCES
+from web.shapes import jobs
 from web.specification.document import operations
 
 
@@ -57,6 +59,10 @@ def test_every_success_has_a_shape(specification):
                 shown = response.get("content", {}).values()
                 assert shown, f"{method} {path} {status}: its `responses` needs `shows(...)`"
                 assert all(media["schema"] for media in shown)
+
+
+def test_every_kind_of_job_has_the_shape_of_its_result():
+    assert set(jobs.RESULTS) == set(kinds.KINDS), "see RESULTS in web/shapes/jobs.py"
 
 
 def test_every_name_of_a_call_is_its_own_and_can_be_a_method(specification):

@@ -139,7 +139,7 @@ def get_webhook_secret(path: WorkspacePath) -> Response:
 
 
 @api.post(
-    "/workspaces/<workspace_id>/webhook-secret/rotate", responses={"200": {"description": "The new secret"}}
+    "/workspaces/<workspace_id>/webhook-secret/rotate", responses=shows(WebhookSecret, "The new secret")
 )
 @access(admin=True)
 def rotate_webhook_secret(path: WorkspacePath, body: Rotation) -> Response:

@@ -72,7 +72,7 @@ class Model(Shape):
     object: Literal["model"] = say("what this is")
     created: int = say("when, in seconds since 1970")
     owned_by: Literal["vutler"] = say("this server")
-    name: str = say("what `model` may say as well")
+    agent_id: str = say("what `model` may say as well")
 
 
 class Models(Shape):

@@ -7,12 +7,11 @@ from typing import Annotated, Any, Literal, Union
 
 from pydantic import ConfigDict, Field, RootModel, create_model
 
-from core.jobs import kinds
 from core.jobs.document import Status
 from web.shapes.base import Shape, maybe, say
 from web.shapes.chats import ChatResult, JobCall, TestResult
 from web.shapes.files import DeletedFile, File, Files, Verification
-from web.shapes.processes import Restarted, Started, Stopped, Told
+from web.shapes.processes import Imported, Restarted, Started, Stopped, Told
 
 RESULTS: dict[str, Any] = {
     "chat": ChatResult,
@@ -22,6 +21,8 @@ RESULTS: dict[str, Any] = {
     "agent_stop": Stopped,
     "agent_restart": Restarted,
     "agent_message": Told,
+    "agent_export": File,
+    "agent_import": Imported,
     "drive_upload": File | Files,
     "drive_delete": DeletedFile,
     "drive_verify": Verification,
@@ -55,6 +56,9 @@ class JobFields(Shape):
     done: bool = say("will nothing change any more?")
     workspace_id: str = say("whose it is")
     agent_id: str | None = say("whose it is, if it is of an agent")
+    priority: Literal["interactive", "background"] = say(
+        "`background` waits while anything interactive waits"
+    )
     attempt: int = say("how often a worker has taken it")
     progress: dict[str, Any] | None = say("of long work, while it runs")
     created_at: datetime = say("when it was accepted")
@@ -79,7 +83,7 @@ def _of_kind(name: str, result: Any) -> Any:
     )
 
 
-OF_KIND = {name: _of_kind(name, RESULTS[name]) for name in kinds.KINDS}
+OF_KIND = {name: _of_kind(name, result) for name, result in RESULTS.items()}
 """The shape of a job by its kind."""
 
 

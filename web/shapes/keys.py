@@ -32,6 +32,7 @@ class Key(Shape):
     tpm: int | None = say("tokens a minute; null: any number")
     budget_usd: float | None = say("what it may spend a period; null: any amount")
     budget_period: BudgetPeriod | None = say("the period of its budget")
+    max_running: int | None = say("how many of its jobs may run at the same time; null: any number")
     expires_at: datetime | None = say("when it ends")
     revoked_at: datetime | None = say("when it was ended, or will be after a rotation's grace")
     created_at: datetime = say("when it was made")
@@ -72,6 +73,7 @@ class Workspace(Shape):
     name: str = say("what people call it")
     alert_url: str | None = say("what is told of allowances, budgets and processes")
     limit_policy: LimitPolicy = say("what becomes of managed calls above an allowance")
+    max_running: int | None = say("how many of its jobs may run at the same time; null: any number")
     created_at: datetime = say("when it was made")
 
 

@@ -111,6 +111,15 @@ class Restarted(Shape):
     note: str = maybe("what an operator ought to know")
 
 
+class Imported(Shape):
+    """An agent has what an archive had."""
+
+    agent_id: str = say("which agent")
+    name: str = say("its own name, which it keeps")
+    llm_config: bool = say("was the archive's taken?")
+    note: str | None = maybe("what an operator ought to know")
+
+
 class Told(Shape):
     """What a running agent said."""
 
