@@ -31,7 +31,9 @@ class AuditQuery(PageQuery):
 
 @api.get(
     "/queues",
-    responses=shows(page(Queue), "Depth, oldest age and throughput of each; for an admin also whose jobs wait"),
+    responses=shows(
+        page(Queue), "Depth, oldest age and throughput of each; for an admin also whose jobs wait"
+    ),
 )
 def list_queues() -> Response:
     """The queues as they are now."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, RootModel
+from pydantic import ConfigDict, Field, RootModel, WithJsonSchema
 
 from core.jobs.document import Status
+from core.runtime import states
 from web.shapes.base import Shape, maybe, say
 from web.shapes.jobs import Job
 from web.shapes.processes import State
@@ -132,6 +133,11 @@ class AllowanceThreshold(Shape):
     data: ThresholdData = say("how the allowance stands")
 
 
+MovedTo = Annotated[
+    str, WithJsonSchema({"type": "string", "enum": [f"agent.{state}" for state in states.STATUSES]})
+]
+
+
 class AgentMoveData(Shape):
     """A move of an agent's process."""
 
@@ -146,7 +152,7 @@ class AgentMoveData(Shape):
 class AgentMoved(Shape):
     """An agent's process has another state."""
 
-    type: str = say("`agent.` and the state")
+    type: MovedTo = say("`agent.` and the state that it came to")
     timestamp: datetime = say("when this was sent")
     data: AgentMoveData = say("the move")
 

@@ -17,7 +17,7 @@ from web.shapes.door import OpenAIError
 from web.shapes.problems import OverLimitProblem, UnavailableProblem
 from web.specification import failures, hooks, says
 from web.specification.headers import SAID, asked, parameters, said
-from web.specification.tidy import described, never_null, tidied, without_defaults
+from web.specification.tidy import described, never_null, of_body, tidied
 
 Document = dict[str, Any]
 View = Callable[..., Any]
@@ -37,10 +37,7 @@ def published(app: OpenAPI) -> Document:
     """The document, whole."""
     found = deepcopy(app.api_doc)
     for path, method, view in operations(app):
-        operation = found["paths"][path][method]
-        _complete(operation, path, view)
-        if method == "patch":
-            _body(found, operation, without_defaults)
+        _complete(found["paths"][path][method], path, view)
     found["components"] |= {
         "schemas": _schemas(found),
         "headers": SAID,
@@ -89,12 +86,6 @@ def _success(response: Document, operation: Document) -> Document:
     return {**response, "headers": response.get("headers", {}) | said("X-Request-Id", *limited)}
 
 
-def _body(found: Document, operation: Document, change: Callable[[Document], Document]) -> None:
-    reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-    schemas, name = found["components"]["schemas"], reference.rpartition("/")[2]
-    schemas[name] = change(schemas[name])
-
-
 def _used(responses: Document, paths: Document) -> Document:
     """Those that an operation refers to."""
     named = {
@@ -112,5 +103,6 @@ def _schemas(found: Document) -> Document:
     _, whole = models_json_schema(
         [(shape, "serialization") for shape in shapes], ref_template="#/components/schemas/{model}"
     )
-    schemas = {**found["components"]["schemas"], **whole["$defs"]}
-    return {name: tidied(schema) for name, schema in sorted(schemas.items())}
+    bodies = {name: of_body(tidied(schema)) for name, schema in found["components"]["schemas"].items()}
+    answers = {name: tidied(schema) for name, schema in whole["$defs"].items()}
+    return dict(sorted({**bodies, **answers}.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from web.specification.words import WORDS
@@ -41,10 +42,18 @@ def never_null(schema: Document) -> Document:
     return {**{key: value for key, value in schema.items() if key != "anyOf"}, **kept[0]}
 
 
-def without_defaults(schema: Document) -> Document:
-    """The schema of a change: what it does not name stays as it is, so a client must not fill it in."""
-    properties = {
-        name: {key: value for key, value in one.items() if key != "default"}
-        for name, one in schema["properties"].items()
-    }
-    return {**schema, "properties": properties}
+def of_body(schema: Document) -> Document:
+    """A tidied body whose descriptions tell its defaults.
+
+    Generators take a `default` for what is always there: their clients would send it, even in a PATCH.
+    """
+    if "properties" not in schema:
+        return schema
+    return {**schema, "properties": {name: _told(one) for name, one in schema["properties"].items()}}
+
+
+def _told(what: Document) -> Document:
+    kept = {key: value for key, value in what.items() if key != "default"}
+    if what.get("default") in (None, "", [], {}):
+        return kept
+    return {**kept, "description": f"{what.get('description', '')} (default: {json.dumps(what['default'])})"}
