@@ -21,8 +21,9 @@ from web.answers import answer, listed, nothing
 from web.context import caller, db, workspace_id
 from web.resource import AgentPath, Id, Model, PageQuery, Rotation, example, resource
 from web.shapes.base import page
-from web.shapes.keys import Key, KeyStanding, NewKeyShown
-from web.specification.says import shows
+from web.shapes.keys import Key as KeyShape
+from web.shapes.keys import KeyStanding, NewKeyShown
+from web.specification.says import shows, tells
 
 api = resource("keys", "API keys")
 
@@ -84,7 +85,7 @@ def made(body: NewKey) -> tuple[Key, str]:
     )
 
 
-@api.get("/keys", responses=shows(page(Key), "A page of keys, newest first"))
+@api.get("/keys", responses=shows(page(KeyShape), "A page of keys, newest first"))
 @access(admin=True)
 def list_keys(query: PageQuery) -> Response:
     """The workspace's keys, those that have ended too."""
@@ -102,7 +103,7 @@ def get_key(path: KeyPath) -> Response:
     return answer({**keys.public(key), "budget": standing})
 
 
-@api.patch("/keys/<key_id>", responses=shows(Key, "The key"))
+@api.patch("/keys/<key_id>", responses=shows(KeyShape, "The key"))
 @access(admin=True)
 def change_key(path: KeyPath, body: KeyChanges) -> Response:
     """Change what a key may do, or until when."""
@@ -120,9 +121,11 @@ def changed(key_id: str, body: KeyFields) -> Key:
 
 
 @api.post(
-    "/keys/<key_id>/rotate", responses={"201": {"description": "The key in its place, shown this once"}}
+    "/keys/<key_id>/rotate",
+    responses=shows(NewKeyShown, "The key in its place, shown this once", status=201, headers=("Location",)),
 )
 @access(admin=True)
+@tells(fails=(409,))
 def rotate_key(path: KeyPath, body: Rotation) -> Response:
     """Make a key in place of this one, which ends now, or after `grace`.
 
@@ -141,7 +144,8 @@ def revoke_key(path: KeyPath) -> Response:
 
 
 @api.post(
-    "/agents/<agent_id>/rotate-key", responses=shows(NewKeyShown, "The key, shown this once", status=201)
+    "/agents/<agent_id>/rotate-key",
+    responses=shows(NewKeyShown, "The key, shown this once", status=201, headers=("Location",)),
 )
 def rotate_agent_key(path: AgentPath, body: Rotation) -> Response:
     """Give an agent a new key. Its old keys end now, or after `grace`.

@@ -28,7 +28,10 @@ def list_ticks() -> Response:
     return listed(ticks.listed(db()), None)
 
 
-@api.post("/scheduler/<tick>/run", responses=shows(AskedTick, "It will run within seconds", status=202))
+@api.post(
+    "/scheduler/<tick>/run",
+    responses=shows(AskedTick, "It will run within seconds", status=202, headers=("Location",)),
+)
 @access(admin=True)
 def run_tick(path: TickPath, body: Nothing) -> Response:
     """Run a tick now; its regular times stay as they are."""

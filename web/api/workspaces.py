@@ -71,7 +71,7 @@ class WorkspacePath(BaseModel):
     workspace_id: Id
 
 
-@api.post("/workspaces", responses=shows(WorkspaceShape, "The workspace", status=201))
+@api.post("/workspaces", responses=shows(WorkspaceShape, "The workspace", status=201, headers=("Location",)))
 @access(admin=True)
 @tells(fails=(409,))
 def create_workspace(body: NewWorkspace) -> Response:
