@@ -17,9 +17,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from core.clock import duration
+from core.clock import duration, utcnow
 from core.store.pages import DEFAULT_LIMIT, MOST
-from core.store.windows import OLDEST
+from core.store.windows import AHEAD, OLDEST
 
 PREFIX = "/api/v1"
 SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"header": []}]
@@ -80,11 +80,11 @@ class PageQuery(BaseModel):
 
 
 def since(at: datetime | None) -> datetime | None:
-    """The `since` of a query, in UTC unless it says otherwise, and not before anything that is kept."""
+    """The `since` of a query, in UTC unless it says otherwise, and neither before nor after all that is kept."""
     if at is None:
         return None
     aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(aware, OLDEST)
+    return min(max(aware, OLDEST), utcnow() + AHEAD)
 
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100)]

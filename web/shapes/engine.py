@@ -6,7 +6,15 @@ from datetime import datetime
 from typing import Any, Literal
 
 from core.documents import Role
-from web.shapes.base import Shape, say
+from web.shapes.base import Shape, maybe, say
+
+
+class Waiting(Shape):
+    """A workspace's jobs in a queue."""
+
+    workspace_id: str = say("whose they are")
+    depth: int = say("jobs that wait")
+    oldest_age_s: float | None = say("how long the oldest has waited")
 
 
 class Queue(Shape):
@@ -19,6 +27,7 @@ class Queue(Shape):
     running: int = say("jobs that run")
     finished_last_minute: int = say("jobs that ended")
     workers: int = say("processes that take from it")
+    waiting: list[Waiting] = maybe("for an admin: whose jobs wait, those with most first")
 
 
 class Worker(Shape):
@@ -37,6 +46,18 @@ class Worker(Shape):
     declared_dead_at: datetime | None = say("when it was given up")
     alive: bool = say("does its heart beat?")
     jobs: list[str] = say("what it carries out now")
+    memory_bytes: int | None = say("how much memory it holds")
+    last_jobs: list[str] = say("the jobs that it ended last, the latest first")
+
+
+class Aside(Shape):
+    """A document that a tick could not handle, and tries again later."""
+
+    document: str = say("which one")
+    error: str = say("the kind of error")
+    times: int = say("how often it was tried")
+    at: datetime = say("when it was tried last")
+    next_at: datetime = say("when it is tried next")
 
 
 class Tick(Shape):
@@ -51,6 +72,7 @@ class Tick(Shape):
     last_effect: datetime | None = say("when it last did something")
     running_since: datetime | None = say("of a run that goes on, or hangs")
     next_run: datetime | None = say("when it is due")
+    aside: list[Aside] = say("what it could not handle, and tries again later")
 
 
 class AskedTick(Shape):
