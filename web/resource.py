@@ -80,7 +80,7 @@ class PageQuery(BaseModel):
 
 
 def since(at: datetime | None) -> datetime | None:
-    """The `since` of a query, in UTC unless it says otherwise, and neither before nor after all that is kept."""
+    """The `since` of a query, in UTC unless it says otherwise, within the time of all that is kept."""
     if at is None:
         return None
     aware = at if at.tzinfo else at.replace(tzinfo=UTC)
