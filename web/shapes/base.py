@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, Field, create_model
 
 CURSOR = "for the next page, as `?cursor=`; null: this is the last one"
+
+LOOKED = "of a search that is not over: nothing before this was looked at"
 
 
 class Shape(BaseModel):
@@ -18,6 +21,8 @@ class Listed(Shape):
     """A page of a list."""
 
     next_cursor: str | None = Field(description=CURSOR)
+    looked_back_to: datetime | None = Field(None, description=LOOKED)
+    detail: str | None = Field(None, description="what to ask instead, where a search is not over")
 
 
 @cache
