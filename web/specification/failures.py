@@ -31,8 +31,8 @@ TEXTS = {
     504: "The provider took too long",
     507: "The storage is full",
 }
-KEYED = frozenset({401, 403, 404, 429, 503})
-WITH_INPUT = frozenset({422})
+KEYED = frozenset({401, 403, 404, 422, 429, 503})
+"""422 too: a query that a call does not take is refused."""
 WITH_BODY = frozenset({400, 408, 413, 415, 422})
 OF_PROVIDERS = frozenset({*openai_shape.PROVIDER_STATUSES.values(), 500})
 HEADERS = {401: ("WWW-Authenticate",), 416: ("Content-Range",), 429: ("Retry-After",), 503: ("Retry-After",)}
@@ -46,8 +46,6 @@ SHAPES = {402: "OverLimitProblem", 503: "UnavailableProblem"}
 def of(operation: Document, path: str, fails: frozenset[int]) -> Document:
     """The failures of an operation, as references. `fails`: what its view says, beside what follows."""
     statuses = set(fails) if not operation["security"] else KEYED | fails
-    if operation.get("parameters"):
-        statuses |= WITH_INPUT
     if "requestBody" in operation or _repeatable(operation):
         statuses |= WITH_BODY
     if not is_door(path):
