@@ -1,4 +1,4 @@
-"""Clients in JavaScript, and the Python SDK, through our door to the mock `@copilotkit/aimock`.
+"""Clients in JavaScript, and the Python SDK, to the mock `@copilotkit/aimock`: by our door, and by the API.
 
 Installed with `npm ci --prefix tests/js`.
 """
@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import urllib.request
 
 import openai
 import pytest
@@ -17,6 +18,8 @@ from tests.conftest import ended, started
 from tests.stack import ADMIN_KEY, ROOT, free_ports
 
 JS = ROOT / "tests/js"
+MODULES = JS / "node_modules"
+STRICT = ("--strict", "--target", "es2022", "--module", "nodenext")
 HELLO = "Hello from the mock, word by word."
 WEATHER = {"name": "weather", "arguments": {"city": "Bern"}}
 
@@ -100,6 +103,38 @@ def test_langchain(run):
     assert seen["call"] == WEATHER
     assert seen["after"] == "It rains in Bern."
     assert seen["limited"]["status"] == 429
+
+
+@pytest.fixture(scope="module")
+def published(base_url, tmp_path_factory):
+    """The file of the specification."""
+    file = tmp_path_factory.mktemp("published") / "openapi.json"
+    with urllib.request.urlopen(f"{base_url.removesuffix('/v1')}/openapi.json", timeout=60) as answer:
+        file.write_bytes(answer.read())
+    return file
+
+
+def node(*command):
+    done = subprocess.run(["node", *map(str, command)], cwd=JS, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_redocly_finds_no_error_in_the_specification(published):
+    assert json.loads(node("lint.mjs", published)) == []
+
+
+def test_a_client_with_the_types_of_openapi_typescript(published, base_url, agent):
+    """The types are checked too: what it says of an answer must be what the specification says."""
+    made = MODULES / ".generated"
+    node(MODULES / "openapi-typescript/bin/cli.js", published, "-o", made / "openapi.d.ts")
+    shutil.copy(JS / "generated.ts", made)
+    node(MODULES / "typescript/bin/tsc", *STRICT, "--outDir", made / "out", made / "generated.ts")
+    seen = printed(made / "out/generated.js", base_url.removesuffix("/v1"), agent)
+    assert (seen["status"], seen["content"], seen["said"]) == ("succeeded", HELLO, HELLO)
+    changed = {"description": "newer", "updated_at": seen["after"]["updated_at"]}
+    assert seen["after"] == {**seen["before"], **changed}
+    assert (seen["jobs"], bool(seen["cursor"]), seen["missing"]) == ([seen["job"]], True, "not_found")
 
 
 def test_the_ai_sdk(run):

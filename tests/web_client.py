@@ -1,8 +1,13 @@
-"""Flask's test client with a key. Paths are below /api/v1, or begin as one of the app's other routes does."""
+"""Flask's test client with a key. Paths are below /api/v1, or begin as one of the app's other routes does.
+
+Every answer is held to the specification.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+
+from tests import agreeing
 
 
 def is_page(rule: Any) -> bool:
@@ -22,7 +27,9 @@ class Client:
         roots = {rule.rule.split("/")[1] for rule in rules}
         url = path if path.partition("?")[0].split("/")[1] in roots else f"/api/v1{path}"
         client = self.app.test_client()
-        return client.open(url, method=method, headers={**self.headers, **(headers or {})}, **more)
+        answer = client.open(url, method=method, headers={**self.headers, **(headers or {})}, **more)
+        agreeing.check(self.app, method, url, answer)
+        return answer
 
     def get(self, path: str, **more: Any) -> Any:
         return self("GET", path, **more)

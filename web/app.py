@@ -50,7 +50,7 @@ from web.api import (
 from web.context import ARRIVALS, PRICES, SEATS, SERVICES, STORAGE, STREAMS, WATCHER
 from web.doors.openai import views as door
 from web.requests import Request
-from web.resource import Problem
+from web.shapes.problems import Problem
 from web.streams import Streams
 
 RESOURCES = (

@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
 
 import flask_openapi_swagger
 from flask import Response, render_template_string, send_from_directory
 from flask_openapi import OpenAPI
 from flask_openapi_swagger.templates import swagger_html_string
+from pydantic_core import to_json
 
 from web.access import access
-from web.answers import answer
+from web.specification.document import published
 
 ABOUT = """Durable LLM jobs for AI agents: a POST that makes work answers 202 with a job.
 
@@ -32,9 +34,13 @@ def register(app: OpenAPI) -> None:
         )
     headers = {"Content-Security-Policy": _policy(html)}
 
+    @cache
+    def document() -> bytes:
+        return to_json(published(app))
+
     @access(public=True)
     def specification() -> Response:
-        return answer(app.api_doc)
+        return Response(document(), content_type="application/json")
 
     @access(public=True)
     def page() -> Response:

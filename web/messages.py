@@ -60,6 +60,8 @@ class ContentPart(BaseModel):
 
 
 class Function(BaseModel):
+    """The function of a call."""
+
     model_config = LENIENT
     name: Short
     arguments: str

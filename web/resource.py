@@ -17,9 +17,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from core.clock import duration
+from core.clock import duration, utcnow
 from core.store.pages import DEFAULT_LIMIT, MOST
-from core.store.windows import OLDEST
+from core.store.windows import AHEAD, OLDEST
 
 PREFIX = "/api/v1"
 SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"header": []}]
@@ -47,25 +47,6 @@ class Model(BaseModel):
 def example(**body: Any) -> ConfigDict:
     """For a body's `model_config`: what the specification shows, and what a test of every route sends."""
     return ConfigDict(json_schema_extra={"examples": [body]})
-
-
-class Problem(BaseModel):
-    """RFC 9457."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    instance: str | None = None
-    errors: list[Place] | None = None
-
-
-class Place(BaseModel):
-    """A place in the body, as a JSON pointer, and what is wrong there."""
-
-    pointer: str
-    detail: str
 
 
 class Nothing(Model):
@@ -99,26 +80,18 @@ class PageQuery(BaseModel):
 
 
 def since(at: datetime | None) -> datetime | None:
-    """The `since` of a query, in UTC unless it says otherwise, and not before anything that is kept."""
+    """The `since` of a query, in UTC unless it says otherwise, within the time of all that is kept."""
     if at is None:
         return None
     aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(aware, OLDEST)
+    return min(max(aware, OLDEST), utcnow() + AHEAD)
 
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
 class AgentPath(BaseModel):
-    agent_id: Id = Field(description="an id, or `agent:<name>`")
-
-
-PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-
-
-def problem(description: str) -> dict[str, Any]:
-    """A response that is a problem."""
-    return {"description": description, **PROBLEM}
+    agent_id: Id = Field(description="an id, or `agent:<name>`", json_schema_extra={"example": "agent:demo"})
 
 
 def resource(name: str, description: str, *, prefix: str = PREFIX) -> APIBlueprint:
@@ -129,18 +102,10 @@ def resource(name: str, description: str, *, prefix: str = PREFIX) -> APIBluepri
         url_prefix=prefix,
         abp_tags=[Tag(name=name, description=description)],
         abp_security=SECURITY,
-        abp_responses={
-            "400": problem("The body is not JSON"),
-            "401": problem("No key, or one that is not valid"),
-            "402": problem("A budget or a hard cap is used up; it says which, and when it resets"),
-            "403": problem("The key's role does not allow this"),
-            "404": problem("Not there, or another workspace's"),
-            "408": problem("The body came too slowly"),
-            "409": problem("The state of the object does not allow this"),
-            "413": problem("Too large"),
-            "415": problem("Not JSON"),
-            "422": problem("Some of the values cannot be used; `errors` says where"),
-            "429": problem("Too many requests"),
-            "503": problem("A store does not answer; nothing was done"),
-        },
+        operation_id_callback=_operation_id,
     )
+
+
+def _operation_id(*, name: str, path: str, method: str) -> str:
+    """The view's own name, which a client's method is to have."""
+    return name

@@ -20,7 +20,7 @@ from core.errors import Invalid
 from core.store import windows
 from core.store.indexes import index_for
 from core.store.matching import fields_of, matches
-from core.store.windows import NO_PLACES, OLDEST, Places
+from core.store.windows import AHEAD, NO_PLACES, OLDEST, Places
 
 Row = TypeVar("Row", bound=Mapping[str, Any])
 
@@ -156,6 +156,6 @@ def _decode(cursor: str) -> tuple[datetime, str]:
         at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(millis))
     except (binascii.Error, UnicodeDecodeError, ValueError, OverflowError):
         raise Invalid("the cursor is not one of ours", code="bad_cursor") from None
-    if not last_id:
+    if not last_id or not OLDEST <= at <= utcnow() + AHEAD:
         raise Invalid("the cursor is not one of ours", code="bad_cursor")
     return at, last_id

@@ -20,6 +20,8 @@ GROWTH = 4
 WIDE = timedelta(minutes=1)
 MARKS = 4
 OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(days=1)
+"""A document's time may be so far ahead of this clock. The calendar's last days cannot be reckoned with."""
 NO_PLACES: Places = lambda _: ()  # noqa: E731
 
 

@@ -46,6 +46,15 @@ ANSWER = {
     ),
     "calls": [],
 }
+TESTED = {
+    "ok": True,
+    "provider": "sandbox",
+    "model": "sandbox",
+    "latency_ms": 1,
+    "cost": 0,
+    "cost_status": "free",
+}
+RESULTS = {"chat": ANSWER, "runtime": ANSWER, "llm_test": TESTED}
 
 
 @pytest.fixture
@@ -155,7 +164,7 @@ def worked_on(services):
 
     def carry_out(sent):
         job = claim(services.db, sent["_id"], "p1")
-        finish(services.db, job, status="succeeded", calls=[], result=ANSWER)
+        finish(services.db, job, status="succeeded", calls=[], result=RESULTS.get(job["kind"]))
         signals.publish(services.redis, signals.CHANGED, sent["_id"])
 
     services.send = carry_out

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from core.jobs import claim, signals
+from tests.web.conftest import ANSWER
 
 
 def finish(services, job_id, text="hello"):
     job = claim.claim(services.db, job_id, "a-worker")
-    result = {"message": {"role": "assistant", "content": text, "tool_calls": None}}
+    result = {**ANSWER, "message": {"role": "assistant", "content": text, "tool_calls": None}}
     assert claim.finish(services.db, job, status="succeeded", calls=[], result=result)
     signals.publish(services.redis, signals.CHANGED, job_id)
 

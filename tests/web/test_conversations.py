@@ -5,6 +5,7 @@ import pytest
 from core.chat import conversations
 from core.jobs.claim import claim, finish
 from core.llm.types import ChatRequest
+from tests.web.conftest import ANSWER
 
 
 @pytest.fixture
@@ -17,7 +18,8 @@ def chat(member, agent, services):
         assert answer.status_code == 202, answer.text
         job = claim(services.db, answer.json["id"], "p1")
         conversations.recall(services.db, job, ChatRequest(messages=job["request"]["messages"]), 10_000)
-        result = {"message": {"role": "assistant", "content": f"answer to {text}", "tool_calls": None}}
+        said = {"role": "assistant", "content": f"answer to {text}", "tool_calls": None}
+        result = {**ANSWER, "message": said}
         assert finish(services.db, job, status="succeeded", calls=[], result=result)
         return job["_id"]
 

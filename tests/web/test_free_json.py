@@ -11,6 +11,7 @@ from core.callbacks import Courier, outbox
 from core.jobs import claim
 from tests.providers.scripted import answering, provider
 from tests.providers.vendors import ANTHROPIC_WHOLE, OPENAI_WHOLE
+from tests.web.conftest import ANSWER
 
 ODD = {
     "reference": {"$ref": "x", "$id": "y"},
@@ -51,9 +52,10 @@ def test_a_chat_keeps_what_it_was_given(member, agent, services, asked):
     assert listed == made.json == member.get(made.json["links"]["self"]).json
     kept = claim.claim(services.db, made.json["id"], "p1")
     assert all(kept["request"][name] == asked[name] for name in FOR_THE_PROVIDER if name in asked)
-    assert claim.finish(services.db, kept, status="succeeded", calls=[], result={"message": ODD})
+    result = {**ANSWER, "message": {"role": "assistant", "content": None, "logprobs": ODD}}
+    assert claim.finish(services.db, kept, status="succeeded", calls=[], result=result)
     done = member.get(made.json["links"]["self"]).json
-    assert done["result"] == {"message": ODD}
+    assert done["result"] == result
     assert told(member.get(made.json["links"]["events"])) == done
 
 

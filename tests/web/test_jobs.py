@@ -7,10 +7,14 @@ from dataclasses import replace
 import pytest
 
 from core.callbacks import Courier, outbox
+from core.errors import JobFailed
 from core.jobs import claim, kinds
 from core.store import pages
-from tests import echo
+from tests import agreeing, echo
 from tests.factory import CALL, queued
+from tests.web.conftest import ANSWER
+
+FAILURE = JobFailed("no quota", code="internal").as_dict()
 
 
 @pytest.fixture
@@ -22,8 +26,9 @@ def job(member, agent):
 
 def finish(services, job_id, status="succeeded"):
     claimed = claim.claim(services.db, job_id, "a-worker")
-    result = {"message": {"content": "secret answer"}} if status == "succeeded" else None
-    error = {"code": "x", "detail": "no quota"} if status == "failed" else None
+    said = {"role": "assistant", "content": "secret answer"}
+    result = {**ANSWER, "message": said} if status == "succeeded" else None
+    error = FAILURE if status == "failed" else None
     assert claim.finish(services.db, claimed, status=status, calls=[], result=result, error=error)
 
 
@@ -46,7 +51,7 @@ def test_a_job_is_found_by_the_id_of_its_request_or_of_a_providers(member, agent
     other = member.post(f"/agents/{agent}/chat", {"message": "a"}).json["id"]
     calls = [{**CALL, "n": n, "provider_request_id": name} for n, name in enumerate(["req_1", None, "req_2"])]
     job = claim.claim(services.db, found, "p1")
-    assert claim.finish(services.db, job, status="failed", calls=calls, error={"code": "x", "detail": "y"})
+    assert claim.finish(services.db, job, status="failed", calls=calls, error=FAILURE)
     lost = claim.claim(services.db, other, "p1")
     claim.note_unkept(services.db, lost, [{**CALL, "provider_request_id": "req_3"}])
 
@@ -104,6 +109,7 @@ def test_a_kind_that_there_is_not_is_no_filter(member):
 
 def test_a_job_that_asks_no_provider_is_run_again_as_it_was(member, agent, services, monkeypatch):
     monkeypatch.setitem(kinds.KINDS, "echo", echo.ROW)
+    monkeypatch.setattr(agreeing, "check", lambda *_: None)  # the specification knows no kind of the tests
     job = queued(services.db, kind="echo", request={"say": "hi"}, plan={"a": 1}, workspace_id="default")
     finish(services, job["_id"], "failed")
     again = member.post(f"/jobs/{job['_id']}/retry")
@@ -186,8 +192,9 @@ def test_what_was_erased_cannot_be_run_again(member, job, services):
 
 def test_a_providers_words_that_quote_the_prompt_are_erased_too(member, job, services):
     finish(services, job["id"], "failed")
-    quoted = {"error.detail": "you said hello", "calls": [{"n": 0, "detail": "you said hello"}]}
-    lost = {"attempt": 1, "owner": "p1", "calls": [{"n": 0, "detail": "you said hello"}]}
+    quoting = {**CALL, "n": 0, "detail": "you said hello"}
+    quoted = {"error.detail": "you said hello", "calls": [quoting]}
+    lost = {"attempt": 1, "owner": "p1", "calls": [quoting]}
     services.db.jobs.update_one({"_id": job["id"]}, {"$set": {**quoted, "unkept": [lost]}})
     assert member.delete(f"{job['links']['self']}/content").status_code == 204
     assert "hello" not in str(services.db.jobs.find_one({"_id": job["id"]}))

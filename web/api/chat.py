@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flask import Response
-from flask_openapi.types import ResponseDict
 
 from core import retention
 from core.agents import agents
@@ -13,17 +12,15 @@ from web.api.models import Chat
 from web.context import db, services, workspace_id
 from web.doors import work
 from web.resource import AgentPath, Nothing, resource
+from web.shapes.jobs import OF_KIND
+from web.specification.says import MAKES_A_JOB, accepts, tells
 
 api = resource("chat", "Asking an agent")
 
-JOB: ResponseDict = {
-    "200": {"description": "The finished job (with `Prefer: wait=N`)"},
-    "202": {"description": "The job"},
-}
 
-
-@api.post("/agents/<agent_id>/chat", responses=JOB)
+@api.post("/agents/<agent_id>/chat", responses=accepts(OF_KIND["chat"]))
 @access(agent=True)
+@tells(takes=MAKES_A_JOB, fails=(402,))
 def chat(path: AgentPath, body: Chat) -> Response:
     """Ask an agent. The answer is a job; `Prefer: wait=N` waits for its end."""
     agent = work.agent_known(path.agent_id)
@@ -34,7 +31,8 @@ def chat(path: AgentPath, body: Chat) -> Response:
     return work.started(work.accepted(draft, agent)[0])
 
 
-@api.post("/agents/<agent_id>/llm-test", responses=JOB)
+@api.post("/agents/<agent_id>/llm-test", responses=accepts(OF_KIND["llm_test"]))
+@tells(takes=MAKES_A_JOB, fails=(402,))
 def llm_test(path: AgentPath, body: Nothing) -> Response:
     """One tiny call: does this agent's provider answer?"""
     agent = agents.get(db(), workspace_id(), path.agent_id)

@@ -10,6 +10,9 @@ from core.documents import Agent
 from web.answers import listed, nothing
 from web.context import db, services, workspace_id
 from web.resource import AgentPath, Id, PageQuery, resource
+from web.shapes.agents import Conversation, Turn
+from web.shapes.base import page
+from web.specification.says import shows
 
 api = resource("conversations", "What was said to an agent, and by it")
 
@@ -18,7 +21,7 @@ class ConversationPath(AgentPath):
     conversation_id: Id
 
 
-@api.get("/agents/<agent_id>/conversations", responses={"200": {"description": "A page, newest first"}})
+@api.get("/agents/<agent_id>/conversations", responses=shows(page(Conversation), "A page, newest first"))
 def list_conversations(path: AgentPath, query: PageQuery) -> Response:
     """The agent's conversations. One begins with the first chat that names it."""
     items, cursor = conversations.page(db(), _agent(path), limit=query.limit, cursor=query.cursor)
@@ -27,7 +30,7 @@ def list_conversations(path: AgentPath, query: PageQuery) -> Response:
 
 @api.get(
     "/agents/<agent_id>/conversations/<conversation_id>",
-    responses={"200": {"description": "A page of turns, newest first"}},
+    responses=shows(page(Turn), "A page of turns, newest first"),
 )
 def get_conversation(path: ConversationPath, query: PageQuery) -> Response:
     """The chats of a conversation: what was asked, and the answer."""

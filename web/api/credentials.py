@@ -13,6 +13,9 @@ from web.answers import answer, listed, nothing
 from web.api.models import ProviderKey
 from web.context import db, services, workspace_id
 from web.resource import Model, PageQuery, example, resource
+from web.shapes.agents import Credential
+from web.shapes.base import page
+from web.specification.says import shows
 
 api = resource("credentials", "Provider keys that many agents use")
 
@@ -21,7 +24,7 @@ class CredentialPath(BaseModel):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
-class Credential(Model):
+class CredentialBody(Model):
     """An absent `api_key` keeps the stored one while provider and address stay the same."""
 
     model_config = example(provider="openai", api_key="sk-0123456789abcdef")
@@ -31,7 +34,7 @@ class Credential(Model):
     custom_endpoint: Url | None = None
 
 
-@api.get("/credentials", responses={"200": {"description": "A page of credentials, newest first"}})
+@api.get("/credentials", responses=shows(page(Credential), "A page of credentials, newest first"))
 def list_credentials(query: PageQuery) -> Response:
     """The workspace's credentials, without their keys."""
     items, cursor = credentials.page(db(), workspace_id(), limit=query.limit, cursor=query.cursor)
@@ -40,9 +43,12 @@ def list_credentials(query: PageQuery) -> Response:
 
 @api.put(
     "/credentials/<name>",
-    responses={"200": {"description": "The credential"}, "201": {"description": "The new credential"}},
+    responses={
+        **shows(Credential, "The credential"),
+        **shows(Credential, "The new credential", status=201, headers=("Location",)),
+    },
 )
-def put_credential(path: CredentialPath, body: Credential) -> Response:
+def put_credential(path: CredentialPath, body: CredentialBody) -> Response:
     """Set a credential; rotating its key reaches every agent that names it, at once."""
     credential, new = credentials.put(
         db(),
@@ -56,7 +62,7 @@ def put_credential(path: CredentialPath, body: Credential) -> Response:
     return answer(credentials.public(credential), 201 if new else 200, where)
 
 
-@api.get("/credentials/<name>", responses={"200": {"description": "The credential, without its key"}})
+@api.get("/credentials/<name>", responses=shows(Credential, "The credential, without its key"))
 def get_credential(path: CredentialPath) -> Response:
     """One credential, without its key."""
     return answer(credentials.public(credentials.get(db(), workspace_id(), path.name)))

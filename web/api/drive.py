@@ -13,10 +13,14 @@ from core.drive.files import STORED
 from core.errors import NotFound
 from web.access import access
 from web.answers import answer, listed, nothing
-from web.api.chat import JOB
 from web.context import caller, db, request_id, services, workspace_id
 from web.doors import downloads, uploads, work
-from web.resource import Id, Model, PageQuery, example, problem, resource, since
+from web.resource import Id, Model, PageQuery, example, resource, since
+from web.shapes.base import page
+from web.shapes.files import DriveUsage, File
+from web.shapes.jobs import OF_KIND
+from web.specification.headers import said
+from web.specification.says import MAKES_A_JOB, accepts, shows, tells
 
 api = resource("drive", "Files of agents and workspaces")
 
@@ -43,14 +47,21 @@ FORM: dict[str, Any] = {
     },
 }
 BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+OF_FILE = said("ETag", "Last-Modified", "Accept-Ranges", "Content-Disposition")
 DOWNLOAD: Any = {
-    "200": {"description": "The file", **BYTES},
-    "206": {"description": "The part that `Range` asked for", **BYTES},
-    "302": {"description": "The address of the file in the bucket (DRIVE_PRESIGN)"},
-    "304": {"description": "Unchanged"},
-    "412": problem("`If-Match` or `If-Unmodified-Since` does not hold"),
-    "416": problem("There is no such part"),
+    "200": {"description": "The file", "headers": OF_FILE, **BYTES},
+    "206": {
+        "description": "The part that `Range` asked for",
+        "headers": {**OF_FILE, **said("Content-Range")},
+        **BYTES,
+    },
+    "302": {
+        "description": "The address of the file in the bucket (DRIVE_PRESIGN)",
+        "headers": said("Location"),
+    },
+    "304": {"description": "Unchanged", "headers": OF_FILE},
 }
+CONDITIONS = ("Range", "If-Range", "If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since")
 Name = Annotated[str, StringConstraints(max_length=names.LONGEST)]
 
 
@@ -69,20 +80,23 @@ class FilesQuery(PageQuery):
 
 
 class FileChanges(Model):
+    """What is to change of a file; what is not named stays."""
+
     model_config = example(name="report.pdf", path="reports/2026/report.pdf", visibility="workspace")
     name: Name = ""
     path: Name = ""
     visibility: Literal["private", "workspace"] = "private"
 
 
-@api.post("/drive/upload", responses={**JOB, "507": problem("The storage is full")}, request_body=FORM)
+@api.post("/drive/upload", responses=accepts(OF_KIND["drive_upload"]), request_body=FORM)
 @access(agent=True)
+@tells(takes=MAKES_A_JOB, fails=(409, 507))
 def upload_files() -> Response:
     """Upload one or more files. The answer is a job; its result is the file's record, or `files`."""
     return work.started(uploads.arrived())
 
 
-@api.get("/drive/files", responses={"200": {"description": "A page of files, newest first"}})
+@api.get("/drive/files", responses=shows(page(File), "A page of files, newest first"))
 @access(agent=True, filtered=True)
 def list_files(query: FilesQuery) -> Response:
     """The workspace's files, as far as this key may see them."""
@@ -98,21 +112,21 @@ def list_files(query: FilesQuery) -> Response:
     return listed(map(files.public, items), cursor)
 
 
-@api.get("/drive/usage", responses={"200": {"description": "`bytes`, and the `quota` (null: none)"}})
+@api.get("/drive/usage", responses=shows(DriveUsage, "How much they take"))
 def drive_usage() -> Response:
     """How much of its quota the workspace's files take."""
     used = quota.used(db(), workspace_id())
     return answer({"bytes": used, "quota": services().settings.drive_quota})
 
 
-@api.get("/drive/files/<file_id>", responses={"200": {"description": "The file's record"}})
+@api.get("/drive/files/<file_id>", responses=shows(File, "The file's record"))
 @access(agent=True)
 def get_file(path: FilePath) -> Response:
     """One file's record."""
     return answer(files.public(_seen(path.file_id)))
 
 
-@api.patch("/drive/files/<file_id>", responses={"200": {"description": "The file's record"}})
+@api.patch("/drive/files/<file_id>", responses=shows(File, "The file's record"))
 @access(agent=True)
 def change_file(path: FilePath, body: FileChanges) -> Response:
     """Rename or move a file, or open it to the workspace."""
@@ -135,6 +149,7 @@ def delete_file(path: FilePath) -> Response:
 
 @api.get("/drive/download/<file_id>", responses=DOWNLOAD)
 @access(agent=True)
+@tells(takes=CONDITIONS, fails=(412, 416, 500))
 def download_file(path: FilePath) -> Response:
     """The file itself: whole, or a part (`Range`), or 304 to whom has it."""
     return downloads.answer(_seen(path.file_id))

@@ -14,6 +14,9 @@ from web.access import access
 from web.answers import listed
 from web.context import caller, db, services, workspace_id
 from web.resource import Id, Nothing, PageQuery, resource, since
+from web.shapes.base import page
+from web.shapes.engine import AuditEntry, Queue, Worker
+from web.specification.says import shows
 
 api = resource("engine", "Queues, workers, and who did what")
 
@@ -28,16 +31,16 @@ class AuditQuery(PageQuery):
 
 @api.get(
     "/queues",
-    responses={
-        "200": {"description": "Depth, oldest age and throughput of each; for an admin also whose jobs wait"}
-    },
+    responses=shows(
+        page(Queue), "Depth, oldest age and throughput of each; for an admin also whose jobs wait"
+    ),
 )
 def list_queues() -> Response:
     """The queues as they are now."""
     return _queues()
 
 
-@api.post("/queues/<queue>/pause", responses={"200": {"description": "The queues"}})
+@api.post("/queues/<queue>/pause", responses=shows(page(Queue), "The queues"))
 @access(admin=True)
 def pause_queue(path: QueuePath, body: Nothing) -> Response:
     """Let workers take nothing more from a queue; its jobs stay."""
@@ -45,7 +48,7 @@ def pause_queue(path: QueuePath, body: Nothing) -> Response:
     return _queues()
 
 
-@api.post("/queues/<queue>/resume", responses={"200": {"description": "The queues"}})
+@api.post("/queues/<queue>/resume", responses=shows(page(Queue), "The queues"))
 @access(admin=True)
 def resume_queue(path: QueuePath, body: Nothing) -> Response:
     """Let workers take from a queue again."""
@@ -53,14 +56,14 @@ def resume_queue(path: QueuePath, body: Nothing) -> Response:
     return _queues()
 
 
-@api.get("/workers", responses={"200": {"description": "Processes, and what each is doing"}})
+@api.get("/workers", responses=shows(page(Worker), "Processes, and what each is doing"))
 @access(admin=True)
 def list_workers() -> Response:
     """The worker processes: host, heartbeat, version, current jobs."""
     return listed(fleet.workers(db()), None)
 
 
-@api.get("/audit-log", responses={"200": {"description": "A page of entries, newest first"}})
+@api.get("/audit-log", responses=shows(page(AuditEntry), "A page of entries, newest first"))
 @access(admin=True)
 def list_audit_log(query: AuditQuery) -> Response:
     """Who did what, when, from where."""

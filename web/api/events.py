@@ -23,6 +23,7 @@ from web.api.jobs import job_of_caller
 from web.context import watcher
 from web.doors import leaving, standing
 from web.resource import Id, resource
+from web.specification.says import tells
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -31,8 +32,13 @@ api = resource("events", "Watching a job")
 
 EVENTS: ResponseDict = {
     "200": {
-        "description": "`status`, `delta`, `progress`, `restart`, `gap`, `done`; `Last-Event-ID` resumes",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "description": "`status`, `delta`, `progress`, `restart`, `gap`, `done`; each as JobEvent has it",
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "x-event": {"$ref": "#/components/schemas/JobEvent"},
+            }
+        },
     }
 }
 PING_S = 25
@@ -51,6 +57,7 @@ class SocketQuery(BaseModel):
 
 @api.get("/jobs/<job_id>/events", responses=EVENTS)
 @access(agent=True)
+@tells(takes=("Last-Event-ID",))
 def job_events(path: JobPath) -> Response:
     """A job's events as they come (Server-Sent Events); ends with `done`, which carries the whole job."""
     job = job_of_caller(path.job_id)

@@ -13,19 +13,22 @@ from web.answers import answer
 from web.context import services
 from web.problems import unready
 from web.resource import resource
+from web.shapes.engine import Alive, Ready
+from web.specification.says import shows, tells
 
 api = resource("health", "Alive, ready", prefix="")
 
 
-@api.get("/healthz", responses={"200": {"description": "Alive"}}, security=[])
+@api.get("/healthz", responses=shows(Alive, "Alive"))
 @access(public=True)
 def healthz() -> Response:
     """This process is alive."""
     return answer({"status": "ok"})
 
 
-@api.get("/readyz", responses={"200": {"description": "Everything answers"}}, security=[])
+@api.get("/readyz", responses=shows(Ready, "Everything answers"))
 @access(public=True)
+@tells(fails=(503,))
 def readyz() -> Response:
     """Does every dependency answer? 503 says which does not. `warnings`: what will soon be too much."""
     sealing = partial(key_proof.said, services().db, services().sealer)

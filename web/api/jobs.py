@@ -16,10 +16,14 @@ from core.jobs.document import Job, Status
 from core.store import pages
 from web import answers
 from web.access import access
-from web.api.chat import JOB
 from web.context import caller, db, services, workspace_id
 from web.doors import again, work
 from web.resource import Id, Nothing, PageQuery, resource, since
+from web.shapes.base import page
+from web.shapes.jobs import Delivery
+from web.shapes.jobs import Job as JobShape
+from web.specification.headers import said
+from web.specification.says import accepts, shows, tells
 
 api = resource("jobs", "Work is a job")
 
@@ -49,14 +53,21 @@ class JobsQuery(PageQuery):
     since: datetime | None = None
 
 
-@api.get("/jobs/<job_id>", responses={"200": {"description": RESULTS}, "304": {"description": "Unchanged"}})
+@api.get(
+    "/jobs/<job_id>",
+    responses={
+        **shows(JobShape, RESULTS, headers=("ETag", "Retry-After")),
+        "304": {"description": "Unchanged", "headers": said("ETag", "Retry-After")},
+    },
+)
 @access(agent=True)
+@tells(takes=("If-None-Match",))
 def get_job(path: JobPath) -> Response:
     """A job as it is now."""
     return answers.current(job_of_caller(path.job_id))
 
 
-@api.get("/jobs", responses={"200": {"description": "A page of jobs, newest first"}})
+@api.get("/jobs", responses=shows(page(JobShape), "A page of jobs, newest first"))
 @access(filtered=True)
 def list_jobs(query: JobsQuery) -> Response:
     """The workspace's jobs. A page that looks for few among many says how far it has looked back.
@@ -79,27 +90,33 @@ def list_jobs(query: JobsQuery) -> Response:
     return answers.listed(map(views.public, items), cursor, **more)
 
 
-@api.post("/jobs/<job_id>/cancel", responses={"202": {"description": "The job as it is now"}})
+@api.post(
+    "/jobs/<job_id>/cancel",
+    responses=shows(JobShape, "The job as it is now", status=202, headers=("Location", "Retry-After")),
+)
 @access(agent=True)
+@tells(fails=(409,))
 def cancel_job(path: JobPath, body: Nothing) -> Response:
     """End a job: at once while it is queued, within a second or so while it runs."""
     return answers.accepted(control.cancel(db(), services().redis, job_of_caller(path.job_id)))
 
 
-@api.post("/jobs/<job_id>/retry", responses=JOB)
+@api.post("/jobs/<job_id>/retry", responses=accepts(JobShape))
+@tells(takes=("Prefer",), fails=(402, 409, 422))
 def retry_job(path: JobPath, body: Nothing) -> Response:
     """Run a failed or cancelled job again with today's configuration; a second retry gives the same job."""
     return work.started(again.run(job_of_caller(path.job_id)))
 
 
 @api.delete("/jobs/<job_id>/content", responses={"204": {"description": "Erased"}})
+@tells(fails=(409,))
 def erase_job_content(path: JobPath) -> Response:
     """Erase prompt, output and events now; the accounting stays."""
     control.erase_content(db(), services().redis, job_of_caller(path.job_id))
     return answers.nothing()
 
 
-@api.get("/jobs/<job_id>/deliveries", responses={"200": {"description": "Each try of the job's callback"}})
+@api.get("/jobs/<job_id>/deliveries", responses=shows(page(Delivery), "Each try of the job's callback"))
 def list_deliveries(path: JobPath) -> Response:
     """What became of the job's callback: delivered, due again or given up; with every try."""
     found = deliveries.of_job(db(), job_of_caller(path.job_id))

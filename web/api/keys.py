@@ -20,6 +20,10 @@ from web.access import access
 from web.answers import answer, listed, nothing
 from web.context import caller, db, workspace_id
 from web.resource import AgentPath, Id, Model, PageQuery, Rotation, example, resource
+from web.shapes.base import page
+from web.shapes.keys import Key as KeyShape
+from web.shapes.keys import KeyStanding, NewKeyShown
+from web.specification.says import shows, tells
 
 api = resource("keys", "API keys")
 
@@ -38,15 +42,24 @@ class KeyFields(Model):
 
 
 class NewKey(KeyFields):
+    """A key to be made."""
+
     model_config = example(role="member", name="ci", rpm=60)
     role: Literal["admin", "member", "viewer", "agent"] = "member"
+
+
+class KeyChanges(KeyFields):
+    """What is to change of a key; what is not named stays."""
 
 
 class KeyPath(BaseModel):
     key_id: Id
 
 
-@api.post("/keys", responses={"201": {"description": "The key; `key` is shown this once"}})
+@api.post(
+    "/keys",
+    responses=shows(NewKeyShown, "The key; `key` is shown this once", status=201, headers=("Location",)),
+)
 @access(admin=True)
 def create_key(body: NewKey) -> Response:
     """Make a key."""
@@ -72,7 +85,7 @@ def made(body: NewKey) -> tuple[Key, str]:
     )
 
 
-@api.get("/keys", responses={"200": {"description": "A page of keys, newest first"}})
+@api.get("/keys", responses=shows(page(KeyShape), "A page of keys, newest first"))
 @access(admin=True)
 def list_keys(query: PageQuery) -> Response:
     """The workspace's keys, those that have ended too."""
@@ -80,7 +93,7 @@ def list_keys(query: PageQuery) -> Response:
     return listed(map(keys.public, items), cursor)
 
 
-@api.get("/keys/<key_id>", responses={"200": {"description": "The key, and how its budget stands"}})
+@api.get("/keys/<key_id>", responses=shows(KeyStanding, "The key, and how its budget stands"))
 @access(admin=True)
 def get_key(path: KeyPath) -> Response:
     """One key. If it has a budget: also what is spent and reserved of it, and when it resets."""
@@ -90,9 +103,9 @@ def get_key(path: KeyPath) -> Response:
     return answer({**keys.public(key), "budget": standing})
 
 
-@api.patch("/keys/<key_id>", responses={"200": {"description": "The key"}})
+@api.patch("/keys/<key_id>", responses=shows(KeyShape, "The key"))
 @access(admin=True)
-def change_key(path: KeyPath, body: KeyFields) -> Response:
+def change_key(path: KeyPath, body: KeyChanges) -> Response:
     """Change what a key may do, or until when."""
     return answer(keys.public(changed(path.key_id, body)))
 
@@ -108,9 +121,11 @@ def changed(key_id: str, body: KeyFields) -> Key:
 
 
 @api.post(
-    "/keys/<key_id>/rotate", responses={"201": {"description": "The key in its place, shown this once"}}
+    "/keys/<key_id>/rotate",
+    responses=shows(NewKeyShown, "The key in its place, shown this once", status=201, headers=("Location",)),
 )
 @access(admin=True)
+@tells(fails=(409,))
 def rotate_key(path: KeyPath, body: Rotation) -> Response:
     """Make a key in place of this one, which ends now, or after `grace`.
 
@@ -128,7 +143,10 @@ def revoke_key(path: KeyPath) -> Response:
     return nothing()
 
 
-@api.post("/agents/<agent_id>/rotate-key", responses={"201": {"description": "The key, shown this once"}})
+@api.post(
+    "/agents/<agent_id>/rotate-key",
+    responses=shows(NewKeyShown, "The key, shown this once", status=201, headers=("Location",)),
+)
 def rotate_agent_key(path: AgentPath, body: Rotation) -> Response:
     """Give an agent a new key. Its old keys end now, or after `grace`.
 

@@ -38,11 +38,15 @@ class AgentFields(_with(fields.AGENT)):  # type: ignore[misc]
 
 
 class NewAgent(AgentFields):
+    """An agent to be made."""
+
     model_config = example(name="scout", llm_config={"provider": "sandbox"})
     name: Name
 
 
 class AgentChanges(AgentFields):
+    """What is to change of an agent; what is not named stays."""
+
     model_config = example(system_prompt="Be brief.")
     name: Name = ""
 

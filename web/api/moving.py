@@ -15,22 +15,26 @@ from core.runtime import exporting, importing, orders, placement, records
 from core.runtime.documents import Record
 from web.access import access
 from web.answers import nothing
-from web.api.chat import JOB
 from web.context import caller, db, workspace_id
 from web.doors import work
 from web.resource import AgentPath, Id, Model, example, resource
+from web.shapes.jobs import OF_KIND
+from web.specification.says import MAKES_A_JOB, accepts, tells
 
 api = resource("moving", "Agents as archives")
 
 
 class AgentImport(Model):
+    """An archive, and who is told."""
+
     model_config = example(file_id="0199a0de-0000-7000-8000-000000000000")
     file_id: Id = Field(description="an archive in the drive, made by an export")
     callback_url: Url | None = None
 
 
-@api.get("/agents/<agent_id>/export", responses=JOB)
+@api.get("/agents/<agent_id>/export", responses=accepts(OF_KIND["agent_export"]))
 @access(members=True)
+@tells(takes=MAKES_A_JOB, fails=(409,))
 def export_agent(path: AgentPath) -> Response:
     """Pack a stopped agent's configuration (no keys), state and workspace; `result`: the archive's record."""
     if request.method != "GET":
@@ -41,7 +45,8 @@ def export_agent(path: AgentPath) -> Response:
     return _begun(exporting.KIND, agent, {}, host)
 
 
-@api.post("/agents/<agent_id>/import", responses=JOB)
+@api.post("/agents/<agent_id>/import", responses=accepts(OF_KIND["agent_import"]))
+@tells(takes=MAKES_A_JOB, fails=(409,))
 def import_agent(path: AgentPath, body: AgentImport) -> Response:
     """Give a stopped agent what an archive has. Its name and its keys stay its own; the rest is replaced."""
     agent = agents.get(db(), workspace_id(), path.agent_id)

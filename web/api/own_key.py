@@ -16,11 +16,14 @@ from web.answers import answer
 from web.api.usage import DaysQuery
 from web.context import caller, db, services
 from web.resource import resource
+from web.shapes.keys import OwnKey
+from web.shapes.usage import KeyUsage
+from web.specification.says import shows
 
 api = resource("own_key", "The key that asks")
 
 
-@api.get("/keys/me", responses={"200": {"description": "The key: its role, limits and budget"}})
+@api.get("/keys/me", responses=shows(OwnKey, "The key: its role, limits and budget"))
 @access(agent=True)
 def get_own_key() -> Response:
     """What this key may do, and what it has left: of its budget, and of this minute's limits."""
@@ -36,7 +39,7 @@ def get_own_key() -> Response:
     )
 
 
-@api.get("/keys/me/usage", responses={"200": {"description": "Totals, and by date"}})
+@api.get("/keys/me/usage", responses=shows(KeyUsage, "Totals, and by date"))
 @access(agent=True)
 def own_key_usage(query: DaysQuery) -> Response:
     """What this key used. One that has replaced others goes on with what they used."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from flask import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -18,6 +18,11 @@ from web.access import access
 from web.answers import answer
 from web.context import db, prices, services, workspace_id
 from web.resource import AgentPath, resource
+from web.shapes.base import page
+from web.shapes.statements import Audit, Statement, StatementHead
+from web.shapes.usage import AgentUsage, Overage, Tiers, UsageSummary
+from web.specification.headers import said
+from web.specification.says import shows
 
 api = resource("usage", "Usage: every token counted once")
 
@@ -49,6 +54,16 @@ class ExportQuery(PeriodQuery):
     format: Literal["csv", "jsonl"] = "csv"
 
 
+TEXT: Any = {"schema": {"type": "string"}}
+EXPORT: Any = {
+    "200": {
+        "description": "The ledger's rows",
+        "headers": said("Content-Disposition"),
+        "content": {"text/csv": TEXT, "application/jsonl": TEXT},
+    }
+}
+STATEMENT: Any = shows(Statement, "The statement", headers=("Content-Disposition",))
+STATEMENT["200"]["content"] |= {"text/csv": TEXT}
 Month = Annotated[str, StringConstraints(pattern=r"^20\d\d-(0[1-9]|1[0-2])$")]
 
 
@@ -69,7 +84,7 @@ class StatementQuery(BaseModel):
     revision: int | None = Field(default=None, ge=1, description="the last one, if not given")
 
 
-@api.get("/agents/<agent_id>/usage", responses={"200": {"description": "Totals, by model and by date"}})
+@api.get("/agents/<agent_id>/usage", responses=shows(AgentUsage, "Totals, by model and by date"))
 @access(agent=True)
 def agent_usage(path: AgentPath, query: PeriodQuery) -> Response:
     """What an agent used, and what is left of its tier's allowance."""
@@ -78,15 +93,13 @@ def agent_usage(path: AgentPath, query: PeriodQuery) -> Response:
     return answer(reports.agent(db(), agent, query.chosen(), monthly, utcnow(), prices()))
 
 
-@api.get(
-    "/usage/summary", responses={"200": {"description": "Totals, by agent, model, provider, tier, date"}}
-)
+@api.get("/usage/summary", responses=shows(UsageSummary, "Totals, by agent, model, provider, tier, date"))
 def usage_summary(query: PeriodQuery) -> Response:
     """What the workspace used."""
     return answer(reports.summary(db(), workspace_id(), query.chosen()))
 
 
-@api.get("/usage/tiers", responses={"200": {"description": "Each tier, and this month's use of it"}})
+@api.get("/usage/tiers", responses=shows(Tiers, "Each tier, and this month's use of it"))
 def usage_tiers() -> Response:
     """The tiers, and this workspace's use of each."""
     settings = services().settings
@@ -97,21 +110,21 @@ def usage_tiers() -> Response:
     return answer(reports.tiers(db(), workspace_id(), shown, utcnow()))
 
 
-@api.get("/usage/overage", responses={"200": {"description": "By agent and tier, and a page of calls"}})
+@api.get("/usage/overage", responses=shows(Overage, "By agent and tier, and a page of calls"))
 def usage_overage(query: OverageQuery) -> Response:
     """What went above the allowances in a month: one row a call, with its cost."""
     month = query.month or f"{utcnow():%Y-%m}"
     return answer(reports.overage(db(), workspace_id(), month, limit=query.limit, cursor=query.cursor))
 
 
-@api.get("/usage/audit", responses={"200": {"description": "Two numbers that must be equal"}})
+@api.get("/usage/audit", responses=shows(Audit, "Two numbers that must be equal"))
 def usage_audit(query: PeriodQuery) -> Response:
     """Provider calls that used tokens against the rows of the ledger, and what else may have been charged."""
     retained_since = utcnow() - timedelta(days=services().settings.job_retention_days)
     return answer(audit.audit(db(), workspace_id(), query.chosen(), retained_since=retained_since))
 
 
-@api.get("/usage/export", responses={"200": {"description": "The ledger's rows"}})
+@api.get("/usage/export", responses=EXPORT)
 def usage_export(query: ExportQuery) -> Response:
     """The ledger's rows of a period, streamed: those that were not kept and corrections too."""
     chosen = query.chosen()
@@ -123,13 +136,13 @@ def usage_export(query: ExportQuery) -> Response:
     return Response(body, headers=headers, content_type=content_type)
 
 
-@api.get("/usage/statements", responses={"200": {"description": "All of them, the latest first"}})
+@api.get("/usage/statements", responses=shows(page(StatementHead), "All of them, the latest first"))
 def usage_statements() -> Response:
     """The statements that were issued: one a month, and a revision for whatever came in late."""
     return answer({"items": statements.listed(db(), workspace_id()), "next_cursor": None})
 
 
-@api.get("/usage/statements/<month>", responses={"200": {"description": "The statement"}})
+@api.get("/usage/statements/<month>", responses=STATEMENT)
 def usage_statement(path: StatementPath, query: StatementQuery) -> Response:
     """A month's statement: tiers, overage, total. Before the month's close: what it comes to so far."""
     found = statements.get(

@@ -20,17 +20,25 @@ from web.access import access
 from web.answers import answer, listed, nothing
 from web.context import db, services
 from web.resource import Id, Model, PageQuery, Rotation, example, resource
+from web.shapes.base import page
+from web.shapes.keys import Price, WebhookSecret
+from web.shapes.keys import Workspace as WorkspaceShape
+from web.specification.says import shows, tells
 
 api = resource("workspaces", "Who owns what")
 
 
 class NewWorkspace(Model):
+    """A workspace to be made."""
+
     model_config = example(name="Research", id="research")
     name: Name
     id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] | None = None
 
 
 class WorkspaceChanges(Model):
+    """What is to change of a workspace; what is not named stays."""
+
     model_config = example(limit_policy="log")
     name: Name = ""
     alert_url: Url | None = Field(None, description="is told at 80, 100 and 120 % of an allowance")
@@ -63,15 +71,16 @@ class WorkspacePath(BaseModel):
     workspace_id: Id
 
 
-@api.post("/workspaces", responses={"201": {"description": "The workspace"}})
+@api.post("/workspaces", responses=shows(WorkspaceShape, "The workspace", status=201, headers=("Location",)))
 @access(admin=True)
+@tells(fails=(409,))
 def create_workspace(body: NewWorkspace) -> Response:
     """Make a workspace."""
     made = workspaces.make(db(), body.name, body.id)
     return answer(workspaces.public(made), 201, {"Location": f"/api/v1/workspaces/{made['_id']}"})
 
 
-@api.get("/workspaces", responses={"200": {"description": "A page of workspaces, newest first"}})
+@api.get("/workspaces", responses=shows(page(WorkspaceShape), "A page of workspaces, newest first"))
 @access(admin=True)
 def list_workspaces(query: PageQuery) -> Response:
     """All workspaces."""
@@ -79,7 +88,7 @@ def list_workspaces(query: PageQuery) -> Response:
     return listed(map(workspaces.public, items), cursor)
 
 
-@api.patch("/workspaces/<workspace_id>", responses={"200": {"description": "The workspace"}})
+@api.patch("/workspaces/<workspace_id>", responses=shows(WorkspaceShape, "The workspace"))
 @access(admin=True)
 def change_workspace(path: WorkspacePath, body: WorkspaceChanges) -> Response:
     """Change its name, whom to alert, and what becomes of calls above an allowance."""
@@ -94,7 +103,7 @@ def changed(workspace_id: str, body: WorkspaceChanges) -> Workspace:
     return workspaces.change(db(), workspace, body.given())
 
 
-@api.put("/workspaces/<workspace_id>/prices", responses={"200": {"description": "All of its own prices"}})
+@api.put("/workspaces/<workspace_id>/prices", responses=shows(page(Price), "All of its own prices"))
 @access(admin=True)
 def put_price(path: WorkspacePath, body: NewPrice) -> Response:
     """Set the workspace's own price of a model. It holds for calls that end from now on."""
@@ -105,7 +114,7 @@ def put_price(path: WorkspacePath, body: NewPrice) -> Response:
     return _own_prices(workspace)
 
 
-@api.get("/workspaces/<workspace_id>/prices", responses={"200": {"description": "All of its own prices"}})
+@api.get("/workspaces/<workspace_id>/prices", responses=shows(page(Price), "All of its own prices"))
 @access(admin=True)
 def list_prices(path: WorkspacePath) -> Response:
     """The workspace's own prices, USD per million tokens; other models cost what the public tables say."""
@@ -121,7 +130,7 @@ def delete_price(path: WorkspacePath, query: PriceQuery) -> Response:
     return nothing()
 
 
-@api.get("/workspaces/<workspace_id>/webhook-secret", responses={"200": {"description": "The secret"}})
+@api.get("/workspaces/<workspace_id>/webhook-secret", responses=shows(WebhookSecret, "The secret"))
 @access(admin=True)
 def get_webhook_secret(path: WorkspacePath) -> Response:
     """The secret with which a receiver verifies callbacks (Standard Webhooks)."""
@@ -130,7 +139,7 @@ def get_webhook_secret(path: WorkspacePath) -> Response:
 
 
 @api.post(
-    "/workspaces/<workspace_id>/webhook-secret/rotate", responses={"200": {"description": "The new secret"}}
+    "/workspaces/<workspace_id>/webhook-secret/rotate", responses=shows(WebhookSecret, "The new secret")
 )
 @access(admin=True)
 def rotate_webhook_secret(path: WorkspacePath, body: Rotation) -> Response:

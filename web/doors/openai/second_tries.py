@@ -32,14 +32,14 @@ JOINED_WITHIN = timedelta(minutes=10)
 def mark() -> Idempotency:
     """The mark of this request's job, by which the client's next try finds the job."""
     route = _route()
-    if _tries() == 0:
+    if _is_first():
         return Idempotency(route, new_id(), hash=route)
     return Idempotency(route, "again", hash=route, kept=JOINED_WITHIN, frees_failures=True)
 
 
 def earlier() -> Job | None:
     """The job of an earlier try of this request, if it has not failed and is not being cancelled."""
-    if _tries() == 0:
+    if _is_first():
         return None
     since = utcnow() - JOINED_WITHIN
     marked = {
@@ -79,9 +79,9 @@ def leave(services: Services, job_id: str, attached: str | None) -> None:
         return  # it ended meanwhile
 
 
-def _tries() -> int:
+def _is_first() -> bool:
     count = request.headers.get(COUNT, "0")
-    return int(count) if count.isascii() and count.isdecimal() else 0
+    return not (count.isascii() and count.isdecimal() and count.strip("0"))
 
 
 def _route() -> str:

@@ -27,6 +27,8 @@ from web.doors.openai.stream import Listener
 from web.messages import WAITS, MessageAtTheDoor, Priority
 from web.parameters import under_their_names, with_parameters
 from web.resource import example, resource
+from web.shapes.door import ChatCompletion, Model, Models
+from web.specification.says import shows, tells
 
 api = resource("openai", "OpenAI's wire format for any agent", prefix="/v1")
 
@@ -43,11 +45,19 @@ NOT_AGAIN = frozenset({"worker_lost", "quarantined", "deadline", "provider_quota
 """Failures after which the SDKs must not repeat the request, though its status would let them."""
 
 
+COMPLETION: Any = shows(
+    ChatCompletion, "A completion, or a stream of chunks", headers=("X-Job-Id", "X-Ignored")
+)
+COMPLETION["200"]["content"] |= {"text/event-stream": {"schema": {"type": "string"}}}
+
+
 class ModelPath(BaseModel):
     model: str = Field(min_length=1, max_length=300)
 
 
 class StreamOptions(BaseModel):
+    """What a stream ends with."""
+
     include_usage: bool = False
 
 
@@ -90,9 +100,10 @@ class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # 
         }
 
 
-@api.post("/chat/completions", responses={"200": {"description": "A completion, or a stream of chunks"}})
+@api.post("/chat/completions", responses=COMPLETION)
 @access(agent=True, runtime=True)
-def complete(body: Completion) -> Response:
+@tells(takes=("Idempotency-Key", "X-Detach", second_tries.COUNT), fails=(402, 409))
+def create_completion(body: Completion) -> Response:
     """Ask an agent like a model. A client that goes away cancels, unless it sent `X-Detach: true`."""
     body.check()
     job, attached = _job(body)
@@ -102,16 +113,16 @@ def complete(body: Completion) -> Response:
     return _streamed(job, body, listener) if body.stream else _whole(job, body, listener)
 
 
-@api.get("/models", responses={"200": {"description": "The agents, as models"}})
+@api.get("/models", responses=shows(Models, "The agents, as models"))
 @access(agent=True, runtime=True)
-def models() -> Response:
+def list_models() -> Response:
     """The newest 1,000 agents of the workspace that can be asked."""
     items, _ = agents.page(db(), workspace_id(), limit=MOST_MODELS, cursor=None, only=caller().agents)
     data = [openai_shape.model(agent) for agent in items if agent["llm_config"] is not None]
     return answer({"object": "list", "data": data})
 
 
-@api.get("/models/<path:model>", responses={"200": {"description": "An agent, as a model"}})
+@api.get("/models/<path:model>", responses=shows(Model, "An agent, as a model"))
 @access(agent=True, runtime=True)
 def get_model(path: ModelPath) -> Response:
     """One agent, by its id or as `agent:<name>`."""

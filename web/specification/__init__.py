@@ -1,0 +1,1 @@
+"""The specification as it is published: what flask-openapi gathers of the views, and the rest."""
