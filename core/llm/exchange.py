@@ -24,6 +24,8 @@ from core.llm.wire.openai import reasoning
 from core.outbound.transport import Answer, Transport
 
 Emit = Callable[[Document], None]
+Before = Callable[[Call, Target], None]
+"""Called with the record of a call that is about to be made; raises what is to keep it from being made."""
 
 MOST_VALUES = 300_000
 """Of an answer in one piece. Log probabilities have a hundred for each token. Each takes microseconds."""
@@ -40,7 +42,7 @@ class Exchange:
     """What all calls of one chat share.
 
     `calls` is the caller's: a record is added when a call starts and completed in place, so that a call which
-    is cut off from outside can be seen. `secrets`: the keys that no record may show.
+    is cut off from outside can be seen. `secrets`: the keys that no record may show. `before`: see `Before`.
     """
 
     request: ChatRequest
@@ -48,12 +50,15 @@ class Exchange:
     calls: list[Call]
     emit: Emit | None
     secrets: list[str] = field(repr=False)
+    before: Before | None = None
 
     def call(self, target: Target) -> ChatAnswer:
         """Ask once. Raises a `ProviderError`, its detail redacted, the record complete."""
         if target.api_key:
             self.secrets.append(target.api_key)
         record = _record(target, len(self.calls))
+        if self.before is not None:
+            self.before(record, target)
         self.calls.append(record)
         try:
             answer = self._timed(target, record)
@@ -65,6 +70,8 @@ class Exchange:
                 "possibly_charged": error.possibly_charged,
                 "http_status": record["http_status"] or error.http_status,
             }
+            if not error.possibly_charged:
+                record |= NOTHING_USED
             raise
         record |= {
             "outcome": "ok",
@@ -80,6 +87,8 @@ class Exchange:
         """A request that the provider's format cannot express is refused before the clock starts."""
         wire = WIRES[target.wire]
         body = json.dumps(wire.to_wire(self.request, target)).encode()
+        # Until the answer says what it used: whatever cuts it off from now on, it may be charged.
+        record |= {"usage": at_most(self.request).public(), "usage_status": "estimated"}
         started = time.monotonic()
         try:
             return self._exchanged(wire, target, body, record, started)
@@ -248,6 +257,11 @@ def estimate(request: ChatRequest, message: Document) -> Usage:
     return Usage(asked, tokens.about([], message.get("content"), message.get("tool_calls")))
 
 
+def at_most(request: ChatRequest) -> Usage:
+    """The usage of a call whose answer nobody has seen: as many tokens as it may have."""
+    return replace(estimate(request, {}), tokens_output=request.parameters.get("max_tokens") or tokens.ANSWER)
+
+
 def _events(answer: Answer, chunks: Iterator[bytes], stream: AnswerStream) -> Iterator[Any]:
     """The events up to the one that ends the answer. A failure after the answer is whole does no harm."""
     parser = Parser()
@@ -262,6 +276,9 @@ def _events(answer: Answer, chunks: Iterator[bytes], stream: AnswerStream) -> It
     except ProviderError:
         if not stream.complete:
             raise
+
+
+NOTHING_USED: Any = {"usage": None, "usage_raw": None, "usage_status": None}
 
 
 def _record(target: Target, n: int) -> Call:
