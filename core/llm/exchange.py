@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
-from core import json_values, tokens
+from core import json_values
 from core.clock import utcnow
-from core.llm import classify, form, strange
+from core.llm import classify, form, guesses, strange
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
 from core.llm.plain import readable
 from core.llm.records import Call
 from core.llm.redact import redact
 from core.llm.sse import Parser
 from core.llm.transport import named_failures
-from core.llm.types import ChatAnswer, ChatRequest, Document, FinishReason, KeyKind, Target, Usage, WireAnswer
+from core.llm.types import ChatAnswer, ChatRequest, Document, FinishReason, KeyKind, Target, WireAnswer
 from core.llm.wire import WIRES, AnswerStream, Wire
 from core.llm.wire.openai import reasoning
 from core.outbound.transport import Answer, Transport
@@ -88,7 +88,7 @@ class Exchange:
         wire = WIRES[target.wire]
         body = json.dumps(wire.to_wire(self.request, target)).encode()
         # Until the answer says what it used: whatever cuts it off from now on, it may be charged.
-        record |= {"usage": at_most(self.request).public(), "usage_status": "estimated"}
+        record |= {"usage": guesses.at_most(self.request).public(), "usage_status": "estimated"}
         started = time.monotonic()
         try:
             return self._exchanged(wire, target, body, record, started)
@@ -196,7 +196,7 @@ class Exchange:
     def _partial(self, target: Target, stream: AnswerStream, record: Call) -> ChatAnswer:
         """The answer up to the point where its stream broke off; its tokens, as far as they are known."""
         partial = self._answer(target, record, stream.answer())
-        guess = estimate(self.request, partial.message)
+        guess = guesses.about(self.request, partial.message)
         said = max(partial.usage.tokens_output, guess.tokens_output)  # the provider's count comes at the end
         usage = replace(partial.usage, tokens_output=said)
         record |= {"usage": usage.public(), "usage_raw": partial.usage_raw, "usage_status": "estimated"}
@@ -213,7 +213,7 @@ class Exchange:
             finish_reason=borne_out(finish_reason, message),
             provider=target.provider,
             model=target.model,
-            usage=_filled(told, estimate(self.request, message)) if told is None or told.untold else told,
+            usage=guesses.filled(told, self.request, message),
             usage_status="estimated" if told is None or told.untold else "reported",
             usage_raw=found.usage_raw,
         )
@@ -242,24 +242,6 @@ def _with_origin(message: Document, target: Target) -> Document:
     """The name under which reasoning came, and the mark of the endpoint that it came from."""
     name = message.get("reasoning_from")
     return message if name is None else {**message, "reasoning_from": f"{name}@{reasoning.origin(target)}"}
-
-
-def _filled(told: Usage | None, guess: Usage) -> Usage:
-    """What the provider told, and the guess for what it did not tell."""
-    if told is None:
-        return guess
-    return replace(told, untold=(), **{name: getattr(guess, name) for name in told.untold})
-
-
-def estimate(request: ChatRequest, message: Document) -> Usage:
-    """The usage of a call for which the provider told none."""
-    asked = tokens.about(request.with_system(), request.parameters.get("tools"))
-    return Usage(asked, tokens.about([], message.get("content"), message.get("tool_calls")))
-
-
-def at_most(request: ChatRequest) -> Usage:
-    """The usage of a call whose answer nobody has seen: as many tokens as it may have."""
-    return replace(estimate(request, {}), tokens_output=request.parameters.get("max_tokens") or tokens.ANSWER)
 
 
 def _events(answer: Answer, chunks: Iterator[bytes], stream: AnswerStream) -> Iterator[Any]:
