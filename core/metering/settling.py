@@ -48,7 +48,8 @@ def settle(db: Database[Document], jobs: Iterable[Holder], rows: Iterable[Ledger
 def without_calls(db: Database[Document], key_id: str) -> int:
     """Settle a key's jobs that have ended without a call, which the ledger has not come to; how many."""
     due = jobs_of(db).find({"meter": "due"}, dict.fromkeys(NEEDED, 1)).limit(LOOKED_AT)
-    found = [job for job in due if job["created_by"] == key_id and not job["calls"] and holding(job)]
+    mine = (job for job in due if job["created_by"] == key_id and job["status"] in DONE)
+    found = [job for job in mine if not job["calls"] and holding(job)]
     return len(found) - len(settle(db, found, []))
 
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from core.accounts.keys import Caller
 from core.errors import BudgetExceeded
 from core.ids import new_id
-from core.jobs.claim import claim, finish
+from core.jobs.claim import claim, finish, note_unkept
 from core.jobs.model import CANCELLED, DONE, FAILED, QUEUED, SUCCEEDED, born, ending, queued_again
 from core.metering import admission, budgets, ledger, prices, recheck, rollups, true_up
 from core.metering.budget import month_of, of_key
@@ -114,9 +114,13 @@ class Money(RuleBasedStateMachine):
             self.db.jobs.update_one({"_id": job["_id"], "status": QUEUED}, update)
 
     @precondition(lambda self: self.running)
-    @rule(pick=PICK)
-    def lose_a_worker(self, pick):
-        self.taken_up(pick % len(self.running))
+    @rule(pick=PICK, comes_back=strategies.booleans())
+    def lose_a_worker(self, pick, comes_back):
+        place = pick % len(self.running)
+        job, calls = self.running[place]
+        self.taken_up(place)
+        if comes_back:
+            note_unkept(self.db, job, calls)
 
     @rule(dies=DIES)
     def enter(self, dies):
