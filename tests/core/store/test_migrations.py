@@ -242,7 +242,10 @@ def test_what_jobs_hold_of_a_budget_is_put_into_them(db):
     at, usd = utcnow(), Decimal128("0.02")
     month = f"{at:%Y-%m}"
     for n, (status, meter) in enumerate([("queued", None), ("failed", "due"), ("failed", None)]):
-        db.jobs.insert_one({"_id": f"j{n}", "workspace_id": "w1", "status": status, "meter": meter})
+        mark = {"route": "", "key": f"j{n}"}
+        db.jobs.insert_one(
+            {"_id": f"j{n}", "workspace_id": "w1", "status": status, "meter": meter, "idempotency": mark}
+        )
     old = {"key_id": "k1", "holds": {f"j{n}": {"usd": usd, "at": at} for n in range(4)}}
     db.budgets.insert_one({"_id": f"k1:{month}", "period": month, **old})
     db.budgets.insert_one({"_id": f"k1:{month}-01", "period": f"{month}-01", "key_id": "k1", "holds": {}})
