@@ -20,6 +20,7 @@ from core.metering.budget import of_key
 from core.metering.periods import period
 from core.metering.sums import exact
 from tests.core.metering.rows import PRICES, call, enter
+from tests.crashing import Crash
 from tests.factory import Sent, draft
 
 OURS = {"provider": "openai", "model": "gpt-4o-mini", "key_kind": "managed", "tier": "standard"}
@@ -38,10 +39,6 @@ COLLECTIONS = (
     "managed_overage",
     "budgets",
 )
-
-
-class Crash(BaseException):
-    """The meter's process is gone, between the ledger and the mark: no exception that a loop handles."""
 
 
 def crash(db, jobs):
