@@ -71,7 +71,7 @@ class Exchange:
                 "http_status": record["http_status"] or error.http_status,
             }
             if not error.possibly_charged:
-                record |= NOTHING_USED
+                record |= guesses.NOTHING
             raise
         record |= {
             "outcome": "ok",
@@ -258,9 +258,6 @@ def _events(answer: Answer, chunks: Iterator[bytes], stream: AnswerStream) -> It
     except ProviderError:
         if not stream.complete:
             raise
-
-
-NOTHING_USED: Any = {"usage": None, "usage_raw": None, "usage_status": None}
 
 
 def _record(target: Target, n: int) -> Call:

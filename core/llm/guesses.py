@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from core import tokens
 from core.llm.types import ChatRequest, Document, Usage
+
+NOTHING: Any = {"usage": None, "usage_raw": None, "usage_status": None}
+"""What the record of a call says that used nothing, as far as anybody knows."""
 
 
 def about(request: ChatRequest, message: Document) -> Usage:
