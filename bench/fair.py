@@ -44,6 +44,8 @@ class Tenant:
         agent = self.http.post(f"{self.url}/agents", json={"name": name, "llm_config": config}, timeout=10)
         agent.raise_for_status()
         self.agent = agent.json()["id"]
+        price = {"provider": "openai", "model": "gpt-4o-mini", "input": 0.15, "output": 0.6}
+        stack.http.put(f"{stack.url}/workspaces/{made}/prices", json=price, timeout=10).raise_for_status()
 
     def chat(self, text: str, *, wait_s: int | None = None, **more: str) -> requests.Response:
         headers = {} if wait_s is None else {"Prefer": f"wait={wait_s}"}

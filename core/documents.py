@@ -153,6 +153,7 @@ class Workspace(TypedDict):
     alert_url: NotRequired[str | None]  # `core.metering.allowances` sends its alerts there
     limit_policy: NotRequired[LimitPolicy]  # read by admission, beside the agent's own; absent: `log`
     max_running: NotRequired[int | None]  # how many of its jobs at the same time; read by `core.jobs.bounds`
+    managed_agents_max: NotRequired[int | None]  # read by `core.agents.managed_agents`; None: any number
     webhook_secret: NotRequired[str]  # sealed; `core.signing` makes it on first use
     webhook_secret_before: NotRequired[FormerSecret]  # signs too, until then
 

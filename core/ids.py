@@ -17,6 +17,11 @@ def new_call_id() -> str:
     return f"call_{secrets.token_hex(12)}"
 
 
+def new_mark() -> str:
+    """64 random bits as hex: for what is one of a few, and stands in a document that is written often."""
+    return secrets.token_hex(8)
+
+
 def new_nonce() -> str:
     """128 random bits as hex: the fence of one claim, for example, which is never shown."""
     return secrets.token_hex(16)

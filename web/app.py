@@ -14,6 +14,7 @@ from core.drive.arrivals import Arrivals
 from core.jobs.seats import Seats
 from core.jobs.watch import Watcher
 from core.metering.prices import Prices
+from core.metering.reserving import Reserving
 from core.services import Services
 from core.store.together import Together
 from web import (
@@ -47,7 +48,7 @@ from web.api import (
     usage,
     workspaces,
 )
-from web.context import ARRIVALS, PRICES, SEATS, SERVICES, STORAGE, STREAMS, WATCHER
+from web.context import ARRIVALS, PRICES, RESERVING, SEATS, SERVICES, STORAGE, STREAMS, WATCHER
 from web.doors.openai import views as door
 from web.requests import Request
 from web.shapes.problems import Problem
@@ -109,6 +110,7 @@ def create_app(services: Services, watcher: Watcher) -> App:
         STREAMS: Streams(),
     }
     app.extensions[SEATS] = Seats(services.redis)
+    app.extensions[RESERVING] = Reserving(services.db)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

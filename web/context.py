@@ -13,6 +13,7 @@ from core.drive.storage import Storage
 from core.jobs.seats import Seats
 from core.jobs.watch import Watcher
 from core.metering.prices import Prices
+from core.metering.reserving import Reserving
 from core.services import Services
 from core.store.remembered import Remembered
 
@@ -24,7 +25,7 @@ Document = dict[str, Any]
 SERVICES, WATCHER, PRICES = "vutler.services", "vutler.watcher", "vutler.prices"
 STORAGE, ARRIVALS = "vutler.storage", "vutler.arrivals"
 FAILED_LOGINS, STREAMS = "vutler.failed_logins", "vutler.streams"
-SEATS = "vutler.seats"
+SEATS, RESERVING = "vutler.seats", "vutler.reserving"
 
 
 def services() -> Services:
@@ -42,6 +43,10 @@ def watcher() -> Watcher:
 def remembered() -> Remembered:
     """What this process remembers for a moment of what each request reads."""
     return watcher().remembered
+
+
+def reserving() -> Reserving:
+    return cast(Reserving, current_app.extensions[RESERVING])
 
 
 def prices() -> Prices:

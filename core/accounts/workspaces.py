@@ -44,7 +44,7 @@ def get(db: Database[Document], workspace_id: str) -> Workspace:
 
 
 def change(db: Database[Document], workspace: Workspace, changes: Mapping[str, Any]) -> Workspace:
-    """Set some of `name`, `alert_url`, `limit_policy`, `max_running`."""
+    """Set some of `name`, `alert_url`, `limit_policy`, `max_running`, `managed_agents_max`."""
     if changes:
         db.workspaces.update_one({"_id": workspace["_id"]}, {"$set": dict(changes)})
     return get(db, workspace["_id"])
@@ -68,5 +68,6 @@ def public(workspace: Workspace) -> Document:
         "alert_url": workspace.get("alert_url"),
         "limit_policy": workspace.get("limit_policy") or "log",
         "max_running": workspace.get("max_running"),
+        "managed_agents_max": workspace.get("managed_agents_max"),
         "created_at": rfc3339(workspace["created_at"]),
     }

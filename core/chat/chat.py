@@ -25,12 +25,13 @@ from core.jobs.run import Handler, Run
 from core.llm import parameters, router, strange, windows
 from core.llm import plan as routes
 from core.llm.breaker import Breaker
-from core.llm.exchange import Emit
+from core.llm.exchange import Before, Emit
 from core.llm.failures import StreamBroken
 from core.llm.plan import FindCredential
-from core.llm.records import Plan, Rules
+from core.llm.records import Call, Plan, Rules
 from core.llm.transport import provider_transport
-from core.llm.types import ChatAnswer, ChatRequest
+from core.llm.types import ChatAnswer, ChatRequest, Target
+from core.metering import recheck
 from core.metering.calls import tokens
 from core.metering.prices import Prices
 from core.metering.quotes import Quotes
@@ -112,7 +113,7 @@ def chat(
     emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
     emit = (lambda delta: _publish(run, emitter, delta)) if request.stream else None
     try:
-        answer, latency_ms = _ask(run, request, transport, emit, breaker)
+        answer, latency_ms = _ask(run, request, transport, quotes, emit, breaker)
     except StreamBroken as broken:
         run.partial = {"message": broken.partial, "partial": True, **_cost(run, quotes), **_calls(run)}
         raise
@@ -179,7 +180,7 @@ def _publish(run: Run, emitter: Emitter, delta: Document) -> None:
 
 def test(run: Run, transport: Transport, quotes: Quotes) -> Document:
     """One tiny call: does this configuration work?"""
-    answer, latency_ms = _ask(run, _request(TEST, {}), transport)
+    answer, latency_ms = _ask(run, _request(TEST, {}), transport, quotes)
     asked = {"provider": answer.provider, "model": answer.model, "latency_ms": latency_ms}
     return {"ok": True, **asked, **_cost(run, quotes)}
 
@@ -188,6 +189,7 @@ def _ask(
     run: Run,
     request: ChatRequest,
     transport: Transport,
+    quotes: Quotes,
     emit: Emit | None = None,
     breaker: Breaker | None = None,
 ) -> tuple[ChatAnswer, int]:
@@ -200,8 +202,25 @@ def _ask(
         emit=emit,
         breaker=breaker,
         content_fallback=run.job["plan"].get("content_fallback", False),
+        before=_before(run, quotes.prices) if "budget" in run.job["plan"] else None,
     )
     return answer, int((time.monotonic() - started) * 1000)
+
+
+def _before(run: Run, prices: Prices) -> Before:
+    """Hold what a call may cost. While the store is away no call begins that counts for a budget."""
+
+    def before(call: Call, target: Target) -> None:
+        keyed = target.api_key is not None
+        through_outages(
+            lambda: recheck.before_call(
+                run.services.db, prices, run.job, call, [*run.job["calls"], *run.calls], keyed=keyed
+            ),
+            what="budget",
+            give_up=lambda: run.stopped is not None,
+        )
+
+    return before
 
 
 def cache_key(job: Job) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
+from bson.decimal128 import Decimal128
 from pymongo.collection import Collection
 from pymongo.database import Database
 
@@ -48,6 +49,13 @@ class Unkept(TypedDict):
     calls: list[Call]
 
 
+class Hold(TypedDict):
+    """What a job holds of its key's budget in a month. `core.metering.intents` changes it."""
+
+    nonce: str  # of the change that made it so
+    days: dict[str, Decimal128]  # USD by date; nothing once its calls were entered
+
+
 class Job(TypedDict):
     """A job. `core.jobs.model` makes it; whoever changes it later does so by compare-and-set."""
 
@@ -76,6 +84,7 @@ class Job(TypedDict):
     calls: list[Call]  # of the claims that ended it or handed it back; the ledger reads them
     meter: NotRequired[Literal["due", "stuck"]]  # the ledger is to enter it; `stuck`: of earlier versions
     meter_rev: int  # raised with every change that the ledger must see
+    holds: NotRequired[dict[str, Hold]]  # by month, of a key with a budget; `core.metering` reads and writes
     idempotency: Mark
     lost: NotRequired[list[Lost]]
     handed_back: NotRequired[list[HandedBack]]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 from core.jobs import kinds
-from core.jobs.document import Job, Mark, Status
+from core.jobs.document import Hold, Job, Mark, Status
 from core.llm.records import OK, Call
 from core.store.free_json import storable
 
@@ -54,7 +54,8 @@ class Idempotency:
 class Draft:
     """A job about to be accepted. `request` is the validated body, `plan` all that a worker will need.
 
-    `host`: the host that is to carry it out, for a kind by host; None: the reconciler finds one.
+    `host`: the host that is to carry it out, for a kind by host; None: the reconciler finds one. `holds`:
+    what was reserved for it, by month.
     """
 
     kind: str
@@ -70,6 +71,7 @@ class Draft:
     retry_of: str | None = None
     background: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)
 
 
 def born(draft: Draft, job_id: str, now: datetime) -> Job:
@@ -105,6 +107,8 @@ def born(draft: Draft, job_id: str, now: datetime) -> Job:
         job["callback_url"] = draft.callback_url
     if draft.background:
         job["priority"] = BACKGROUND
+    if draft.holds:
+        job["holds"] = dict(draft.holds)
     if draft.retry_of:
         job["retry_of"] = draft.retry_of
     return job

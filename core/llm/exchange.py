@@ -9,21 +9,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
-from core import json_values, tokens
+from core import json_values
 from core.clock import utcnow
-from core.llm import classify, form, strange
+from core.llm import classify, form, guesses, strange
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
 from core.llm.plain import readable
 from core.llm.records import Call
 from core.llm.redact import redact
 from core.llm.sse import Parser
 from core.llm.transport import named_failures
-from core.llm.types import ChatAnswer, ChatRequest, Document, FinishReason, KeyKind, Target, Usage, WireAnswer
+from core.llm.types import ChatAnswer, ChatRequest, Document, FinishReason, KeyKind, Target, WireAnswer
 from core.llm.wire import WIRES, AnswerStream, Wire
 from core.llm.wire.openai import reasoning
 from core.outbound.transport import Answer, Transport
 
 Emit = Callable[[Document], None]
+Before = Callable[[Call, Target], None]
+"""Called with the record of a call that is about to be made; raises what is to keep it from being made."""
 
 MOST_VALUES = 300_000
 """Of an answer in one piece. Log probabilities have a hundred for each token. Each takes microseconds."""
@@ -40,7 +42,7 @@ class Exchange:
     """What all calls of one chat share.
 
     `calls` is the caller's: a record is added when a call starts and completed in place, so that a call which
-    is cut off from outside can be seen. `secrets`: the keys that no record may show.
+    is cut off from outside can be seen. `secrets`: the keys that no record may show. `before`: see `Before`.
     """
 
     request: ChatRequest
@@ -48,12 +50,15 @@ class Exchange:
     calls: list[Call]
     emit: Emit | None
     secrets: list[str] = field(repr=False)
+    before: Before | None = None
 
     def call(self, target: Target) -> ChatAnswer:
         """Ask once. Raises a `ProviderError`, its detail redacted, the record complete."""
         if target.api_key:
             self.secrets.append(target.api_key)
         record = _record(target, len(self.calls))
+        if self.before is not None:
+            self.before(record, target)
         self.calls.append(record)
         try:
             answer = self._timed(target, record)
@@ -65,6 +70,8 @@ class Exchange:
                 "possibly_charged": error.possibly_charged,
                 "http_status": record["http_status"] or error.http_status,
             }
+            if not error.possibly_charged:
+                record |= guesses.NOTHING
             raise
         record |= {
             "outcome": "ok",
@@ -80,6 +87,8 @@ class Exchange:
         """A request that the provider's format cannot express is refused before the clock starts."""
         wire = WIRES[target.wire]
         body = json.dumps(wire.to_wire(self.request, target)).encode()
+        # Until the answer says what it used: whatever cuts it off from now on, it may be charged.
+        record |= {"usage": guesses.at_most(self.request).public(), "usage_status": "estimated"}
         started = time.monotonic()
         try:
             return self._exchanged(wire, target, body, record, started)
@@ -187,7 +196,7 @@ class Exchange:
     def _partial(self, target: Target, stream: AnswerStream, record: Call) -> ChatAnswer:
         """The answer up to the point where its stream broke off; its tokens, as far as they are known."""
         partial = self._answer(target, record, stream.answer())
-        guess = estimate(self.request, partial.message)
+        guess = guesses.about(self.request, partial.message)
         said = max(partial.usage.tokens_output, guess.tokens_output)  # the provider's count comes at the end
         usage = replace(partial.usage, tokens_output=said)
         record |= {"usage": usage.public(), "usage_raw": partial.usage_raw, "usage_status": "estimated"}
@@ -204,7 +213,7 @@ class Exchange:
             finish_reason=borne_out(finish_reason, message),
             provider=target.provider,
             model=target.model,
-            usage=_filled(told, estimate(self.request, message)) if told is None or told.untold else told,
+            usage=guesses.filled(told, self.request, message),
             usage_status="estimated" if told is None or told.untold else "reported",
             usage_raw=found.usage_raw,
         )
@@ -233,19 +242,6 @@ def _with_origin(message: Document, target: Target) -> Document:
     """The name under which reasoning came, and the mark of the endpoint that it came from."""
     name = message.get("reasoning_from")
     return message if name is None else {**message, "reasoning_from": f"{name}@{reasoning.origin(target)}"}
-
-
-def _filled(told: Usage | None, guess: Usage) -> Usage:
-    """What the provider told, and the guess for what it did not tell."""
-    if told is None:
-        return guess
-    return replace(told, untold=(), **{name: getattr(guess, name) for name in told.untold})
-
-
-def estimate(request: ChatRequest, message: Document) -> Usage:
-    """The usage of a call for which the provider told none."""
-    asked = tokens.about(request.with_system(), request.parameters.get("tools"))
-    return Usage(asked, tokens.about([], message.get("content"), message.get("tool_calls")))
 
 
 def _events(answer: Answer, chunks: Iterator[bytes], stream: AnswerStream) -> Iterator[Any]:

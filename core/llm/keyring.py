@@ -82,9 +82,9 @@ class Keyring:
         return origin(address) == origin(target["base_url"])
 
 
-def is_keyed(target: PlannedTarget) -> bool:
+def is_keyed(target: Mapping[str, Any]) -> bool:
     """Had this target a key when it was planned? Jobs of earlier versions carry the sealed key itself."""
-    return target.get("keyed", target.get("sealed") is not None)
+    return bool(target.get("keyed", target.get("sealed") is not None))
 
 
 def _gone(target: PlannedTarget, *, first: bool) -> KeyGone:

@@ -44,6 +44,15 @@ class Rules(TypedDict):
     content_retention: str  # read when the job ends
 
 
+class BudgetOf(TypedDict):
+    """The budget that a job was accepted under. `core.metering.admission` writes it."""
+
+    usd: str  # a decimal
+    per: Literal["day", "month"]
+    all: bool  # an admin's, which counts in all workspaces
+    most: dict[str, int]  # `tokens_input` and `tokens_output` that a call may use
+
+
 class Plan(Rules):
     """All that a worker needs of an agent's configuration. `core.chat.chat` writes and reads it."""
 
@@ -52,6 +61,7 @@ class Plan(Rules):
     content_fallback: bool  # read by the router
     own_turns: NotRequired[bool]  # of a conversation it is told those of its own key alone
     reserved: NotRequired[Document]  # the tokens of a limited key; for `core.accounts.limits`
+    budget: NotRequired[BudgetOf]  # of a key with a budget; read before each call by `core.metering.recheck`
 
 
 class Call(TypedDict):

@@ -11,7 +11,7 @@ import structlog
 
 from core.llm import dispensable, families, windows
 from core.llm.breaker import Breaker
-from core.llm.exchange import Emit, Exchange
+from core.llm.exchange import Before, Emit, Exchange
 from core.llm.failures import Elsewhere, KeyGone, ProviderError, StreamBroken
 from core.llm.managed import MANAGED
 from core.llm.records import Call
@@ -39,6 +39,7 @@ def run(
     emit: Emit | None = None,
     breaker: Breaker | None = None,
     content_fallback: bool = False,
+    before: Before | None = None,
     policy: Policy | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ChatAnswer:
@@ -46,6 +47,7 @@ def run(
 
     `calls`: each call is noted there (see `Exchange`). `emit` gets the deltas of a streamed answer.
     `content_fallback`: a request that one provider's content policy refuses may go to the next provider.
+    `before` is asked before each call.
     When no target answered, raises the `ProviderError` of the first one, which is the one that the user
     configured. Raises `StreamBroken` at once, whichever target's stream it was.
     """
@@ -53,7 +55,7 @@ def run(
         raise ProviderError("no provider is configured for this agent")
     targets = _of_one_purse(targets)
     secrets = [target.api_key for target in targets if target.api_key]
-    exchange = Exchange(request, transport, calls, emit, secrets)
+    exchange = Exchange(request, transport, calls, emit, secrets, before)
     left = breaker.order(targets) if breaker else list(targets)
     failed: list[tuple[Target, ProviderError]] = []
     while left:

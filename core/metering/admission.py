@@ -6,8 +6,11 @@ the call may cost is reserved before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from pymongo.database import Database
@@ -15,16 +18,17 @@ from pymongo.database import Database
 from core.accounts.keys import Caller
 from core.documents import Agent, LimitPolicy, workspaces_of
 from core.errors import Invalid
+from core.jobs.document import Hold
 from core.llm import tiers
 from core.llm.managed import MANAGED
 from core.llm.records import PlannedTarget
 from core.metering import allowances, budgets
-from core.metering import prices as price_tables
 from core.metering.budget import Budget, OverLimit, of_key
-from core.metering.estimate import costs_of
-from core.metering.prices import Prices
+from core.metering.estimate import cost, most
+from core.metering.prices import Prices, Table
 
 Document = dict[str, Any]
+Reserve = Callable[[Budget, str, Decimal, datetime], Hold]
 
 BLOCK: LimitPolicy = "block"
 
@@ -54,38 +58,54 @@ def within_cap(
     return plan
 
 
+@dataclass(frozen=True)
+class Reserved:
+    """What a job that is accepted under a budget carries: its `hold`, and the plan that names the budget."""
+
+    budget: Budget
+    hold: Hold
+    plan: Mapping[str, Any]
+
+
 def reserve(
     db: Database[Document],
     prices: Prices,
     *,
     job_id: str,
     caller: Caller,
-    workspace_id: str,
+    own: Callable[[], Table],
     plan: Mapping[str, Any],
     request: Mapping[str, Any],
     now: datetime,
     unknown_window: int,
-) -> Budget | None:
-    """Reserve what the call may cost for `job_id`; the key's budget, None: it has none, nothing was read.
+    reserve: Reserve | None = None,
+) -> Reserved | None:
+    """Reserve what the call may cost for `job_id`; None: the key has no budget, nothing was read.
 
-    `unknown_window`: see `core.metering.estimate`.
+    `own`: reads the workspace's own prices. `unknown_window`: see `core.metering.estimate`. `reserve`: that
+    of a `core.metering.reserving.Reserving`, where many jobs are accepted at the same time.
     The job must get this id, or `budgets.release` be called. Raises `OverLimit` (402), and `Invalid` for a
     model without a known price: a hard budget cannot be held to without one.
     """
-    budget = of_key(caller, now.astimezone(UTC))
+    budget = of_key(caller, now)
     if budget is None:
         return None
-    own = price_tables.of_workspace(db, workspace_id)
-    costs = costs_of(plan, request, prices, own, unknown_window=unknown_window)
-    for target, cost in costs:
-        if cost is None:
-            raise Invalid(
-                f"this key has a budget, but the price of {target['provider']}/{target['model']} is unknown: "
-                "set one for the workspace",
-                code="price_unknown",
-            )
-    budgets.reserve(db, budget, job_id, max(cost for _, cost in costs if cost is not None))
-    return budget
+    usage, table = most(plan, request, unknown_window=unknown_window), own()
+    costs = [known(target, cost(target, usage, prices, table)) for target in plan["targets"]]
+    hold = (reserve or partial(budgets.reserve, db))(budget, job_id, max(costs), now)
+    limit = {"usd": str(budget.usd), "per": caller.budget_period, "all": budget.workspace_id is None}
+    return Reserved(budget, hold, {**plan, "budget": {**limit, "most": dict(usage)}})
+
+
+def known(target: Mapping[str, Any], price: Decimal | None) -> Decimal:
+    """The cost of a target. Raises `Invalid` where nobody knows it."""
+    if price is None:
+        raise Invalid(
+            f"this key has a budget, but the price of {target['provider']}/{target['model']} is unknown: "
+            "set one for the workspace",
+            code="price_unknown",
+        )
+    return price
 
 
 def _policy(db: Database[Document], agent: Agent) -> LimitPolicy | None:

@@ -93,7 +93,7 @@ def _read_jobs(db: Database[Document], workspace_id: str, day: datetime, found: 
                 found.calls[name] = tokens(call)
                 if job["status"] not in DONE or (job.get("meter") == "due" and job["_id"] not in found.aside):
                     found.pending.add(name)
-            elif call.get("possibly_charged"):
+            if call.get("possibly_charged"):
                 found.charged.append(_charged(name, call))
         found.charged += [lost for lost in _lost(job) if found.within(lost["at"])]
 

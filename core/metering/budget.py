@@ -10,7 +10,7 @@ from typing import Any
 from core.accounts.keys import Caller
 from core.clock import rfc3339
 from core.errors import BudgetExceeded
-from core.metering.periods import DAY, dates_of, month_ends
+from core.metering.periods import DAY, month_ends
 from core.metering.sums import exact
 
 Document = dict[str, Any]
@@ -35,39 +35,54 @@ class OverLimit(BudgetExceeded):
 
 @dataclass(frozen=True)
 class Budget:
-    """What a key may spend in a period. `_id` of its document: `key:2026-11-24` or `key:2026-11`.
+    """What a key may spend in a day (`2026-11-24`) or a month (`2026-11`), `at` one of its days.
 
-    `workspace_id`: the only one it can spend in; None: an admin's, which may act in all.
+    Both are counted in one document a month, so that a key whose period changes keeps what it has spent and
+    reserved. `workspace_id`: the only one it can spend in; None: an admin's, which may act in all.
     """
 
     key_id: str
     usd: Decimal
     period: str
+    at: str
     workspace_id: str | None = None
 
     @property
+    def month(self) -> str:
+        return month_of(self.at)
+
+    @property
     def name(self) -> str:
-        return f"{self.key_id}:{self.period}"
+        """`_id` of its document."""
+        return f"{self.key_id}:{self.month}"
+
+    @property
+    def counter(self) -> str:
+        """Where its document counts the period: before `spent` and `used`."""
+        return "" if self.period == self.month else f"days.{self.period}."
 
     @property
     def resets_at(self) -> datetime:
-        if len(self.period) == len("2026-11"):
+        if self.period == self.month:
             return month_ends(self.period)
         return datetime.strptime(self.period, "%Y-%m-%d").replace(tzinfo=UTC) + DAY
 
-    def dates(self) -> list[str]:
-        return dates_within(self.period)
 
-
-def dates_within(period: str) -> list[str]:
-    """The dates of a day (`2026-11-24`), or of a month (`2026-11`)."""
-    return dates_of(period) if len(period) == len("2026-11") else [period]
+def month_of(date: str) -> str:
+    """`2026-11` of `2026-11-24`."""
+    return date[: len("2026-11")]
 
 
 def of_key(key: Caller, now: datetime) -> Budget | None:
     """The budget of a key for the period that `now` lies in; None: it has none."""
     if key.budget_usd is None:
         return None
-    form = "%Y-%m-%d" if key.budget_period == "day" else "%Y-%m"
     workspace_id = None if key.role == "admin" else key.workspace_id
-    return Budget(key.key_id, exact(key.budget_usd), f"{now.astimezone(UTC):{form}}", workspace_id)
+    return at(key.key_id, exact(key.budget_usd), key.budget_period, now, workspace_id)
+
+
+def at(key_id: str, usd: Decimal, per: str | None, now: datetime, workspace_id: str | None) -> Budget:
+    """The budget of so much `per` `day` or `month`, for the period that `now` lies in."""
+    date = f"{now.astimezone(UTC):%Y-%m-%d}"
+    period = date if per == "day" else month_of(date)
+    return Budget(key_id, usd, period, date, workspace_id)

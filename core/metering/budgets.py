@@ -1,15 +1,17 @@
-"""Budgets: a key's USD a day or month, held by one document for each key and period.
+"""Budgets: a key's USD a day or month, counted by one document for each key and month.
 
-`used` is what was spent and what is held, so that one conditional write says whether a call still fits. An
-estimate is held under the job's id before the job is accepted; entering its calls into the ledger turns it
-into what was spent, once, since the hold goes in the same write. What a crash left behind is released by
-looking at the job it names. Now and then what was spent is set from the ledger (`core.metering.true_up`).
+`used` is what was spent and what is held, by day and in all, so that one conditional write says whether a
+call still fits, and costs the same with 1 and with 10,000 others open: what a job holds stands in the job. An
+estimate is held before the job is accepted; entering its calls into the ledger turns it into what was spent,
+each on the day of its call (`core.metering.settling`). What a crash left half done is brought to its end by
+looking at the job (`core.metering.intents`). Now and then all of it is set from the ledger and the jobs
+(`core.metering.true_up`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,106 +22,93 @@ from pymongo.errors import DuplicateKeyError
 
 from core.clock import rfc3339, utcnow
 from core.errors import Conflict
-from core.jobs.document import Job, jobs_of
-from core.jobs.model import DONE
-from core.metering import true_up
+from core.jobs.document import Hold, jobs_of
+from core.jobs.model import RUNNING
+from core.metering import holders, intents, settling, spending
 from core.metering.budget import Budget, OverLimit
-from core.metering.calls import calls_of
-from core.metering.row import LedgerRow
+from core.metering.intents import Change
+from core.metering.periods import dates_of
 from core.metering.sums import exact
 
 Document = dict[str, Any]
 
 TRIES = 5
-SWEPT = 50
-"""How many reservations a request that does not fit looks at, the oldest first; the tick looks at all."""
-NEEDED = ("status", "attempt", "meter", "calls")
-ABSENT_AFTER = timedelta(seconds=60)
-"""A reservation is made just before its job is inserted; after this long the job will not come any more."""
+TIDIED = 8
+"""After so many changes one of them clears what is pending: no more than that stands in the document."""
+
+NOTHING: Document = {"spent": Decimal128("0"), "used": Decimal128("0")}
 
 log = structlog.get_logger(__name__)
 
 
-def reserve(db: Database[Document], budget: Budget, job_id: str, estimate: Decimal) -> None:
-    """Hold `estimate` for a job that is about to be accepted. Again for the same job: nothing changes.
+def reserve(
+    db: Database[Document], budget: Budget, job_id: str, estimate: Decimal, now: datetime | None = None
+) -> Hold:
+    """Hold `estimate` for a job that is about to be accepted, and is to carry what this returns.
 
     One write that fits or does not, so that many requests at once do not get in each other's way. Raises
-    `OverLimit`, after a look at what crashed jobs may still hold.
+    `OverLimit`, after a look at what crashed or cancelled jobs may still hold.
     """
-    swept = False
-    for _ in range(TRIES):
-        if _hold(db, budget, job_id, estimate):
-            return
-        state = _state(db, budget)
-        if job_id in state["holds"]:
-            return
-        used = exact(state["used"])
-        if used + estimate > budget.usd or used >= budget.usd:
-            if not swept and release_stale(db, state, most=SWEPT):
-                swept = True
-                continue
-            db.budgets.update_one({"_id": budget.name}, {"$set": {"refused": Decimal128(estimate)}})
-            raise _over(budget, used, estimate)
-    raise Conflict("this key's budget is asked for by many requests at once; try again")
+    change = Change(job_id, None, {budget.at: estimate})
+    place(db, budget, change, estimate, now)
+    return change.hold
 
 
-def _hold(db: Database[Document], budget: Budget, job_id: str, estimate: Decimal) -> bool:
-    fits: Document = {"$lte": Decimal128(budget.usd - estimate), "$lt": Decimal128(budget.usd)}
-    room = {"_id": budget.name, "used": fits, f"holds.{job_id}": {"$exists": False}}
-    hold = {"usd": Decimal128(estimate), "at": utcnow()}
-    update: Document = {
-        "$set": {f"holds.{job_id}": hold, "open": True},
-        "$inc": {"used": Decimal128(estimate), "rev": 1},
-        "$unset": {"refused": ""},
-    }
-    return db.budgets.update_one(room, update).matched_count == 1
-
-
-def release(db: Database[Document], budget: Budget, job_id: str) -> None:
+def release(db: Database[Document], budget: Budget, job_id: str, hold: Hold) -> None:
     """Give back what was reserved for a job that was not accepted after all."""
-    state = _state(db, budget)
-    if job_id in state["holds"]:
-        _settle_one(db, state, job_id, Decimal(0))
+    held = {date: exact(usd) for date, usd in hold["days"].items()}
+    change = Change(job_id, None, held, nonce=hold["nonce"])
+    intents.take_back(db, budget.name, change.nonce, change.intent(utcnow()))
 
 
-def settle(db: Database[Document], jobs: Iterable[Mapping[str, Any]], rows: Iterable[LedgerRow]) -> int:
-    """Turn the reservations of jobs that are done into what their `rows` in the ledger cost; how many."""
-    done = {job["_id"]: job["created_by"] for job in jobs if job["status"] in DONE}
-    if not done:
-        return 0
-    spent: dict[str, Decimal] = {}
-    for row in rows:
-        if row["kept"]:
-            spent[row["job_id"]] = spent.get(row["job_id"], Decimal(0)) + exact(row["cost"])
-    settled = 0
-    for state in db.budgets.find({"open": True, "key_id": {"$in": sorted(set(done.values()))}}):
-        for job_id in state["holds"].keys() & done.keys():
-            settled += _settle_one(db, state, job_id, spent.get(job_id, Decimal(0)))
-    return settled
+def hold_at_least(
+    db: Database[Document],
+    budget: Budget,
+    job_id: str,
+    needed: Decimal,
+    *,
+    keep: Collection[str] = (),
+    now: datetime | None = None,
+) -> Mapping[str, Hold]:
+    """Let a running job hold `needed` on the budget's day, for a call that is about to begin; its holds then.
+
+    What it holds on other days of the month goes, but on those in `keep`, where it has made calls. Raises
+    `OverLimit`.
+    """
+    for _ in range(TRIES):
+        job = jobs_of(db).find_one({"_id": job_id}, {"holds": 1, "status": 1})
+        if job is None or job["status"] != RUNNING:
+            return {}  # it belongs to nobody any more: its end was written meanwhile
+        holds = job.get("holds", {})
+        before = holds.get(budget.month)
+        held = {} if before is None else {date: exact(usd) for date, usd in before["days"].items()}
+        if held.get(budget.at, Decimal(0)) >= needed:
+            return holds
+        wanted = {date: usd for date, usd in held.items() if date in keep} | {budget.at: needed}
+        change = Change(job_id, before, wanted)
+        more = change.used[budget.at] if budget.counter else sum(change.used.values(), Decimal(0))
+        if more > 0:
+            place(db, budget, change, more, now)
+        else:  # it moves to another day, or costs less: that needs no room
+            intents.place(db, budget.name, [change], now=now)
+        if intents.commit(db, budget.month, [change]):
+            intents.clear(db, budget.name, [change.nonce])
+            return {**holds, budget.month: change.hold}
+        intents.resolve(db, _state(db, budget), now)
+    raise Conflict("what this job holds is changed by several at once")
 
 
-def release_stale(db: Database[Document], state: Mapping[str, Any], *, most: int | None = None) -> int:
-    """Settle the reservations whose job is done and entered, release those whose job never came; how many."""
-    released = 0
-    for job_id, hold in list(state["holds"].items())[:most]:
-        job = jobs_of(db).find_one({"_id": job_id}, dict.fromkeys(NEEDED, 1))
-        if job is None:
-            if utcnow() - hold["at"] > ABSENT_AFTER:
-                released += _settle_one(db, state, job_id, Decimal(0))
-        elif job["status"] in DONE and (job.get("meter") != "due" or not job["calls"]):
-            released += _settle_one(db, state, job_id, _entered(db, job))
-    return released
-
-
-def tick(db: Database[Document]) -> Document:
-    """Release what crashed jobs hold; what was done, by name."""
-    return {"released": sum(release_stale(db, state) for state in list(db.budgets.find({"open": True})))}
+def tick(db: Database[Document], now: datetime | None = None) -> Document:
+    """Bring to their end what crashes have left half done; what was done, by name."""
+    return {
+        "released": sum(intents.resolve(db, state, now) for state in list(db.budgets.find({"open": True})))
+    }
 
 
 def used(db: Database[Document], budget: Budget) -> Document:
     """A budget as the API shows it: the limit, what was spent, what is held for jobs under way."""
-    state = _state(db, budget)
-    spent, used = exact(state["spent"]), exact(state["used"])
+    counted = counter(_state(db, budget), budget)
+    spent, used = exact(counted["spent"]), exact(counted["used"])
     return {
         "limit_usd": float(budget.usd),
         "spent_usd": float(spent),
@@ -132,27 +121,71 @@ def used(db: Database[Document], budget: Budget) -> Document:
 def used_up(db: Database[Document], budget: Budget) -> bool:
     """Is nothing left, or less than the last call would have needed, which was refused?"""
     state = _state(db, budget)
-    used = exact(state["used"])
-    return used >= budget.usd or used + exact(state.get("refused")) > budget.usd
+    used, refused = exact(counter(state, budget)["used"]), state.get("refused") or {}
+    needed = exact(refused.get("usd")) if refused.get("period") == budget.period else Decimal(0)
+    return used >= budget.usd or used + needed > budget.usd
+
+
+def counter(state: Mapping[str, Any], budget: Budget) -> Mapping[str, Any]:
+    """The part of a budget's document that counts its period: `spent` and `used`."""
+    return {**NOTHING, **(state["days"].get(budget.period, {}) if budget.counter else state)}
+
+
+def place(
+    db: Database[Document],
+    budget: Budget,
+    change: Change,
+    needed: Decimal,
+    now: datetime | None = None,
+) -> None:
+    """Write a change that needs so much more of a budget. Raises `OverLimit` where it does not fit.
+
+    Before that it looks at what is held for nothing.
+    """
+    for _ in range(TRIES):
+        if placed(db, budget, [change], needed, now):
+            return
+        state = _state(db, budget)
+        used = exact(counter(state, budget)["used"])
+        if used + needed > budget.usd or used >= budget.usd:
+            if intents.resolve(db, state, now) or settling.without_calls(db, budget.key_id):
+                continue
+            refused = {"period": budget.period, "usd": Decimal128(needed)}
+            db.budgets.update_one({"_id": budget.name}, {"$set": {"refused": refused}})
+            raise _over(budget, used, needed)
+    raise Conflict("this key's budget is asked for by many requests at once; try again")
+
+
+def placed(
+    db: Database[Document],
+    budget: Budget,
+    changes: Sequence[Change],
+    needed: Decimal,
+    now: datetime | None,
+) -> bool:
+    """Write changes that need so much more of a budget in all; False: they do not fit, or nobody has made it.
+
+    Each `TIDIED`th change clears what is pending.
+    """
+    more = {"open": True, "refused": None}
+    moves = intents.place(db, budget.name, changes, room=_room(budget, needed), more=more, now=now)
+    if moves is not None and moves // TIDIED != (moves - len(changes)) // TIDIED:
+        intents.resolve(db, _state(db, budget), now)
+    return moves is not None
+
+
+def _room(budget: Budget, needed: Decimal) -> Document:
+    """A day that nobody has counted is free. One that is used up takes nothing, not even what is free."""
+    full = {"$gt": Decimal128(budget.usd - needed)} if needed else {"$gte": Decimal128(budget.usd)}
+    return {f"{budget.counter}used": {"$not": full}}
 
 
 def _state(db: Database[Document], budget: Budget) -> Document:
-    """The budget's document; made once, with what the ledger knows of the period so far."""
+    """The budget's document; made once, with what the ledger knows of the month so far."""
     state = db.budgets.find_one({"_id": budget.name})
     if state is not None:
         return state
-    spent = Decimal128(true_up.spent_of(db, budget))
-    born: Document = {
-        "_id": budget.name,
-        "key_id": budget.key_id,
-        "workspace_id": budget.workspace_id,
-        "period": budget.period,
-        "spent": spent,
-        "used": spent,
-        "holds": {},
-        "rev": 0,
-        "open": True,
-    }
+    born = _born(db, budget)
     try:
         db.budgets.insert_one(born)
     except DuplicateKeyError:  # another request made it: one of the two counts
@@ -160,25 +193,36 @@ def _state(db: Database[Document], budget: Budget) -> Document:
     return db.budgets.find_one({"_id": budget.name}) or born
 
 
-def _settle_one(db: Database[Document], state: Mapping[str, Any], job_id: str, cost: Decimal) -> bool:
-    """In one write, so once: without the reservation nothing is added."""
-    held = state["holds"][job_id]["usd"]
-    there = {"_id": state["_id"], f"holds.{job_id}.usd": held}
-    changes = {"spent": Decimal128(cost), "used": Decimal128(cost - exact(held)), "rev": 1}
-    update: Document = {"$unset": {f"holds.{job_id}": ""}, "$inc": changes}
-    return db.budgets.update_one(there, update).modified_count == 1
+def _born(db: Database[Document], budget: Budget) -> Document:
+    """With what an earlier version, or nobody, has counted. Of the days only those that still matter."""
+    dates, zero = dates_of(budget.month), Decimal(0)
+    spent = spending.by_date(db, budget.key_id, budget.workspace_id, dates)
+    found = holders.amounts([*holders.under_way(db), *holders.due(db).values()])
+    held = found.get(budget.name, {})
+    used = {date: spent.get(date, zero) + held.get(date, zero) for date in dates}
+    counted = {
+        date: {"spent": Decimal128(spent.get(date, zero)), "used": Decimal128(used[date])}
+        for date in {*held, budget.at}
+    }
+    return {
+        "_id": budget.name,
+        "key_id": budget.key_id,
+        "workspace_id": budget.workspace_id,
+        "month": budget.month,
+        "spent": Decimal128(sum(spent.values(), zero)),
+        "used": Decimal128(sum(used.values(), zero)),
+        "days": counted,
+        "pending": {},
+        "rev": 0,
+        "moves": 0,
+        "open": True,
+    }
 
 
-def _entered(db: Database[Document], job: Job) -> Decimal:
-    names = [name for name, _, kept in calls_of(job) if kept]
-    rows = (db.token_usage.find_one({"_id": name}, {"cost": 1}) for name in names)
-    return sum((exact(row["cost"]) for row in rows if row is not None), Decimal(0))
-
-
-def _over(budget: Budget, used: Decimal, estimate: Decimal) -> OverLimit:
+def _over(budget: Budget, used: Decimal, needed: Decimal) -> OverLimit:
     return OverLimit(
         f"this key may spend {budget.usd} USD until {rfc3339(budget.resets_at)}; {used} USD are used or "
-        f"reserved, and this call may cost {estimate} USD",
+        f"reserved, and this call may cost {needed} USD",
         limit=float(budget.usd),
         used=float(used),
         unit="usd",

@@ -9,7 +9,7 @@ from pymongo.database import Database
 
 from core.metering import rollups, sums
 from core.metering.periods import Period
-from core.metering.true_up import open_dates
+from core.metering.spending import open_dates
 from core.metering.usage import shown
 
 Document = dict[str, Any]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from bson.decimal128 import Decimal128
@@ -20,7 +20,7 @@ from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.jobs.overdue import in_turn
 from core.llm.records import Call
-from core.metering import budgets, marks
+from core.metering import marks, settling
 from core.metering import prices as price_tables
 from core.metering.calls import calls_of, consumed, row_id
 from core.metering.prices import NOTHING, Price, Prices, Table
@@ -42,6 +42,7 @@ NEEDED = (
     "workspace_id",
     "agent_id",
     "created_by",
+    "holds",
     "callback_url",
     "calls",
     "unkept",
@@ -90,12 +91,13 @@ def _enter(
         after.append(_mark(job, {"$unset": {"meter": ""}}))
     entered = insert(db, rows)
     marks.raise_for(db, rows)
-    budgets.settle(db, jobs, rows)
+    unsettled = settling.settle(db, jobs, rows if entered == len(rows) else _as_entered(db, rows))
     done = [job for job in jobs if job["status"] in DONE]
     outbox(db, done)
     if note is not None:
         note(db, done, rows)
-    cleared = db.jobs.bulk_write(after, ordered=False).modified_count
+    after = [mark for job, mark in zip(jobs, after, strict=True) if job["_id"] not in unsettled]
+    cleared = db.jobs.bulk_write(after, ordered=False).modified_count if after else 0
     return {"rows": entered, "jobs": cleared}
 
 
@@ -164,6 +166,12 @@ def row(job: Job, call: Call, price: Price, *, kept: bool) -> LedgerRow:
 def insert(db: Database[Document], rows: Iterable[LedgerRow]) -> int:
     """Insert rows; one that is there already stays as it is. How many were new."""
     return write_missing(db.token_usage, [InsertOne(dict(row)) for row in rows])
+
+
+def _as_entered(db: Database[Document], rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+    """The rows as they stand: one that was there already may have been priced otherwise."""
+    names = [row["_id"] for row in rows]
+    return cast("list[LedgerRow]", list(db.token_usage.find({"_id": {"$in": names}})))
 
 
 def _mark(job: Job, update: Document) -> UpdateOne:

@@ -78,17 +78,21 @@ class Prices:
 
         `own`: the prices of the call's workspace.
         """
-        if call["key_kind"] in FREE:
+        if call["key_kind"] in FREE and not (call["key_kind"] == "custom" and self.of_workspaces(call, own)):
             return Price(Decimal(0), "free")
         if call["usage"]["tokens_input"] == call["usage"]["tokens_output"] == 0:
             return Price(Decimal(0), "known")
-        named = (call["provider"], call["model"].lower())
+        named = _named(call)
         rate = own.get(named) or self.ours.get(named)
         usage = _with_hours(call)
         price = _by_rate(rate, usage) if rate else self._by_tables(call, usage)
         if price.status == "known" and call.get("usage_status") == "estimated":
             return Price(price.cost, "estimated", price.model, price.source, price.version)
         return price
+
+    def of_workspaces(self, call: Mapping[str, Any], own: Table) -> bool:
+        """Has the call's workspace given a price for its model?"""
+        return _named(call) in own
 
     def _by_tables(self, call: Mapping[str, Any], usage: Mapping[str, Any]) -> Price:
         try:
@@ -149,6 +153,10 @@ def unset_for_workspace(db: Database[Document], workspace_id: str, provider: str
 def table(rows: Iterable[Mapping[str, Any]], *, source: str, version: str) -> Table:
     """Rows with provider, model, input, output and, where they differ, cache_read and cache_write."""
     return {(row["provider"], row["model"].lower()): _rate(row, source, version) for row in rows}
+
+
+def _named(call: Mapping[str, Any]) -> tuple[str, str]:
+    return call["provider"], call["model"].lower()
 
 
 def _rate(row: Mapping[str, Any], source: str, version: str) -> Rate:

@@ -1,12 +1,12 @@
-"""True-up: what keys have spent is set from the ledger, so that corrections count and nothing drifts.
+"""True-up: what keys have spent and hold is set from the ledger and from the jobs, so that corrections count.
 
-Closed days come from roll-ups, open ones from the ledger, in one read for all keys of a workspace. A budget
-that changes meanwhile is left for the next time: it is exact anyway, since entering calls changes it too.
+Nothing drifts: a budget that changes meanwhile is left for the next time, and is exact anyway, since entering
+calls changes it too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,86 +15,120 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
 from core.clock import utcnow
-from core.metering.budget import Budget, dates_within
+from core.metering import holders, intents, spending
+from core.metering.budget import month_of
+from core.metering.holders import holding
+from core.metering.periods import dates_of
 from core.metering.sums import exact
 
 Document = dict[str, Any]
-Opened = Mapping[str, Collection[str]]
-"""The dates that are not rolled up yet, by workspace."""
+Holders = dict[str, Document]
+"""Jobs by id, as `core.metering.holders` finds them."""
 
 
 def tick(db: Database[Document], now: datetime | None = None) -> Document:
-    """Set what was spent of every open budget; what was done, by name."""
-    today = f"{(now or utcnow()):%Y-%m-%d}"
+    """Set every open budget; what was done, by name."""
+    for state in list(db.budgets.find({"open": True})):
+        intents.resolve(db, state, now)
+    states = [state for state in db.budgets.find({"open": True}) if not _half_settled(state)]
     by_workspace: dict[str | None, list[Document]] = {}
-    for state in db.budgets.find({"open": True}):
-        by_workspace.setdefault(state["workspace_id"], []).append(state)
-    return {"corrected": sum(_workspace(db, name, found, today) for name, found in by_workspace.items())}
-
-
-def spent_of(db: Database[Document], budget: Budget) -> Decimal:
-    """What a key has spent in a budget's period, as the ledger knows it."""
-    opened = open_dates(db, budget.workspace_id)
-    recent = _open_days(db, [budget.key_id], budget.dates(), opened)
-    return _closed_days(db, budget.key_id, budget.dates(), opened) + sum(recent.values(), Decimal(0))
-
-
-def _workspace(db: Database[Document], workspace_id: str | None, states: list[Document], today: str) -> int:
-    """Jobs that hold something are left out: they will be settled."""
-    opened = open_dates(db, workspace_id)
-    keys = [state["key_id"] for state in states]
-    dates = [date for state in states for date in dates_within(state["period"])]
-    held = [job_id for state in states for job_id in state["holds"]]
-    recent = _open_days(db, keys, dates, opened, without=held)
-    corrected = 0
     for state in states:
-        dates = dates_within(state["period"])
-        spent = _closed_days(db, state["key_id"], dates, opened)
-        spent += sum((recent.get((state["key_id"], date), Decimal(0)) for date in dates), Decimal(0))
-        corrected += _set(db, state, spent, over=state["period"] < today[: len(state["period"])])
-    return corrected
+        by_workspace.setdefault(state["workspace_id"], []).append(state)
+    under_way = list(holders.under_way(db))
+    due = holders.due(db)  # last, since a job only moves on to here
+    held = holders.amounts([*under_way, *due.values()])
+    today = f"{now or utcnow():%Y-%m-%d}"
+    corrected = 0
+    for workspace_id, of_workspace in by_workspace.items():
+        spent = _spent(db, workspace_id, of_workspace, due)
+        later = holders.due(db)
+        for state in of_workspace:
+            if not _disturbed(state, due, later):
+                corrected += _set(db, state, spent[state["_id"]], held.get(state["_id"], {}), today)
+    return {"corrected": corrected}
 
 
-def _set(db: Database[Document], state: Mapping[str, Any], spent: Decimal, *, over: bool) -> bool:
-    held = sum((exact(hold["usd"]) for hold in state["holds"].values()), Decimal(0))
-    wanted = (spent, spent + held, bool(state["holds"]) or not over)
-    if wanted == (exact(state["spent"]), exact(state["used"]), state["open"]):
-        return False
-    changes = {"spent": Decimal128(wanted[0]), "used": Decimal128(wanted[1]), "open": wanted[2]}
-    unchanged = {"_id": state["_id"], "rev": state["rev"]}
-    return db.budgets.update_one(unchanged, {"$set": changes, "$inc": {"rev": 1}}).modified_count == 1
+def _half_settled(state: Mapping[str, Any]) -> bool:
+    return any("spent" in intent for intent in state["pending"].values())
 
 
-def open_dates(db: Database[Document], workspace_id: str | None) -> Opened:
-    """Of a workspace, or, for an admin's key, of all."""
-    wanted: Document = {"open": True} | ({"workspace_id": workspace_id} if workspace_id else {})
-    opened: dict[str, set[str]] = {}
-    for mark in db.usage_days.find(wanted):
-        opened.setdefault(mark["workspace_id"], set()).add(mark["date"])
-    return opened
+def _spent(
+    db: Database[Document], workspace_id: str | None, states: list[Document], due: Holders
+) -> dict[str, dict[str, Decimal]]:
+    """USD by budget and date, without what is still to be settled."""
+    wanted: dict[str, list[str]] = {}
+    for state in states:
+        wanted.setdefault(state["key_id"], []).extend(dates_of(state["month"]))
+    unsettled = [job_id for job_id, job in due.items() if holding(job)]
+    opened = spending.open_dates(db, workspace_id)
+    found = spending.of_keys(db, wanted, opened, without=unsettled)
+    return {
+        state["_id"]: {d: usd for d, usd in found[state["key_id"]].items() if month_of(d) == state["month"]}
+        for state in states
+    }
 
 
-def _open_days(
+def _disturbed(state: Mapping[str, Any], due: Holders, later: Holders) -> bool:
+    """Has a job of this key ended meanwhile, or is one settled in a month and not in another?"""
+    mine = [job for job in due.values() if job["created_by"] == state["key_id"]]
+    come = any(
+        job["created_by"] == state["key_id"] and holding(job)
+        for job_id, job in later.items()
+        if job_id not in due
+    )
+    return come or any(0 < len(holding(job)) < len(job["holds"]) for job in mine)
+
+
+def _set(
     db: Database[Document],
-    keys: Iterable[str],
-    dates: Iterable[str],
-    opened: Opened,
-    *,
-    without: Iterable[str] = (),
-) -> dict[tuple[str, str], Decimal]:
-    """By key and date."""
-    among = {"key_id": {"$in": sorted(set(keys))}, "kept": True, "job_id": {"$nin": list(without)}}
-    total = {"_id": {"key": "$key_id", "date": "$date"}, "cost": {"$sum": "$cost"}}
-    spent: dict[tuple[str, str], Decimal] = {}
-    for workspace_id, days in opened.items():
-        indexed = {"workspace_id": workspace_id, "date": {"$in": sorted(set(days) & set(dates))}}
-        for row in db.token_usage.aggregate([{"$match": indexed}, {"$match": among}, {"$group": total}]):
-            of = (row["_id"]["key"], row["_id"]["date"])
-            spent[of] = spent.get(of, Decimal(0)) + exact(row["cost"])
-    return spent
+    state: Mapping[str, Any],
+    spent: Mapping[str, Decimal],
+    held: Mapping[str, Decimal],
+    today: str,
+) -> bool:
+    """What is held only where nothing is on its way, and nothing was reserved or released meanwhile.
+
+    Then a day that is over goes, if no job holds anything of it: nobody asks for it any more.
+    """
+    at_rest = not state["pending"]
+    unchanged = {"_id": state["_id"], "rev": state["rev"]}
+    if at_rest:
+        days = {date for date in {*state["days"], *held, today} if date >= today or date in held}
+        amounts = _amounts(state, days, spent, held)
+        more: Document = {"$set": {"open": bool(held) or state["month"] >= month_of(today)}}
+        if gone := {f"days.{date}": "" for date in state["days"] if date not in days}:
+            more["$unset"] = gone
+        if _write(db, {**unchanged, "moves": state["moves"]}, amounts, more):
+            return bool(amounts)
+    amounts = _amounts(state, state["days"], spent, None)
+    return bool(amounts) and _write(db, unchanged, amounts, {})
 
 
-def _closed_days(db: Database[Document], key_id: str, dates: list[str], opened: Opened) -> Decimal:
-    days = db.usage_keys.find({"key_id": key_id, "date": {"$in": dates}})
-    closed = (day for day in days if day["date"] not in opened.get(day["workspace_id"], ()))
-    return sum((exact(day["cost"]) for day in closed), Decimal(0))
+def _amounts(
+    state: Mapping[str, Any],
+    days: Iterable[str],
+    spent: Mapping[str, Decimal],
+    held: Mapping[str, Decimal] | None,
+) -> dict[str, Decimal128]:
+    """By how much each counter is wrong, by its path. `held`, None: nobody can say."""
+    zero = Decimal(0)
+    whole = (sum(spent.values(), zero), None if held is None else sum(held.values(), zero))
+    wanted = {"": (state, *whole)}
+    for date in days:
+        counted = state["days"].get(date, {})
+        of_day = None if held is None else held.get(date, zero)
+        wanted[f"days.{date}."] = (counted, spent.get(date, zero), of_day)
+    found: dict[str, Decimal] = {}
+    for place, (counted, its_spent, its_held) in wanted.items():
+        was = exact(counted.get("spent"))
+        more = its_spent - was
+        drift = zero if its_held is None else its_held - (exact(counted.get("used")) - was)
+        found |= {f"{place}spent": more, f"{place}used": more + drift}
+    return {path: Decimal128(usd) for path, usd in found.items() if usd}
+
+
+def _write(
+    db: Database[Document], unchanged: Document, amounts: Mapping[str, Decimal128], more: Document
+) -> bool:
+    update: Document = {"$inc": {**amounts, "rev": int(bool(amounts))}, **more}
+    return db.budgets.update_one(unchanged, update).matched_count == 1

@@ -81,11 +81,12 @@ def _tell_budget(
     budget = instance_keys.budget(agent, now)
     if budget is None or budget.name != state["_id"]:
         return 0  # of another period
-    spent, used_up = exact(state["spent"]), budgets.used_up(db, budget)
+    spent, used_up = exact(budgets.counter(state, budget)["spent"]), budgets.used_up(db, budget)
     told = 0
     for percent in THRESHOLDS:
         reached = spent * 100 >= budget.usd * percent or used_up
-        first = {"_id": state["_id"], "told": {"$ne": percent}}
+        told_of = f"{budget.period} {percent}"
+        first = {"_id": state["_id"], "told": {"$ne": told_of}}
         if not reached or db.budgets.find_one(first, {"_id": 1}) is None:
             continue
         told += _deliver(
@@ -107,7 +108,7 @@ def _tell_budget(
                 }
             ],
         )
-        db.budgets.update_one(first, {"$push": {"told": percent}})
+        db.budgets.update_one(first, {"$push": {"told": told_of}})
         log.warning("runtime.budget", agent_id=agent["_id"], percent=percent, period=budget.period)
     return told
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from core.agents import agent_config, agents, credentials, portable
+from core.agents import agent_config, agents, credentials, managed_agents, portable
 from core.documents import Agent, Imported, LlmConfig
 from core.drive import files, folders
 from core.drive.storage import Storage
@@ -194,7 +194,9 @@ def _configure(run: Run, agent: Agent, given: Document, imported: Imported) -> a
     def configure(agent_id: str, stored: LlmConfig | None) -> LlmConfig:
         imported["note"] = None
         try:
-            return configured(given, stored, agent_id=agent_id)
+            new = configured(given, stored, agent_id=agent_id)
+            managed_agents.check_room(run.services.db, agent["workspace_id"], agent_id, stored, new)
+            return new
         except Problem as problem:
             imported["note"] = f"its llm_config was not taken: {problem.detail}"
             return cast(LlmConfig, stored)

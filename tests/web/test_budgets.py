@@ -122,8 +122,10 @@ def test_a_repetition_holds_nothing(client_for, agent, services):
     spender = limited(client_for, 10 * ONE)
     for _ in range(5):
         chat(spender, agent, **{"Idempotency-Key": "a"})
+    (job,) = services.db.jobs.find()
     (budget,) = services.db.budgets.find()
-    assert len(budget["holds"]) == 1
+    (hold,) = job["holds"].values()
+    assert [budget["used"]] == list(hold["days"].values())
 
 
 def test_a_retry_passes_admission_too(client_for, agent, services):

@@ -64,6 +64,7 @@ def test_its_settings_are_changed_one_by_one(admin):
         ({"alert_url": "http://127.0.0.1:9/alerts"}, "/alert_url"),
         ({"alert_url": "https://169.254.169.254/latest"}, "/alert_url"),
         ({"limit_policy": "maybe"}, "/limit_policy"),
+        ({"managed_agents_max": -1}, "/managed_agents_max"),
         ({"name": None}, "/name"),
         ({"id": "another"}, "/id"),
     ],

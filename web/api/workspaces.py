@@ -44,6 +44,12 @@ class WorkspaceChanges(Model):
     alert_url: Url | None = Field(None, description="is told at 80, 100 and 120 % of an allowance")
     limit_policy: LimitPolicy = "log"
     max_running: MaxRunning = Field(None, description=RUNNING_AT_ONCE)
+    managed_agents_max: int | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="agents that may be managed, or fall back to it; null: any number",
+    )
 
 
 Rate = Annotated[float, Field(ge=0, le=1_000_000)]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from core.agents import agent_config, agents, explain
+from core.agents import agent_config, agents, explain, managed_agents
 from core.chat import chat
 from core.clock import utcnow
-from core.documents import Agent
+from core.documents import Agent, LlmConfig
 from core.llm import tiers
 from core.metering import admission
 from core.metering import prices as price_tables
@@ -72,4 +72,10 @@ def _configure(given: Mapping[str, Any] | None) -> agents.Configure | None:
         settings=services().settings,
         find_credential=find_credential,
     )
-    return lambda agent_id, stored: seal(given, stored, agent_id=agent_id)
+
+    def configured(agent_id: str, stored: LlmConfig | None) -> LlmConfig:
+        new = seal(given, stored, agent_id=agent_id)
+        managed_agents.check_room(db(), workspace_id(), agent_id, stored, new)
+        return new
+
+    return configured

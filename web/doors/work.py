@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from flask import Response, g, request
@@ -27,10 +28,23 @@ from core.jobs.model import BACKGROUND, DONE, Draft, Idempotency
 from core.llm import tiers
 from core.llm.records import OnWorkerLoss
 from core.metering import admission, budgets
-from core.metering.budget import Budget
+from core.metering import prices as price_tables
+from core.metering.admission import Reserved
+from core.metering.prices import Table
 from core.outbound.guard import Guard
 from web import answers, limiting
-from web.context import caller, db, prices, remembered, request_id, seats, services, watcher, workspace_id
+from web.context import (
+    caller,
+    db,
+    prices,
+    remembered,
+    request_id,
+    reserving,
+    seats,
+    services,
+    watcher,
+    workspace_id,
+)
 from web.doors import standing
 
 Document = dict[str, Any]
@@ -150,16 +164,17 @@ def accepted(asked: Draft, agent: Agent | None, job_id: str | None = None) -> tu
     assert agent is not None
     try:
         plan = admission.within_cap(db(), agent, asked.plan, tiers.table().monthly_tokens(), now)
-        budget = admission.reserve(
+        reserved = admission.reserve(
             db(),
             prices(),
             job_id=job_id,
             caller=caller(),
-            workspace_id=asked.workspace_id,
+            own=_own_prices,
             plan=plan,
             request=asked.request,
             now=now,
             unknown_window=services().settings.unknown_window_tokens,
+            reserve=reserving().reserve,
         )
     except Problem:
         _give_back(asked, job_id, None)
@@ -167,10 +182,19 @@ def accepted(asked: Draft, agent: Agent | None, job_id: str | None = None) -> tu
         if job is None:
             raise
         return job, False
-    return _accepted(replace(asked, plan=plan), job_id, budget)
+    if reserved is not None:
+        asked = replace(asked, holds={reserved.budget.month: reserved.hold})
+        plan = reserved.plan
+    return _accepted(replace(asked, plan=plan), job_id, reserved)
 
 
-def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> tuple[Job, bool]:
+def _own_prices() -> Table:
+    """As they were a moment ago: they are read again before each call."""
+    read = partial(price_tables.of_workspace, db(), workspace_id())
+    return remembered().get(("prices", workspace_id()), read)
+
+
+def _accepted(asked: Draft, job_id: str, reserved: Reserved | None) -> tuple[Job, bool]:
     """A store that fails here may have kept the job: its reservation stays until that is known."""
     try:
         job, made = accept(
@@ -182,19 +206,19 @@ def _accepted(asked: Draft, job_id: str, budget: Budget | None) -> tuple[Job, bo
             seats=seats(),
         )
     except Problem:
-        _give_back(asked, job_id, budget)
+        _give_back(asked, job_id, reserved)
         raise
     if not made:
-        _give_back(asked, job_id, budget)
+        _give_back(asked, job_id, reserved)
     g.made_job, g.fresh_job = job["_id"], job if made else None
     return job, made
 
 
-def _give_back(asked: Draft, job_id: str, budget: Budget | None) -> None:
+def _give_back(asked: Draft, job_id: str, reserved: Reserved | None) -> None:
     """No call will be made: what was reserved for it, tokens and money, is free again."""
     limits.settle(services().redis, {"plan": asked.plan, "created_by": asked.created_by}, 0)
-    if budget is not None:
-        budgets.release(db(), budget, job_id)
+    if reserved is not None:
+        budgets.release(db(), reserved.budget, job_id, reserved.hold)
 
 
 def started(job: Job) -> Response:

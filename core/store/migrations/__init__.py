@@ -18,7 +18,7 @@ from pymongo.errors import DuplicateKeyError
 
 from core.clock import utcnow
 from core.store import indexes
-from core.store.migrations import fences, idempotency_marks, names, old_indexes, references, slots
+from core.store.migrations import fences, holds, idempotency_marks, names, old_indexes, references, slots
 from core.store.repeat import once_it_answers
 
 Document = dict[str, Any]
@@ -31,6 +31,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("slots", slots.run),
     ("references", references.run),
     ("names", names.run),
+    ("holds", holds.run),
 )
 LOOK_S = 0.5
 TOLD_AFTER = 20

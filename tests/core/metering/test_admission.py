@@ -32,21 +32,21 @@ def ask(db, agent=AGENT, targets=(OURS,)):
 
 def hold(db, caller, *, targets=(TARGET,), request=ASKED, **of_agent):
     """What is reserved for one call."""
-    budget = admission.reserve(
+    found = admission.reserve(
         db,
         PRICES,
         job_id=new_id(),
         caller=caller,
-        workspace_id="w1",
+        own=dict,
         plan={"targets": list(targets), "agent": of_agent},
         request=request,
         now=utcnow(),
         unknown_window=16_384,
     )
-    if budget is None:
+    if found is None:
         return None
-    (held,) = db.budgets.find_one({"_id": budget.name})["holds"].values()
-    return exact(held["usd"])
+    (held,) = found.hold["days"].values()
+    return exact(held)
 
 
 @pytest.fixture
@@ -113,10 +113,10 @@ def test_the_request_may_ask_for_less_than_the_agent(db, caller):
 def test_what_does_not_fit_is_refused_and_what_is_released_fits_again(db, caller):
     job_id = new_id()
     budget = of_key(caller, utcnow())
-    budgets.reserve(db, budget, job_id, Decimal("0.0099"))
+    held = budgets.reserve(db, budget, job_id, Decimal("0.0099"))
     with pytest.raises(OverLimit):
         hold(db, caller, max_tokens=1000)
-    budgets.release(db, budget, job_id)
+    budgets.release(db, budget, job_id, held)
     assert hold(db, caller, max_tokens=1000) > 0
 
 

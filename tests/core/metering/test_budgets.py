@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from bson import encode
 from bson.decimal128 import Decimal128
 
 from core.accounts import keys
@@ -13,7 +14,7 @@ from core.clock import utcnow
 from core.ids import new_id
 from core.jobs.claim import claim, finish, hand_back, note_unkept
 from core.jobs.model import born
-from core.metering import allowances, budgets, ledger, rollups, true_up
+from core.metering import allowances, budgets, ledger, rollups, settling, true_up
 from core.metering.budget import OverLimit
 from core.metering.budget import of_key as of_caller
 from core.metering.estimate import costs_of, largest
@@ -46,13 +47,19 @@ def of_key(key, now):
     return of_caller(Caller(key["_id"], key["role"], key["workspace_id"], **limits), now)
 
 
-def state(db, budget):
-    found = db.budgets.find_one({"_id": budget.name})
-    return exact(found["spent"]), set(found["holds"])
+def spent(db, budget):
+    return exact(budgets.counter(db.budgets.find_one({"_id": budget.name}), budget)["spent"])
 
 
-def job_of(db, key, job_id):
-    db.jobs.insert_one(born(draft(created_by=key["_id"]), job_id, utcnow()))
+def reserved(db, budget):
+    return Decimal(str(budgets.used(db, budget)["reserved_usd"]))
+
+
+def job_of(db, key, budget, usd, job_id=None):
+    """A running job that holds so much."""
+    job_id = job_id or new_id()
+    hold = budgets.reserve(db, budget, job_id, usd)
+    db.jobs.insert_one(born(draft(created_by=key["_id"], holds={budget.month: hold}), job_id, utcnow()))
     return claim(db, job_id, "p1")
 
 
@@ -69,10 +76,7 @@ def test_periods_of_budgets(key):
 
 def test_what_is_reserved_counts_and_the_402_says_how_much(db, key, budget):
     for _ in range(5):
-        job_id = new_id()
-        job_of(db, key, job_id)
-        budgets.reserve(db, budget, job_id, CENT)
-        budgets.reserve(db, budget, job_id, CENT)
+        job_of(db, key, budget, CENT)
     with pytest.raises(OverLimit) as refused:
         budgets.reserve(db, budget, new_id(), CENT)
     said = refused.value.as_dict()
@@ -84,10 +88,8 @@ def test_many_at_once_do_not_overdraw(db, key, budget):
     outcomes = []
 
     def one():
-        job_id = new_id()
-        job_of(db, key, job_id)
         try:
-            budgets.reserve(db, budget, job_id, CENT)
+            job_of(db, key, budget, CENT)
             outcomes.append("in")
         except OverLimit:
             outcomes.append("out")
@@ -101,76 +103,92 @@ def test_many_at_once_do_not_overdraw(db, key, budget):
 
 
 def test_entering_the_calls_settles_at_what_they_cost(db, key, budget):
-    job = job_of(db, key, new_id())
-    budgets.reserve(db, budget, job["_id"], 5 * CENT)
+    job = job_of(db, key, budget, 5 * CENT)
     finish(db, job, status="succeeded", calls=[call(tokens=(100_000, 0))], result={})
     enter(db)
-    assert state(db, budget) == (Decimal("0.015"), set())
+    assert (spent(db, budget), reserved(db, budget)) == (Decimal("0.015"), 0)
     db.jobs.update_one({"_id": job["_id"]}, {"$set": {"meter": "due"}})
     enter(db)
     budgets.tick(db)
     true_up.tick(db)
-    assert state(db, budget) == (Decimal("0.015"), set())
-    assert budgets.used(db, budget)["spent_usd"] == 0.015
+    assert (spent(db, budget), reserved(db, budget)) == (Decimal("0.015"), 0)
 
 
 def test_a_budget_that_is_used_up_takes_nothing_more_not_even_what_seems_free(db, key, budget):
-    budgets.reserve(db, budget, new_id(), 5 * CENT)
+    job_of(db, key, budget, 5 * CENT)
     with pytest.raises(OverLimit):
         budgets.reserve(db, budget, new_id(), Decimal(0))
 
 
-def test_two_that_settle_a_job_at_the_same_time_count_it_once(db, key, budget, meanwhile):
-    job = job_of(db, key, new_id())
-    budgets.reserve(db, budget, job["_id"], 5 * CENT)
+def test_a_document_that_counts_a_thousand_jobs_is_as_large_as_one_that_counts_ten(db, key):
+    rich = of_key({**key, "budget_usd": Decimal128("1000")}, utcnow())
+    sizes = []
+    for _ in range(3):
+        for _ in range(40):
+            job_of(db, key, rich, CENT)
+        budgets.tick(db)
+        sizes.append(len(encode(db.budgets.find_one({}))))
+    assert sizes[0] == sizes[1] == sizes[2]
+    for _ in range(40):
+        job_of(db, key, rich, CENT)
+        assert len(db.budgets.find_one({})["pending"]) <= budgets.TIDIED
+
+
+def done_with_rows(db, key, budget):
+    job = job_of(db, key, budget, 5 * CENT)
     finish(db, job, status="succeeded", calls=[call(tokens=(100_000, 0))], result={})
-    done = [db.jobs.find_one({"_id": job["_id"]})]
-    entered = [{**row(utcnow(), tokens=(100_000, 0)), "job_id": job["_id"]}]
-    meanwhile.before("update", "budgets", lambda: budgets.settle(db, done, entered))
-    assert budgets.settle(meanwhile.db, done, entered) == 0
+    done = db.jobs.find_one({"_id": job["_id"]})
+    return [done], list(ledger.rows_of(done, PRICES))
+
+
+def test_two_that_settle_a_job_at_the_same_time_count_it_once(db, key, budget, meanwhile):
+    done, entered = done_with_rows(db, key, budget)
+    for before in (("findAndModify", "budgets"), ("update", "jobs")):
+        meanwhile.before(*before, lambda: settling.settle(db, done, entered))
+    assert settling.settle(meanwhile.db, done, entered) == set()
     assert budgets.used(db, budget)["spent_usd"] == 0.015
-    assert budgets.used(db, budget)["reserved_usd"] == 0
+    assert reserved(db, budget) == 0
+
+
+def test_one_that_was_held_up_does_not_settle_what_was_settled_long_ago(db, key, budget):
+    done, entered = done_with_rows(db, key, budget)
+    for _ in range(3):
+        settling.settle(db, done, entered)
+    assert (spent(db, budget), reserved(db, budget)) == (Decimal("0.015"), 0)
 
 
 def test_a_job_that_was_cancelled_before_any_call_gives_everything_back(db, key, budget):
-    job = job_of(db, key, new_id())
-    budgets.reserve(db, budget, job["_id"], 5 * CENT)
+    job = job_of(db, key, budget, 5 * CENT)
     finish(db, job, status="cancelled", calls=[])
-    budgets.reserve(db, budget, new_id(), 5 * CENT)
-    assert len(state(db, budget)[1]) == 1
+    job_of(db, key, budget, 4 * CENT)
+    assert reserved(db, budget) == 4 * CENT
 
 
 def test_a_reservation_whose_job_never_came_is_released(db, budget):
-    lost = new_id()
-    budgets.reserve(db, budget, lost, 5 * CENT)
+    budgets.reserve(db, budget, new_id(), 5 * CENT)
     with pytest.raises(OverLimit):  # it may still come
         budgets.reserve(db, budget, new_id(), CENT)
-    db.budgets.update_one({}, {"$set": {f"holds.{lost}.at": utcnow() - timedelta(minutes=2)}})
-    budgets.reserve(db, budget, new_id(), CENT)
+    budgets.reserve(db, budget, new_id(), CENT, utcnow() + timedelta(minutes=2))
+    assert reserved(db, budget) == CENT
 
 
-def test_a_crash_between_ledger_and_settling_is_mended(db, key, budget):
-    job = job_of(db, key, new_id())
-    budgets.reserve(db, budget, job["_id"], 5 * CENT)
-    put(db, [{**row(utcnow(), key=key["_id"]), "_id": f"{job['_id']}:1:0", "job_id": job["_id"]}])
-    finish(db, job, status="succeeded", calls=[call()], result={})
-    db.jobs.update_one({"_id": job["_id"]}, {"$unset": {"meter": ""}})
-    assert budgets.tick(db)["released"] == 1
-    assert state(db, budget) == (Decimal("0.0000048"), set())
+def test_a_reservation_that_was_released_is_not_released_again(db, key, budget):
+    job_of(db, key, budget, CENT)
+    hold = budgets.reserve(db, budget, "never", CENT)
+    for _ in range(2):
+        budgets.release(db, budget, "never", hold)
+    assert reserved(db, budget) == CENT
 
 
 def test_calls_that_were_not_kept_are_nobodys_spending_after_a_crash_either(db, key, budget):
-    job_id = new_id()
-    lost = job_of(db, key, job_id)
-    budgets.reserve(db, budget, job_id, 5 * CENT)
+    lost = job_of(db, key, budget, 5 * CENT)
     hand_back(db, lost, [])
     note_unkept(db, lost, [call()])
-    finish(db, claim(db, job_id, "p2"), status="succeeded", calls=[call(attempt=2)], result={})
-    ledger.insert(db, list(ledger.rows_of(db.jobs.find_one({"_id": job_id}), PRICES)))
-    db.jobs.update_one({"_id": job_id}, {"$unset": {"meter": ""}})
+    finish(db, claim(db, lost["_id"], "p2"), status="succeeded", calls=[call(attempt=2)], result={})
+    ledger.insert(db, list(ledger.rows_of(db.jobs.find_one({"_id": lost["_id"]}), PRICES)))
+    enter(db)
     assert db.token_usage.count_documents({}) == 2
-    assert budgets.tick(db)["released"] == 1
-    assert state(db, budget) == (Decimal("0.0000048"), set())
+    assert (spent(db, budget), reserved(db, budget)) == (Decimal("0.0000048"), 0)
 
 
 def test_a_budget_that_is_set_later_knows_what_was_spent_before(db, key, budget):
@@ -182,67 +200,118 @@ def test_a_budget_that_is_set_later_knows_what_was_spent_before(db, key, budget)
         ],
     )
     budgets.reserve(db, budget, new_id(), CENT)
-    assert state(db, budget)[0] == Decimal("0.015")
+    assert spent(db, budget) == Decimal("0.015")
 
 
 def test_what_was_spent_is_the_ledgers_word_in_the_end(db, key, budget):
     first = row(at(f"{budget.period}-01 00:30"), key=key["_id"], tokens=(100_000, 0))
     put(db, [first])
     budgets.reserve(db, budget, new_id(), CENT)
-    db.budgets.update_one({}, {"$set": {"spent": Decimal128("9")}})
+    wrong = {"spent": Decimal128("9"), f"days.{budget.at}.spent": Decimal128("8")}
+    db.budgets.update_one({}, {"$set": wrong})
     rollups.tick(db, utcnow() + timedelta(days=40))
     true_up.tick(db)
-    assert state(db, budget)[0] == Decimal("0.015")
+    assert spent(db, budget) == Decimal("0.015")
+    of_today = Decimal("0.015") if budget.at.endswith("-01") else 0
+    assert exact(db.budgets.find_one({})["days"][budget.at]["spent"]) == of_today
+
+
+def test_what_is_held_is_the_jobs_word_in_the_end(db, key, budget):
+    queued, running = job_of(db, key, budget, CENT), job_of(db, key, budget, CENT)
+    hand_back(db, queued, [])
+    budgets.tick(db)
+    wrong = {"used": Decimal128("9"), f"days.{budget.at}.used": Decimal128("9")}
+    db.budgets.update_one({}, {"$set": wrong})
+    true_up.tick(db)
+    assert reserved(db, budget) == 2 * CENT
+    finish(db, running, status="failed", calls=[])
+    db.budgets.update_one({}, {"$set": wrong})
+    true_up.tick(db)
+    assert reserved(db, budget) == 2 * CENT  # it is done, and not settled
+    enter(db)
+    assert reserved(db, budget) == CENT
+
+
+def test_what_is_held_is_left_alone_while_a_job_is_on_its_way(db, key, budget):
+    budgets.reserve(db, budget, new_id(), CENT)
+    put(db, [row(utcnow(), key=key["_id"], tokens=(100_000, 0))])
+    true_up.tick(db)
+    assert (spent(db, budget), reserved(db, budget)) == (Decimal("0.015"), CENT)
 
 
 def test_a_call_that_is_in_the_ledger_and_still_reserved_is_not_spent_twice(db, key, budget):
     """A true-up between the two steps of entering a job's calls."""
-    job = job_of(db, key, new_id())
-    budgets.reserve(db, budget, job["_id"], 2 * CENT)
-    finish(db, job, status="succeeded", calls=[call(tokens=(100_000, 0))], result={})
-    done = db.jobs.find_one({"_id": job["_id"]})
-    entered = list(ledger.rows_of(done, PRICES))
+    done, entered = done_with_rows(db, key, budget)
     put(db, entered)
     true_up.tick(db)
-    budgets.settle(db, [done], entered)
-    assert budgets.used(db, budget)["spent_usd"] == 0.015
-    assert budgets.used(db, budget)["reserved_usd"] == 0
+    assert (spent(db, budget), reserved(db, budget)) == (0, 5 * CENT)
+    settling.settle(db, done, entered)
+    true_up.tick(db)  # the mark of the job is still there
+    assert (spent(db, budget), reserved(db, budget)) == (Decimal("0.015"), 0)
 
 
-def test_a_days_budget_is_set_from_the_ledger_beside_a_months(db, key, budget):
-    daily = of_key({**key, "budget_period": "day"}, utcnow())
+def test_both_periods_are_counted_whichever_the_key_has(db, key, budget):
     put(db, [row(utcnow(), key=key["_id"], tokens=(100_000, 0))])
+    daily = of_key({**key, "budget_period": "day"}, utcnow())
+    job_of(db, key, daily, CENT)
     for each in (daily, budget):
-        budgets.reserve(db, each, new_id(), CENT)
-    db.budgets.update_many({}, {"$set": {"spent": Decimal128("9")}})
-    true_up.tick(db)
-    assert [state(db, each)[0] for each in (daily, budget)] == [Decimal("0.015")] * 2
+        stands = budgets.used(db, each)
+        assert (stands["spent_usd"], stands["reserved_usd"]) == (0.015, 0.01)
 
 
 def test_what_an_admins_key_spends_in_other_workspaces_counts(db):
     admin = Caller("k1", "admin", "w1", budget_usd=Decimal128("1"), budget_period="month")
     budget = of_caller(admin, utcnow())
-    spent = [row(utcnow(), workspace=name, tokens=(100_000, 0)) for name in ("w1", "w2")]
-    put(db, spent)
+    rows = [row(utcnow(), workspace=name, tokens=(100_000, 0)) for name in ("w1", "w2")]
+    put(db, rows)
     budgets.reserve(db, budget, new_id(), CENT)
     true_up.tick(db)
-    assert state(db, budget)[0] == Decimal("0.03")
+    assert spent(db, budget) == Decimal("0.03")
 
 
-def test_a_budget_that_changes_meanwhile_is_left_for_the_next_time(db, key, budget):
-    budgets.used(db, budget)
-    put(db, [row(utcnow(), key=key["_id"], tokens=(100_000, 0))])
-    seen = db.budgets.find_one({})
-    budgets.reserve(db, budget, new_id(), CENT)
-    assert not true_up._set(db, seen, Decimal("0.015"), over=False)
+def test_a_job_that_ends_while_the_ledger_is_summed_up_is_not_spent_twice(db, key, budget, meanwhile):
+    job = job_of(db, key, budget, 5 * CENT)
+
+    def end():
+        finish(db, job, status="succeeded", calls=[call(tokens=(100_000, 0))], result={})
+        put(db, list(ledger.rows_of(db.jobs.find_one({"_id": job["_id"]}), PRICES)))
+
+    meanwhile.before("aggregate", "token_usage", end)
+    db.usage_days.insert_one(
+        {"_id": "w1:today", "workspace_id": "w1", "date": budget.at, "month": budget.month, "open": True}
+    )
+    true_up.tick(meanwhile.db)
+    assert (spent(db, budget), reserved(db, budget)) == (0, 5 * CENT)
+    enter(db)
+    assert (spent(db, budget), reserved(db, budget)) == (Decimal("0.015"), 0)
+
+
+@pytest.mark.parametrize("before", [("aggregate", "token_usage"), ("update", "budgets")])
+def test_a_job_that_is_settled_while_the_ledger_is_summed_up_counts_once(db, key, budget, meanwhile, before):
+    job = job_of(db, key, budget, 5 * CENT)
+    put(db, [row(utcnow(), key=key["_id"], tokens=(10_000, 0))])
+    budgets.tick(db)
+
+    def end():
+        finish(db, job, status="succeeded", calls=[call(tokens=(100_000, 0))], result={})
+        enter(db)
+
+    meanwhile.before(*before, end)
+    true_up.tick(meanwhile.db)
     true_up.tick(db)
-    assert state(db, budget)[0] == Decimal("0.015")
+    assert (spent(db, budget), reserved(db, budget)) == (Decimal("0.0165"), 0)
 
 
 def test_a_period_that_is_over_is_left_alone(db, key, budget):
     budgets.used(db, budget)
     true_up.tick(db, budget.resets_at)
     assert db.budgets.find_one({})["open"] is False
+
+
+def test_one_in_which_a_job_still_holds_something_is_not(db, key, budget):
+    job_of(db, key, budget, CENT)
+    true_up.tick(db, budget.resets_at)
+    assert db.budgets.find_one({})["open"] is True
 
 
 def largest_cost(plan, request):

@@ -9,8 +9,7 @@ from pymongo import MongoClient, monitoring
 from core.agents import agents
 from core.clock import utcnow
 from core.ids import new_id
-from core.metering import allowances, audit, budgets, export, reports, rollups, statements, true_up
-from core.metering.budget import Budget
+from core.metering import allowances, audit, budget, budgets, export, reports, rollups, statements, true_up
 from core.metering.periods import period
 from core.store.indexes import INDEXES
 from tests.core.metering.rows import PRICES, managed, put, row
@@ -80,7 +79,7 @@ def a_year(db):
         lambda db, now: list(export.rows(db, "w1", period(now))),
         lambda db, now: audit.audit(db, "w1", period(now), retained_since=now - timedelta(days=3)),
         lambda db, now: budgets.reserve(
-            db, Budget("k1", Decimal(1), f"{now:%Y-%m}"), new_id(), Decimal("0.01")
+            db, budget.at("k1", Decimal(1), "month", now, None), new_id(), Decimal("0.01")
         ),
         lambda db, now: true_up.tick(db, now),
         lambda db, now: allowances.tick(db, {"economy": 600}, now),

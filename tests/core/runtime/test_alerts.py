@@ -83,12 +83,11 @@ def test_without_an_address_nothing_waits(db, agent):
     assert told(db) == {}
 
 
-def spend(db, agent, usd):
-    budget = instance_keys.budget(agent, utcnow())
+def spend(db, agent, usd, at=None):
+    budget = instance_keys.budget(agent, at or utcnow())
     budgets.used(db, budget)  # makes it
-    db.budgets.update_one(
-        {"_id": budget.name}, {"$set": {"spent": Decimal128(str(usd)), "used": Decimal128(str(usd))}}
-    )
+    counters = [f"{budget.counter}{name}" for name in ("spent", "used")]
+    db.budgets.update_one({"_id": budget.name}, {"$set": dict.fromkeys(counters, Decimal128(str(usd)))})
     return budget
 
 
@@ -120,11 +119,7 @@ def test_a_call_that_does_not_fit_any_more_uses_the_budget_up(db, agent):
 
 
 def test_a_budget_of_a_period_that_is_over_is_history(db, agent):
-    yesterday = instance_keys.budget(agent, utcnow() - timedelta(days=1))
-    budgets.used(db, yesterday)
-    db.budgets.update_one(
-        {"_id": yesterday.name}, {"$set": {"spent": Decimal128("10"), "used": Decimal128("10")}}
-    )
+    spend(db, agent, 10, utcnow() - timedelta(days=1))
     assert alerts.tick(db)["budgets"] == 0
     assert reads.budget(db, agent)["budget_used_up"] is False
 

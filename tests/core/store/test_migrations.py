@@ -6,11 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from bson.decimal128 import Decimal128
 from pymongo import ASCENDING, IndexModel
 
 from core.clock import utcnow
 from core.store import indexes, migrations
-from core.store.migrations import NewerStore, each, fences, idempotency_marks, names, old_indexes, references
+from core.store.migrations import (
+    NewerStore,
+    each,
+    fences,
+    holds,
+    idempotency_marks,
+    names,
+    old_indexes,
+    references,
+)
 
 LATER = len(migrations.STEPS) + 1
 
@@ -226,3 +236,32 @@ def test_what_was_given_since_stays(db):
     db.agents.insert_one({"_id": "a1", "metadata": {"new": 1}})
     references.wrap(db.agents, "a1", "metadata", REFERENCE)
     assert db.agents.find_one({"_id": "a1"})["metadata"] == {"new": 1}
+
+
+def test_what_jobs_hold_of_a_budget_is_put_into_them(db):
+    at, usd = utcnow(), Decimal128("0.02")
+    month = f"{at:%Y-%m}"
+    for n, (status, meter) in enumerate([("queued", None), ("failed", "due"), ("failed", None)]):
+        mark = {"route": "", "key": f"j{n}"}
+        db.jobs.insert_one(
+            {"_id": f"j{n}", "workspace_id": "w1", "status": status, "meter": meter, "idempotency": mark}
+        )
+    old = {"key_id": "k1", "holds": {f"j{n}": {"usd": usd, "at": at} for n in range(4)}}
+    db.budgets.insert_one({"_id": f"k1:{month}", "period": month, **old})
+    db.budgets.insert_one({"_id": f"k1:{month}-01", "period": f"{month}-01", "key_id": "k1", "holds": {}})
+    for _ in range(2):
+        holds.run(db)
+    assert db.budgets.count_documents({}) == 0
+    found = {job["_id"]: job.get("holds") for job in db.jobs.find()}
+    assert found["j0"][month]["days"] == found["j1"][month]["days"] == {f"{at:%Y-%m-%d}": usd}
+    assert found["j2"] is None
+
+
+def test_what_is_held_of_a_days_budget_is_held_on_that_day(db):
+    db.jobs.insert_one({"_id": "j1", "workspace_id": "w1", "status": "running"})
+    hold = {"usd": Decimal128("0.02"), "at": utcnow()}
+    db.budgets.insert_one({"_id": "k1:2026-11-24", "period": "2026-11-24", "holds": {"j1": hold}})
+    holds.run(db)
+    nonce = db.jobs.find_one({})["holds"]["2026-11"].pop("nonce")
+    holds.run(db)
+    assert db.jobs.find_one({})["holds"]["2026-11"] == {"nonce": nonce, "days": {"2026-11-24": hold["usd"]}}

@@ -1,0 +1,47 @@
+"""Holders: the jobs that hold something of a budget, as they say it themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from pymongo.database import Database
+
+from core.jobs.document import jobs_of
+from core.jobs.model import QUEUED, RUNNING
+from core.metering.sums import exact
+
+Document = dict[str, Any]
+Holder = Mapping[str, Any]
+"""A job, as far as its `holds` and `created_by`."""
+
+
+def holding(job: Holder) -> list[str]:
+    """The months in which a job holds something."""
+    return [month for month, hold in job.get("holds", {}).items() if hold["days"]]
+
+
+def due(db: Database[Document]) -> dict[str, Document]:
+    """Jobs by id that have held something, and wait for the ledger, which may have come to some of them."""
+    found = jobs_of(db).find({"meter": "due"}, {"created_by": 1, "holds": 1})
+    return {job["_id"]: dict(job) for job in found if job.get("holds")}
+
+
+def under_way(db: Database[Document]) -> Iterator[Document]:
+    """Jobs that are queued or run. Some of them twice: one that is handed back meanwhile is queued again."""
+    for status in (QUEUED, RUNNING, QUEUED):
+        for job in jobs_of(db).find({"status": status}, {"created_by": 1, "holds": 1}):
+            if holding(job):
+                yield dict(job)
+
+
+def amounts(jobs: Iterable[Document]) -> dict[str, dict[str, Decimal]]:
+    """USD by budget and date."""
+    found: dict[str, dict[str, Decimal]] = {}
+    for job in {job["_id"]: job for job in jobs}.values():
+        for month in holding(job):
+            days = found.setdefault(f"{job['created_by']}:{month}", {})
+            for date, usd in job["holds"][month]["days"].items():
+                days[date] = days.get(date, Decimal(0)) + exact(usd)
+    return found
