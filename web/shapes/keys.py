@@ -74,6 +74,7 @@ class Workspace(Shape):
     alert_url: str | None = say("what is told of allowances, budgets and processes")
     limit_policy: LimitPolicy = say("what becomes of managed calls above an allowance")
     max_running: int | None = say("how many of its jobs may run at the same time; null: any number")
+    managed_agents_max: int | None = say("how many managed agents it may have; null: any number")
     created_at: datetime = say("when it was made")
 
 

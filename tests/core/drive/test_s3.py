@@ -16,6 +16,7 @@ from tests import seaweed as server
 from tests.core.drive.conftest import MIB
 from tests.core.drive.test_storages import KEY, STAGED, kept, names, read, staged
 from tests.seaweed import BUCKET, SECRET, SeaweedFS
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +120,9 @@ def test_all_parts_but_the_last_are_of_one_size(s3):
     for _ in range(11):
         staging.write(b"x" * MIB)
     (upload,) = s3.client.list_multipart_uploads(Bucket=BUCKET)["Uploads"]
-    parts = s3.client.list_parts(Bucket=BUCKET, Key=STAGED, UploadId=upload["UploadId"])["Parts"]
-    assert [part["Size"] for part in parts] == [5 * MIB, 5 * MIB]
+    of = {"Bucket": BUCKET, "Key": STAGED, "UploadId": upload["UploadId"]}
+    until(lambda: len(s3.client.list_parts(**of).get("Parts", [])) == 2, "both have arrived")
+    assert [part["Size"] for part in s3.client.list_parts(**of)["Parts"]] == [5 * MIB, 5 * MIB]
     staging.keep()
 
 

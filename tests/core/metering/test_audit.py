@@ -96,8 +96,8 @@ def test_it_says_from_when_it_can_speak(ask):
     assert found["from"] == found["speaks_from"]
 
 
-def test_a_job_that_was_put_aside_is_pending(db, ask):
-    finished(db, [call(), call(1, usage={"tokens_total": 5})])
+def test_a_job_that_could_not_be_entered_is_missing(db, ask):
+    job_id = finished(db, [call(), call(1, usage={"tokens_total": 5})])
     enter(db)
     found = ask()
-    assert (found["missing"], found["pending"]) == ([], 2)
+    assert found["missing"] == [f"{job_id}:1:0", f"{job_id}:1:1"]
