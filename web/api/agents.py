@@ -59,6 +59,7 @@ def delete_agent(path: AgentPath) -> Response:
 
 
 @api.put("/agents/<agent_id>/llm-config", responses=shows(LlmConfigShown, "Without its secrets"))
+@tells(fails=(409,))
 def put_llm_config(path: AgentPath, body: LlmConfig) -> Response:
     """Set which provider answers. Everything but the key is replaced; a key belongs to its address."""
     agent = agents.get(db(), workspace_id(), path.agent_id)
