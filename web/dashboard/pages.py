@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import Blueprint
 
 from web.dashboard.agents import view as agents
+from web.dashboard.drive import view as drive
 from web.dashboard.jobs import view as jobs
 from web.dashboard.overview import view as overview
 from web.dashboard.queues import view as queues
@@ -37,6 +38,7 @@ PAGES = (
     Page("Jobs", "/jobs", "list-details", "j", jobs.views),
     Page("Agents", "/agents", "robot", "a", agents.views),
     Page("Queues", "/queues", "stack-2", "q", queues.views),
+    Page("Drive", "/drive", "folder", "d", drive.views),
     Page("Usage", "/usage", "chart-bar", "u", usage.views),
     Page("Scheduler", "/scheduler", "clock", "t", scheduler.views, admin=True),
     Page("Settings", "/settings", "settings", "s", settings.views),

@@ -22,15 +22,19 @@ LINK_S = 120
 SANDBOX = "sandbox; frame-ancestors 'none'"
 
 
-def answer(record: Document) -> Response:
-    """The file, or the part of it that these headers ask for. Raises `BytesMissing`, `StorageAway`."""
+def answer(record: Document, *, by_link: bool = True) -> Response:
+    """The file, or the part of it that these headers ask for. Raises `BytesMissing`, `StorageAway`.
+
+    `by_link`: it may be answered with an address in the bucket, where that is set.
+    """
     same_storage(record, storage())
     part = _part(record)
     if part.status == 412:
         return precondition_failed()
     if part.status == 416:
         return range_not_satisfiable(record["size"])
-    if part.status != 304 and request.method == "GET" and services().settings.drive_presign:
+    presign = by_link and services().settings.drive_presign
+    if part.status != 304 and request.method == "GET" and presign:
         link = storage().link(record["key"], LINK_S, _of_link(record))
         if link is not None:
             return _sent_elsewhere(link)

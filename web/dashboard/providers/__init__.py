@@ -1,0 +1,1 @@
+"""Queues and workers: what waits where, who carries it out, and jobs that lost too many workers."""
