@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
@@ -15,7 +14,7 @@ MOST = 64 * 1024
 """Bytes of a text that are shown."""
 
 
-def kind(record: Mapping[str, Any]) -> str:
+def kind(record: dict[str, Any]) -> str:
     """How it can be shown. What a browser might run (SVG, HTML) is a text here, or nothing."""
     media_type: str = record["media_type"]
     if media_type.startswith("image/") and media.is_shown(media_type):
@@ -24,7 +23,7 @@ def kind(record: Mapping[str, Any]) -> str:
     return TEXT if textual else NONE
 
 
-def text(record: Mapping[str, Any]) -> tuple[str, bool]:
+def text(record: dict[str, Any]) -> tuple[str, bool]:
     """Its beginning, and whether that is all of it. Raises `BytesMissing`, `StorageAway`."""
     same_storage(record, storage())
     if not record["size"]:

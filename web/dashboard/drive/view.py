@@ -42,7 +42,9 @@ def listed() -> Response:
         limit=pages.DEFAULT_LIMIT,
         cursor=query.cursor,
         agents=caller().agents,
-        **narrowed,
+        prefix=query.prefix,
+        media_type=query.media_type,
+        agent_id=query.agent_id,
     )
     known, _ = agents.page(db(), workspace_id(), limit=pages.MOST, cursor=None)
     return answers.page(
