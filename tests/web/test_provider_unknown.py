@@ -86,7 +86,7 @@ def test_a_part_of_an_unknown_type_is_counted_and_its_text_is_taken(member, agen
 def test_an_unknown_reason_to_finish_is_kept_and_counted(member, agent, vendor, nobody, services, road):
     says(vendor, road, finish="bored", content="Hm.")
     assert ask(member, agent, road).finish == "stop"
-    assert services.db.jobs.find_one()["calls"][0]["finish_reason"] == "bored"
+    assert services.db.jobs.find_one()["calls"][-1]["finish_reason"] == "bored"
     assert counted(nobody) == ['{provider="openai",what="finish_reason"} 1.0']
 
 
