@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from core.config import Settings
 from core.deliveries import deliveries_of
 from core.documents import agents_of, keys_of
 from core.history import reading
-from core.llm import breaker, providers
+from core.llm import breaker, managed, providers
 from core.metering import budget, budgets
 from core.runtime import states
 
@@ -31,6 +31,8 @@ NEARLY = 0.8
 DELIVERED_WITHIN = timedelta(minutes=5)
 LATE = timedelta(seconds=60)
 MOST = 20
+MOST_KEPT = 200
+"""Credentials that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,29 @@ def of_workspace(
 def of_installation(db: Database[Document]) -> list[Finding]:
     """What needs an operator: workers that died, ticks that are late."""
     return [*_dead_workers(db, utcnow()), *_late_ticks(db, utcnow())]
+
+
+def addresses(db: Database[Document], settings: Settings, workspace_id: str) -> set[tuple[str, str]]:
+    """Whom the workspace's agents and credentials ask: provider and address."""
+    of_workspace = {"workspace_id": workspace_id}
+    asked: list[Any] = list(
+        db.credentials.find(of_workspace, {"_id": 0, "provider": 1, "custom_endpoint": 1}).limit(MOST_KEPT)
+    )
+    for agent in agents_of(db).find(of_workspace, {"llm_config": 1}):
+        config: Any = agent["llm_config"] or {}
+        if config.get("managed"):
+            asked += managed.targets(config["tier"], settings)
+        elif not config.get("credential"):
+            asked.append(config)
+        asked += config.get("fallback") or ()
+    known = (one for one in asked if one.get("provider") in providers.PROVIDERS)
+    return {_address(one, settings) for one in known}
+
+
+def _address(target: Mapping[str, Any], settings: Settings) -> tuple[str, str]:
+    """Of what is planned the address is known; of what is configured it is the endpoint, or the vendor's."""
+    provider, endpoint = target["provider"], target.get("custom_endpoint")
+    return provider, target.get("base_url") or providers.address(provider, endpoint, settings)
 
 
 def _dead_workers(db: Database[Document], now: datetime) -> Iterator[Finding]:
@@ -127,7 +152,9 @@ def _budgets(asked: Asked) -> Iterator[Finding]:
 
 
 def _breakers(asked: Asked) -> Iterator[Finding]:
-    for provider, address in breaker.opened(asked.redis, _addresses(asked)):
+    for provider, address in breaker.opened(
+        asked.redis, addresses(asked.db, asked.settings, asked.workspace_id)
+    ):
         yield Finding("provider", f"{provider} fails", f"{address} is asked last until it answers", provider)
 
 
@@ -140,20 +167,6 @@ def _callbacks(asked: Asked) -> Iterator[Finding]:
             first = deliveries_of(asked.db).find_one(wanted)
             to, job_id = (first["origin"], first["job_id"]) if first else ("", None)
             yield Finding("callback", f"{count} callbacks {title}", f"one of them to {to}", job_id or "")
-
-
-def _addresses(asked: Asked) -> set[tuple[str, str]]:
-    """Whom the workspace's agents ask: provider and address."""
-    found = set()
-    for agent in agents_of(asked.db).find({"workspace_id": asked.workspace_id}, {"llm_config": 1}):
-        config: Any = agent["llm_config"] or {}
-        first = {"provider": config.get("provider"), "custom_endpoint": config.get("custom_endpoint")}
-        for target in (first, *(config.get("fallback") or ())):
-            provider = target.get("provider")
-            if provider in providers.PROVIDERS:
-                endpoint = target.get("custom_endpoint")
-                found.add((str(provider), providers.address(str(provider), endpoint, asked.settings)))
-    return found
 
 
 def _names(asked: Asked, ids: Iterable[str]) -> dict[str, str]:

@@ -116,6 +116,15 @@ def page(
     return pages.page(credentials_of(db), {"workspace_id": workspace_id}, limit=limit, cursor=cursor)
 
 
+def users(db: Database[Document], workspace_id: str) -> dict[str, list[tuple[str, str]]]:
+    """By name of the credential: id and name of each agent that uses it."""
+    using = {"workspace_id": workspace_id, "llm_config.credential": {"$ne": None}}
+    found: dict[str, list[tuple[str, str]]] = {}
+    for agent in db.agents.find(using, {"name": 1, "llm_config.credential": 1}).sort("name", 1):
+        found.setdefault(agent["llm_config"]["credential"], []).append((agent["_id"], agent["name"]))
+    return found
+
+
 def delete(db: Database[Document], credential: Credential) -> None:
     """Remove a credential. The next call of an agent that names it is refused, and says why."""
     db.credentials.delete_one({"_id": credential["_id"]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 
 from pymongo.collection import Collection
@@ -13,7 +13,7 @@ from core import sketch
 from core.clock import utcnow
 from core.history import points
 from core.history.batches import MINUTE
-from core.history.documents import Point, QueuePoint
+from core.history.documents import Point, ProviderPoint, QueuePoint
 from core.history.rollups import HOUR
 
 Document = dict[str, Any]
@@ -29,20 +29,43 @@ def minutes(
 
 
 def hours(
-    db: Database[Document], workspace_id: str, *, days: int = 1, now: datetime | None = None
+    db: Database[Document],
+    workspace_id: str,
+    *,
+    days: int = 1,
+    now: datetime | None = None,
+    only: Sequence[str] = (),
 ) -> list[Point]:
     """The last hours, oldest first; the present one and that before it, which may not be rolled up yet, from
-    their minutes."""
+    their minutes. `only`: the fields that are read; empty: all."""
     now = now or utcnow()
     present = now.replace(minute=0, second=0, microsecond=0)
     since = present - timedelta(days=days) + HOUR
     late = present - HOUR
-    found = _read(db.history_hours, {"workspace_id": workspace_id}, since, late)
-    recent = _read(db.history_minutes, {"workspace_id": workspace_id}, late, now)
+    found = _read(db.history_hours, {"workspace_id": workspace_id}, since, late, only)
+    recent = _read(db.history_minutes, {"workspace_id": workspace_id}, late, now, only)
     for at in (late, present):
         of_hour = [cast(Point, point) for t, point in recent.items() if at <= t < at + HOUR]
         found[at] = dict(points.merged(at, of_hour))
     return [cast(Point, found.get(at, {"at": at})) for at in _times(since, present + HOUR, HOUR)]
+
+
+def providers(
+    db: Database[Document], workspace_id: str, *, days: int, now: datetime | None = None
+) -> tuple[dict[date, dict[str, ProviderPoint]], dict[str, ProviderPoint]]:
+    """Each provider's calls on the last days of UTC, the oldest first; and on all of them together."""
+    now = now or utcnow()
+    dates = [now.date() - timedelta(days=ago) for ago in reversed(range(days))]
+    of_date: dict[date, list[Point]] = {at: [] for at in dates}
+    for point in hours(db, workspace_id, days=days, now=now, only=("providers",)):
+        of_date.get(point["at"].date(), []).append(point)
+    merged = {at: points.merged(now, read) for at, read in of_date.items()}
+    whole = points.merged(now, list(merged.values()))
+    return {at: _by_name(point) for at, point in merged.items()}, _by_name(whole)
+
+
+def _by_name(point: Point) -> dict[str, ProviderPoint]:
+    return {one["name"]: one for one in point["providers"]}
 
 
 def queue(
@@ -88,10 +111,15 @@ def _ms(durations: Mapping[str, int], share: float) -> int | None:
 
 
 def _read(
-    collection: Collection[Document], of: Mapping[str, str], since: datetime, until: datetime
+    collection: Collection[Document],
+    of: Mapping[str, str],
+    since: datetime,
+    until: datetime,
+    only: Sequence[str] = (),
 ) -> dict[datetime, Document]:
     within = {**of, "at": {"$gte": since, "$lt": until}}
-    return {point["at"]: point for point in collection.find(within).sort("at", 1)}
+    shown = {"_id": 0, "at": 1, **dict.fromkeys(only, 1)} if only else None
+    return {point["at"]: point for point in collection.find(within, shown).sort("at", 1)}
 
 
 def _times(since: datetime, until: datetime, step: timedelta) -> list[datetime]:

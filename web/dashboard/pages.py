@@ -10,6 +10,7 @@ from web.dashboard.agents import view as agents
 from web.dashboard.drive import view as drive
 from web.dashboard.jobs import view as jobs
 from web.dashboard.overview import view as overview
+from web.dashboard.providers import view as providers
 from web.dashboard.queues import view as queues
 from web.dashboard.scheduler import view as scheduler
 from web.dashboard.settings import view as settings
@@ -39,6 +40,7 @@ PAGES = (
     Page("Agents", "/agents", "robot", "a", agents.views),
     Page("Queues", "/queues", "stack-2", "q", queues.views),
     Page("Drive", "/drive", "folder", "d", drive.views),
+    Page("Providers", "/providers", "plug-connected", "p", providers.views),
     Page("Usage", "/usage", "chart-bar", "u", usage.views),
     Page("Scheduler", "/scheduler", "clock", "t", scheduler.views, admin=True),
     Page("Settings", "/settings", "settings", "s", settings.views),
