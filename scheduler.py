@@ -30,7 +30,7 @@ from core.jobs.document import Job
 from core.jobs.reconcile import Reconciler
 from core.llm import tiers
 from core.log import configure as configure_logs
-from core.metering import allowances, budgets, ledger, rollups, statements, true_up
+from core.metering import allowances, budgets, ledger, recent, rollups, statements, true_up
 from core.metering.prices import Prices
 from core.metering.row import LedgerRow
 from core.outbound.guard import Guard
@@ -74,6 +74,7 @@ def ticks(services: Services) -> list[Tick]:
         slotted(db, "history", 60, lambda slot: history.tick(db, slot)),
         slotted(db, "history_hours", 3600, lambda slot: history.hours(db, slot)),
         slotted(db, "rollups", 60, lambda _: rollups.tick(db)),
+        slotted(db, "recent", 60, lambda _: recent.tick(db)),
         slotted(db, "budgets", 60, lambda _: budgets.tick(db)),
         slotted(db, "true_up", 3600, lambda _: true_up.tick(db)),
         slotted(db, "statements", 3600, lambda _: statements.tick(db, tiers.table().prices_usd())),

@@ -33,7 +33,7 @@ from core.history.documents import JobFact
 from core.ids import new_id
 from core.jobs.document import Job
 from core.llm import tiers
-from core.metering import allowances, ledger, marks, statements
+from core.metering import allowances, ledger, marks, recent, statements
 from core.metering import rollups as usage
 from core.metering.prices import Prices
 from core.metering.row import LedgerRow
@@ -48,7 +48,7 @@ HOOKS = "https://hooks.example.com"
 EMPTIED = """
 agents audit_log conversation_turns conversations credentials deliveries drive_files history_batches
 history_hours history_minutes jobs keys managed_overage runtimes statements token_usage usage_allowances
-usage_daily usage_days usage_keys usage_monthly usage_months usage_quarters
+usage_daily usage_days usage_keys usage_monthly usage_months usage_quarters usage_recent
 """
 
 
@@ -130,6 +130,7 @@ def _account(db: Database[Document], rows: Sequence[LedgerRow], now: datetime) -
         ledger.insert(db, some)
     marks.raise_for(db, {(row["date"], row["agent_id"], row["tier"]): row for row in rows}.values())
     usage.tick(db, now)
+    recent.tick(db, now)
     allowances.tick(db, tiers.table().monthly_tokens(), now)
     statements.tick(db, tiers.table().prices_usd(), now)
 

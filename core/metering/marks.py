@@ -1,14 +1,15 @@
 """Marks: what must be computed again. Entering rows raises a mark's `rev`; computing closes it at that rev.
 
-Three collections of marks: `usage_days` (workspace, date), `usage_months` (workspace, month) and
-`usage_allowances` (agent, tier, month). A mark is open from the moment its rows are in the ledger until
-somebody has read them all, so what a closed mark stands for may be read from what was computed. A month that
-is not `stated` has no statement yet, or one that what came in since is not in.
+Collections of marks: `usage_days` (workspace, date), `usage_recent` (a quarter of an hour of a day),
+`usage_months` (workspace, month) and `usage_allowances` (agent, tier, month). A mark is open from the moment
+its rows are in the ledger until somebody has read them all, so what a closed mark stands for may be read from
+what was computed. A month that is not `stated` has no statement yet, or one without what came in since.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from pymongo import UpdateOne
@@ -22,15 +23,25 @@ from core.store.repeat import write_missing
 
 Document = dict[str, Any]
 
+LATE = timedelta(days=1)
+"""What is entered later than this after its call is not looked for by the quarters of its day."""
+
 
 def raise_for(db: Database[Document], rows: Iterable[LedgerRow]) -> None:
     """Open the marks of rows that are in the ledger; safe to repeat, at the price of computing again."""
-    days, months, allowances = {}, {}, {}
+    days, recent, months, allowances = {}, {}, {}, {}
+    late = set()
     for row in rows:
         if not row["kept"]:
             continue
         workspace, date, month = row["workspace_id"], row["date"], row["month"]
-        days[f"{workspace}:{date}"] = {"workspace_id": workspace, "date": date, "month": month}
+        name = f"{workspace}:{date}"
+        days[name] = {"workspace_id": workspace, "date": date, "month": month}
+        quarter = row["timestamp"].hour * 4 + row["timestamp"].minute // 15
+        if row["entered_at"] - row["timestamp"] > LATE:
+            late.add(name)
+        else:
+            recent[f"{name}:{quarter:02}"] = {"workspace_id": workspace, "date": date, "quarter": quarter}
         months[f"{workspace}:{month}"] = {"workspace_id": workspace, "month": month, "stated": False}
         if row["key_kind"] == MANAGED:
             mark = {
@@ -40,7 +51,10 @@ def raise_for(db: Database[Document], rows: Iterable[LedgerRow]) -> None:
                 "month": month,
             }
             allowances[f"{row['agent_id']}:{row['tier']}:{month}"] = mark
-    _open(db.usage_days, days)
+    _open(db.usage_recent, recent)
+    # A day of which a quarter has no mark is not read by quarters: from its next opening on, if ever.
+    _open(db.usage_days, {name: {**of, "quarters": False} for name, of in days.items() if name in late})
+    _open(db.usage_days, {name: of for name, of in days.items() if name not in late}, {"quarters": True})
     _open(db.usage_months, months)
     _open(db.usage_allowances, allowances)
 
@@ -80,9 +94,13 @@ def set_all(
     return len(writes) + removed
 
 
-def _open(collection: Collection[Document], marks: Mapping[str, Document]) -> None:
+def _open(
+    collection: Collection[Document], marks: Mapping[str, Document], new: Mapping[str, Any] | None = None
+) -> None:
+    """`new`: what a mark says besides that is there for the first time."""
     for name, fields in marks.items():
         raised = {"$inc": {"rev": 1}, "$set": {**fields, "open": True}}
+        raised |= {"$setOnInsert": dict(new)} if new else {}
         try:
             collection.update_one({"_id": name}, raised, upsert=True)
         except DuplicateKeyError:  # two leaders made it at once

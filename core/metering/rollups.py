@@ -58,7 +58,7 @@ def day(db: Database[Document], mark: Mapping[str, Any]) -> bool:
     keys = sums.fold(found, lambda sums_: sums_["_id"]["key_id"])
     marks.set_all(db.usage_keys, of_day, [_key(of_day, key, spent) for key, spent in keys.items()], rev)
     whole = sums.fold(groups.values(), lambda _: None).get(None) or sums.nothing()
-    return marks.close(db.usage_days, mark, {"totals": sums.stored(whole)})
+    return marks.close(db.usage_days, mark, {"totals": sums.stored(whole), "quarters": False})
 
 
 def month(db: Database[Document], mark: Mapping[str, Any]) -> bool:

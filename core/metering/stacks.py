@@ -12,7 +12,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from core.metering import marks, rollups, sums
+from core.metering import marks, recent, rollups, sums
 from core.metering.periods import Period, stretches
 
 Document = dict[str, Any]
@@ -26,10 +26,11 @@ def by_date(
 ) -> dict[str, dict[str, Document]]:
     """Sums by date and name; `by`: one of `FIELDS`."""
     # First of all: a day that is closed after this line is read from the ledger, which is as good.
-    opened = {mark["date"] for mark in marks.opened(db.usage_days, workspace_id)}
+    opened = {mark["date"]: mark for mark in marks.opened(db.usage_days, workspace_id)}
     asked = set(dates)
-    closed = _closed(db, workspace_id, asked - opened, by)
-    return _stacked([*closed, *_open(db, workspace_id, sorted(asked & opened))], by)
+    closed = _closed(db, workspace_id, asked - set(opened), by)
+    days = [mark for date, mark in opened.items() if date in asked]
+    return _stacked([*closed, *recent.groups(db, days)], by)
 
 
 def by_local_date(
@@ -60,11 +61,3 @@ def _closed(db: Database[Document], workspace_id: str, dates: set[str], by: str)
     collection = db.usage_keys if by == "key" else db.usage_daily
     for first, last in stretches(dates):
         yield from collection.find({"workspace_id": workspace_id, "date": {"$gte": first, "$lte": last}})
-
-
-def _open(db: Database[Document], workspace_id: str, dates: list[str]) -> Iterator[Mapping[str, Any]]:
-    if not dates:
-        return
-    of_days = {"workspace_id": workspace_id, "date": {"$in": dates}}
-    for row in db.token_usage.aggregate(rollups.by_dimensions(of_days, date="$date", key_id="$key_id")):
-        yield {**row, **row["_id"]}

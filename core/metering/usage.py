@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from core.metering import marks, rollups, speeds, sums
+from core.metering import marks, recent, rollups, speeds, sums
 from core.metering.periods import Period, dates_of, stretches
 
 Document = dict[str, Any]
@@ -47,7 +48,7 @@ def of_agent(db: Database[Document], workspace_id: str, agent_id: str, period: P
 
 
 class _Reading:
-    """One question, answered from four collections."""
+    """One question, answered from five collections."""
 
     def __init__(
         self, db: Database[Document], workspace_id: str, agent_id: str | None, period: Period
@@ -63,11 +64,14 @@ class _Reading:
     def read(self) -> Usage:
         whole, edges = self.period.whole_utc_dates(), self.period.edges()
         # First of all: a day that is closed after this line is read from the ledger, which is as good.
-        opened = self._opened()
+        opened = {mark["date"]: mark for mark in marks.opened(self.db.usage_days, self.workspace_id)}
         closed = [date for date in whole if date not in opened]
-        self._from_ledger({"date": {"$in": [date for date in whole if date in opened]}})
+        self._from_recent([opened[date] for date in whole if date in opened])
         for date, begins, ends in edges:
-            self._from_ledger({"date": date}, {"timestamp": {"$gte": begins, "$lt": ends}})
+            if date in opened:
+                self._from_recent([opened[date]], begins, ends)
+            else:
+                self._from_ledger(begins, ends)
         if self.agent_id and self.period.is_utc:
             self._from_days(closed, by_date=True)
         else:
@@ -75,23 +79,23 @@ class _Reading:
             self._from_totals(closed) if self.period.is_utc else self._from_quarters(closed)
         return Usage(self.groups, self.by_date)
 
-    def _opened(self) -> set[str]:
-        return {mark["date"] for mark in marks.opened(self.db.usage_days, self.workspace_id)}
+    def _from_recent(
+        self, days: list[Document], begins: datetime | None = None, ends: datetime | None = None
+    ) -> None:
+        """Days that are open; of one at an edge what lies in the period, which ends with a quarter."""
+        for found in recent.groups(self.db, days, self.agent_id):
+            if begins is None or ends is None or begins <= recent.begins(found) < ends:
+                self.groups.append(found)
+                self._add(self.period.local_date(found["date"], found["quarter"]), found)
 
-    def _from_ledger(self, when: Mapping[str, Any], among: Mapping[str, Any] | None = None) -> None:
-        if when["date"] == {"$in": []}:
-            return
-        more: Document = {"date": "$date"}
-        if not self.period.is_utc:
-            more["quarter"] = rollups.QUARTER
-        pipeline = rollups.by_dimensions({**self.scope, **when}, among, **more)
-        for found in self.db.token_usage.aggregate(pipeline):
+    def _from_ledger(self, begins: datetime, ends: datetime) -> None:
+        """A part of a day that is closed."""
+        indexed: Document = {"workspace_id": self.workspace_id, "timestamp": {"$gte": begins, "$lt": ends}}
+        more = {"date": "$date", "quarter": rollups.QUARTER}
+        for found in self.db.token_usage.aggregate(rollups.by_dimensions(indexed, self.scope, **more)):
             key = found["_id"]
             self.groups.append({**found, **key, "speeds": speeds.counted(found)})
-            date = key["date"]
-            if "quarter" in key:
-                date = self.period.local_date(date, int(key["quarter"]))
-            self._add(date, found)
+            self._add(self.period.local_date(key["date"], int(key["quarter"])), found)
 
     def _from_months(self, closed: list[str]) -> list[str]:
         """Whole months from their roll-up; the dates that remain."""

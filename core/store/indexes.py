@@ -75,6 +75,14 @@ INDEXES: dict[str, list[IndexModel]] = {
     "token_usage": [
         IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_workspace"),
         IndexModel([("agent_id", ASCENDING), ("date", ASCENDING)], name="by_agent"),
+        # Beside `by_workspace`, not as its third field: with one more behind it, the embedded server finds
+        # nothing for a range of dates.
+        IndexModel([("workspace_id", ASCENDING), ("timestamp", ASCENDING)], name="by_time"),
+    ],
+    "usage_recent": [
+        IndexModel([("open", ASCENDING)], name="open"),
+        IndexModel([("workspace_id", ASCENDING), ("date", ASCENDING)], name="by_day"),
+        IndexModel([("date", ASCENDING)], name="by_date"),
     ],
     "usage_days": [
         IndexModel([("open", ASCENDING), ("workspace_id", ASCENDING)], name="open"),

@@ -15,7 +15,7 @@ from core.ids import new_id
 from core.jobs.accept import accept
 from core.jobs.claim import claim, finish, note_unkept
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, queued_again
-from core.metering import allowances, audit, budgets, ledger, rollups, true_up
+from core.metering import allowances, audit, budgets, ledger, recent, rollups, true_up, usage
 from core.metering.budget import of_key
 from core.metering.periods import period
 from core.metering.sums import exact
@@ -35,6 +35,7 @@ COLLECTIONS = (
     "usage_monthly",
     "usage_quarters",
     "usage_keys",
+    "usage_recent",
     "usage_allowances",
     "managed_overage",
     "budgets",
@@ -102,6 +103,9 @@ class World:
     def roll_up(self, pick, tokens):
         rollups.tick(self.db, utcnow() + timedelta(days=1))
 
+    def compute_quarters(self, pick, tokens):
+        recent.tick(self.db, utcnow() + timedelta(minutes=15))
+
     def release(self, pick, tokens):
         budgets.tick(self.db)
 
@@ -122,7 +126,7 @@ class World:
 
 STEPS = (
     *("ask", "ask", "ask", "end", "end", "lose", "lose", "enter", "crash", "repeat"),
-    *("compute", "roll_up", "release", "true_up"),
+    *("compute", "roll_up", "compute_quarters", "release", "true_up"),
 )
 
 
@@ -150,6 +154,8 @@ def test_all_books_say_what_the_ledger_says(db, steps, limit):
     rows = list(db.token_usage.find())
     kept = [row for row in rows if row["kept"]]
     total = sum(row["tokens_total"] for row in kept)
+    used = usage.of_workspace(db, "w1", period(utcnow(), name="month"))
+    assert used.total()["tokens_total"] == total
     above = sum(row["tokens_overage"] for row in db.managed_overage.find())
     assert above == max(0, total - limit)
     for state in db.usage_allowances.find():

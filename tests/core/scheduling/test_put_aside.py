@@ -17,7 +17,7 @@ from core.history import batches
 from core.history import rollups as history
 from core.jobs.claim import claim, finish
 from core.jobs.reconcile import Reconciler
-from core.metering import allowances, rollups, statements
+from core.metering import allowances, recent, rollups, statements
 from core.retention import Purge
 from core.runtime.poll import Poll
 from core.store import aside
@@ -60,6 +60,14 @@ def of_rollups(db, _):
     put(db, [row(LONG_AGO), row(LONG_AGO, agent="a2", workspace="w2")])
     db.usage_days.update_one({"workspace_id": "w1"}, {"$unset": {"rev": ""}})
     return lambda: rollups.tick(db), lambda: db.usage_daily.count_documents({"workspace_id": "w2"}) == 1
+
+
+def of_recent(db, _):
+    put(db, [row(utcnow()), row(utcnow(), agent="a2", workspace="w2")])
+    db.usage_recent.update_one({"workspace_id": "w1"}, {"$unset": {"rev": ""}})
+    later = utcnow() + timedelta(minutes=15)
+    closed = {"workspace_id": "w2", "open": False}
+    return lambda: recent.tick(db, later), lambda: db.usage_recent.count_documents(closed) == 1
 
 
 def of_allowances(db, _):
@@ -134,6 +142,7 @@ LOOPS = {
     "meter, its callbacks": outbox,
     "callbacks": callbacks,
     "rollups": of_rollups,
+    "recent": of_recent,
     "allowances": of_allowances,
     "statements": of_statements,
     "history": of_history,
