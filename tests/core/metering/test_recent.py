@@ -1,4 +1,4 @@
-"""Recent usage: an open day is the sum of its rows, whichever quarters were computed, and few rows are read."""
+"""Recent usage: an open day is the sum of its rows, whichever quarters were computed; few rows are read."""
 
 import random
 from datetime import timedelta
