@@ -4,7 +4,7 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import redis
 from pymongo.database import Database
@@ -20,14 +20,15 @@ Document = dict[str, Any]
 QUARANTINED = "quarantined"
 """The code of the error with which a job ends that has lost too many workers."""
 OPEN = "open"
-"""The index to read by; without a hint the embedded server looks at all jobs."""
+"""The index to read by. What it does not know is looked for in a stage of its own: in a filter of both, the
+embedded server looks at all jobs, whatever the hint (1.9 s of 20,000, against 0.03)."""
 MOST = 100
 
 
 def isolated(db: Database[Document], workspace_id: str) -> list[Job]:
     """The workspace's jobs that wait for the isolation queue or run there, the oldest first."""
     alone = {"workspace_id": workspace_id, "queue": kinds.ISOLATION}
-    found = jobs_of(db).find({"status": {"$in": [QUEUED, RUNNING]}, **alone}).hint(OPEN).limit(MOST)
+    found = _found(db, {"status": {"$in": [QUEUED, RUNNING]}}, alone)
     return sorted(found, key=lambda job: job["created_at"])
 
 
@@ -36,8 +37,13 @@ def quarantined(db: Database[Document], workspace_id: str) -> list[Job]:
     wanted = {"workspace_id": workspace_id, "error.code": QUARANTINED}
     # Those with a time at which their content may go: what was erased has none.
     kept = {"status": FAILED, "send_after": {"$gt": OLDEST}}
-    found = jobs_of(db).find({**kept, **wanted}).hint(OPEN).limit(MOST)
+    found = _found(db, kept, wanted)
     return sorted(found, key=lambda job: job["created_at"], reverse=True)
+
+
+def _found(db: Database[Document], indexed: Document, among: Document) -> list[Job]:
+    stages: list[Document] = [{"$match": indexed}, {"$match": among}, {"$limit": MOST}]
+    return cast("list[Job]", list(db.jobs.aggregate(stages, hint=OPEN)))
 
 
 def requeued(db: Database[Document], workspace_id: str, job_ids: Iterable[str]) -> dict[str, Job]:

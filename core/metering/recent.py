@@ -38,13 +38,22 @@ def groups(
         if day.get("quarters"):
             yield from _of_quarters(db, day, whose)
         else:
-            yield from _of_ledger(db, {**whose, "date": day["date"]})
+            yield from of_ledger(db, {**whose, "date": day["date"]})
 
 
 def begins(mark: Mapping[str, Any]) -> datetime:
     """The moment at which a quarter of a date begins."""
     midnight = datetime.fromisoformat(mark["date"]).replace(tzinfo=UTC)
     return midnight + int(mark["quarter"]) * LENGTH
+
+
+def of_ledger(
+    db: Database[Document], indexed: Mapping[str, Any], among: Mapping[str, Any] | None = None
+) -> Iterator[Document]:
+    """The same from the ledger. `indexed`: fields of one index and nothing else; `among` narrows it."""
+    more = {"key_id": "$key_id", "date": "$date", "quarter": rollups.QUARTER}
+    for row in db.token_usage.aggregate(rollups.by_dimensions(indexed, among, **more)):
+        yield {**row, **row["_id"], "quarter": int(row["_id"]["quarter"]), "speeds": speeds.counted(row)}
 
 
 def tick(db: Database[Document], now: datetime | None = None, *, limit: int = QUARTERS_A_TICK) -> Document:
@@ -61,7 +70,7 @@ def tick(db: Database[Document], now: datetime | None = None, *, limit: int = QU
 def compute(db: Database[Document], mark: Mapping[str, Any]) -> bool:
     """A quarter from the ledger; False: rows came in meanwhile, so once more."""
     within = {"workspace_id": mark["workspace_id"], "timestamp": {"$gte": begins(mark), "$lt": _ends(mark)}}
-    found = list(_of_ledger(db, within))
+    found = list(of_ledger(db, within))
     fast = speeds.fold(found, _key)
     whole = [
         {**dict(zip(KEY, key, strict=True)), **sums.stored(of), "speeds": speeds.stored(fast[key])}
@@ -85,15 +94,7 @@ def _of_quarters(
                 yield {**group, "date": found["date"], "quarter": found["quarter"]}
     for since, until in _stretches(opened):
         within = {"workspace_id": day["workspace_id"], "timestamp": {"$gte": since, "$lt": until}}
-        yield from _of_ledger(db, within, whose)
-
-
-def _of_ledger(
-    db: Database[Document], indexed: Mapping[str, Any], among: Mapping[str, Any] | None = None
-) -> Iterator[Document]:
-    more = {"key_id": "$key_id", "date": "$date", "quarter": rollups.QUARTER}
-    for row in db.token_usage.aggregate(rollups.by_dimensions(indexed, among, **more)):
-        yield {**row, **row["_id"], "quarter": int(row["_id"]["quarter"]), "speeds": speeds.counted(row)}
+        yield from of_ledger(db, within, whose)
 
 
 def _key(found: Mapping[str, Any]) -> tuple[Any, ...]:

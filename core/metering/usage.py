@@ -13,7 +13,7 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from core.metering import marks, recent, rollups, speeds, sums
+from core.metering import marks, recent, rollups, sums
 from core.metering.periods import Period, dates_of, stretches
 
 Document = dict[str, Any]
@@ -90,12 +90,10 @@ class _Reading:
 
     def _from_ledger(self, begins: datetime, ends: datetime) -> None:
         """A part of a day that is closed."""
-        indexed: Document = {"workspace_id": self.workspace_id, "timestamp": {"$gte": begins, "$lt": ends}}
-        more = {"date": "$date", "quarter": rollups.QUARTER}
-        for found in self.db.token_usage.aggregate(rollups.by_dimensions(indexed, self.scope, **more)):
-            key = found["_id"]
-            self.groups.append({**found, **key, "speeds": speeds.counted(found)})
-            self._add(self.period.local_date(key["date"], int(key["quarter"])), found)
+        within = {"workspace_id": self.workspace_id, "timestamp": {"$gte": begins, "$lt": ends}}
+        for found in recent.of_ledger(self.db, within, self.scope):
+            self.groups.append(found)
+            self._add(self.period.local_date(found["date"], found["quarter"]), found)
 
     def _from_months(self, closed: list[str]) -> list[str]:
         """Whole months from their roll-up; the dates that remain."""

@@ -26,7 +26,7 @@ views = Blueprint("usage", __name__)
 ZONE = "vutler_tz"
 """The cookie in which the page's script keeps the viewer's time zone."""
 MEASURES = {"cost": "Cost", "tokens_total": "Tokens", "tokens_cached": "Cached tokens"}
-MOST_CALLS = 5000
+MOST_CALLS = 2000
 """So many are cut by the viewer's days; the bars of more are days of UTC, which roll-ups have."""
 CUTS = {"model": "Model", "agent": "Agent", "provider": "Provider", "key": "API key"}
 
@@ -109,16 +109,17 @@ def rows_file() -> Response:
 @views.get("/usage/audit")
 def audited() -> Response:
     """Provider calls against the ledger's rows: two numbers that must be equal."""
-    during = _during()
+    during = _during("day")
     retained_since = utcnow() - timedelta(days=services().settings.job_retention_days)
     found = audit.audit(db(), workspace_id(), during, retained_since=retained_since)
-    period = request.args.get("period", "month")
+    period = request.args.get("period", "" if "from" in request.args else "day")
     return answers.page("usage/audit.html", audit=found, during=during, period=period)
 
 
-def _during() -> Period:
+def _during(usual: str = "month") -> Period:
     """The days that are asked for, in the viewer's time zone, as far as it is known."""
-    given = {name: request.args[name] for name in ("period", "from", "to") if request.args.get(name)}
+    given: dict[str, str] = {} if request.args.get("from") else {"period": usual}
+    given |= {name: request.args[name] for name in ("period", "from", "to") if request.args.get(name)}
     zone = request.args.get("tz") or request.cookies.get(ZONE) or "UTC"
     during: Period = _read(ExportQuery, {**given, "tz": zone}).chosen()
     return during
