@@ -128,7 +128,7 @@ def _called_back(db: Database[Document], jobs: Sequence[Job], chance: random.Ran
 def _account(db: Database[Document], rows: Sequence[LedgerRow], now: datetime) -> None:
     for some in _pieces(rows):
         ledger.insert(db, some)
-    marks.raise_for(db, {(row["date"], row["agent_id"], row["tier"]): row for row in rows}.values())
+    marks.raise_for(db, rows)
     usage.tick(db, now)
     recent.tick(db, now)
     allowances.tick(db, tiers.table().monthly_tokens(), now)

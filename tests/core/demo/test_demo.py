@@ -52,5 +52,10 @@ def test_nothing_of_it_asks_a_provider_or_calls_anybody_back(db, filled):
 def test_the_ledger_is_as_the_meter_would_have_it(db, filled):
     assert db.usage_days.count_documents({"workspace_id": WORKSPACE, "open": True}) <= 1  # today's
     assert allowances.tick(db, {}) == {"allowances": 0}
+    for name in ("day", "month"):
+        during = period(utcnow(), name=name)
+        rows = db.token_usage.find({"workspace_id": WORKSPACE, "date": {"$in": during.dates()}})
+        used = usage.of_workspace(db, WORKSPACE, during).total()
+        assert used["tokens_total"] == sum(row["tokens_total"] for row in rows)
     assert db.managed_overage.count_documents({"workspace_id": WORKSPACE}) > 0
     assert db.statements.count_documents({"workspace_id": WORKSPACE}) > 0

@@ -71,7 +71,7 @@
       cursor: { y: false, points: { size: 6 }, drag: { setScale: false, x: false, y: false } },
       scales: { x: { range: (_, low, high) => (bars ? [low - step / 2, high + step / 2] : [low, high]) }, y: { range: (_, low, high) => [0, Math.max(high || 0, data.unit === "ms" ? 100 : 1) * 1.08] } },
       axes: [
-        { ...axis, grid: { show: false }, space: 70, size: 30, values: (_, ticks) => ticks.map((tick) => moment(tick, step)) },
+        { ...axis, grid: { show: false }, space: 70, size: 30, incrs: step >= 86_400 ? [1, 2, 7, 14, 28].map((days) => days * 86_400) : undefined, values: (_, ticks) => ticks.map((tick) => moment(tick, step)) },
         { ...axis, grid: { stroke: line, width: 1 }, size: 52, space: 36, incrs: data.unit === "" ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4, 1e5, 1e6] : undefined, values: (_, ticks) => ticks.map((tick) => short(tick, data.unit)) },
       ],
       series: [{}, ...rows(data).map((one) => ({
@@ -83,6 +83,7 @@
         spanGaps: false,
       }))],
       hooks: {},
+      ...(step >= 86_400 ? { tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC") } : {}),
     };
   }
 
