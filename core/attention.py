@@ -138,7 +138,8 @@ def _allowances(asked: Asked) -> Iterator[Finding]:
     names = _names(asked, (mark["agent_id"] for mark in near))
     for mark in sorted(near, key=lambda mark: -mark["used"] / mark["allowance"])[:MOST]:
         share = mark["used"] / mark["allowance"]
-        title = f"{names.get(mark['agent_id'], 'An agent')} has used {share:.0%} of its {mark['tier']} tier"
+        who, used = names.get(mark["agent_id"], "An agent"), f"{100 * share:.0f} %"
+        title = f"{who} has used {used} of its {mark['tier']} tier"
         yield Finding("allowance", title, "", mark["agent_id"], bad=share >= 1)
 
 

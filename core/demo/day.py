@@ -26,6 +26,8 @@ INCIDENT = (timedelta(hours=5, minutes=20), timedelta(hours=4, minutes=50))
 FAILS, FAILS_IN_INCIDENT, IS_CANCELLED = 0.025, 0.4, 0.012
 CACHED = 0.3
 OWNER = "demo-worker"
+UNSENT = timedelta(minutes=9)
+"""Below `LATEST_RESEND` of `core.jobs.overdue`: what is to be sent later than that is sent at once."""
 
 
 class Day:
@@ -45,10 +47,10 @@ class Day:
             yield self._ended(at, now)
 
     def waiting(self, now: datetime, n: int) -> Iterator[Job]:
-        """Jobs that wait, and are not sent for some time: they show how a queue looks."""
+        """Jobs that wait, and are not sent for some minutes: they show how a queue looks."""
         for age in sorted((self.chance.uniform(2, 90) for _ in range(n)), reverse=True):
             job = self._born(self._colleague(), now - timedelta(seconds=age))
-            job["send_after"] = now + timedelta(minutes=30)
+            job["send_after"] = now + UNSENT
             yield job
 
     def _moments(self, since: datetime, until: datetime, n: int) -> Iterator[datetime]:

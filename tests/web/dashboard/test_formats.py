@@ -28,7 +28,14 @@ def test_money_has_its_currency_and_enough_digits(usd, said):
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0, "just now"), (45, "45 s ago"), (200, "3 min ago"), (7300, "2 h ago"), (-90, "in 1 min")],
+    [
+        (0, "just now"),
+        (-0.5, "now"),
+        (45, "45 s ago"),
+        (200, "3 min ago"),
+        (7300, "2 h ago"),
+        (-90, "in 1 min"),
+    ],
 )
 def test_a_time_is_told_in_its_largest_unit(seconds, said, monkeypatch):
     now = utcnow()

@@ -1,6 +1,7 @@
 """Usage: the pages say what the ledger says, in the viewer's days, and no other workspace's."""
 
 import re
+from decimal import Decimal
 
 import pytest
 
@@ -8,6 +9,7 @@ from core.clock import utcnow
 from core.ids import new_id
 from core.metering import allowances, ledger, marks
 from tests.core.metering.rows import managed, row
+from web.dashboard.usage import chart
 
 
 @pytest.fixture
@@ -102,3 +104,12 @@ def test_a_name_with_script_in_it_is_only_a_name(browser, used, db, agent):
         page = browser.page(path)
         assert "<script>alert" not in page
         assert "&lt;script&gt;alert" in page
+
+
+@pytest.mark.parametrize(
+    ("most", "top"),
+    [("67.99", 80), ("0.0013", Decimal("0.0015")), (151601475, 200_000_000), (1000, 1000), (0, 0)],
+)
+def test_the_scale_ends_with_a_number_that_is_easily_read(most, top):
+    found = {"2026-11-01": {"m": {"cost": Decimal(most)}}}
+    assert chart.stacked(["2026-11-01"], found, "cost").most == top

@@ -24,12 +24,12 @@ def register(environment: Environment) -> None:
 
 
 def ago(moment: datetime | str | None) -> str:
-    """`3 min ago`, `in 5 s`, `just now`."""
+    """`3 min ago`, `in 5 s`, `just now`; `now` is what comes next."""
     if moment is None:
         return NOTHING
     seconds = (utcnow() - _parsed(moment)).total_seconds()
     if abs(seconds) < 1:
-        return "just now"
+        return "just now" if seconds >= 0 else "now"
     return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from core.jobs.document import Job
@@ -83,8 +83,8 @@ def _end(job: Job) -> Iterator[Step]:
     if job["status"] not in DONE or job["finished_at"] is None:
         return
     error = job["error"] or {}
-    took = span(job["finished_at"] - job["created_at"])
-    lasts = f"{took} in all" if took != "0 s" else ""
+    took = millis((job["finished_at"] - job["created_at"]) / timedelta(milliseconds=1))
+    lasts = f"{took} in all" if took != "0 ms" else ""
     yield Step(job["finished_at"], job["status"].capitalize(), error.get("detail", ""), job["status"], lasts)
     if erased := job.get("content_erased_at"):
         yield Step(erased, "Content erased", "the accounting stays", "cancelled")

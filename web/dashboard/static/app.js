@@ -32,7 +32,7 @@
 
   function inWords(seconds) {
     const size = Math.abs(seconds);
-    if (size < 1) return "just now";
+    if (size < 1) return seconds >= 0 ? "just now" : "now";
     const [unit, name] = UNITS.find(([unit]) => size >= unit);
     const text = `${Math.floor(size / unit)} ${name}`;
     return seconds > 0 ? `${text} ago` : `in ${text}`;

@@ -10,6 +10,8 @@ from typing import Any
 SERIES = 7
 """So many names have a colour of their own; what remains is together."""
 OTHERS = "others"
+STEPS = (1, Decimal("1.5"), 2, 3, 4, 5, 6, 8, 10)
+"""Times a power of ten: what a scale may end with."""
 HEIGHT = 1000
 """Of the drawing, in its own units."""
 
@@ -27,7 +29,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Chart:
-    """`names`: what is drawn, by the number of its colour. `most`: what the tallest bar stands for."""
+    """`names`: what is drawn, by the number of its colour. `most`: what the top of the scale stands for."""
 
     names: list[str]
     totals: dict[str, Any]
@@ -46,9 +48,17 @@ def stacked(
     ranked = sorted((name for name, total in totals.items() if total), key=lambda name: -totals[name])
     names = ranked[:SERIES] + ([OTHERS] if len(ranked) > SERIES else [])
     by_day = [(date, _values(found.get(date, {}), names, measure)) for date in dates]
-    most = max((sum(values) for _, values in by_day), default=0)
+    most = _round(max((sum(values) for _, values in by_day), default=0))
     days = [(date, sum(values), _parts(names, values, most)) for date, values in by_day]
     return Chart(names, totals, days, most)
+
+
+def _round(most: Any) -> Any:
+    """The top of the scale: the next number that is easily halved."""
+    if not most:
+        return most
+    power = Decimal(10) ** Decimal(most).adjusted()
+    return next(step * power for step in STEPS if step * power >= most)
 
 
 def _values(of_day: Mapping[str, Mapping[str, Any]], names: list[str], measure: str) -> list[Any]:
