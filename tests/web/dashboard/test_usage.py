@@ -49,12 +49,12 @@ def test_the_bars_of_few_calls_are_the_viewers_days_those_of_many_are_days_of_ut
     used = row(utcnow(), workspace="default", agent=agent)
     ledger.insert(db, [used])
     marks.raise_for(db, [used])
-    assert "by days of UTC" not in browser.page("/usage?tz=Asia/Tokyo")
+    assert "In days of UTC" not in browser.page("/usage?tz=Asia/Tokyo")
     many = row(utcnow(), workspace="default", agent=agent) | {"requests": 6000}
     ledger.insert(db, [many])
     marks.raise_for(db, [many])
-    assert "by days of UTC" in browser.page("/usage?tz=Asia/Tokyo")
-    assert "by days of UTC" not in browser.page("/usage")
+    assert "In days of UTC" in browser.page("/usage?tz=Asia/Tokyo")
+    assert "In days of UTC" not in browser.page("/usage")
 
 
 @pytest.mark.parametrize(
