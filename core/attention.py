@@ -163,11 +163,17 @@ def _callbacks(asked: Asked) -> Iterator[Finding]:
     mine = {"workspace_id": asked.workspace_id}
     late = {"state": "due", **mine, "created_at": {"$lt": asked.now - DELIVERED_WITHIN}}
     given_up = {"state": "failed", **mine, "next_at": {"$gte": asked.now - DAY}}
-    for title, wanted in (("do not arrive", late), ("were given up", given_up)):
+    for one, many, wanted in (
+        ("callback does not arrive", "callbacks do not arrive", late),
+        ("callback was given up", "callbacks were given up", given_up),
+    ):
         if count := deliveries_of(asked.db).count_documents(wanted):
             first = deliveries_of(asked.db).find_one(wanted)
             to, job_id = (first["origin"], first["job_id"]) if first else ("", None)
-            yield Finding("callback", f"{count} callbacks {title}", f"one of them to {to}", job_id or "")
+            said = (
+                f"to {to.removesuffix(':443')}" if count == 1 else f"one of them to {to.removesuffix(':443')}"
+            )
+            yield Finding("callback", f"{count} {one if count == 1 else many}", said, job_id or "")
 
 
 def _names(asked: Asked, ids: Iterable[str]) -> dict[str, str]:

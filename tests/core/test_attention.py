@@ -81,7 +81,7 @@ def test_a_provider_whose_breaker_is_open_is_found_by_those_who_ask_it(db, redis
 
 @pytest.mark.parametrize(
     ("state", "minutes", "said"),
-    [("due", 6, "1 callbacks do not arrive"), ("due", 4, None), ("failed", 60, "1 callbacks were given up")],
+    [("due", 6, "1 callback does not arrive"), ("due", 4, None), ("failed", 60, "1 callback was given up")],
 )
 def test_callbacks_that_do_not_arrive_are_found(db, redis_client, settings, state, minutes, said):
     at = utcnow() - timedelta(minutes=minutes)

@@ -32,6 +32,7 @@ PARTS = {
     "job": ("/jobs?status=succeeded&provider=openai", "td.title a"),
     "failed-job": ("/jobs?status=failed&code=provider_busy", "td.title a"),
     "agent": ("/agents", "td.title a"),
+    "credential": ("/providers", "a[href^='/providers/credentials/']"),
     "isolation": ("/queues", TAB.format("/queues/isolation")),
     "tiers": ("/usage", TAB.format("/usage/tiers")),
     "statements": ("/usage", TAB.format("/usage/statements")),

@@ -28,6 +28,8 @@ ZONE = "vutler_tz"
 MEASURES = {"cost": "Cost", "tokens_total": "Tokens", "tokens_cached": "Cached tokens"}
 MOST_CALLS = 2000
 """So many are cut by the viewer's days; the bars of more are days of UTC, which roll-ups have."""
+MOST_DUE = 24
+"""Statements whose amount is read for the list."""
 CUTS = {"model": "Model", "agent": "Agent", "provider": "Provider", "key": "API key"}
 
 
@@ -84,9 +86,17 @@ def allowances() -> Response:
 def issued() -> Response:
     """The statements, and what this month comes to so far."""
     month = f"{utcnow():%Y-%m}"
-    so_far = statements.get(db(), workspace_id(), month, tiers.table().prices_usd(), revision=None)
     listed = statements.listed(db(), workspace_id())
-    return answers.page("usage/statements.html", statements=listed, so_far=so_far, month=month)
+    due = [_due(one["month"], one["revision"]) for one in listed[:MOST_DUE]]
+    return answers.page(
+        "usage/statements.html", statements=listed, due=due, so_far=_due(month, None), month=month
+    )
+
+
+def _due(month: str, revision: int | None) -> Any:
+    """USD of a month as it was issued, or as far as it has come."""
+    found = statements.get(db(), workspace_id(), month, tiers.table().prices_usd(), revision=revision)
+    return found["total"]["due_usd"]
 
 
 @views.get("/usage/statements/<month>.csv")
