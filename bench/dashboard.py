@@ -39,7 +39,15 @@ PAGES = (
     "/jobs/names",
     "/agents",
     "/usage",
+    "/usage?tz=Europe/Berlin",
+    "/usage?period=day&tz=Europe/Berlin",
+    "/usage/tiers",
+    "/usage/statements",
     "/queues",
+    "/queues/isolation",
+    "/drive",
+    "/providers",
+    "/providers?days=30",
 )
 ASSET = re.compile(r"(?:href|src)=\"(/static/[^\"#]+)|url\(\"(/static/[^\"]+)\"\)")
 
