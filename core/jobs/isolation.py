@@ -19,9 +19,6 @@ Document = dict[str, Any]
 
 QUARANTINED = "quarantined"
 """The code of the error with which a job ends that has lost too many workers."""
-OPEN = "open"
-"""The index to read by. What it does not know is looked for in a stage of its own: in a filter of both, the
-embedded server looks at all jobs, whatever the hint (1.9 s of 20,000, against 0.03)."""
 MOST = 100
 
 
@@ -42,8 +39,10 @@ def quarantined(db: Database[Document], workspace_id: str) -> list[Job]:
 
 
 def _found(db: Database[Document], indexed: Document, among: Document) -> list[Job]:
+    """What an index knows, narrowed in a stage of its own, without a hint: else the embedded server
+    looks at all jobs (1.5 s of 20,000, against 0.03)."""
     stages: list[Document] = [{"$match": indexed}, {"$match": among}, {"$limit": MOST}]
-    return cast("list[Job]", list(db.jobs.aggregate(stages, hint=OPEN)))
+    return cast("list[Job]", list(db.jobs.aggregate(stages)))
 
 
 def requeued(db: Database[Document], workspace_id: str, job_ids: Iterable[str]) -> dict[str, Job]:
