@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from core.llm.plain import storable
+from collections.abc import Iterator
+from typing import Any
+
+from core.llm.plain import storable, text
 from core.llm.types import Document, Usage
+
+MOST_KEPT = 200
+"""Values of a usage. The longest that a vendor tells has some 40."""
+LONGEST_KEPT = 200
+"""Characters of a name or a word in it."""
 
 
 def known(*, tokens_input: int | None, tokens_output: int | None) -> Usage:
@@ -16,16 +24,36 @@ def known(*, tokens_input: int | None, tokens_output: int | None) -> Usage:
     )
 
 
+def kept(raw: Document) -> Document:
+    """The usage as it was told; of one that goes on and on, the beginning."""
+    beginning: Document = storable(_beginning(raw, iter(range(MOST_KEPT))))
+    return beginning
+
+
 def later(told: Document | None, now: Document) -> Document:
     """What was told before, and what is told now: it replaces, except by nothing, or by a zero.
 
     Some vendors repeat fields with 0 at the end; the counts of an answer only grow.
     """
-    found = dict(told or {})
-    for name, value in storable(now).items():
+    return kept(_together(told or {}, kept(now)))
+
+
+def _together(told: Document, now: Document) -> Document:
+    found = dict(told)
+    for name, value in now.items():
         before = found.get(name)
         if isinstance(value, dict) and isinstance(before, dict):
-            found[name] = later(before, value)
+            found[name] = _together(before, value)
         elif value is not None and not (before and value in (0, {}, [])):
             found[name] = value
     return found
+
+
+def _beginning(value: Any, left: Iterator[int]) -> Any:
+    """As many values as are left, in the order in which they came."""
+    if isinstance(value, dict):
+        items = zip(left, value.items(), strict=False)
+        return {text(name)[:LONGEST_KEPT]: _beginning(item, left) for _, (name, item) in items}
+    if isinstance(value, list):
+        return [_beginning(item, left) for _, item in zip(left, value, strict=False)]
+    return text(value)[:LONGEST_KEPT] if isinstance(value, str) else value

@@ -53,7 +53,7 @@ def from_wire(body: Any) -> WireAnswer:
         message(mappings(body["content"]), body.get("stop_details")),
         finish(body.get("stop_reason")),
         usage(raw),
-        storable(raw) if isinstance(raw, dict) else None,
+        counts.kept(raw) if isinstance(raw, dict) else None,
         unknown(mappings(body["content"])),
     )
 

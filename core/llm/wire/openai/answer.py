@@ -67,7 +67,7 @@ def from_wire(body: Any) -> WireAnswer:
         | kept_for_later({**said, "logprobs": choice.get("logprobs")}, calls),
         finish(choice),
         usage(raw),
-        storable(raw) if isinstance(raw, dict) else None,
+        counts.kept(raw) if isinstance(raw, dict) else None,
         beside.unknown(said),
     )
 

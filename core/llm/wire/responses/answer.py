@@ -8,7 +8,7 @@ from typing import Any
 from core.ids import new_call_id
 from core.llm import classify
 from core.llm.failures import ContentRefused, ProviderBusy, ProviderError, ProviderRefused
-from core.llm.plain import count, mapping, mappings, storable, text
+from core.llm.plain import count, mapping, mappings, text
 from core.llm.types import Document, FinishReason, Usage, WireAnswer
 from core.llm.wire import counts
 from core.llm.wire.responses import kept
@@ -74,7 +74,7 @@ def from_wire(body: Any) -> WireAnswer:
     if reason == "stop" and said["tool_calls"]:
         reason = "tool_calls"
     raw = body.get("usage")
-    kept_raw = storable(raw) if isinstance(raw, dict) else None
+    kept_raw = counts.kept(raw) if isinstance(raw, dict) else None
     return WireAnswer(said, reason, usage(raw), kept_raw, unknown(found))
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from core.ids import new_call_id
-from core.llm.plain import mapping, mappings, storable, text
+from core.llm.plain import mapping, mappings, text
 from core.llm.types import Document, FinishReason, WireAnswer
+from core.llm.wire import counts
 from core.llm.wire.halves import Text
 from core.llm.wire.responses.answer import (
     SEPARATORS,
@@ -128,7 +129,7 @@ class Stream:
         for index, item in enumerate(mappings(response.get("output"))):
             found += self._whole(index, item)
         if isinstance(response.get("usage"), dict):
-            self.usage_raw = storable(response["usage"])
+            self.usage_raw = counts.kept(response["usage"])
         self.finish_reason, self.done = finish(response) or "length", True
         return found
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from core.llm.failures import ProviderBusy
 from core.llm.sse import Parser
+from core.llm.wire import WIRES, counts
 from core.llm.wire.openai import reasoning
 
 
@@ -19,3 +22,35 @@ def test_details_of_reasoning_are_kept_up_to_a_bound_and_pieces_of_those_go_on_b
 def test_an_event_of_too_many_values_is_refused_before_it_is_read():
     with pytest.raises(ProviderBusy, match="more values than allowed"):
         list(Parser().feed(b'data: {"choices": [' + b"{}," * 60_000 + b"{}]}\n\n"))
+
+
+MANY = {f"k{n}": n for n in range(10_000)}
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 3, **MANY},
+        {"prompt_tokens": 3, "details": [MANY]},
+        {"prompt_tokens": 3, "a": "b" * 10_000},
+    ],
+)
+def test_of_a_usage_that_goes_on_and_on_the_beginning_is_kept(usage):
+    kept = counts.kept(usage)
+    assert kept["prompt_tokens"] == 3
+    assert len(json.dumps(kept)) < 10_000
+
+
+def test_pieces_of_a_usage_do_not_add_up_to_more():
+    stream = WIRES["openai"].Stream()
+    for n in range(100):
+        stream.feed({"choices": [], "usage": {"prompt_tokens": n, **{f"k{n}-{i}": i for i in range(100)}}})
+    assert stream.usage_raw["prompt_tokens"] == 99
+    assert len(stream.usage_raw) <= counts.MOST_KEPT
+
+
+def test_a_usage_nested_deeper_than_a_store_takes_is_cut():
+    deep: dict = {}
+    for _ in range(300):
+        deep = {"in": deep}
+    assert json.dumps(counts.kept(deep)).count("{") <= 65
