@@ -15,17 +15,18 @@ SHORTEST_SIGN = 3
 UNKNOWN = "application/octet-stream"
 TEXT = "text/plain"
 
-# Texts that are more than text, whatever they are called. (What each begins with, its type.)
+# Texts that are more than text, whatever they are called. (What each begins with, its type.) A comment ends
+# where it first ends: the ways to divide many of them otherwise double with each.
 TEXT_SIGNS = (
     (re.compile(rb"%PDF-"), "application/pdf"),
     (re.compile(rb"\{\\rtf"), "application/rtf"),
     (re.compile(rb"%!PS"), "application/postscript"),
     (
-        re.compile(rb"(<\?xml[^>]*>\s*|<!--.*?-->\s*|<!doctype svg[^>]*>\s*)*<svg[\s>]", re.I | re.S),
+        re.compile(rb"(?>(<\?xml[^>]*>|<!--.*?-->|<!doctype svg[^>]*>)\s*)*+<svg[\s>]", re.I | re.S),
         "image/svg+xml",
     ),
     (
-        re.compile(rb"(<!--.*?-->\s*)*<(!doctype html|html|head|body|script|iframe)[\s>]", re.I | re.S),
+        re.compile(rb"(?><!--.*?-->\s*)*+<(!doctype html|html|head|body|script|iframe)[\s>]", re.I | re.S),
         "text/html",
     ),
     (re.compile(rb"<\?xml\s", re.I), "application/xml"),

@@ -118,3 +118,16 @@ def test_the_end_counts_too():
     image = b"\0" * 50_000 + b"TRUEVISION-XFILE.\0"
     assert {of(image, "a.tga", piece) for piece in (50_000, 999, 10)} == {of(image, "a.tga", 1 << 20)}
     assert of(image, "a.tga") != "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [(b"", "text/plain"), (b"<svg>", "image/svg+xml"), (b"<html>", "text/html"), (b"<p>", "text/plain")],
+)
+def test_many_comments_are_divided_in_one_way_alone(end, kind):
+    assert of(b"<!---->\n" * 4000 + end, piece=40_000) == kind
+
+
+def test_what_stands_in_a_comment_does_not_begin_a_file():
+    assert of(b"<!-- <svg> <!-- --> <p>") == "text/plain"
+    assert of(b"<?xml version='1.0'?>\n<!-- a -- b -->\n<!doctype svg public>\n<svg >") == "image/svg+xml"
