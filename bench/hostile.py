@@ -1,7 +1,9 @@
 """What a hostile tenant does to another one: `python -m bench.hostile [ACT …]`; all acts without a name.
 
 Starts the whole stack with the embedded stores. During each act another workspace asks a chat of 20 ms and
-`/healthz`, over and over; their times stand beside the undisturbed ones, with the memory before and after.
+`/healthz`, over and over; their times stand by the undisturbed ones, with the memory before and after and
+how many failed. Slow names need a resolver that never answers: as root, `unshare -m sh -c 'echo nameserver
+192.0.2.1 > /tmp/r; mount --bind /tmp/r /etc/resolv.conf; exec python -m bench.hostile "slow names"'`.
 """
 
 from __future__ import annotations
@@ -17,49 +19,20 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import requests
 
 from bench.chat import provider, running
 from bench.choices import asked_for_help
 from bench.fair import Tenant
+from bench.hostile_client import FLOODS, Hostile, every, slow_uploads
 from bench.hostile_provider import ANSWERS, serve
 from tests.stack import Stack, free_ports
 
 SECONDS = 8.0
 REST_S = 4.0
-AT_ONCE = 10
 FORK = get_context("fork")
 REFERENCE = {"$ref": "x", "$id": "y"}
-
-
-class Hostile:
-    """The greedy workspace, as its own process uses it. `at`: where its provider listens."""
-
-    def __init__(self, tenant: Tenant, port: int, at: str) -> None:
-        self.tenant = tenant
-        self.port = port
-        self.at = at
-        self.key = tenant.http.headers["Authorization"]
-
-    def post(self, body: bytes | dict[str, Any], agent: str | None = None) -> requests.Response:
-        data = {"data": body} if isinstance(body, bytes) else {"json": body}
-        headers = {"Authorization": self.key, "Content-Type": "application/json", "Prefer": "wait=15"}
-        url = f"{self.tenant.url}/agents/{agent or self.tenant.agent}/chat"
-        return requests.post(url, headers=headers, timeout=60, **data)  # type: ignore[arg-type]
-
-    def agent(self, act: str) -> str:
-        config = {
-            "provider": "openai",
-            "model": "m",
-            "api_key": "sk-1",
-            "custom_endpoint": f"{self.at}/{quote(act)}",
-        }
-        made = self.tenant.http.post(
-            f"{self.tenant.url}/agents", json={"name": act, "llm_config": config}, timeout=30
-        )
-        return str(made.json()["id"])
 
 
 def answered_with(act: str) -> Callable[[Hostile], None]:
@@ -96,6 +69,30 @@ def streams(hostile: Hostile) -> None:
     time.sleep(60)
 
 
+def slow_names(hostile: Hostile) -> None:
+    """30 names that nobody resolves, in chats of one workspace."""
+    ids = [hostile.agent(f"slow {n}", f"https://slow-{n}.example.com/v1") for n in range(30)]
+    every(lambda n: hostile.post({"message": "hello"}, ids[n % len(ids)]), at_once=len(ids))
+
+
+def forms(hostile: Hostile) -> None:
+    """Uploads of 10,000 parts, and of files that begin with thousands of comments."""
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n%s\r\n'
+    bodies = [part % b"a" * 10_000 + b"--x--\r\n", part % (b"<!---->" * 22) + b"--x--\r\n"]
+    headers = {"Authorization": hostile.key, "Content-Type": "multipart/form-data; boundary=x"}
+    url = f"{hostile.tenant.url}/drive/files"
+    every(lambda n: requests.post(url, data=bodies[n % 2], headers=headers, timeout=60))
+
+
+def large_reads(hostile: Hostile) -> None:
+    """A job of 8 MB is read over and over, alone and in a list."""
+    asked = {"message": "a", "metadata": {f"k{n}": "x" * 200 for n in range(40_000)}}
+    job = hostile.post(asked).json().get("id")
+    print("  a job of 8 MB:", job)
+    urls = [f"{hostile.tenant.url}/jobs/{job}", f"{hostile.tenant.url}/jobs?limit=200&q={'a' * 200}"]
+    every(lambda n: requests.get(urls[n % 2], headers={"Authorization": hostile.key}, timeout=60))
+
+
 def poison(hostile: Hostile) -> None:
     """Names that mean something to the store, everywhere, and a callback that would tell them."""
     asked = {
@@ -112,35 +109,28 @@ def hanging_callbacks(hostile: Hostile) -> None:
     every(lambda n: hostile.post({"message": f"id=h-{n}", "callback_url": f"{hostile.at}/silent"}), at_once=4)
 
 
-def every(act: Callable[[int], Any], at_once: int = AT_ONCE) -> None:
-    """Do it over and over, so many at once, until this process is ended."""
-
-    def again(n: int) -> None:
-        while True:
-            try:
-                act(n)
-            except requests.RequestException as error:
-                print(f"  {type(error).__name__}", flush=True)
-            n += 1
-
-    threads = [threading.Thread(target=again, args=(n,), daemon=True) for n in range(at_once)]
-    for thread in threads:
-        thread.start()
-    threads[0].join()
-
-
 BODIES = {
     "a million parts": b'{"messages":[{"role":"user","content":[' + b"0," * 1_000_000 + b"0]}]}",
     "tools of millions": b'{"message":"a","tools":[{"x":[' + b"0," * 4_900_000 + b"0]}]}",
     "700,000 keys": b'{"message":"a","tools":[{'
     + b",".join(b'"k%06d":0' % n for n in range(700_000))
     + b"}]}",
+    "a long string": b'{"message":"' + rb"\u00e9" * 1_600_000 + b'"}',
+    "deep": b'{"metadata":' + b"[" * 49_000 + b"]" * 49_000 + b"}",
+    "as many keys as may be": b'{"message":"a","metadata":{'
+    + b",".join(b'"k%05d":0' % n for n in range(49_000))
+    + b"}}",
     "as many as may be": b'{"messages":[{"role":"user","content":[' + b"0," * 49_900 + b"0]}]}",
 }
 ACTS: dict[str, Callable[[Hostile], None]] = {
     **{name: answered_with(name) for name in ANSWERS if name not in ("callback", "silent")},
     **{name: with_body(body) for name, body in BODIES.items()},
+    **FLOODS,
     "idle connections": idle,
+    "slow uploads": slow_uploads,
+    "slow names": slow_names,
+    "forms": forms,
+    "large reads": large_reads,
     "event streams": streams,
     "poison": poison,
     "hanging callbacks": hanging_callbacks,
@@ -154,6 +144,7 @@ class Measured:
         self.until = time.monotonic() + seconds
         self.chats: list[float] = []
         self.health: list[float] = []
+        self.failed = 0
         url = f"http://127.0.0.1:{stack.port}/healthz"
         asking = (
             (self.chats, lambda: other.chat("delay=0.02 id=q", wait_s=60)),
@@ -168,7 +159,11 @@ class Measured:
     def _ask(self, into: list[float], ask: Callable[[], requests.Response]) -> None:
         while time.monotonic() < self.until:
             started = time.perf_counter()
-            ask().raise_for_status()
+            try:
+                ask().raise_for_status()
+            except requests.RequestException as error:
+                self.failed += 1
+                print(f"  {error}", flush=True)
             into.append((time.perf_counter() - started) * 1000)
             time.sleep(0.05)
 
@@ -210,7 +205,7 @@ def show(name: str, found: Measured, before: float, after: float) -> None:
         f"{statistics.median(times):7.0f} {sorted(times)[int(len(times) * 0.99)]:7.0f}"
         for times in (found.chats, found.health)
     ]
-    print(f"{name:>24} {figures[0]}  {figures[1]}  {before:7.0f} {after:7.0f}", flush=True)
+    print(f"{name:>24} {figures[0]}  {figures[1]}  {before:7.0f} {after:7.0f} {found.failed:7}", flush=True)
 
 
 def main(names: list[str]) -> None:
@@ -220,7 +215,7 @@ def main(names: list[str]) -> None:
         with running(address, CUSTOM_ENDPOINT_ALLOW=allowed) as (stack, _):
             greedy, other = (Tenant(stack, name, f"{address}/v1") for name in ("greedy", "other"))
             hostile = Hostile(greedy, stack.port, f"http://127.0.0.1:{port}")
-            print(f"{'':>24}    chat p50, p99   /healthz p50, p99   MB before, after")
+            print(f"{'':>24}    chat p50, p99   /healthz p50, p99   MB before, after  failed")
             before = memory(stack)
             show("undisturbed", Measured(stack, other, SECONDS), before, memory(stack))
             for name in names or ACTS:

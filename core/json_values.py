@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def at_most(raw: bytes, most: int) -> bool:
+def at_most(raw: bytes | bytearray, most: int) -> bool:
     """Does it hold so many at most, those inside of others included? Most texts are looked at only once."""
     if _openings(raw) <= most:
         return True
@@ -13,6 +13,24 @@ def at_most(raw: bytes, most: int) -> bool:
     return _openings(b"".join(bare.split(b'"')[::2])) <= most
 
 
-def _openings(raw: bytes) -> int:
+class Values:
+    """How many values a JSON text holds, of which one piece after another comes."""
+
+    def __init__(self) -> None:
+        self.seen = 1
+        self._rest = b""
+        self._within = False
+
+    def feed(self, piece: bytes) -> None:
+        """A piece that ends within an escape waits for the next one."""
+        text = self._rest + piece
+        self._rest = b"\\" * ((len(text) - len(text.rstrip(b"\\"))) % 2)
+        bare = text.removesuffix(self._rest).replace(rb"\\", b"").replace(rb"\"", b"")
+        parts = bare.split(b'"')
+        self.seen += _openings(b"".join(parts[self._within :: 2])) - 1
+        self._within ^= len(parts) % 2 == 0
+
+
+def _openings(raw: bytes | bytearray) -> int:
     """Whatever a value in a list or an object may follow, a comma or a bracket; those in strings too."""
     return 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")

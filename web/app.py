@@ -48,7 +48,8 @@ from web.api import (
     usage,
     workspaces,
 )
-from web.context import ARRIVALS, PRICES, RESERVING, SEATS, SERVICES, STORAGE, STREAMS, WATCHER
+from web.bodies import Bodies
+from web.context import ARRIVALS, BODIES, PRICES, RESERVING, SEATS, SERVICES, STORAGE, STREAMS, WATCHER
 from web.doors.openai import views as door
 from web.requests import Request
 from web.shapes.problems import Problem
@@ -111,6 +112,7 @@ def create_app(services: Services, watcher: Watcher) -> App:
     }
     app.extensions[SEATS] = Seats(services.redis)
     app.extensions[RESERVING] = Reserving(services.db)
+    app.extensions[BODIES] = Bodies(settings.body_timeout_s)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

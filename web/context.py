@@ -25,7 +25,7 @@ Document = dict[str, Any]
 SERVICES, WATCHER, PRICES = "vutler.services", "vutler.watcher", "vutler.prices"
 STORAGE, ARRIVALS = "vutler.storage", "vutler.arrivals"
 FAILED_LOGINS, STREAMS = "vutler.failed_logins", "vutler.streams"
-SEATS, RESERVING = "vutler.seats", "vutler.reserving"
+SEATS, RESERVING, BODIES = "vutler.seats", "vutler.reserving", "vutler.bodies"
 
 
 def services() -> Services:

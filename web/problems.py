@@ -43,6 +43,8 @@ AWAY = (ConnectionFailure, ExecutionTimeout, WriteConcernError, redis.Connection
 TYPE = "application/problem+json"
 MOST_PLACES = 20
 """Of what is wrong in a body, so many are told. A body of a megabyte can be wrong in a million places."""
+MOST_SOUGHT = 10_000
+"""Where nobody else is served while pydantic lists them all, of more than so many none is told."""
 LONGEST_POINTER = 300
 MOST_TOLD = 5
 """Places that the detail names."""
@@ -101,13 +103,14 @@ def reject(error: ValidationError) -> Response:
 
 def invalid(error: ValidationError) -> errors.Invalid:
     """What pydantic found, without the input that it found it in."""
-    found = error.errors(include_url=False, include_input=False)
+    n = error.error_count()
+    found = error.errors(include_url=False, include_input=False) if n <= MOST_SOUGHT else []
     said: dict[str, dict[str, None]] = {}
     for item in found[:MOST_PLACES]:
         said.setdefault(pointer(without_branches(item["loc"])), {})[worded(item)] = None
     places = [{"pointer": place, "detail": " or ".join(words)} for place, words in said.items()]
     told = [_told(place) for place in places[:MOST_TOLD]]
-    more = [f"{len(found)} of the values given cannot be used"] if len(found) > MOST_TOLD else []
+    more = [f"{n} of the values given cannot be used"] if n > MOST_TOLD else []
     return errors.Invalid("; ".join(told + more), errors=places)
 
 

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 import flask
+from flask import current_app, g
 from pydantic_core import from_json
 
-from core import json_values
-from core.errors import Invalid, TooLarge
+from core.errors import Invalid
+from core.heavy import LIGHT
+from web import bodies, uploading
+from web.context import BODIES
 from web.problems import pointer
 
 if TYPE_CHECKING:
@@ -19,9 +22,6 @@ if TYPE_CHECKING:
 
 DEEPEST = 64
 """Levels of a body. A store refuses documents of more than 100, and a job wraps the body in a few."""
-MOST_VALUES = 50_000
-"""Values of a body, those inside of others included. Each takes some 10 microseconds until it is accepted,
-in which nobody else is served; bodies with a million of them took 9 s and 2 GB."""
 BIGGEST_INTEGER = 2**63
 NAMED = re.compile(r"(?<=/agents/)agent(:|%3A)[^/]*", re.IGNORECASE)
 QUOTED_SLASH = re.compile("%2F", re.IGNORECASE)
@@ -51,18 +51,27 @@ class Request(flask.Request):
             return {}  # no body: all that is optional is left out
         if not self.is_json:
             raise Invalid("send JSON, with Content-Type: application/json", code="unsupported_media_type")
-        raw = self.get_data(cache=False)
-        if not json_values.at_most(raw, MOST_VALUES):
-            raise TooLarge(f"the body holds more than {MOST_VALUES} values")
-        try:
-            body = from_json(raw, allow_inf_nan=False)
-        except ValueError as error:
-            # The parser's text names a place and a reason, never the content.
-            raise Invalid(f"the body is not JSON: {error}", code="malformed") from None
-        if not isinstance(body, dict):
-            raise Invalid("the body must be a JSON object", errors=[{"pointer": "", "detail": "an object"}])
-        check(body)
-        return body
+        raw = self.stream.read(LIGHT)
+        if len(raw) < LIGHT:
+            bodies.check(raw)
+            return _parsed(raw)
+        limits, whose = current_app.extensions[BODIES], g.get("workspace_id", "")
+        with uploading.hanging_up(), limits.place(whose):
+            raw = bodies.rest(raw, self.stream.read)
+            with limits.turn(whose):
+                return _parsed(raw)
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    try:
+        body = from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        # The parser's text names a place and a reason, never the content.
+        raise Invalid(f"the body is not JSON: {error}", code="malformed") from None
+    if not isinstance(body, dict):
+        raise Invalid("the body must be a JSON object", errors=[{"pointer": "", "detail": "an object"}])
+    check(body)
+    return body
 
 
 def keep_slashes(environ: WSGIEnvironment) -> None:

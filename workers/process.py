@@ -14,6 +14,7 @@ import structlog
 from pymongo.errors import PyMongoError
 
 import core
+from core import memory
 from core import services as core_services
 from core.config import Settings
 from core.jobs import kinds, lease
@@ -63,6 +64,7 @@ class Stopping:
 
 def serve(role: Role) -> int:
     """Work until told to stop. Returns the exit code. A database of a later version ends the process."""
+    memory.frugal()
     settings = Settings()
     configure_logs(settings, process=role.name)
     broker = make_broker(connect_redis(settings), slots=role.slots)

@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
-from core import json_values
 from core.clock import utcnow
-from core.llm import classify, form, guesses, strange
+from core.llm import classify, form, guesses, strange, whole
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
-from core.llm.plain import readable
 from core.llm.records import Call
 from core.llm.redact import redact
 from core.llm.sse import Parser
@@ -27,13 +25,10 @@ Emit = Callable[[Document], None]
 Before = Callable[[Call, Target], None]
 """Called with the record of a call that is about to be made; raises what is to keep it from being made."""
 
-MOST_VALUES = 300_000
-"""Of an answer in one piece. Log probabilities have a hundred for each token. Each takes microseconds."""
 MOST_NOTED = 20
 """Parts of one answer that nobody knows."""
 GUARDED: KeyKind = "custom"
 KNOWN: dict[str, FinishReason] = {reason: reason for reason in get_args(FinishReason)}
-MOST_OF_A_PAGE = 50_000
 REQUEST_ID_HEADERS = ("x-request-id", "request-id")
 
 
@@ -109,7 +104,7 @@ class Exchange:
             if 300 <= answer.status < 400:
                 raise ProviderRefused(f"a redirect ({answer.status}), which is not followed")
             if answer.status != 200:
-                body = _json(answer.body())
+                body = whole.parsed(answer.body())
                 if not classify.is_known(body):
                     strange.note(target, record, "error", redact(classify.message(body), self.secrets))
                 raise classify.by_status(answer.status, body, answer.headers)
@@ -124,28 +119,21 @@ class Exchange:
         self, wire: Wire, answer: Answer, chunks: Iterator[bytes], target: Target, record: Call
     ) -> ChatAnswer:
         """An answer in one piece, which may have been asked for as a stream."""
-        raw = self._read(answer, chunks)
-        if not json_values.at_most(raw, MOST_VALUES):
-            raise ProviderBusy("the answer holds more values than allowed", http_status=200)
-        body = _json(raw)
+        raw = whole.read(answer, chunks, self.transport.most_bytes)
+        with whole.turn(raw):
+            found = self._understood(wire, raw, target, record)
+        if self.request.stream and self.emit is not None:
+            self._emit_whole(self.emit, found.message)
+        return found
+
+    def _understood(self, wire: Wire, raw: bytes, target: Target, record: Call) -> ChatAnswer:
+        body = whole.parsed(raw)
         failure = wire.failure_inside(body)
         if failure is not None:
             raise failure
         if isinstance(body, str):
             raise ProviderBusy(f"the provider's answer is not JSON: {body}", http_status=200)
-        found = self._answer(target, record, wire.from_wire(body))
-        if self.request.stream and self.emit is not None:
-            self._emit_whole(self.emit, found.message)
-        return found
-
-    def _read(self, answer: Answer, chunks: Iterator[bytes]) -> bytes:
-        body = bytearray()
-        for chunk in chunks:
-            answer.progress()
-            body += chunk
-            if len(body) > self.transport.most_bytes:
-                raise ProviderBusy("the answer is larger than allowed", http_status=200)
-        return bytes(body)
+        return self._answer(target, record, wire.from_wire(body))
 
     def _emit_whole(self, emit: Emit, message: Document) -> None:
         for kind in ("reasoning", "content"):
@@ -292,10 +280,3 @@ def speed(record: Call, answer: ChatAnswer) -> float | None:
         return None
     hidden = 0 if answer.message.get("reasoning") else answer.usage.tokens_reasoning
     return round(max(0, answer.usage.tokens_output - hidden) * 1000 / (whole - first), 1) or None
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return readable(body[:MOST_OF_A_PAGE].decode(errors="replace"))[:500]

@@ -41,6 +41,11 @@ def asked_for_by(workspace_id: str) -> Iterator[None]:
         _whose.reset(token)
 
 
+def whose() -> str:
+    """The workspace that is being served; empty where nobody said."""
+    return _whose.get()
+
+
 class Names:
     """Resolves names, `at_once` of them, and `share` of them for each workspace."""
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.json_values import at_most
+from core.json_values import Values, at_most
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text('a,[{"\\\\', max_size=8)
 ANY = st.recursive(
@@ -32,3 +32,15 @@ def test_a_text_of_more_values_is_told_from_one_of_fewer(value):
 @pytest.mark.parametrize("text", ["a,b" * 1000, '"[{,' * 1000, "\\\\," * 1000])
 def test_a_long_text_is_one_value(text):
     assert at_most(json.dumps([text]).encode(), 5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANY, st.integers(1, 9))
+def test_in_pieces_of_any_length_the_same_is_counted(value, size):
+    raw, found = json.dumps(value).encode(), Values()
+    for at in range(0, len(raw), size):
+        found.feed(raw[at : at + size])
+    whole = Values()
+    whole.feed(raw)
+    assert found.seen == whole.seen
+    assert values(value) <= found.seen <= 2 * values(value)

@@ -149,10 +149,16 @@ def test_what_stands_in_a_text_does_not_count_as_values(member, agent, text):
 
 
 def test_of_many_errors_the_first_are_told(member, agent):
-    refused = member.post(f"/agents/{agent}/chat", {"messages": [{"role": "user", "content": [0] * 10_000}]})
+    refused = member.post(f"/agents/{agent}/chat", {"messages": [{"role": "user", "content": [0] * 5_000}]})
     told = problem(refused, 422)
     assert len(told["errors"]) == 20
-    assert told["detail"].endswith("; 10001 of the values given cannot be used")
+    assert told["detail"].endswith("; 5001 of the values given cannot be used")
+
+
+def test_too_many_errors_are_counted_and_none_is_looked_for(member, agent):
+    refused = member.post(f"/agents/{agent}/chat", {"messages": [{"role": "user", "content": [0] * 40_000}]})
+    told = problem(refused, 422)
+    assert (told["detail"], "errors" in told) == ("40001 of the values given cannot be used", False)
 
 
 def test_a_name_of_a_megabyte_is_not_repeated(member):

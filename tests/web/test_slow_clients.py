@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -124,11 +125,51 @@ def test_slow_clients_block_nobody(address):
             assert requests.get(url, headers=key, timeout=10).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 1000),
+        (head("Transfer-Encoding: chunked"), b"1\r\n \r\n" * 10_000),
+        (head("Transfer-Encoding: chunked"), b"1;a=" + b"a" * 8000 + b"\r\n \r\n"),
+    ],
+    ids=["requests", "chunks", "extensions"],
+)
+def test_who_sends_without_end_blocks_nobody(address, start, piece):
+    with socket.create_connection(address) as client:
+        client.sendall(start)
+        threads = [
+            threading.Thread(target=until_cut, args=(act,))
+            for act in (lambda: client.sendall(piece), lambda: taken(client))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(5):
+                assert requests.get(f"http://{address[0]}:{address[1]}/healthz", timeout=20).ok
+        finally:
+            with contextlib.suppress(OSError):  # the server has hung up first
+                client.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
+
+
 def test_of_too_many_idle_connections_the_longest_idle_are_hung_up_on(address):
     with contextlib.ExitStack() as held:
         idle = [held.enter_context(socket.create_connection(address, timeout=30)) for _ in range(IDLE + 10)]
         answered = [asked(client) for client in reversed(idle)]  # the last one knows that all were taken
         assert answered == [True] * IDLE + [False] * 10
+
+
+def until_cut(act):
+    """Do it again and again, until the connection is closed."""
+    with contextlib.suppress(OSError):
+        while True:
+            act()
+
+
+def taken(client):
+    if not client.recv(65536):
+        raise ConnectionError
 
 
 def asked(client):
