@@ -1,6 +1,7 @@
 """How fast a chat is, and how many one worker holds: `python -m bench.chat [latency|held|chaos|outage]`.
 
-Starts the whole stack with the embedded stores, and a provider that takes as long as it is told.
+`held 2000 10`: 2,000 calls of 10 s. Starts the whole stack, and a provider that takes as long as it is told. The
+stores of `MONGODB_URI` and `REDIS_URL` are used, if given, but by what kills them.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import requests
 
 from bench.choices import chosen
+from tests.given import NAMES
 from tests.stack import ROOT, Stack, free_ports
 
 
@@ -42,11 +45,11 @@ def provider():
 
 
 @contextmanager
-def running(address: str, **environment: str):
+def running(address: str, *, embedded: tuple[str, ...] = (), **environment: str):
     """The stack, and an agent that talks to the provider."""
     with tempfile.TemporaryDirectory() as folder:
         allowed = {"CUSTOM_ENDPOINT_ALLOW": address.removeprefix("http://")}
-        stack = Stack(Path(folder) / "data", **{**allowed, **environment})
+        stack = Stack(Path(folder) / "data", embedded=embedded, **{**allowed, **environment})
         stack.start()
         try:
             yield stack, stack.agent("bench", f"{address}/v1")
@@ -75,26 +78,34 @@ def latency(n: int = 300) -> None:
         print(f"added at the median: {statistics.median(through) - statistics.median(direct):.1f} ms")
 
 
-def held(n: int = 500) -> None:
-    """500 provider calls of 5 s at the same time in one chat worker, from a queue that is opened."""
+def held(calls: str = "500", takes_s: str = "5") -> None:
+    """So many provider calls at the same time in one chat worker, from a queue that is opened."""
+    n = int(calls)
     with provider() as address, running(address) as (stack, agent):
         stack.http.post(f"{stack.url}/queues/chat/pause", timeout=10).raise_for_status()
         with ThreadPoolExecutor(16) as pool:
-            ids = list(pool.map(lambda i: stack.chat(agent, f"delay=5 id=h-{i}").json()["id"], range(n)))
+            ids = list(
+                pool.map(lambda i: stack.chat(agent, f"delay={takes_s} id=h-{i}").json()["id"], range(n))
+            )
+        opened = datetime.now(UTC)
         stack.http.post(f"{stack.url}/queues/chat/resume", timeout=10).raise_for_status()
         with database(stack) as jobs:
             wait_for_all(jobs)
-            ended = sorted(jobs.find_one({"_id": i})["finished_at"] for i in ids)
+            ended = [jobs.find_one({"_id": i}) for i in ids]
         log = requests.get(f"{address}/log", timeout=5).json()
-        print(
-            f"{n} calls of 5 s, {log['most_at_once']} at once; the last ended"
-            f" {(ended[-1] - ended[0]).total_seconds():.1f} s after the first"
-        )
+        after = {
+            name: sorted((job[name].replace(tzinfo=UTC) - opened).total_seconds() for job in ended)
+            for name in ("started_at", "finished_at")
+        }
+        print(f"{n} calls of {takes_s} s, {log['most_at_once']} at once;", {job["status"] for job in ended})
+        began, last = after["started_at"][-1], after["finished_at"][-1]
+        print(f"the last began after {began:.1f} s, and ended after {last:.1f}")
+        print(f"the worker had at most {peak_mb(stack):.0f} MB")
 
 
 def chaos(n: int = 500) -> None:
     """Kill a worker, all workers, Redis, the store, while 500 jobs run."""
-    with provider() as address, running(address) as (stack, agent):
+    with provider() as address, running(address, embedded=NAMES) as (stack, agent):
         with ThreadPoolExecutor(16) as pool:
             ids = list(pool.map(lambda i: stack.chat(agent, f"delay=2 id=c-{i}").json()["id"], range(n)))
         for words in (("workers.main", "chat"), ("workers.main",), ("valkey-server",), ("secantusd",)):
@@ -120,7 +131,7 @@ def chaos(n: int = 500) -> None:
 
 def outage(n: int = 100, seconds: float = 40) -> None:
     """The store stands still in the midst of running calls: none is repeated, and new requests hear of it."""
-    with provider() as address, running(address) as (stack, agent):
+    with provider() as address, running(address, embedded=NAMES) as (stack, agent):
         with ThreadPoolExecutor(16) as pool:
             ids = list(pool.map(lambda i: stack.chat(agent, f"delay=20 id=o-{i}").json()["id"], range(n)))
         stack.until(lambda: all(stack.job(i)["status"] == "running" for i in ids), 60, "all run")
@@ -148,6 +159,13 @@ def outage(n: int = 100, seconds: float = 40) -> None:
         print(
             "new requests:", {status for status, _ in refused}, f"slowest {max(s for _, s in refused):.2f} s"
         )
+
+
+def peak_mb(stack: Stack) -> float:
+    """The most memory that the chat worker has had."""
+    (pid,) = stack.pids("workers.main", "chat")
+    said = Path(f"/proc/{pid}/status").read_text()
+    return int(said.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Chats a second through the door, beside the provider itself and LiteLLM's proxy, in turn on one machine.
 
 `python -m bench.throughput --litellm FOLDER/bin/litellm`; `--help` tells the rest.
-With `MONGODB_URI` and `REDIS_URL` it is measured on those. Peers are asked in turn in each round; the
-figures are medians of the rounds.
+With `MONGODB_URI` and `REDIS_URL` it is measured on those. Peers are asked in turn in each round; the figures
+are medians of the rounds.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 import requests
 
 from bench.load import Round, ask
+from tests.ledger_run import Workers
 from tests.stack import ROOT, Stack, free_ports
 
 CONFIG = """
@@ -76,18 +77,23 @@ def litellm(program: str, provider_port: int) -> Iterator[Peer]:
 
 
 @contextlib.contextmanager
-def ours(provider_port: int, **environment: str) -> Iterator[tuple[Stack, Peer]]:
-    """The whole stack, and an agent that asks the provider."""
+def ours(
+    provider_port: int, web: int = 1, workers: int = 1, **environment: str
+) -> Iterator[tuple[Stack, Peer]]:
+    """The whole stack with so many web processes and chat workers, and an agent that asks the provider."""
     address = f"127.0.0.1:{provider_port}"
     with tempfile.TemporaryDirectory() as folder:
-        given = {name: os.environ[name] for name in ("MONGODB_URI", "REDIS_URL") if os.environ.get(name)}
-        stack = Stack(Path(folder) / "data", CUSTOM_ENDPOINT_ALLOW=address, **given, **environment)
+        stack = Stack(
+            Path(folder) / "data", CUSTOM_ENDPOINT_ALLOW=address, WEB_CONCURRENCY=str(web), **environment
+        )
         stack.start()
+        more = Workers(stack, workers - 1)
         try:
             stack.agent("bench", f"http://{address}/v1")
             key = stack.http.headers["Authorization"].removeprefix("Bearer ")
             yield stack, Peer("vutler", stack.port, key, "agent:bench")
         finally:
+            more.close()
             stack.stop()
 
 
@@ -112,13 +118,15 @@ def main() -> None:
     parser.add_argument("--connections", default="1,4,16,64")
     parser.add_argument("--stream", action="store_true", help="streamed chats; time to the first byte")
     parser.add_argument("--litellm", help="the program, from an environment of its own")
+    parser.add_argument("--web", type=int, default=1, help="web processes of ours")
+    parser.add_argument("--workers", type=int, default=1, help="chat workers of ours")
     given = parser.parse_args()
     with contextlib.ExitStack() as on:
         port = on.enter_context(provider())
         peers = [Peer("provider", port, "none", "tiny")]
         if given.litellm:
             peers.append(on.enter_context(litellm(given.litellm, port)))
-        peers.append(on.enter_context(ours(port))[1])
+        peers.append(on.enter_context(ours(port, given.web, given.workers))[1])
         for connections in map(int, given.connections.split(",")):
             _show(connections, peers, given)
 

@@ -1,7 +1,7 @@
 """How long usage reads take as the ledger grows: 12 months, 10,000 rows against 50,000; at most 1.5 times.
 
     python -m bench.usage_reads                      the embedded server, started for the purpose
-    BENCH_MONGODB_URI=mongodb://… python -m bench.usage_reads 10000 50000 1000000
+    MONGODB_URI=mongodb://… python -m bench.usage_reads 10000 50000 1000000
 
 Closed days come from roll-ups, only today from the ledger. The database `vutler_bench` is made and dropped.
 The exit code is 1 when a year's summary, or an agent's year, takes more than 1.5 times as long with the most
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import random
-import socket
 import statistics
 import subprocess
 import sys
@@ -35,7 +34,8 @@ from core.metering import ledger, marks, reports, rollups
 from core.metering.periods import period
 from core.metering.prices import Prices
 from core.store import indexes
-from tests.stack import wait_for_port
+from tests import given
+from tests.stack import free_ports, wait_for_port
 
 Document = dict[str, Any]
 
@@ -106,7 +106,7 @@ def fill(db: Database[Document], n: int, *, first: bool) -> None:
         db.workspaces.insert_one({"_id": "w1"})
     rows: list[Document] = []
     for i in range(n):
-        ago = timedelta(days=1 + i % (DAYS - 1), seconds=dice.randrange(86_400))
+        ago = timedelta(days=1 + i * (DAYS - 1) // n, seconds=dice.randrange(86_400))
         at = now - (timedelta(seconds=dice.randrange(60)) if first and i < TODAY else ago)
         rows.append(row(prices, at, dice))
         if len(rows) == 1000 or i == n - 1:
@@ -141,16 +141,14 @@ def row(prices: Prices, at: datetime, dice: random.Random) -> Document:
 @contextmanager
 def server() -> Iterator[str]:
     """The server to measure: the one that was named, or an embedded one of its own."""
-    given = os.environ.get("BENCH_MONGODB_URI")
-    if given:
-        yield given
+    if uri := given.mongodb():
+        yield uri
         return
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_ports(1)
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         process = subprocess.Popen(stores.mongodb(port, Path(folder)), stdout=nowhere, stderr=nowhere)
         try:
-            wait_for_port(port, what="mongodb", seconds=30, alive=lambda: process.poll() is None)
+            wait_for_port(port, what="mongodb", alive=lambda: process.poll() is None)
             yield stores.mongodb_uri(port)
         finally:
             process.kill()

@@ -1,8 +1,7 @@
-"""The real servers, started once for all tests: Valkey and the MongoDB-compatible one."""
+"""The real servers, once for all tests: Valkey and the MongoDB-compatible one, or those that were given."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import subprocess
@@ -17,13 +16,12 @@ from core.jobs import signals
 from core.jobs.watch import Watcher
 from core.services import connect_mongo, connect_redis
 from core.store import indexes
+from tests import given
 from tests.meanwhile import Meanwhile
 from tests.seaweed import SeaweedFS
 from tests.stack import ROOT, Stack, free_ports, wait_for_port
 from tests.stands_in import executable
 from tests.waiting import subscribed
-
-numbers = itertools.count()
 
 PATIENT_S = 60
 """How long the tests' own clients wait for a store: a busy machine fails nothing."""
@@ -74,6 +72,7 @@ def _place(item):
 
 def pytest_configure(config):
     """Databases in memory, where there is a place for it: they wait for the disk at each write."""
+    given.hide()
     memory = Path("/dev/shm")
     if memory.is_dir() and shutil.disk_usage(memory).free > 2**31:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
@@ -103,16 +102,22 @@ def ended(process: subprocess.Popen) -> None:
 
 
 @pytest.fixture(scope="session")
-def mongo_address(tmp_path_factory):
-    """(host, port) of the MongoDB-compatible server."""
+def mongodb_uri(tmp_path_factory):
+    """Of the MongoDB-compatible server."""
+    if given.mongodb():
+        yield given.mongodb()
+        return
     folder, port = tmp_path_factory.mktemp("mongodb"), free_ports(1)
     process = started(stores.mongodb(port, folder), port, folder)
-    yield "127.0.0.1", port
+    yield stores.mongodb_uri(port)
     ended(process)
 
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory):
+    if address := given.take_redis():
+        yield address
+        return
     folder, port = tmp_path_factory.mktemp("valkey"), free_ports(1)
     process = started(stores.valkey(port, folder), port, folder)
     yield f"redis://127.0.0.1:{port}/0"
@@ -120,9 +125,9 @@ def redis_url(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def settings(mongo_address, redis_url, tmp_path_factory):
+def settings(mongodb_uri, redis_url, tmp_path_factory):
     return Settings(
-        mongodb_uri=stores.mongodb_uri(mongo_address[1]),
+        mongodb_uri=mongodb_uri,
         redis_url=redis_url,
         store_answers_within_s=PATIENT_S,
         data_dir=tmp_path_factory.mktemp("data"),
@@ -139,7 +144,7 @@ def mongo(settings):
 @pytest.fixture
 def db(mongo):
     """An empty database with all indexes, of this test alone."""
-    database = mongo[f"test{next(numbers)}"]
+    database = mongo[given.new_database()]
     indexes.ensure(database)
     yield database
     mongo.drop_database(database.name)
@@ -157,9 +162,9 @@ def meanwhile(db, settings):
 
 @pytest.fixture
 def redis_client(settings):
-    """An empty Redis."""
+    """An empty database of Redis."""
     client = connect_redis(settings, timeout_s=PATIENT_S)
-    client.flushall()
+    client.flushdb()
     yield client
     client.close()
 

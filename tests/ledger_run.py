@@ -132,6 +132,7 @@ def run(folder: Path, plan: Plan) -> dict[str, Any]:
     with provider() as address:
         stack = Stack(
             folder / "data",
+            embedded=("REDIS_URL",),
             LEASE_S="6",
             BEAT_S="1",
             WORKER_GRACE_S="2",
@@ -142,7 +143,7 @@ def run(folder: Path, plan: Plan) -> dict[str, Any]:
         workers = Workers(stack, plan.workers)
         try:
             with MongoClient(stack.settings().mongodb_address, tz_aware=True) as mongo:
-                return _carry_out(stack, workers, mongo.vutler, address, plan)
+                return _carry_out(stack, workers, mongo[stack.settings().mongodb_database], address, plan)
         finally:
             workers.close()
             stack.stop()

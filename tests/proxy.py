@@ -5,19 +5,26 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Forwards to `target`; after `lose_reply_to(mark, n)` the next `n` requests with `mark` lose theirs."""
+    """At `uri`, in front of the store at `behind`.
 
-    def __init__(self, target: tuple[str, int]) -> None:
-        self.target = target
+    After `lose_reply_to(mark, n)` the next `n` requests with `mark` lose theirs.
+    """
+
+    def __init__(self, behind: str) -> None:
+        address = urlsplit(behind)
+        self.target = (address.hostname, address.port or 27017)
         self.lost = 0
         self._mark = b""
         self._left = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = [self._listener]
-        self.port = self._listener.getsockname()[1]
+        user, at, _ = address.netloc.rpartition("@")
+        port = self._listener.getsockname()[1]
+        self.uri = f"mongodb://{user}{at}127.0.0.1:{port}/?directConnection=true&retryWrites=false"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def lose_reply_to(self, mark: bytes, n: int = 1) -> None:

@@ -19,6 +19,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from core.config import Settings
+from tests import given
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,14 +30,18 @@ ADMIN_KEY = "test-admin-key-0123456789abcdef0123456789"
 
 
 class Stack:
-    """`python -m core.embedded` with a data directory and ports of its own."""
+    """`python -m core.embedded` with a data directory and ports of its own.
 
-    def __init__(self, data_dir: Path, **environment: str) -> None:
+    On the stores that were given (`tests/given.py`), if any. `embedded`: the names of those that tests kill.
+    """
+
+    def __init__(self, data_dir: Path, *, embedded: tuple[str, ...] = (), **environment: str) -> None:
         self.host = "127.0.0.1"
         self.port = free_ports()
         self.url = f"http://127.0.0.1:{self.port}/api/v1"
         self.data_dir = data_dir
         self.log = (data_dir.parent / f"{data_dir.name}.log").open("w+")
+        self.given = given.stores(embedded)
         self.environment = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(data_dir.parent),
@@ -46,6 +51,7 @@ class Stack:
             "PYTHONDONTWRITEBYTECODE": "1",
             "WORKER_GRACE_S": "3",
             "STORE_ANSWERS_WITHIN_S": "5",
+            **self.given,
             **environment,
         }
         self.http = requests.Session()
@@ -74,6 +80,7 @@ class Stack:
             self.launcher.wait(60)
         finally:
             self.log.close()
+            given.give_back(self.given)
 
     def ready(self) -> bool:
         if self.launcher.poll() is not None:
@@ -117,17 +124,23 @@ class Stack:
 
     @contextlib.contextmanager
     def database(self) -> Iterator[Database[dict[str, Any]]]:
-        """The embedded store, looked into from outside."""
+        """Its store, looked into from outside."""
         with MongoClient(self.settings().mongodb_address) as mongo:
-            yield mongo.vutler
+            yield mongo[self.settings().mongodb_database]
 
     def redis(self) -> redis.Redis:
-        """The embedded Redis, to be closed by the caller."""
+        """Its Redis, to be closed by the caller."""
         return redis.Redis.from_url(self.settings().redis_address)
 
     def settings(self) -> Settings:
         """Those of its processes, as far as they say where its stores are."""
-        return Settings(port=self.port, data_dir=self.data_dir)
+        return Settings(
+            port=self.port,
+            data_dir=self.data_dir,
+            mongodb_uri=self.environment.get("MONGODB_URI"),
+            mongodb_database=self.environment.get("MONGODB_DATABASE", "vutler"),
+            redis_url=self.environment.get("REDIS_URL"),
+        )
 
     def agent(self, name: str, endpoint: str, api_key: str = "sk-test-0123456789", **config: Any) -> str:
         """An agent that talks to an OpenAI-compatible `endpoint`; its id."""

@@ -13,6 +13,7 @@ import pytest
 import requests
 from standardwebhooks import Webhook
 
+from tests.given import NAMES
 from tests.ledger_run import provider as counting_provider
 from tests.receiver import Receiver
 from tests.stack import Stack, free_ports
@@ -39,6 +40,7 @@ def stack(tmp_path_factory, provider, receiver):
     address = provider.removeprefix("http://")
     stack = Stack(
         tmp_path_factory.mktemp("stack") / "data",
+        embedded=NAMES,
         CUSTOM_ENDPOINT_ALLOW=f"{address},127.0.0.1:{receiver.port}",
         LEASE_S="6",
         BEAT_S="1",

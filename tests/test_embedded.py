@@ -24,6 +24,7 @@ from core.clock import utcnow
 from core.embedded import checks, stores
 from core.embedded import environment as seen_by
 from core.embedded.stores import StartFailed
+from tests.given import NAMES
 from tests.stack import ADMIN_KEY, ROOT, Stack, all_processes, command, free_ports, wait_for_port
 
 PROGRAMS = {
@@ -46,7 +47,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def stack(folder):
     """Started without any setting that a newcomer would not have."""
-    stack = Stack(folder, ADMIN_API_KEY="")
+    stack = Stack(folder, embedded=NAMES, ADMIN_API_KEY="")
     stack.start()
     stack.http.headers["Authorization"] = f"Bearer {(folder / 'admin.key').read_text().strip()}"
     yield stack
@@ -149,7 +150,7 @@ def test_each_process_sees_the_settings_that_it_needs(tmp_path):
         "SOMETHING_ELSE": "that belongs to somebody else",
     }
     all_but_admin = set(secret) - {"ADMIN_API_KEY", "SOMETHING_ELSE"}
-    stack = Stack(tmp_path / "data", **secret)
+    stack = Stack(tmp_path / "data", embedded=NAMES, **secret)
     stack.start()
     try:
         for program, seen in (
@@ -174,7 +175,7 @@ def test_who_needs_the_drives_bucket_sees_its_credentials(program):
 
 def test_a_folder_of_before_the_passwords_is_taken_over(tmp_path):
     """Its documents stay; a user that somebody made meanwhile does not."""
-    stack = Stack(tmp_path / "data")
+    stack = Stack(tmp_path / "data", embedded=NAMES)
     port, home = stack.port + 2, tmp_path / "data" / "mongodb"
     with served(stores.mongodb(port, home), port), MongoClient(stores.mongodb_uri(port)) as mongo:
         mongo.vutler.workspaces.insert_one({"_id": "older", "name": "Older", "created_at": utcnow()})
@@ -197,7 +198,7 @@ def test_a_secret_that_others_may_read_is_named(tmp_path, name):
 
 def test_production_opens_no_port_of_this_host(tmp_path):
     production = {"APP_ENV": "production", "LLM_ENCRYPTION_KEY": secrets.token_hex(32)}
-    stack = Stack(tmp_path / "data", **production)
+    stack = Stack(tmp_path / "data", embedded=NAMES, **production)
     stack.start()
     try:
         config = {"provider": "openai", "model": "tiny", "custom_endpoint": "http://127.0.0.1:11434/v1"}
@@ -353,11 +354,12 @@ def test_a_launcher_that_is_killed_while_it_starts_leaves_nothing_behind(stack, 
     stack.until(lambda: not living(folder), 120, "all have ended")
 
 
-def test_with_stores_of_its_own_nothing_embedded_starts(tmp_path, settings):
+def test_with_stores_of_its_own_nothing_embedded_starts(tmp_path, db, settings):
     stack = Stack(
         tmp_path / "data",
+        embedded=NAMES,
         MONGODB_URI=settings.mongodb_uri,
-        MONGODB_DATABASE="test_embedded",
+        MONGODB_DATABASE=db.name,
         REDIS_URL=settings.redis_url,
         HOST="127.0.0.2",
         LLM_ENCRYPTION_KEY="k" * 32,

@@ -43,7 +43,7 @@ def test_every_setting_says_what_it_does(name):
 
 def test_the_documents_name_no_setting_that_there_is_not():
     """In the words of operators: capitals with an underscore, in backquotes."""
-    known = {name.upper() for name in Settings.model_fields} | {"WEB_CONCURRENCY", "BENCH_MONGODB_URI"}
+    known = {name.upper() for name in Settings.model_fields} | {"WEB_CONCURRENCY"}
     named = {
         (path.name, word)
         for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]

@@ -129,7 +129,7 @@ def test_what_redis_lost_is_handled_once_it_was_sent_again(broker, worker, handl
     handled.go.clear()
     first = send(broker, 20)
     until(lambda: broker.shares.free == 1, "some are under way")
-    redis_client.flushall()
+    redis_client.flushdb()
     handled.go.set()
     handled.wait_for(1)
     lost = [job_id for job_id in first if job_id not in handled.ids]

@@ -72,11 +72,9 @@ def test_a_repeated_key_gives_the_job_of_its_own_workspace_and_route(db, others)
     assert (again["_id"], created) == (second["_id"], False)
 
 
-def test_an_insert_whose_reply_was_lost_is_one_job_and_is_sent(db, settings, mongo_address):
-    proxy = Proxy(mongo_address)
-    through = settings.model_copy(
-        update={"mongodb_uri": f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true&retryWrites=false"}
-    )
+def test_an_insert_whose_reply_was_lost_is_one_job_and_is_sent(db, settings):
+    proxy = Proxy(settings.mongodb_uri)
+    through = settings.model_copy(update={"mongodb_uri": proxy.uri})
     client = connect_mongo(through, patience_s=2)
     try:
         behind = client[db.name]

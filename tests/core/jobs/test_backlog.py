@@ -21,7 +21,7 @@ def by(db, client):
 def test_what_redis_lost_is_counted_among_the_documents(db, redis_client, lanes):
     jobs = [queued(db, sent=lanes.send, workspace_id=whose) for whose in ("w1", "w2", "w2")]
     claim(db, queued(db)["_id"], "p1")
-    redis_client.flushall()
+    redis_client.flushdb()
     assert by(db, redis_client) == {("chat", "w1"): 1, ("chat", "w2"): 2}
     oldest = min(job["created_at"] for job in jobs[1:])
     assert backlog.read(db, redis_client)["chat", "w2"] == (2, oldest)

@@ -133,12 +133,10 @@ def test_a_job_whose_cancellation_was_asked_for_is_cancelled_instead_of_handed_b
 
 
 @pytest.mark.parametrize("step", ["claim", "finish", "hand_back"])
-def test_a_reply_that_got_lost_is_not_a_lost_fence(db, settings, mongo_address, step):
+def test_a_reply_that_got_lost_is_not_a_lost_fence(db, settings, step):
     job = queued(db)
-    proxy = Proxy(mongo_address)
-    through = settings.model_copy(
-        update={"mongodb_uri": f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true&retryWrites=false"}
-    )
+    proxy = Proxy(settings.mongodb_uri)
+    through = settings.model_copy(update={"mongodb_uri": proxy.uri})
     client = connect_mongo(through, patience_s=2)
     behind = client[db.name]
     try:

@@ -16,8 +16,8 @@ from tests.proxy import Proxy
 
 
 @pytest.fixture
-def proxy(mongo_address):
-    proxy = Proxy(mongo_address)
+def proxy(settings):
+    proxy = Proxy(settings.mongodb_uri)
     yield proxy
     proxy.close()
 
@@ -25,8 +25,7 @@ def proxy(mongo_address):
 @pytest.fixture
 def behind(db, settings, redis_client, proxy):
     """A worker's services, whose store is reached through the proxy."""
-    uri = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true&retryWrites=false"
-    through = settings.model_copy(update={"mongodb_uri": uri, "mongodb_database": db.name})
+    through = settings.model_copy(update={"mongodb_uri": proxy.uri, "mongodb_database": db.name})
     client = connect_mongo(through, patience_s=2)
     yield Services(through, client, redis_client, None, Sent())
     client.close()

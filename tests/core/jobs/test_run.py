@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from core.embedded.stores import mongodb_uri
 from core.errors import Invalid
 from core.jobs import signals
 from core.jobs.claim import claim
@@ -276,12 +275,10 @@ def test_work_that_lost_its_job_changes_nothing_but_notes_its_calls(db, services
 
 @pytest.mark.parametrize("at", ["claim", "finish"])
 @pytest.mark.parametrize("losses", [1, 2, 3])
-def test_replies_that_get_lost_neither_strand_a_job_nor_double_its_calls(
-    db, settings, services, mongo_address, at, losses
-):
+def test_replies_that_get_lost_neither_strand_a_job_nor_double_its_calls(db, settings, services, at, losses):
     job = queued(db)
-    proxy = Proxy(mongo_address)
-    through = settings.model_copy(update={"mongodb_uri": mongodb_uri(proxy.port)})
+    proxy = Proxy(settings.mongodb_uri)
+    through = settings.model_copy(update={"mongodb_uri": proxy.uri})
     client = connect_mongo(through, patience_s=2)
     behind = replace(services, mongo=client)
 
