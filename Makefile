@@ -1,4 +1,5 @@
 # make run: everything, in one terminal. make test: the suite. make check: format, lint, types, layers.
+# make test MONGODB_URI=… REDIS_URL=…: on servers that are for tests alone, see CONTRIBUTING.md.
 # make demo: a workspace with a day of work in it. make vendor: what the dashboard uses of others, renewed.
 # make bench: ours beside other proxies and task queues. Where those are: LITELLM=…/bin/litellm PEERS=…/bin/python
 # POSTGRES=/usr/lib/postgresql/15/bin; without them, ours alone. With MONGODB_URI=…, chats are measured on that store.

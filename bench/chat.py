@@ -1,7 +1,7 @@
 """How fast a chat is, and how many one worker holds: `python -m bench.chat [latency|held|chaos|outage]`.
 
-`held 2000 10`: 2,000 calls of 10 s. Starts the whole stack, and a provider that takes as long as it is told. The
-stores of `MONGODB_URI` and `REDIS_URL` are used, if given, but by what kills them.
+`held 2000 10`: 2,000 calls of 10 s. Starts the whole stack, and a provider that takes as long as it is told.
+The stores of `MONGODB_URI` and `REDIS_URL` are used, if given, but by what kills them.
 """
 
 from __future__ import annotations

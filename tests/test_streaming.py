@@ -271,6 +271,8 @@ def test_many_watchers_use_a_handful_of_redis_connections(stack, agent):
 
 
 def test_a_redis_that_was_away_leaves_a_gap_and_the_whole_answer(stack, agent):
+    if "REDIS_URL" in stack.given:
+        pytest.skip("a Redis that was given is not stopped")
     job_id = chat(stack, agent, "words=150 pause=0.1")
     stream = Sse(stack, job_id)
     next(event for event in stream if event.kind == "delta")
