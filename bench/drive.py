@@ -109,13 +109,13 @@ def uploaded(stack: Stack, source: Path, answer: Path) -> None:
 
 
 def downloaded(stack: Stack, record: dict[str, Any]) -> None:
-    """Hashed where it arrives. It is on no disk: that of a client is another."""
+    """Hashed where it arrives, which gives way too. It is on no disk: that of a client is another."""
     address = f"{stack.url}/drive/download/{record['id']}"
     with subprocess.Popen([*curl(stack), address], stdout=subprocess.PIPE) as client:
-        digest = hashlib.sha256()
-        while piece := client.stdout.read(PIECE):
-            digest.update(piece)
-    assert digest.hexdigest() == record["sha256"]
+        hashed = subprocess.run(
+            ["nice", "-n", "10", "sha256sum"], stdin=client.stdout, capture_output=True, check=True
+        )
+    assert hashed.stdout.split()[0].decode() == record["sha256"]
 
 
 def curl(stack: Stack) -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import socket
 import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -189,6 +191,37 @@ def test_an_upload_at_a_byte_a_second_is_cut_off_and_leaves_nothing(on_disk):
     answer = requests.post(f"{on_disk.url}/drive/upload", data=drip(), headers=headers, timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (408, "body_too_slow")
     assert list(LocalStorage(on_disk.data_dir / "drive").list("staging")) == []
+
+
+FILE = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + b"x" * 3 * MIB
+CHUNK = f"{len(FILE):x}".encode() + b"\r\n" + FILE + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (f"Content-Length: {2 * len(FILE)}", FILE),
+        ("Transfer-Encoding: chunked", CHUNK),
+        ("Transfer-Encoding: chunked", CHUNK + b"nonsense\r\n"),
+        ("Transfer-Encoding: chunked", CHUNK + b"0\r\n\r\n"),
+    ],
+    ids=["shorter than its length", "without its last chunk", "a broken chunk", "a form without its end"],
+)
+def test_an_upload_that_is_cut_off_is_refused_and_leaves_nothing(framing, body, on_disk):
+    """Cut off on the wire, by a client that still listens."""
+    key = on_disk.http.headers["Authorization"]
+    head = ["POST /api/v1/drive/upload HTTP/1.1", "Host: localhost", f"Authorization: {key}", framing]
+    said = "\r\n".join([*head, "Content-Type: multipart/form-data; boundary=b", "", ""]).encode()
+    address = urlsplit(on_disk.url)
+    with socket.create_connection((address.hostname, address.port), timeout=60) as client:
+        client.sendall(said + body)
+        client.shutdown(socket.SHUT_WR)
+        assert client.makefile("rb").readline().split()[1] == b"400"
+    with on_disk.database() as db:
+        storage = LocalStorage(on_disk.data_dir / "drive")
+        on_disk.until(lambda: not list(storage.list("staging")), 30, "nothing is staged")
+        on_disk.until(lambda: db.drive_uploads.find_one() is None, 30, "nothing arrives")
+        assert db.drive_files.find_one({"state": {"$ne": "stored"}}) is None
 
 
 def test_uploads_hold_up_nobody(on_disk):

@@ -1,7 +1,9 @@
-"""Work beside a request: in a greenlet of its own, while the request goes on."""
+"""Work beside a request: in a greenlet of its own, while the request goes on; in a thread that gives way."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from typing import TypeVar, cast
 
@@ -9,6 +11,9 @@ import gevent
 from gevent.event import AsyncResult
 
 T = TypeVar("T")
+
+NICE = 5
+"""As that of the drive's worker: large files are hashed and written behind the chats that are answered."""
 
 
 def in_a_greenlet(work: Callable[[], T]) -> Callable[[], T]:
@@ -23,3 +28,11 @@ def in_a_greenlet(work: Callable[[], T]) -> Callable[[], T]:
 
     gevent.spawn(carry_out)
     return lambda: cast(T, ended.get())
+
+
+def giving_way(work: Callable[[], T]) -> T:
+    """Carry it out in this thread, to which the event loop's is preferred. Elsewhere than on Linux a priority
+    is the whole process's."""
+    if sys.platform == "linux" and os.getpriority(os.PRIO_PROCESS, 0) < NICE:
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    return work()

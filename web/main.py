@@ -23,7 +23,7 @@ from core.store import migrations
 from core.store.migrations import NewerStore
 from core.store.repeat import once_it_answers
 from web.app import App, create_app
-from web.beside import in_a_greenlet
+from web.beside import giving_way, in_a_greenlet
 from web.deadline import BodyDeadline
 from workers.broker import make_broker, sender
 
@@ -47,7 +47,8 @@ def build() -> App:
         patience_s=0.5,
         redis_client=connect_redis(settings, timeout_s=0.5),
     )
-    services.run = cast(Run, ThreadPool(DISK_THREADS).apply)
+    disk = ThreadPool(DISK_THREADS)
+    services.run = cast(Run, lambda work: disk.apply(giving_way, (work,)))
     services.beside = in_a_greenlet
     for weak in first.weak_secrets(settings):
         log.warning("settings.weak", said=weak)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import gevent
 import pytest
 from gevent.event import Event
+from gevent.threadpool import ThreadPool
 
 from core.errors import StorageFull
-from web.beside import in_a_greenlet
+from web.beside import NICE, giving_way, in_a_greenlet
 
 
 def test_it_goes_on_beside_whoever_began_it():
@@ -33,3 +37,13 @@ def test_a_failure_is_raised_to_whoever_waits_and_printed_nowhere(capfd):
     with pytest.raises(StorageFull):
         wait()
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a priority is the whole process's")
+def test_a_thread_that_gives_way_leaves_the_event_loop_as_it_was():
+    def priority():
+        return os.getpriority(os.PRIO_PROCESS, 0)
+
+    before = priority()
+    assert ThreadPool(1).apply(giving_way, (priority,)) == max(before, NICE)
+    assert priority() == before

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from core.drive import local as local_module
 from core.drive.local import LocalStorage
 from core.errors import BytesMissing, StorageAway, StorageFull
 from tests.core.drive.test_storages import KEY, STAGED, kept, names, read, staged
@@ -106,6 +107,26 @@ def test_a_full_disk_is_said(local):
     assert names(local, "staging/one") == []
     kept(local, b"x" * 3_000_000)
     assert len(read(local)) == 3_000_000
+
+
+def test_what_is_kept_is_on_the_disk_with_its_name(local, monkeypatch):
+    synced = []
+    for name in ("fsync", "fdatasync"):
+        sync = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda file, sync=sync: synced.append(os.fstat(file).st_ino) or sync(file)
+        )
+    kept(local, b"x" * 2 * local_module.SYNCED)
+    file = local.folder / KEY
+    assert synced.count(file.stat().st_ino) > 1  # not all of it at the end
+    assert {file.parent.stat().st_ino, (local.folder / STAGED).parent.stat().st_ino} <= {*synced}
+
+
+def test_what_is_being_written_is_nobody_elses(local):
+    staging = local.stage(STAGED)
+    with pytest.raises(StorageAway):
+        local.stage(STAGED)
+    staging.drop()
 
 
 def test_a_disk_that_is_gone_is_told_from_a_file_that_is_gone(local):

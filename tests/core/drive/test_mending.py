@@ -55,6 +55,14 @@ def test_the_key_of_a_dead_upload_is_free(db):
     assert [upload["_id"] for upload in db.drive_uploads.find()] == ["u2"]
 
 
+def test_the_key_of_a_dead_upload_is_free_whoever_else_uses_the_same(db):
+    Arrivals(db).begin("u1", "w2", "k")
+    Arrivals(db).begin("u2", "w1", "k")
+    db.drive_uploads.update_one({"_id": "u2"}, {"$set": {"renewed_at": utcnow() - LATER}})
+    Arrivals(db).begin("u3", "w1", "k")
+    assert sorted(upload["_id"] for upload in db.drive_uploads.find()) == ["u1", "u3"]
+
+
 def test_an_upload_that_showed_itself_just_now_is_not_forgotten(db, meanwhile):
     here = Arrivals(db)
     here.begin("u1", "w1", "k")
@@ -118,6 +126,14 @@ def test_a_file_whose_job_ended_badly_is_given_up(db, services, local, status):
         finish(db, claim(db, job["_id"], "p1"), status="failed", calls=[])
     assert mended(db)["files_given_up"] == 1
     assert states(db) == ["deleting"]
+
+
+def test_what_was_given_up_is_not_stored(db, local):
+    accepted(db, local, b"abc")
+    record = db.drive_files.find_one({})
+    assert files.mark(db, record, files.ARRIVING)
+    assert not files.store(db, record, "text/plain")
+    assert states(db) == [files.DELETING]
 
 
 def test_a_file_that_was_stored_just_now_stays(db, services, handlers, storage, meanwhile):

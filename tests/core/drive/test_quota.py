@@ -147,6 +147,13 @@ def test_what_a_dead_process_left_open_is_counted_once_when_its_records_are_ther
     assert quota.used(db, W) == 10
 
 
+def test_an_upload_that_is_open_beside_its_records_is_counted_once(db, local):
+    """The sum is computed between its records and their settling."""
+    job = accepted(db, local, b"x" * 10, upload_id=new_id())
+    db.drive_usage.update_one({"_id": W}, {"$set": {f"open.{job['_id']}": 10, "stale": True}})
+    assert quota.used(db, W) == 10
+
+
 def test_an_upload_that_was_taken_for_dead_is_counted_all_the_same(db, local, meanwhile):
     """Between its charge and its records its process slept."""
     slept = upload(db, local, b"x" * 10, upload_id=new_id())

@@ -126,6 +126,13 @@ def test_all_parts_but_the_last_are_of_one_size(s3):
     staging.keep()
 
 
+def test_the_last_part_is_never_empty(s3):
+    staging = s3.stage(STAGED)
+    staging.write(b"x" * 10 * MIB)
+    assert staging.keep().endswith("-2")
+    s3.delete(STAGED)
+
+
 def test_a_link_gives_the_object_under_the_name_that_was_asked_for(s3):
     kept(s3, b"abc")
     said = {"Content-Type": "text/plain", "Content-Disposition": "attachment; filename*=UTF-8''%C3%A9"}

@@ -70,6 +70,14 @@ def test_what_differs_is_listed_and_left_as_it_is(db, services, handlers, storag
     assert read(storage, fine["key"]) == b"fine"
 
 
+@pytest.mark.parametrize("elsewhere", [{"host": "h2"}, {"storage": "another"}])
+def test_what_is_kept_elsewhere_is_not_missing_here(db, services, handlers, storage, verified, elsewhere):
+    record = stored(services, handlers, storage, b"abc")
+    storage.delete(record["key"])
+    db.drive_files.update_one({"_id": record["_id"]}, {"$set": elsewhere})
+    assert verified() == {"checked": 0, "missing": 0, "differ": 0, "orphans": 0, "orphans_removed": 0}
+
+
 def test_orphans_go_once_they_are_older_than_a_day(db, services, handlers, storage, verified, monkeypatch):
     kept = stored(services, handlers, storage, b"abc")
     orphan = keys.final(installation.name(db), "a1", utcnow(), new_id())
