@@ -86,7 +86,6 @@ def made(body: NewKey) -> tuple[Key, str]:
 
 
 @api.get("/keys", responses=shows(page(KeyShape), "A page of keys, newest first"))
-@access(admin=True)
 def list_keys(query: PageQuery) -> Response:
     """The workspace's keys, those that have ended too."""
     items, cursor = keys.page(db(), workspace_id(), limit=query.limit, cursor=query.cursor)
@@ -94,7 +93,6 @@ def list_keys(query: PageQuery) -> Response:
 
 
 @api.get("/keys/<key_id>", responses=shows(KeyStanding, "The key, and how its budget stands"))
-@access(admin=True)
 def get_key(path: KeyPath) -> Response:
     """One key. If it has a budget: also what is spent and reserved of it, and when it resets."""
     key = keys.get(db(), workspace_id(), path.key_id)

@@ -12,6 +12,7 @@ from core.metering import ledger, marks
 from tests.core.metering.rows import row
 from tests.web.conftest import delivery
 from tests.web.dashboard.browser import Browser
+from tests.web.dashboard.forms import forms
 from web.dashboard.frame.formats import money
 
 TEXT = re.compile(r"<code>(vtl_[\w-]{40,})</code>")
@@ -106,14 +107,23 @@ def test_whoever_is_signed_in_with_a_revoked_key_is_out(admin, key, app):
     assert "Sign in" in other.page("/")
 
 
-def test_others_see_their_own_key_alone(browser_for, key):
-    member = browser_for("member")
-    page = member.page("/settings")
-    assert member.key["_id"] in page
-    assert "CI" not in page
-    for path in (f"/settings/keys/{key[0]['_id']}", "/settings/keys/new", "/settings/audit-log"):
-        assert member.get(path).status_code == 403
-    assert member.get("/settings/webhooks/secret").status_code == 403
+@pytest.mark.parametrize("role", ["member", "viewer"])
+def test_others_see_every_key_of_the_workspace_and_change_none(browser_for, key, role):
+    other = browser_for(role)
+    page = other.page("/settings")
+    assert page.count("yours") == 1
+    assert f'href="/settings/keys/{other.key["_id"]}"' in page
+    of_key = other.page(f"/settings/keys/{key[0]['_id']}")
+    assert "60 requests a minute" in of_key
+    for shown in (page, of_key):
+        assert "CI" in shown
+        assert [form for form in forms(shown) if form.startswith("/settings")] == []
+        assert "/settings/keys/new" not in shown
+
+
+@pytest.mark.parametrize("path", ["/settings/keys/new", "/settings/audit-log", "/settings/webhooks/secret"])
+def test_what_is_an_admins_no_member_reads(browser, path):
+    assert browser.get(path).status_code == 403
 
 
 @pytest.mark.parametrize(
