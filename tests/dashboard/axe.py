@@ -35,6 +35,8 @@ def findings(page: Page) -> list[dict[str, str]]:
     found = page.evaluate(RUN, None)
     page.emulate_media(color_scheme="dark")
     page.evaluate(SETTLED)
-    found += [{**one, "theme": "dark"} for one in page.evaluate(RUN, ["color-contrast", "link-in-text-block"])]
+    found += [
+        {**one, "theme": "dark"} for one in page.evaluate(RUN, ["color-contrast", "link-in-text-block"])
+    ]
     page.emulate_media(color_scheme="light")
     return [one for one in found if one["impact"] in GRAVE]

@@ -33,10 +33,7 @@ def hostile(stack):
         for status in ("succeeded", "failed"):
             chat = {"message": SCRIPT, "metadata": {SCRIPT: SCRIPT}, "callback_url": URL}
             job = made(stack, text, f"/agents/{agent}/chat", chat)["id"]
-            url, headers = f"{stack.url}/jobs/{job}", {"Authorization": f"Bearer {text}"}
-            stack.until(
-                lambda: stack.http.get(url, headers=headers).json()["status"] == status, 60, f"it has {status}"
-            )
+            ended(stack, text, job, status)
     return text
 
 
@@ -44,6 +41,13 @@ def told(url):
     config = {"provider": "openai", "model": SCRIPT, "api_key": "sk-1", "custom_endpoint": url}
     return {"llm_config": config, "metadata": {SCRIPT: SCRIPT}} | dict.fromkeys(
         ("description", "system_prompt"), SCRIPT
+    )
+
+
+def ended(stack, key, job, status):
+    url, headers = f"{stack.url}/jobs/{job}", {"Authorization": f"Bearer {key}"}
+    stack.until(
+        lambda: stack.http.get(url, headers=headers).json()["status"] == status, 60, f"it has {status}"
     )
 
 

@@ -14,4 +14,6 @@ def test_a_tick_is_run_now(page_for, stack):
         row = page.locator("tr", has=page.get_by_role("cell", name="drive_verify", exact=True))
         row.get_by_role("button", name="Run now").click()
         expect(page.get_by_text("drive_verify runs within a few seconds")).to_be_visible()
-        stack.until(lambda: db.ticks.find_one({"_id": "drive_verify"})["last_run"] != before, 60, "it has run")
+        stack.until(
+            lambda: db.ticks.find_one({"_id": "drive_verify"})["last_run"] != before, 60, "it has run"
+        )

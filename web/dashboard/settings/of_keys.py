@@ -1,4 +1,4 @@
-"""API keys: the list with what each has spent, one with its limits, for all; made, rotated, revoked by admins."""
+"""API keys: the list with what each has spent, one with its limits; made, rotated and revoked by admins."""
 
 from __future__ import annotations
 
