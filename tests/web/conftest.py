@@ -173,7 +173,9 @@ def worked_on(services):
 @pytest.fixture
 def at_once(services):
     """Jobs are carried out as soon as they are sent; providers on this machine may be asked."""
-    services.settings = services.settings.model_copy(update={"custom_endpoint_allow": "127.0.0.1"})
+    services.settings = services.settings.model_copy(
+        update={"custom_endpoint_allow": "127.0.0.1", "job_timeout_s": 20}
+    )
     with closing(provider_transport(services.settings)) as transport:
         handlers = chat.asking(transport, Quotes(services.db, PRICES))
         runner = Runner(services, "p1", handlers, start=Inline, lost=lambda: False)
@@ -184,7 +186,6 @@ def at_once(services):
 @pytest.fixture
 def in_threads(services, at_once):
     """Jobs are carried out at once too, but beside the request: a client sees the deltas as they come."""
-    services.settings = services.settings.model_copy(update={"job_timeout_s": 20})
     run, running = services.send, []
 
     def send(job):
