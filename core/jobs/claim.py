@@ -13,7 +13,7 @@ from core.jobs.document import Job, Status, jobs_of
 from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending, known_by, queued_again
 from core.llm.records import Call
 from core.store.free_json import storable
-from core.store.repeat import update_once
+from core.store.repeat import update_where
 
 Document = dict[str, Any]
 
@@ -39,9 +39,10 @@ def claim(
     if job is None or job["status"] != QUEUED or (queues is not None and job["queue"] not in queues):
         return None
     changes = {"status": RUNNING, "owner": owner, "fence": fence, "started_at": utcnow()}
-    won = update_once(
+    won = update_where(
         db.jobs,
-        {"_id": job_id, "status": QUEUED, "attempt": job["attempt"], "queue": job["queue"]},
+        job_id,
+        {"status": QUEUED, "attempt": job["attempt"], "queue": job["queue"]},
         {"$set": changes, "$inc": {"attempt": 1}},
         was_mine=lambda found: found["fence"] == changes["fence"],
     )
@@ -70,9 +71,10 @@ def finish(
         calls=job["calls"] + calls,
         fence=job["fence"],
     )
-    ended = update_once(
+    ended = update_where(
         db.jobs,
-        {"_id": job["_id"], "status": RUNNING, "fence": job["fence"]},
+        job["_id"],
+        {"status": RUNNING, "fence": job["fence"]},
         update,
         was_mine=lambda found: found["fence"] == job["fence"] and found["status"] in DONE,
     )
@@ -85,9 +87,10 @@ def let_go(db: Database[Document], job: Job) -> Job | None:
     None: it is somebody else's by now, or is to be cancelled, which ends it as any running job.
     """
     changes = {**queued_again(utcnow()), "attempt": 0, "started_at": None}
-    done = update_once(
+    done = update_where(
         db.jobs,
-        {"_id": job["_id"], "fence": job["fence"], "status": RUNNING, "cancel_requested": False},
+        job["_id"],
+        {"fence": job["fence"], "status": RUNNING, "cancel_requested": False},
         {"$set": changes},
         was_mine=lambda _: False,
     )
@@ -99,11 +102,11 @@ def hand_back(db: Database[Document], job: Job, calls: list[Call]) -> bool:
 
     A job whose cancellation was asked for ends instead. False: somebody else owns it.
     """
-    mine = {"_id": job["_id"], "status": RUNNING, "fence": job["fence"]}
     returned = {"attempt": job["attempt"], "owner": job["owner"], "at": utcnow()}
-    back = update_once(
+    back = update_where(
         db.jobs,
-        {**mine, "cancel_requested": False},
+        job["_id"],
+        {"status": RUNNING, "fence": job["fence"], "cancel_requested": False},
         {
             "$set": {**queued_again(utcnow()), "calls": storable(job["calls"] + calls)},
             "$push": {"handed_back": returned},

@@ -6,13 +6,14 @@ between is done again, and a row that is there already is the same row.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, cast
 
 import structlog
 from bson.decimal128 import Decimal128
-from pymongo import InsertOne, UpdateOne
+from pymongo import InsertOne
 from pymongo.database import Database
 
 from core.clock import utcnow
@@ -85,10 +86,7 @@ def _enter(
     db: Database[Document], jobs: list[Job], prices: Prices, outbox: Outbox, note: Note | None
 ) -> Document:
     own = {ws: price_tables.of_workspace(db, ws) for ws in {job["workspace_id"] for job in jobs}}
-    rows, after = [], []
-    for job in jobs:
-        rows += list(rows_of(job, prices, own[job["workspace_id"]]))
-        after.append(_mark(job, {"$unset": {"meter": ""}}))
+    rows = [row for job in jobs for row in rows_of(job, prices, own[job["workspace_id"]])]
     entered = insert(db, rows)
     marks.raise_for(db, rows)
     unsettled = settling.settle(db, jobs, rows if entered == len(rows) else _as_entered(db, rows))
@@ -96,9 +94,7 @@ def _enter(
     outbox(db, done)
     if note is not None:
         note(db, done, rows)
-    after = [mark for job, mark in zip(jobs, after, strict=True) if job["_id"] not in unsettled]
-    cleared = db.jobs.bulk_write(after, ordered=False).modified_count if after else 0
-    return {"rows": entered, "jobs": cleared}
+    return {"rows": entered, "jobs": _clear(db, (job for job in jobs if job["_id"] not in unsettled))}
 
 
 def _due(db: Database[Document], limit: int) -> list[Job]:
@@ -174,6 +170,15 @@ def _as_entered(db: Database[Document], rows: Iterable[LedgerRow]) -> list[Ledge
     return cast("list[LedgerRow]", list(db.token_usage.find({"_id": {"$in": names}})))
 
 
-def _mark(job: Job, update: Document) -> UpdateOne:
-    """Change the mark, unless something was added to the job since it was read."""
-    return UpdateOne({"_id": job["_id"], "meter_rev": job["meter_rev"]}, update)
+def _clear(db: Database[Document], jobs: Iterable[Job]) -> int:
+    """Clear the marks of those to which nothing was added since they were read; how many.
+
+    Those that were added to as often are written together: on the embedded server half the price.
+    """
+    by_rev: defaultdict[int, list[str]] = defaultdict(list)
+    for job in jobs:
+        by_rev[job["meter_rev"]].append(job["_id"])
+    return sum(
+        db.jobs.update_many({"_id": {"$in": ids}, "meter_rev": rev}, {"$unset": {"meter": ""}}).modified_count
+        for rev, ids in by_rev.items()
+    )

@@ -4,7 +4,7 @@ import pytest
 from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, WriteConcernError
 
-from core.store.repeat import through_outages, write_missing
+from core.store.repeat import through_outages, update_where, write_missing
 
 
 def test_what_is_there_already_stays_as_it_is_and_the_rest_is_inserted(db):
@@ -28,3 +28,61 @@ def test_a_write_that_the_majority_may_not_have_is_repeated():
         return "taken"
 
     assert through_outages(write, what="a write", give_up=lambda: False, pause_s=0) == "taken"
+
+
+def never(_):
+    return False
+
+
+def test_an_update_takes_effect_where_each_value_is_as_it_was_read_and_nowhere_else(db):
+    db.things.insert_one({"_id": 1, "state": "open", "fence": "a", "n": 1})
+    for where in ({"state": "closed", "fence": "a"}, {"state": "open", "fence": "b"}):
+        assert not update_where(db.things, 1, where, {"$set": {"n": 9}}, was_mine=never)
+    assert not update_where(db.things, 2, {"state": "open"}, {"$set": {"n": 9}}, was_mine=never)
+    assert db.things.find_one({}, {"_id": 0}) == {"state": "open", "fence": "a", "n": 1}
+    assert update_where(
+        db.things, 1, {"state": "open", "fence": "a"}, {"$set": {"state": "closed"}}, was_mine=never
+    )
+    assert db.things.find_one({}, {"_id": 0}) == {"state": "closed", "fence": "a", "n": 1}
+
+
+def test_all_kinds_of_changes_travel_in_one_update_also_to_fields_that_are_not_there(db):
+    db.things.insert_one({"_id": 1, "state": "open", "n": 1, "known": ["a"], "lost": ["x"]})
+    update = {
+        "$set": {"state": "closed"},
+        "$inc": {"n": 2, "m": 1},
+        "$push": {"lost": {"attempt": 1}, "found": {"$x": "$n"}},
+        "$addToSet": {"known": {"$each": ["a", "b"]}, "others": {"$each": ["c"]}},
+    }
+    assert update_where(db.things, 1, {"state": "open"}, update, was_mine=never)
+    found = db.things.find_one({}, {"_id": 0})
+    assert (sorted(found.pop("known")), found) == (
+        ["a", "b"],
+        {
+            "state": "closed",
+            "n": 3,
+            "m": 1,
+            "lost": ["x", {"attempt": 1}],
+            "found": [{"$x": "$n"}],
+            "others": ["c"],
+        },
+    )
+
+
+def test_what_somebody_said_is_no_field_and_no_operator(db):
+    said = {"text": "$state", "$concat": ["a", "$b"], "a.b": {"$literal": 1}}
+    db.things.insert_one({"_id": 1, "state": "$state"})
+    assert update_where(db.things, 1, {"state": "$state"}, {"$set": {"said": said}}, was_mine=never)
+    assert db.things.find_one({})["said"] == said
+
+
+def test_an_update_whose_reply_was_lost_is_known_by_what_it_wrote(db):
+    db.things.insert_one({"_id": 1, "state": "open"})
+    closed = {"$set": {"state": "closed", "by": "me"}}
+    for _ in range(2):
+        assert update_where(
+            db.things, 1, {"state": "open"}, closed, was_mine=lambda found: found["by"] == "me"
+        )
+    assert not update_where(
+        db.things, 1, {"state": "open"}, closed, was_mine=lambda found: found["by"] == "you"
+    )
