@@ -37,6 +37,7 @@ def objects(objects, services):
     return objects
 
 
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # another thread's back-off did
 @pytest.mark.usefixtures("worked_on")
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_nothing_that_is_sent_makes_a_5xx(app, objects, mode):
