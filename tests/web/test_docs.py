@@ -38,7 +38,8 @@ def test_the_specification_names_every_route_of_the_api(app, specification):
 def test_every_call_says_what_it_does_and_how_it_fails(specification):
     assert specification["openapi"] == "3.1.1"
     for path, method, call in calls(specification):
-        assert call["summary"], path
+        assert call["description"].startswith(call["summary"]), path
+        assert "<br" not in call["description"], path
         kinds = {kind for kind, _ in failures(specification, call)}
         assert kinds <= {"application/json" if path.startswith("/v1/") else "application/problem+json"}
         if call.get("requestBody"):

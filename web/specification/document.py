@@ -60,6 +60,7 @@ def operations(app: OpenAPI) -> Iterator[tuple[str, str, View]]:
 
 def _complete(operation: Document, path: str, view: View) -> None:
     """What the view says beside its route: who may call it, its headers, how it fails."""
+    operation["description"] = _described(operation)
     if access.of(view).public:
         operation["security"] = []
     given = [_parameter(one) for one in operation.get("parameters", ())]
@@ -69,6 +70,12 @@ def _complete(operation: Document, path: str, view: View) -> None:
     answers = {**failures.of(operation, path, says.failing(view)), **successes}
     operation["parameters"] = given + [asked(name) for name in named]
     operation["responses"] = dict(sorted(answers.items()))
+
+
+def _described(operation: Document) -> str:
+    """The whole docstring: flask-openapi has its first line apart, and breaks the others for HTML."""
+    more = operation.get("description", "").removeprefix("<br/>").replace("<br/>", "\n")
+    return f"{operation['summary']}\n\n{more}" if more else str(operation["summary"])
 
 
 def _parameter(parameter: Document) -> Document:

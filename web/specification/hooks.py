@@ -46,6 +46,7 @@ def _post(name: str, shape: type[Any], when: str) -> Document:
     return {
         "operationId": f"on_{name.replace('.', '_')}",
         "summary": when,
+        "description": f"{when} {shape.__doc__}",
         "tags": ["webhooks"],
         "security": [],
         "parameters": [
