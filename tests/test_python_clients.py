@@ -1,6 +1,19 @@
 """Other people's clients in Python, unchanged, through our door to a provider that thinks as DeepSeek does.
 
 Installed with `pip install --target tests/py/packages -r tests/py/requirements.txt`.
+
+What each client is seen to do, those for Node by `tests/test_clients.py`. `s`: streamed, `w`: in one piece.
+
+| client        | chat | stream | parallel tools | a tool's result after thinking | JSON by schema |
+|---------------|------|--------|----------------|--------------------------------|----------------|
+| openai        | w    | s      | s              | s, then w                      | w (`parse`)    |
+| openai (Node) | w    | s      | s              | s                              | w              |
+| langchain     | w    | s      | w              | w                              | w              |
+| langchain (Node) | w | s      | s              | s, then w                      | w              |
+| AI SDK (Node) | w    | s      | s              | s                              | w              |
+| openai_agents | w    | s      | w              | w                              | w              |
+| pydantic_ai   | w    | s      | w              | w                              | w              |
+| litellm       | w    | s      | w              | w                              | w              |
 """
 
 from __future__ import annotations
@@ -16,8 +29,9 @@ from tests.stack import ADMIN_KEY, ROOT
 
 PY = ROOT / "tests/py"
 PACKAGES = PY / "packages"
-CLIENTS = ("langchain", "openai_agents", "pydantic_ai", "litellm")
+CLIENTS = ("openai", "langchain", "openai_agents", "pydantic_ai", "litellm")
 IN = {
+    "openai": "openai",
     "langchain": "langchain_openai",
     "openai_agents": "agents",
     "pydantic_ai": "pydantic_ai",

@@ -66,11 +66,12 @@ class Calls:
         told = self._name(call, name)
         more = self._texts[n].feed(said)
         call["function"]["arguments"] += more
-        call |= storable({key: value for key, value in part.items() if key not in KNOWN_OF_A_CALL})
+        added = {key: value for key, value in _added(part).items() if call.get(key) != value}
+        call |= added
         if n in self._untold:
             return self._head(n) if name else None
         words = {key: value for key, value in (("name", told), ("arguments", more)) if value}
-        return {"index": n, "function": words}
+        return {**added, "index": n, "function": words}
 
     def end(self) -> list[Document]:
         """The last pieces: a call to which no arguments came gets an empty object."""
@@ -131,7 +132,7 @@ class Calls:
         self._untold.discard(n)
         call = self.gathered[n]
         words = {key: value for key, value in call["function"].items() if value}
-        return {"index": n, "function": words, "id": call["id"], "type": "function"}
+        return {**_added(call), "index": n, "function": words, "id": call["id"], "type": "function"}
 
     def _name(self, call: Document, name: str) -> str:
         """The part of the name that is new: most vendors tell it once, some with each piece, some late."""
@@ -140,6 +141,11 @@ class Calls:
         new = "" if over or name == function["name"] else name
         function["name"] += new
         return new
+
+
+def _added(part: Document) -> Document:
+    """What a vendor says of a call beside OpenAI's fields: Google's signature, which it wants back."""
+    return dict(storable({key: value for key, value in part.items() if key not in KNOWN_OF_A_CALL}))
 
 
 def _tool_call(call: Document) -> Document | None:
