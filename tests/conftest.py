@@ -35,6 +35,7 @@ SLOW = (
     "core/metering/test_books.py",
     "core/outbound/test_transport_tls.py",
     "core/runtime/",
+    "core/scheduling/test_poisoned.py",
     "dashboard/",
     "test_chaos.py",
     "test_clients.py",

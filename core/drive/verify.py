@@ -22,6 +22,7 @@ from core.drive.storage import Storage, Stored
 from core.drive.work import held, patiently, unless_stopped
 from core.errors import BytesMissing
 from core.ids import new_id
+from core.jobs import lease
 from core.jobs.accept import accept
 from core.jobs.document import Job
 from core.jobs.model import QUEUED, RUNNING, Draft
@@ -53,8 +54,8 @@ def tick(db: Database[Document], send: Send) -> Document:
 
 def hosts(db: Database[Document]) -> list[str]:
     """Where drive workers are."""
-    queues = {queue for process in db.processes.find({"dead": False}) for queue in process["queues"]}
-    return sorted(queue.removeprefix(f"{QUEUE}.") for queue in queues if queue.startswith(f"{QUEUE}."))
+    served = lease.served(db)
+    return sorted(queue.removeprefix(f"{QUEUE}.") for queue in served if queue.startswith(f"{QUEUE}."))
 
 
 def verify(run: Run, storage: Storage) -> Document:

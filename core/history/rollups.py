@@ -49,8 +49,9 @@ def tick(db: Database[Document], slot: datetime, now: datetime | None = None) ->
 
 def ended(db: Database[Document], *, limit: int = BATCHES_A_TICK) -> int:
     """Compute the minutes that open batches belong to; how many."""
-    opened = list(db.history_batches.find({"open": True}, {"workspace_id": 1, "at": 1}).limit(limit))
-    minutes = sorted({(batch["workspace_id"], batch["at"]) for batch in opened})
+    due = {"open": True, **aside.waiting(db, "history")}
+    opened = db.history_batches.find(due, {"workspace_id": 1, "at": 1}).limit(limit)
+    minutes = sorted(set(aside.each(db, "history", opened, _key)))
     computed = aside.each(db, "history", minutes, lambda minute: _minute(db, *minute), name=_name)
     queues = {at for _, at in minutes}
     aside.each(db, "history", queues, lambda at: _queues(db, at), name=lambda at: f"{at:{MINUTES}}")
@@ -58,6 +59,13 @@ def ended(db: Database[Document], *, limit: int = BATCHES_A_TICK) -> int:
     if read:
         db.history_batches.update_many({"_id": {"$in": read}}, {"$set": {"open": False}})
     return len(computed)
+
+
+def _key(batch: Mapping[str, Any]) -> Key:
+    """Raises for a batch that does not say whose minute it is of."""
+    if not isinstance(batch["workspace_id"], str) or not isinstance(batch["at"], datetime):
+        raise TypeError("a batch is of a workspace and a minute")
+    return batch["workspace_id"], batch["at"]
 
 
 def _minute(db: Database[Document], workspace_id: str, at: datetime) -> list[str]:
@@ -83,7 +91,8 @@ def hours(db: Database[Document], slot: datetime) -> Document:
     for at in (over - HOUR - LATEST, over - HOUR):
         by_workspace: dict[str, list[Point]] = {}
         for minute in db.history_minutes.find({"at": {"$gte": at, "$lt": at + HOUR}}).sort("at", 1):
-            by_workspace.setdefault(minute["workspace_id"], []).append(cast(Point, minute))
+            if isinstance(name := minute.get("workspace_id"), str):
+                by_workspace.setdefault(name, []).append(cast(Point, minute))
         of_hour = [((name, at), of) for name, of in by_workspace.items()]
         merged = aside.each(
             db,
@@ -118,9 +127,12 @@ def _open(db: Database[Document]) -> tuple[dict[str, Document], dict[str, Docume
         key = {"workspace_id": "$workspace_id", "queue": "$queue"}
         counted: Any = [{"$match": {"status": status}}, {"$group": {"_id": key, "n": {"$sum": 1}}}]
         for row in db.jobs.aggregate(counted):
-            of = by_workspace.setdefault(row["_id"]["workspace_id"], {"queued": 0, "running": 0})
+            whose, where = row["_id"].get("workspace_id"), row["_id"].get("queue")
+            if not isinstance(whose, str) or not isinstance(where, str):
+                continue  # no code of ours made it so, and nobody asks for its chart
+            of = by_workspace.setdefault(whose, {"queued": 0, "running": 0})
             of[name] += row["n"]
-            queue = by_queue.setdefault(row["_id"]["queue"], {"depth": 0, "running": 0})
+            queue = by_queue.setdefault(where, {"depth": 0, "running": 0})
             queue["depth" if status == QUEUED else "running"] += row["n"]
     return by_workspace, by_queue
 

@@ -62,6 +62,13 @@ def renew(
     return db.processes.update_one(alive, beat).matched_count == 1
 
 
+def served(db: Database[Document]) -> set[str]:
+    """The queues that living processes take from. A document that says it oddly serves none."""
+    living = [process.get("queues") for process in db.processes.find({"dead": False}, {"queues": 1})]
+    named = (queues for queues in living if isinstance(queues, list))
+    return {queue for queues in named for queue in queues if isinstance(queue, str)}
+
+
 def retire(db: Database[Document], process_id: str) -> None:
     """End the lease in good order: what this process still owns may be taken up at once."""
     db.processes.update_one(

@@ -6,8 +6,8 @@ once: nobody has to know which were lost. Run by the leader.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
 from importlib import import_module
 from itertools import chain, zip_longest
@@ -18,7 +18,7 @@ from pymongo import ASCENDING
 from pymongo.database import Database
 
 from core.clock import utcnow
-from core.jobs import kinds
+from core.jobs import kinds, lease
 from core.jobs.accept import enqueue
 from core.jobs.document import Job, jobs_of
 from core.jobs.lanes import NEEDED
@@ -28,6 +28,7 @@ from core.store import aside
 
 Document = dict[str, Any]
 
+PLACED, SENT = "placed", "sent"
 A_TICK = 500
 A_PASS = 20_000
 LATEST_RESEND = timedelta(minutes=10)
@@ -44,14 +45,24 @@ class Overdue:
         self.send = send
         self._left: list[Job] = []
         self._seen: Document = {}
+        self._away = False
 
     def tick(self) -> Document:
         """See to some of them. Returns how many were sent, and placed anew."""
         now, self._left = (self._left or self._read())[:A_TICK], self._left[A_TICK:]
-        deserted = self._deserted({job["queue"] for job in now}) if now else frozenset()
-        lost = [job for job in now if job["queue"] in deserted]
-        placed = sum(aside.each(self.db, "reconcile", lost, lambda job: self._placed(job["_id"])))
-        return {"placed_anew": placed, "resent": self._sent(j for j in now if j["queue"] not in deserted)}
+        queues = {queue for job in now if isinstance(queue := job.get("queue"), str)}
+        deserted = self._deserted(queues) if queues else frozenset()
+        self._away = False
+        done = Counter(aside.each(self.db, "reconcile", now, lambda job: self._see_to(job, deserted)))
+        return {"placed_anew": done[PLACED], "resent": done[SENT]}
+
+    def _see_to(self, job: Job, deserted: Collection[str]) -> str | None:
+        """What was done about it, if anything."""
+        if job["queue"] in deserted:
+            return PLACED if self._placed(job["_id"]) else None
+        # Redis is away: the next pass comes to those that are left.
+        self._away = self._away or not enqueue(self.send, job)
+        return None if self._away else SENT
 
     def _read(self) -> list[Job]:
         """The overdue jobs, at most `A_PASS`: those of a later time come with the next pass."""
@@ -68,19 +79,9 @@ class Overdue:
         later = {"status": QUEUED, "send_after": {"$gt": utcnow() + LATEST_RESEND}}
         self.db.jobs.update_many(later, {"$set": {"send_after": utcnow()}})
 
-    def _sent(self, jobs: Iterable[Job]) -> int:
-        sent = 0
-        for job in jobs:
-            if not enqueue(self.send, job):
-                break  # Redis is away; the next pass comes to it again
-            sent += 1
-        return sent
-
     def _deserted(self, queues: Iterable[str]) -> frozenset[str]:
         """Those by host that no living process takes from."""
-        living = self.db.processes.find({"dead": False}, {"queues": 1})
-        served = {queue for process in living for queue in process["queues"]}
-        return frozenset(kinds.by_host(queues)) - served
+        return frozenset(kinds.by_host(queues)) - lease.served(self.db)
 
     def _placed(self, job_id: str) -> bool:
         """A job without a host, or whose host is gone, goes to the host that its kind now chooses."""
@@ -106,5 +107,5 @@ def in_turn(jobs: Sequence[Job]) -> Iterator[Job]:
     """The oldest of each workspace, then the second of each, and so on: nobody waits for a neighbour's."""
     whose: defaultdict[str, list[Job]] = defaultdict(list)
     for job in jobs:
-        whose[job["workspace_id"]].append(job)
+        whose[str(job.get("workspace_id"))].append(job)
     return (job for job in chain.from_iterable(zip_longest(*whose.values())) if job is not None)

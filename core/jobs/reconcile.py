@@ -82,7 +82,7 @@ class Reconciler:
     def _declare_dead(self) -> int:
         declared = 0
         now = self.monotonic()
-        alive = {p["_id"]: p["beat"] for p in self.db.processes.find({"dead": False}, {"beat": 1})}
+        alive = {p["_id"]: p.get("beat", 0) for p in self.db.processes.find({"dead": False}, {"beat": 1})}
         self._seen = {pid: seen for pid, seen in self._seen.items() if pid in alive}
         for process_id, beat in alive.items():
             last_beat, since = self._seen.get(process_id, (None, now))
@@ -101,12 +101,11 @@ class Reconciler:
         if not orphans:
             return 0
         # A process may have registered, and claimed, between the two reads above.
-        newborn = {
-            owner
-            for owner in {job["owner"] for job in orphans}
-            if self.db.processes.find_one({"_id": owner, "dead": False}, {"_id": 1})
-        }
-        orphans = [job for job in orphans if job["owner"] not in newborn]
+        owners = {owner for job in orphans if isinstance(owner := job.get("owner"), str)}
+        newborn = [
+            owner for owner in owners if self.db.processes.find_one({"_id": owner, "dead": False}, {"_id": 1})
+        ]
+        orphans = [job for job in orphans if job.get("owner") not in newborn]
         return sum(aside.each(self.db, "reconcile", orphans, self._take_up))
 
     def _take_up(self, job: Job) -> bool:

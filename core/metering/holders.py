@@ -11,8 +11,10 @@ from pymongo.database import Database
 from core.jobs.document import jobs_of
 from core.jobs.model import QUEUED, RUNNING
 from core.metering.sums import exact
+from core.store import aside
 
 Document = dict[str, Any]
+LOOP = "true_up"
 Holder = Mapping[str, Any]
 """A job, as far as its `holds` and `created_by`."""
 
@@ -24,16 +26,13 @@ def holding(job: Holder) -> list[str]:
 
 def due(db: Database[Document]) -> dict[str, Document]:
     """Jobs by id that have held something, and wait for the ledger, which may have come to some of them."""
-    found = jobs_of(db).find({"meter": "due"}, {"created_by": 1, "holds": 1})
-    return {job["_id"]: dict(job) for job in found if job.get("holds")}
+    return {job["_id"]: job for job in _read(db, {"meter": "due"})}
 
 
 def under_way(db: Database[Document]) -> Iterator[Document]:
     """Jobs that are queued or run. Some of them twice: one that is handed back meanwhile is queued again."""
     for status in (QUEUED, RUNNING, QUEUED):
-        for job in jobs_of(db).find({"status": status}, {"created_by": 1, "holds": 1}):
-            if holding(job):
-                yield dict(job)
+        yield from (job for job in _read(db, {"status": status}) if holding(job))
 
 
 def amounts(jobs: Iterable[Document]) -> dict[str, dict[str, Decimal]]:
@@ -45,3 +44,15 @@ def amounts(jobs: Iterable[Document]) -> dict[str, dict[str, Decimal]]:
             for date, usd in job["holds"][month]["days"].items():
                 days[date] = days.get(date, Decimal(0)) + exact(usd)
     return found
+
+
+def _read(db: Database[Document], wanted: Document) -> list[Document]:
+    """Those that have held something. One that says it oddly is put aside: nobody can say what it holds."""
+    found = (job for job in jobs_of(db).find(wanted, {"created_by": 1, "holds": 1}) if job.get("holds"))
+    return aside.each(db, LOOP, found, _sound)
+
+
+def _sound(job: Holder) -> Document:
+    """Raises for one that cannot be read."""
+    amounts([dict(job)])
+    return dict(job)

@@ -59,9 +59,15 @@ def of_ledger(
 def tick(db: Database[Document], now: datetime | None = None, *, limit: int = QUARTERS_A_TICK) -> Document:
     """Compute the quarters that are marked and over; remove those of days that nobody reads so any more."""
     now = now or utcnow()
-    over = [mark for mark in db.usage_recent.find({"open": True}, {"groups": 0}) if _ends(mark) <= now]
-    closed = aside.each(db, "recent", over[:limit], lambda mark: compute(db, mark))
-    still_open = [day["date"] for day in db.usage_days.find({"open": True}, {"date": 1})]
+    at, left = now, iter(range(limit))
+
+    def see_to(mark: Document) -> bool:
+        return _ends(mark) <= at and next(left, None) is not None and compute(db, mark)
+
+    opened = list(db.usage_recent.find({"open": True}, {"groups": 0}))
+    closed = aside.each(db, "recent", opened, see_to)
+    days = [day.get("date") for day in db.usage_days.find({"open": True}, {"date": 1})]
+    still_open = [date for date in days if isinstance(date, str)]
     oldest = min([f"{now - KEPT:%Y-%m-%d}", *still_open])
     removed = db.usage_recent.delete_many({"date": {"$lt": oldest}}).deleted_count
     return {"quarters": sum(closed), "removed": removed}

@@ -23,6 +23,7 @@ from core.store import aside
 
 Document = dict[str, Any]
 
+LOOP = "rollups"
 DAYS_A_TICK = 200
 EVERYBODY = "*"
 QUARTER: Document = {
@@ -39,10 +40,11 @@ PARTS = 8
 def tick(db: Database[Document], now: datetime | None = None, *, limit: int = DAYS_A_TICK) -> Document:
     """Compute what is marked and over: days before today, months before this one; what was done, by name."""
     today = f"{now or utcnow():%Y-%m-%d}"
-    over = [mark for mark in db.usage_days.find({"open": True}) if mark["date"] < today]
-    days = aside.each(db, "rollups", over[:limit], lambda mark: day(db, mark))
-    months = [mark for mark in db.usage_months.find({"open": True}) if mark["month"] < today[:7]]
-    closed = aside.each(db, "rollups", months, lambda mark: month(db, mark))
+    opened = {"open": True, **aside.waiting(db, LOOP)}
+    over = [mark for mark in db.usage_days.find(opened) if str(mark.get("date", "")) < today]
+    days = aside.each(db, LOOP, over[:limit], lambda mark: day(db, mark))
+    months = [mark for mark in db.usage_months.find(opened) if str(mark.get("month", "")) < today[:7]]
+    closed = aside.each(db, LOOP, months, lambda mark: month(db, mark))
     return {"days": len(days), "months": sum(closed)}
 
 
@@ -64,7 +66,7 @@ def day(db: Database[Document], mark: Mapping[str, Any]) -> bool:
 def month(db: Database[Document], mark: Mapping[str, Any]) -> bool:
     """Compute a workspace's month from its days once all are closed; False: not yet."""
     of_month = {"workspace_id": mark["workspace_id"], "month": mark["month"]}
-    if mark["month"] in {day["month"] for day in marks.opened(db.usage_days, mark["workspace_id"])}:
+    if any(day.get("month") == mark["month"] for day in marks.opened(db.usage_days, mark["workspace_id"])):
         return False
     days = {"workspace_id": mark["workspace_id"], "date": {"$in": dates_of(mark["month"])}}
     found = list(db.usage_daily.find(days))

@@ -49,7 +49,9 @@ def open_dates(db: Database[Document], workspace_id: str | None) -> Opened:
     wanted: Document = {"open": True} | ({"workspace_id": workspace_id} if workspace_id else {})
     opened: dict[str, set[str]] = {}
     for mark in db.usage_days.find(wanted):
-        opened.setdefault(mark["workspace_id"], set()).add(mark["date"])
+        whose, date = mark.get("workspace_id"), mark.get("date")
+        if isinstance(whose, str) and isinstance(date, str):  # others are put aside by the roll-ups
+            opened.setdefault(whose, set()).add(date)
     return opened
 
 

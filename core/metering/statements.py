@@ -36,14 +36,13 @@ def tick(db: Database[Document], tier_prices: Mapping[str, Any], now: datetime |
 
     `tier_prices`: USD a month, by tier.
     """
-    now = now or utcnow()
-    due = [
-        mark
-        for mark in db.usage_months.find({"stated": False})
-        if not mark["open"] and month_ends(mark["month"]) + SETTLED_AFTER <= now
-    ]
-    issued = aside.each(db, "statements", due[:A_TICK], lambda mark: _issue(db, mark, tier_prices, now))
-    return {"statements": sum(issued)}
+    at, left = now or utcnow(), iter(range(A_TICK))
+
+    def see_to(mark: Document) -> bool:
+        over = not mark["open"] and month_ends(mark["month"]) + SETTLED_AFTER <= at
+        return over and next(left, None) is not None and _issue(db, mark, tier_prices, at)
+
+    return {"statements": sum(aside.each(db, "statements", db.usage_months.find({"stated": False}), see_to))}
 
 
 def compute(

@@ -20,6 +20,7 @@ from core.metering.budget import month_of
 from core.metering.holders import holding
 from core.metering.periods import dates_of
 from core.metering.sums import exact
+from core.store import aside
 
 Document = dict[str, Any]
 Holders = dict[str, Document]
@@ -28,9 +29,10 @@ Holders = dict[str, Document]
 
 def tick(db: Database[Document], now: datetime | None = None) -> Document:
     """Set every open budget; what was done, by name."""
-    for state in list(db.budgets.find({"open": True})):
-        intents.resolve(db, state, now)
-    states = [state for state in db.budgets.find({"open": True}) if not _half_settled(state)]
+    opened = list(db.budgets.find({"open": True}))
+    sound = set(aside.each(db, holders.LOOP, opened, lambda state: _mended(db, state, now)))
+    found = [state for state in db.budgets.find({"open": True}) if state["_id"] in sound]
+    states = [state for state in found if not _half_settled(state)]
     by_workspace: dict[str | None, list[Document]] = {}
     for state in states:
         by_workspace.setdefault(state["workspace_id"], []).append(state)
@@ -42,10 +44,25 @@ def tick(db: Database[Document], now: datetime | None = None) -> Document:
     for workspace_id, of_workspace in by_workspace.items():
         spent = _spent(db, workspace_id, of_workspace, due)
         later = holders.due(db)
-        for state in of_workspace:
-            if not _disturbed(state, due, later):
-                corrected += _set(db, state, spent[state["_id"]], held.get(state["_id"], {}), today)
+        quiet = [state for state in of_workspace if not _disturbed(state, due, later)]
+        wanted = [(state, spent[state["_id"]], held.get(state["_id"], {})) for state in quiet]
+        corrected += sum(
+            aside.each(
+                db, holders.LOOP, wanted, lambda of: _set(db, *of, today), name=lambda of: str(of[0]["_id"])
+            )
+        )
     return {"corrected": corrected}
+
+
+def _mended(db: Database[Document], state: Document, now: datetime | None) -> str:
+    """Bring its intents to their end; its name. Raises for one that cannot be set."""
+    intents.resolve(db, state, now)
+    dates_of(state["month"])
+    names = (state["key_id"], state["workspace_id"] or "", str(state["rev"]), str(state["moves"]))
+    amounts = [exact(counted[of]) for counted in (state, *state["days"].values()) for of in ("spent", "used")]
+    if not all(isinstance(name, str) for name in names) or not all(map(Decimal.is_finite, amounts)):
+        raise TypeError("a budget has names and amounts")
+    return str(state["_id"])
 
 
 def _half_settled(state: Mapping[str, Any]) -> bool:

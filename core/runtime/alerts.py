@@ -24,6 +24,7 @@ from core.store.repeat import write_missing
 
 Document = dict[str, Any]
 
+LOOP = "runtimes"
 THRESHOLDS = (50, 80, 100)
 """Per cent of a budget at which a workspace is told, once a period each."""
 AT_ONCE = 200
@@ -37,8 +38,8 @@ def tick(db: Database[Document]) -> Document:
 
 
 def _tell_moves(db: Database[Document]) -> int:
-    moved = db.runtimes.find({"alerts_due": True}).limit(AT_ONCE)
-    return sum(aside.each(db, "runtimes", moved, lambda record: _tell_move(db, record)))
+    moved = db.runtimes.find({"alerts_due": True, **aside.waiting(db, LOOP)}).limit(AT_ONCE)
+    return sum(aside.each(db, LOOP, moved, lambda record: _tell_move(db, record)))
 
 
 def _tell_move(db: Database[Document], record: Document) -> int:
@@ -66,13 +67,16 @@ def _of_move(record: Document, event: Document) -> Document:
 
 
 def _tell_budgets(db: Database[Document], now: datetime) -> int:
-    told = 0
-    for state in db.budgets.find({"open": True}):
-        agent_id = instance_keys.agent_of(state["key_id"])
-        agent = agent_id and db.agents.find_one({"_id": agent_id})
-        if agent and agent.get("runtime_budget_usd") is not None:
-            told += _tell_budget(db, agent, state, now)
-    return told
+    opened = list(db.budgets.find({"open": True}))
+    return sum(aside.each(db, LOOP, opened, lambda state: _tell_of(db, state, now)))
+
+
+def _tell_of(db: Database[Document], state: Mapping[str, Any], now: datetime) -> int:
+    agent_id = instance_keys.agent_of(state["key_id"])
+    agent = agent_id and db.agents.find_one({"_id": agent_id})
+    if not agent or agent.get("runtime_budget_usd") is None:
+        return 0
+    return _tell_budget(db, agent, state, now)
 
 
 def _tell_budget(

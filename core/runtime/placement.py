@@ -23,7 +23,8 @@ TRIES = 20
 
 def alive(db: Database[Document]) -> set[str]:
     """The hosts whose runtime worker lives, as its lease tells."""
-    return {process["host"] for process in db.processes.find({"dead": False, "role": ROLE}, {"host": 1})}
+    found = db.processes.find({"dead": False, "role": ROLE}, {"host": 1})
+    return {host for process in found if isinstance(host := process.get("host"), str)}
 
 
 def describe(
