@@ -116,10 +116,13 @@ def test_what_is_kept_is_on_the_disk_with_its_name(local, monkeypatch):
         monkeypatch.setattr(
             os, name, lambda file, sync=sync: synced.append(os.fstat(file).st_ino) or sync(file)
         )
-    kept(local, b"x" * 2 * local_module.SYNCED)
-    file = local.folder / KEY
+    staged(local, b"x" * 2 * local_module.SYNCED)
+    file, staging = local.folder / STAGED, (local.folder / STAGED).parent.stat().st_ino
     assert synced.count(file.stat().st_ino) > 1  # not all of it at the end
-    assert {file.parent.stat().st_ino, (local.folder / STAGED).parent.stat().st_ino} <= {*synced}
+    assert staging in synced
+    synced.clear()
+    local.move(STAGED, KEY, "text/plain")
+    assert {(local.folder / KEY).parent.stat().st_ino, staging} <= {*synced}
 
 
 def test_what_is_being_written_is_nobody_elses(local):
