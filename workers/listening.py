@@ -72,6 +72,9 @@ def _hear_signals(
             time.sleep(1)
         except PyMongoError as error:
             log.warning("signals.store_away", error=type(error).__name__)
+        except Exception:  # whatever it was: nobody else hears of cancellations at once
+            log.exception("signals.failed")
+            time.sleep(1)
 
 
 def _read_documents(
@@ -96,6 +99,8 @@ def _read_documents(
         except (PyMongoError, redis.RedisError) as error:
             if not over():  # the clients close as the process ends
                 log.warning("flags.store_away", error=type(error).__name__)
+        except Exception:  # whatever it was: nobody else looks
+            log.exception("flags.failed")
 
 
 def _read_settings(runner: Runner, worker: dramatiq.Worker) -> None:

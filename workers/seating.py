@@ -97,6 +97,9 @@ class Seating:
             except redis.RedisError as error:
                 log.warning("seats.redis_away", error=type(error).__name__)
                 time.sleep(1)
+            except Exception:  # whatever it was: what is born here would begin two beats late
+                log.exception("seats.failed")
+                time.sleep(1)
 
     def _hear(self, seats: Seats, pubsub: redis.client.PubSub) -> None:
         offered = 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pymongo.database import Database
@@ -16,11 +17,13 @@ from core.jobs import kinds
 from core.jobs.document import Job
 from core.jobs.lanes import Ticket, scope, ticket
 from core.jobs.model import RUNNING
+from core.store import aside
 
 Document = dict[str, Any]
 
 FIELDS = {"workspace": "workspace_id", "key": "created_by", "agent": "agent_id"}
 """What a job has of each kind of scope."""
+LOOP = "bounds"
 KNOWN_S = 0.25
 
 
@@ -35,13 +38,14 @@ class Bounds:
     def read(self, db: Database[Document]) -> list[str]:
         """Read them again. Returns the scopes that may have more than before."""
         bound: Document = {"max_running": {"$gte": 1}}
+        found = {
+            "workspace": db.workspaces.find(bound),
+            "agent": db.agents.find(bound, {"workspace_id": 1, "max_running": 1}),
+            "key": db["keys"].find(bound).sort("created_at", 1),  # of those that count as one, the last
+        }
         most: dict[str, int] = {}
-        for workspace in db.workspaces.find(bound):
-            most[scope("workspace", workspace["_id"], workspace["_id"])] = workspace["max_running"]
-        for agent in db.agents.find(bound, {"workspace_id": 1, "max_running": 1}):
-            most[scope("agent", agent["workspace_id"], agent["_id"])] = agent["max_running"]
-        for key in db["keys"].find(bound).sort("created_at", 1):  # of those that count as one, the last
-            most[scope("key", key["workspace_id"], key.get("counts_as") or key["_id"])] = key["max_running"]
+        for kind, documents in found.items():
+            most.update(aside.each(db, LOOP, documents, partial(_bound, kind)))
         before, self._most = self._most, most
         return [name for name, n in before.items() if most.get(name, n + 1) > n]
 
@@ -75,6 +79,12 @@ class Bounds:
             if len(owners) > most:
                 return name
         return None
+
+
+def _bound(kind: str, found: Document) -> tuple[str, int]:
+    """The scope of a workspace, an agent or a key, and its bound."""
+    workspace_id = found["_id"] if kind == "workspace" else found["workspace_id"]
+    return scope(kind, workspace_id, found.get("counts_as") or found["_id"]), found["max_running"]
 
 
 def bounded_queues() -> list[str]:

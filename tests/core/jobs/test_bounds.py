@@ -9,6 +9,7 @@ from core.clock import utcnow
 from core.jobs.bounds import Bounds
 from core.jobs.claim import claim
 from core.jobs.lanes import Lanes, ticket
+from core.store import aside
 from tests.factory import queued
 
 
@@ -114,3 +115,11 @@ def test_what_is_parked_waits_aside_and_comes_back_as_it_was(db, redis_client):
     assert lanes.unpark("chat", "w1/key:k1", 9) == 1
     assert lanes.unpark("chat", "w1/key:k1") == 0
     assert lanes.parked("chat") == {}
+
+
+def test_one_document_that_is_not_understood_keeps_no_other_bound_from_being_read(db, bounds):
+    db["agents"].insert_one({"_id": "a0", "max_running": 1})  # of no workspace
+    name = bound(db, "agent", 2)
+    bounds.read(db)
+    assert bounds.full(ticket(queued(db)), {name: 2}.get) == name
+    assert [one["document"] for one in aside.listed(db)["bounds"]] == ["a0"]
