@@ -1,4 +1,7 @@
-"""Work that holds the event loop for long: of each workspace one piece at a time, and then it rests."""
+"""Work that holds the event loop for long: of each workspace one piece at a time, and then it rests.
+
+What is large goes on to be work for others: the store, Redis, the provider. So its bytes count, too.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,10 @@ LIGHT = 64 * 1024
 """Bytes of JSON that are read and parsed at once: it takes less than a few milliseconds."""
 REST = 4
 """A workspace's pieces get one part of a process's time in so many and one more, however many there are."""
+
+
+BYTES_PER_S = 10_000_000
+"""So many of a workspace at most."""
 
 
 @dataclass
@@ -31,8 +38,8 @@ class Heavy:
         self._turns: dict[str, _Turn] = {}
 
     @contextmanager
-    def turn(self, whose: str, within_s: float = math.inf) -> Iterator[None]:
-        """Inside, this workspace does nothing else that is heavy. Raises `TimeoutError`."""
+    def turn(self, whose: str, size: int = 0, within_s: float = math.inf) -> Iterator[None]:
+        """Inside, this workspace does nothing else that is heavy. `size`: bytes. Raises `TimeoutError`."""
         turn = self._of(whose)
         if not turn.lock.acquire(timeout=min(within_s, threading.TIMEOUT_MAX)):
             raise TimeoutError
@@ -42,7 +49,8 @@ class Heavy:
             try:
                 yield
             finally:
-                turn.free_at = time.monotonic() + REST * (time.thread_time() - began)
+                rest = max(REST * (time.thread_time() - began), size / BYTES_PER_S)
+                turn.free_at = time.monotonic() + rest
         finally:
             turn.lock.release()
 

@@ -7,7 +7,7 @@ import ctypes
 # From glibc's malloc.h. Each is also a variable of the environment: https://www.gnu.org/software/libc/manual,
 # "Malloc Tunable Parameters", read 2026-11.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
-ASIDE = 256 * 1024
+ASIDE = 64 * 1024
 """Bytes. What is larger gets pages of its own. Glibc raises this to 32 MB at the first large thing freed."""
 ARENAS = 2
 

@@ -53,10 +53,10 @@ class Bodies:
                 self._changed.notify_all()
 
     @contextmanager
-    def turn(self, whose: str) -> Iterator[None]:
-        """Inside, one of them is parsed. Raises `Unavailable`."""
+    def turn(self, whose: str, size: int) -> Iterator[None]:
+        """Inside, one of so many bytes is parsed. Raises `Unavailable`."""
         try:
-            with self._heavy.turn(whose, self._within_s):
+            with self._heavy.turn(whose, size, self._within_s):
                 yield
         except TimeoutError:
             raise _later() from None

@@ -35,7 +35,7 @@ def read(answer: Answer, chunks: Iterator[bytes], most: int) -> bytes:
 
 def turn(raw: bytes) -> AbstractContextManager[None]:
     """Inside, it is parsed and understood."""
-    return nullcontext() if len(raw) < LIGHT else _heavy.turn(names.whose())
+    return nullcontext() if len(raw) < LIGHT else _heavy.turn(names.whose(), len(raw))
 
 
 def parsed(body: bytes) -> Any:

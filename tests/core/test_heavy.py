@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.heavy import Heavy
+from core.heavy import BYTES_PER_S, Heavy
 
 
 def test_a_workspace_does_one_heavy_thing_at_a_time():
@@ -33,3 +33,10 @@ def test_after_a_turn_its_workspace_rests():
         sum(range(1_000_000))
     assert not heavy._of("a").idle()
     assert heavy._of("b").idle()
+
+
+def test_it_rests_for_bytes_too():
+    heavy = Heavy()
+    with heavy.turn("a", size=BYTES_PER_S * 60):
+        pass
+    assert not heavy._of("a").idle()

@@ -27,8 +27,8 @@ def test_a_workspace_has_a_share_of_the_places_and_leaves_the_rest_to_others():
 
 def test_one_that_does_not_get_its_turn_is_refused():
     bodies = Bodies(0.01)
-    with bodies.turn("a"):
-        refused(bodies.turn("a"))
+    with bodies.turn("a", 0):
+        refused(bodies.turn("a", 0))
 
 
 def test_a_body_of_too_many_values_is_read_no_further():
