@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.stack import Stack
 
@@ -113,6 +113,7 @@ def opened(browser: Browser, url: str, *, size: str = "wide", theme: str = "ligh
         **more,
     )
     context.set_default_timeout(PATIENT_MS)
+    expect.set_options(timeout=PATIENT_MS)
     page = context.new_page()
     page.add_init_script(SHIFTS)
     return Watched(page, urlsplit(url).netloc)
