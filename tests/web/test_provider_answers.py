@@ -227,7 +227,7 @@ def test_a_reason_that_nobody_knows_is_kept_on_the_call(member, agent, vendor, s
 
 
 @pytest.mark.parametrize("road", ROADS)
-@pytest.mark.parametrize("reason", ["error", "insufficient_system_resource"])
+@pytest.mark.parametrize("reason", ["error", "insufficient_system_resource", "network_error", "abort"])
 def test_an_answer_that_was_broken_off_is_no_success(member, agent, vendor, road, reason):
     if road in STREAMED:
         says(vendor, d(content="It beg"), d(reason), DONE)
