@@ -426,7 +426,7 @@ def used(road, told):
 FULL = {"prompt_tokens": 1234, "completion_tokens": 2, "total_tokens": 1236}
 
 
-@pytest.mark.parametrize("road", ["api", "api-stream", "door"])
+@pytest.mark.parametrize("road", ROADS)
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
@@ -451,7 +451,8 @@ def test_usage_is_kept_as_far_as_it_is_told(member, agent, vendor, road, usage, 
     else:
         choice = {"index": 0, "message": {"content": said}, "finish_reason": "stop"}
         vendor.says(answering({"choices": [choice], "usage": usage}))
-    assert used(road, ask(member, agent, road)) == expected
+    more = {"stream_options": {"include_usage": True}} if road == "door-stream" else {}
+    assert used(road, ask(member, agent, road, **more)) == expected
 
 
 @pytest.mark.parametrize("zeros", [{**dict.fromkeys(FULL, 0)}, {**FULL, "prompt_tokens": 0}])
@@ -477,8 +478,8 @@ def test_anthropics_usage_that_was_told_is_not_replaced_by_zero(member, claude, 
     assert used("api", ask(member, claude, "api-stream")) == (1234, 9, 0)
 
 
-@pytest.mark.parametrize("road", ["api", "api-stream"])
-def test_a_write_to_the_cache_is_counted(member, agent, vendor, road):
+@pytest.mark.parametrize("road", ROADS)
+def test_a_write_to_the_cache_is_counted(member, agent, vendor, services, road):
     usage = {
         "prompt_tokens": 4020,
         "completion_tokens": 2,
@@ -489,5 +490,7 @@ def test_a_write_to_the_cache_is_counted(member, agent, vendor, road):
     else:
         choice = {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}
         vendor.says(answering({"choices": [choice], "usage": usage}))
-    told = ask(member, agent, road)
-    assert (told.usage["tokens_cache_write"], told.usage["tokens_cached"]) == (4012, 0)
+    ask(member, agent, road)
+    (job,) = services.db.jobs.find()
+    kept = job["result"]["usage"]
+    assert (kept["tokens_cache_write"], kept["tokens_cached"]) == (4012, 0)

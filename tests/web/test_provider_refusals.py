@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.llm import classify
+from tests.providers.said import DONE, d, whole
 from tests.providers.scripted import answering, streaming
 from tests.web.asking import ROADS, ask
 
@@ -124,21 +125,14 @@ def test_a_413_about_tokens_a_minute_is_a_rate_limit_and_another_413_is_not():
     assert code(413, {"error": {"message": "Request Entity Too Large"}}) == "provider_refused"
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_tokens_a_minute_are_no_refusal_of_the_request(member, agent, vendor, stream):
+@pytest.mark.parametrize("road", ROADS)
+def test_tokens_a_minute_are_no_refusal_of_the_request(member, agent, vendor, services, road):
     limited = error(413, "Request too large for model on tokens per minute", code="rate_limit_exceeded")
-    good = {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]}
-    vendor.says(limited, streaming(*events()) if stream else answering(good))
-    job = member.post(
-        f"/agents/{agent}/chat", {"message": "x", "stream": stream}, headers={"Prefer": "wait=10"}
-    ).json
-    assert job["status"] == "succeeded", job["error"]
-    assert [call["outcome"] for call in job["result"]["calls"]] == ["provider_rate_limited", "ok"]
-
-
-def events():
-    said = {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}
-    return said, "[DONE]"
+    streamed = road.endswith("-stream")
+    vendor.says(limited, streaming(d("stop", content="Hi"), DONE) if streamed else whole(content="Hi"))
+    assert ask(member, agent, road).error is None
+    (job,) = services.db.jobs.find()
+    assert [call["outcome"] for call in job["calls"]] == ["provider_rate_limited", "ok"]
 
 
 def test_quota_without_a_delay_is_still_final():

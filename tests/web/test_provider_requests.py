@@ -92,16 +92,19 @@ def test_usage_that_was_told_is_not_replaced_by_zero(member, agent, vendor, road
     assert (used.get("tokens_total"), used.get("total_tokens")) in ((9, None), (None, 9))
 
 
-@pytest.mark.parametrize("road", ["api", "door"])
+@pytest.mark.parametrize("road", ROADS)
 def test_no_tokens_cost_nothing(member, agent, vendor, services, road):
-    choice = {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}
-    vendor.says(answering({"choices": [choice], "usage": dict.fromkeys(USAGE, 0)}))
+    choice, nothing = {"index": 0, "finish_reason": "stop"}, dict.fromkeys(USAGE, 0)
+    if road in STREAMED:
+        vendor.says(streaming(d("stop", content="x"), {"choices": [], "usage": nothing}, DONE))
+    else:
+        vendor.says(answering({"choices": [{**choice, "message": {"content": "x"}}], "usage": nothing}))
     ask(member, agent, road)
     (job,) = services.db.jobs.find()
     assert (job["result"]["cost"], job["result"]["cost_status"]) == (0, "free")
 
 
-@pytest.mark.parametrize("road", ["api", "door"])
+@pytest.mark.parametrize("road", ROADS)
 def test_a_repeat_that_may_have_been_charged_is_a_call_of_its_own(member, agent, vendor, services, road):
     """The second request of a connection is read whole, and the connection closed a little later."""
     vendor.says(good(road), trickling(b"", b"", every=0.3, most=1), good(road))
