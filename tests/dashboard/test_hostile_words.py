@@ -12,7 +12,7 @@ from tests.dashboard.conftest import MOST_SHIFT
 from tests.dashboard.walking import walk
 from tests.providers.scripted import answering, provider
 
-SCRIPT = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
+SCRIPT = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{313*337}}"
 URL = "https://hooks.example.com/\"'><svg/onload=alert(1)>"
 MADE_ELEMENTS = "img[src='x'], [onerror], [onload], main script"
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
@@ -69,7 +69,7 @@ def test_script_in_names_answers_errors_and_addresses_is_only_text(browser, stac
     for path in walk(page):
         page.evaluate("() => new Promise(requestAnimationFrame)")
         assert page.locator(MADE_ELEMENTS).count() == 0, path
-        assert "49" not in page.locator("main").inner_text().split(), path
+        assert str(313 * 337) not in page.locator("main").inner_text(), path
         watched.check(MOST_SHIFT)
         shown += "onerror=alert(1)" in page.locator("main").inner_text()
     assert shown > 10
