@@ -206,6 +206,12 @@ def vendor():
 
 
 @pytest.fixture
+def claude(member, vendor, in_threads):
+    config = {"provider": "anthropic", "model": "claude-sonnet-4-5", "custom_endpoint": vendor.url}
+    return member.post("/agents", {"name": "claude", "llm_config": config}).json["id"]
+
+
+@pytest.fixture
 def vendors_agent(member, vendor, in_threads):
     """An agent's id; it asks the vendor, and its jobs are carried out beside the request."""
     config = {"provider": "openai", "model": "m", "custom_endpoint": vendor.url}

@@ -22,12 +22,6 @@ def agent(vendors_agent):
     return vendors_agent
 
 
-@pytest.fixture
-def claude(member, vendor, in_threads):
-    config = {"provider": "anthropic", "model": "claude-sonnet-4-5", "custom_endpoint": vendor.url}
-    return member.post("/agents", {"name": "claude", "llm_config": config}).json["id"]
-
-
 def says(vendor, *events):
     vendor.says(streaming(*events))
 
@@ -412,85 +406,3 @@ def test_mistrals_parts_are_reasoning_and_text(member, agent, vendor, road):
         vendor.says(whole(content=[*thought, {"type": "text", "text": "4"}]))
     told = ask(member, agent, road)
     assert (told.reasoning, told.message["content"]) == ("Two and two.", "4")
-
-
-def used(road, told):
-    """(prompt, completion, cached) as the client sees them."""
-    usage = told.usage
-    if road.startswith("api"):
-        return usage["tokens_input"], usage["tokens_output"], usage["tokens_cached"]
-    cached = usage["prompt_tokens_details"]["cached_tokens"]
-    return usage["prompt_tokens"], usage["completion_tokens"], cached
-
-
-FULL = {"prompt_tokens": 1234, "completion_tokens": 2, "total_tokens": 1236}
-
-
-@pytest.mark.parametrize("road", ROADS)
-@pytest.mark.parametrize(
-    ("usage", "expected"),
-    [
-        ({**FULL, "prompt_cache_hit_tokens": 960}, (1234, 2, 960)),
-        ({**FULL, "cached_tokens": 960}, (1234, 2, 960)),
-        ({"prompt_tokens": 1234, "total_tokens": 1240}, (1234, 6, 0)),
-        ({"prompt_tokens": 1234}, (1234, 4, 0)),
-        (
-            {
-                **FULL,
-                "total_tokens": 1286,
-                "completion_tokens_details": {"reasoning_tokens": 50},
-            },
-            (1234, 52, 0),
-        ),
-    ],
-)
-def test_usage_is_kept_as_far_as_it_is_told(member, agent, vendor, road, usage, expected):
-    said = "Hello there"
-    if road in STREAMED:
-        says(vendor, d("stop", content=said), {"choices": [], "usage": usage}, DONE)
-    else:
-        choice = {"index": 0, "message": {"content": said}, "finish_reason": "stop"}
-        vendor.says(answering({"choices": [choice], "usage": usage}))
-    more = {"stream_options": {"include_usage": True}} if road == "door-stream" else {}
-    assert used(road, ask(member, agent, road, **more)) == expected
-
-
-@pytest.mark.parametrize("zeros", [{**dict.fromkeys(FULL, 0)}, {**FULL, "prompt_tokens": 0}])
-def test_usage_that_was_told_is_not_replaced_by_zero(member, agent, vendor, zeros):
-    says(
-        vendor, d("stop", content="x"), {"choices": [], "usage": FULL}, {"choices": [], "usage": zeros}, DONE
-    )
-    assert used("api", ask(member, agent, "api-stream")) == (1234, 2, 0)
-
-
-def test_anthropics_usage_that_was_told_is_not_replaced_by_zero(member, claude, vendor):
-    says(
-        vendor,
-        {"type": "message_start", "message": {"usage": {"input_tokens": 1234, "output_tokens": 1}}},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "Hello"}},
-        {
-            "type": "message_delta",
-            "delta": {"stop_reason": "end_turn"},
-            "usage": {"input_tokens": 0, "output_tokens": 9},
-        },
-        {"type": "message_stop"},
-    )
-    assert used("api", ask(member, claude, "api-stream")) == (1234, 9, 0)
-
-
-@pytest.mark.parametrize("road", ROADS)
-def test_a_write_to_the_cache_is_counted(member, agent, vendor, services, road):
-    usage = {
-        "prompt_tokens": 4020,
-        "completion_tokens": 2,
-        "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 4012},
-    }
-    if road in STREAMED:
-        says(vendor, d("stop", content="x"), {"choices": [], "usage": usage}, DONE)
-    else:
-        choice = {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}
-        vendor.says(answering({"choices": [choice], "usage": usage}))
-    ask(member, agent, road)
-    (job,) = services.db.jobs.find()
-    kept = job["result"]["usage"]
-    assert (kept["tokens_cache_write"], kept["tokens_cached"]) == (4012, 0)
