@@ -16,8 +16,6 @@ LIGHT = 64 * 1024
 """Bytes of JSON that are read and parsed at once: it takes less than a few milliseconds."""
 REST = 4
 """A workspace's pieces get one part of a process's time in so many and one more, however many there are."""
-
-
 BYTES_PER_S = 10_000_000
 """So many of a workspace at most."""
 

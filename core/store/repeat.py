@@ -63,10 +63,8 @@ def update_once(
     `was_mine` looks at the document when nothing matched: does it carry what we wrote? The reply that was
     lost may be that of an earlier call of this function. Raises `PyMongoError` when the store is away.
     """
-    if _repeated(lambda: collection.update_one(matching, update).matched_count) == 1:
-        return True
-    found = collection.find_one({"_id": matching["_id"]})
-    return found is not None and was_mine(found)
+    took_effect = _repeated(lambda: collection.update_one(matching, update).matched_count) == 1
+    return took_effect or _did_before(collection, matching["_id"], was_mine)
 
 
 def update_where(
@@ -84,10 +82,8 @@ def update_where(
     something, and is one of those that `conditional` knows.
     """
     pipeline = conditional(where, update)
-    if _repeated(lambda: collection.update_one({"_id": name}, pipeline).modified_count) == 1:
-        return True
-    found = collection.find_one({"_id": name})
-    return found is not None and was_mine(found)
+    took_effect = _repeated(lambda: collection.update_one({"_id": name}, pipeline).modified_count) == 1
+    return took_effect or _did_before(collection, name, was_mine)
 
 
 def _repeated(write: Callable[[], int]) -> int:
@@ -97,6 +93,11 @@ def _repeated(write: Callable[[], int]) -> int:
         raise  # nothing was sent
     except AutoReconnect:
         return write()
+
+
+def _did_before(collection: Collection[Document], name: str, was_mine: Callable[[Document], bool]) -> bool:
+    found = collection.find_one({"_id": name})
+    return found is not None and was_mine(found)
 
 
 def write_missing(collection: Collection[Document], writes: Sequence[InsertOne[Document] | UpdateOne]) -> int:
