@@ -18,9 +18,8 @@ from core.services import Beside, Run, at_once, here
 
 HELD = 1024 * 1024
 """So much is written at a time: each small piece would cost more than its writing."""
-SYNCED = 2 * HELD
-"""After so much it goes to the disk, before more is written: whoever syncs there meanwhile, as the store does
-for each chat, waits for the rest."""
+SYNCED = 8 * HELD
+"""After so much it goes to the disk: whoever syncs there meanwhile, as the store does, waits for the rest."""
 
 
 class LocalStorage:
@@ -109,6 +108,7 @@ class LocalStaging:
         self._unsynced = 0
         self._digest = hashlib.sha256()
         self._writes = Behind(storage.beside, 1)
+        self._syncs = Behind(storage.beside, 1)
         self._file: int | None = storage.run(self._begun)
 
     def write(self, data: bytes) -> None:
@@ -125,10 +125,12 @@ class LocalStaging:
     def keep(self) -> str:
         self._hand_over()
         self._writes.done()
+        self._syncs.done()
         return self.storage.run(self._keep)
 
     def drop(self) -> None:
         self._writes.given_up()
+        self._syncs.given_up()
         self._close()
         with contextlib.suppress(StorageAway):
             self.storage.delete(self.key)
@@ -141,19 +143,24 @@ class LocalStaging:
         pieces, self._held = self._held, []
         if pieces:
             self._writes.do(lambda: self.storage.run(lambda: self._write(pieces)))
+        self._unsynced += self._bytes_held
         self._bytes_held = 0
+        if self._unsynced >= SYNCED:
+            self._unsynced = 0
+            self._syncs.do(lambda: self.storage.run(self._sync))
 
     def _write(self, pieces: list[bytes]) -> None:
         assert self._file is not None
         left = memoryview(b"".join(pieces))
         self._digest.update(left)
-        self._unsynced += len(left)
         with folders.told():
             while left:
                 left = left[os.write(self._file, left) :]
-            if self._unsynced >= SYNCED:
-                self._unsynced = 0
-                os.fdatasync(self._file)
+
+    def _sync(self) -> None:
+        assert self._file is not None
+        with folders.told():
+            os.fdatasync(self._file)
 
     def _keep(self) -> str:
         assert self._file is not None
