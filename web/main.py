@@ -60,6 +60,7 @@ def build() -> App:
     app = create_app(services, watcher)
     app.wsgi_app = BodyDeadline(app.wsgi_app, settings.body_timeout_s)  # type: ignore[method-assign]
     atexit.register(services.close)
+    memory.settled()
     log.info("web.ready")
     return app
 

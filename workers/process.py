@@ -107,6 +107,7 @@ def serve(role: Role) -> int:
         seating.start()
     running = seating.missed if role.seats else lambda _: None
     listening.start(settings, runner, worker, over=lambda: stopping.over, running=running)
+    memory.settled()
     log.info("worker.ready", role=role.name, process_id=process_id, slots=role.slots)
 
     stopping.wait()

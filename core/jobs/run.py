@@ -187,9 +187,10 @@ class Runner:
             run.stop("handed_back")
 
     def _carry_out(self, run: Run) -> None:
-        log.info("job.started", kind=run.job["kind"], attempt=run.job["attempt"])
         run.work = self.start(lambda: self._handle(run))
+        time.sleep(0)  # the work goes first, and this goes on while it waits for somebody
         signals.publish(self.services.redis, signals.CHANGED, signals.begun(run.job["_id"]))
+        log.info("job.started", kind=run.job["kind"], attempt=run.job["attempt"])
         if run.stopped:  # asked for between the claim and this line
             run.work.kill()
         if not run.work.join(_limit(run)):
@@ -227,9 +228,9 @@ class Runner:
                 "finish",
             )
         if kept:
-            log.info("job.ended", outcome=outcome, attempt=job["attempt"])
             signal = job["_id"] if kept is True else signals.ended(kept)
             signals.publish(self.services.redis, signals.CHANGED, signal)
+            log.info("job.ended", outcome=outcome, attempt=job["attempt"])
         else:
             log.warning("job.lost", outcome=outcome, attempt=job["attempt"])
             self._write(lambda: note_unkept(self.services.db, job, ended), "note unkept calls")
