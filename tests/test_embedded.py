@@ -20,12 +20,11 @@ import requests
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from core.clock import utcnow
 from core.embedded import checks, stores
 from core.embedded import environment as seen_by
 from core.embedded.stores import StartFailed
 from tests.given import NAMES
-from tests.stack import ADMIN_KEY, ROOT, Stack, all_processes, command, free_ports, wait_for_port
+from tests.stack import ADMIN_KEY, ROOT, Stack, all_processes, command, free_ports
 
 PROGRAMS = {
     "valkey": ("valkey-server",),
@@ -61,18 +60,6 @@ def living(folder):
         for pid, _ in all_processes()
         if f"DATA_DIR={folder}" in environment(pid) or f"{folder}/" in command(pid)
     ]
-
-
-@contextlib.contextmanager
-def served(server, port):
-    """A store by itself, without what else is started with it."""
-    process = subprocess.Popen(server)
-    try:
-        wait_for_port(port, what=server[0], alive=lambda: process.poll() is None)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def environment(pid):
@@ -171,22 +158,6 @@ def test_each_process_sees_the_settings_that_it_needs(tmp_path):
 @pytest.mark.parametrize("program", ["web", "chat", "isolation", "drive", "runtime"])
 def test_who_needs_the_drives_bucket_sees_its_credentials(program):
     assert seen_by.kept(program, ["AWS_ACCESS_KEY_ID", "SOMETHING_ELSE"]) == ["AWS_ACCESS_KEY_ID"]
-
-
-def test_a_folder_of_before_the_passwords_is_taken_over(tmp_path):
-    """Its documents stay; a user that somebody made meanwhile does not."""
-    stack = Stack(tmp_path / "data", embedded=NAMES)
-    port, home = stack.port + 2, tmp_path / "data" / "mongodb"
-    with served(stores.mongodb(port, home), port), MongoClient(stores.mongodb_uri(port)) as mongo:
-        mongo.vutler.workspaces.insert_one({"_id": "older", "name": "Older", "created_at": utcnow()})
-        mongo.anywhere.command("createUser", "intruder", pwd="known", roles=["root"])
-    stack.start()
-    try:
-        with stack.database() as db:
-            assert db.workspaces.find_one({"_id": "older"})["name"] == "Older"
-            assert [user["user"] for user in db.client.admin["system.users"].find()] == ["vutler"]
-    finally:
-        stack.stop()
 
 
 @pytest.mark.parametrize("name", ["valkey.password", "mongodb.password", "admin.key"])

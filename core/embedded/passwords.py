@@ -6,7 +6,6 @@ second with TLS, and takes only the client that holds the certificate: one that 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import ipaddress
 import secrets
@@ -30,7 +29,6 @@ from core.embedded.stores import StartFailed
 from core.private_files import made_once
 
 STARTS_WITHIN_S = 60
-ENDS_WITHIN_S = 20
 LOOPBACK = "127.0.0.1"
 
 
@@ -55,23 +53,9 @@ def set_in_mongodb(port: int, folder: Path, password: str) -> None:
         except PyMongoError as error:
             raise StartFailed(f"MongoDB took no password ({type(error).__name__})") from None
         finally:
-            end(server)
+            server.kill()  # all it acknowledged is on the disk; asked to end it takes 2 s, or stands still
+            server.wait()
     mark.write_text(done)
-
-
-def end(server: subprocess.Popen[bytes], *, seconds: int = ENDS_WITHIN_S) -> None:
-    """End it, in good order if it can.
-
-    It is told each second: a signal that comes just before its main thread begins to wait is heard only with
-    the next one (two of some 200 first starts stood still, 2026-11).
-    """
-    for _ in range(seconds):
-        server.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(1)
-            return
-    server.kill()  # what it has acknowledged is on the disk
-    server.wait()
 
 
 def _set(port: int, pem: Path, password: str) -> None:

@@ -14,7 +14,6 @@ import pytest
 import requests
 
 from core.embedded.supervise import ROOT, from_procfile
-from tests.conftest import ended
 from tests.stack import ADMIN_KEY, free_ports
 from tests.waiting import until
 
@@ -49,7 +48,8 @@ def address(settings, tmp_path_factory):
     until(lambda: answers(port) or process.poll() is not None, "web answers", said=(folder / "log").read_text)
     assert process.poll() is None, (folder / "log").read_text()
     yield "127.0.0.1", port
-    ended(process)
+    process.terminate()
+    assert process.wait(60) == 0
 
 
 def with_less_patience(command):

@@ -1,31 +1,38 @@
-"""The server that runs while its user is made: it ends, also when it does not hear at once."""
+"""The user of the embedded MongoDB-compatible server: made before anybody gets at it, then the only one."""
 
-import signal
-import subprocess
-import sys
+import contextlib
 
 import pytest
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
 
-from core.embedded import passwords
+from core.embedded import passwords, stores
+from tests.conftest import PATIENT_S, ended, started
+from tests.stack import free_ports
 
-DEAF = """
-import signal, sys
-heard = []
-def hear(*_):
-    heard.append(1)
-    if len(heard) == {times}:
-        sys.exit(0)
-signal.signal(signal.SIGTERM, hear)
-print("ready", flush=True)
-while True:
-    signal.pause()
-"""
+CODE = "a password of the tests"
 
 
-@pytest.mark.parametrize(("times", "code"), [(1, 0), (2, 0), (100, -signal.SIGKILL)])
-def test_a_server_ends_whether_it_hears_at_once_at_the_second_time_or_never(times, code):
-    server = subprocess.Popen([sys.executable, "-c", DEAF.format(times=times)], stdout=subprocess.PIPE)
-    assert server.stdout.readline() == b"ready\n"
-    passwords.end(server, seconds=2 if times == 100 else 20)
-    server.stdout.close()
-    assert server.returncode == code
+@contextlib.contextmanager
+def served(port, folder, *more, **user):
+    """A client of the store in `folder`, while that runs."""
+    process = started(stores.mongodb(port, folder, *more), port, folder)
+    try:
+        with MongoClient(stores.mongodb_uri(port), timeoutMS=PATIENT_S * 1000, **user) as client:
+            yield client
+    finally:
+        ended(process)
+
+
+def test_a_folder_of_before_the_passwords_is_taken_over(tmp_path):
+    """Its documents stay; a user that somebody made meanwhile does not."""
+    port = free_ports(1)
+    with served(port, tmp_path) as mongo:
+        mongo.vutler.workspaces.insert_one({"_id": "older", "name": "Older"})
+        mongo.anywhere.command("createUser", "intruder", pwd="known", roles=["root"])
+    passwords.set_in_mongodb(port, tmp_path, CODE)
+    with served(port, tmp_path, "--auth", username="vutler", password=CODE, authSource="admin") as mongo:
+        assert mongo.vutler.workspaces.find_one({"_id": "older"})["name"] == "Older"
+        assert [user["user"] for user in mongo.admin["system.users"].find()] == ["vutler"]
+        with MongoClient(stores.mongodb_uri(port)) as nobody, pytest.raises(OperationFailure):
+            nobody.vutler.workspaces.find_one({})

@@ -85,7 +85,7 @@ def test_what_was_erased_is_in_no_file_of_either_store(db, client, folder):
         overwriting.tick(db, client, **BOTH)
         return not found(folder)
 
-    until(gone, "nothing is left", every=1.5)
+    until(gone, "nothing is left", every=0.3)
     assert db.jobs.count_documents({}) == 19
     assert overwriting.beside("vutler", "jobs") not in db.list_collection_names()
 
