@@ -95,8 +95,8 @@ def _running(db: Database[Document], wanted: Document, shown: Mapping[str, Any])
     return list(db.jobs.find({"_id": {"$in": ids}}, shown))
 
 
-def _marked(db: Database[Document], workspace_id: str, before: datetime) -> list[datetime]:
+def _marked(db: Database[Document], workspace_id: str, since: datetime, before: datetime) -> list[datetime]:
     """When those jobs were made of which there is one among a hundred or so; for windows of time."""
-    marks = {"workspace_id": workspace_id, "known_as": MARK, "created_at": {"$lt": before}}
+    marks = {"workspace_id": workspace_id, "known_as": MARK, "created_at": {"$gte": since, "$lt": before}}
     found = db.jobs.find(marks, {"created_at": 1}).sort("created_at", -1)
     return [job["created_at"] for job in found]

@@ -12,17 +12,19 @@ from datetime import UTC, datetime, timedelta
 
 from core.clock import utcnow
 
-Places = Callable[[datetime], Sequence[datetime]]
-"""When the marked documents before a time were made, newest first."""
+Places = Callable[[datetime, datetime], Sequence[datetime]]
+"""When the marked documents from a time on and before another were made, newest first."""
 
 FIRST = timedelta(seconds=1)
 GROWTH = 4
 WIDE = timedelta(minutes=1)
 MARKS = 4
+FORESIGHT = 16
+"""Marks are asked for so many widths back: neither all there are, nor those of each window anew."""
 OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
 """A document's time may be so far ahead of this clock. The calendar's last days cannot be reckoned with."""
-NO_PLACES: Places = lambda _: ()  # noqa: E731
+NO_PLACES: Places = lambda *_: ()  # noqa: E731
 
 
 def back(
@@ -37,11 +39,14 @@ def back(
     `edge`: where something was found before. Behind it they are narrow again.
     """
     width = FIRST + max(upper - (now or utcnow()), timedelta(0))  # what lies ahead of us is empty
-    high, marked = upper, None
+    high, known, marked = upper, upper, list[datetime]()
     while high >= oldest:
         low = high - width if high - oldest > width else oldest
         if high - low > WIDE:
-            marked = [at for at in (places(high) if marked is None else marked) if at < high]
+            if low < (known := min(known, high)):
+                back_to = high - width * FORESIGHT if high - oldest > width * FORESIGHT else oldest
+                marked, known = [*marked, *places(back_to, known)], back_to
+            marked = [at for at in marked if at < high]
             low = max(low, marked[MARKS - 1]) if len(marked) >= MARKS else low
         if edge is not None and low < edge < high:
             low, width = edge, FIRST / GROWTH

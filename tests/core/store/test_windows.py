@@ -34,20 +34,23 @@ def test_the_beginning_of_the_calendar_is_no_error():
 def test_a_wide_one_reaches_no_further_than_a_few_marks():
     busy = NOW - timedelta(days=10)
     marked = [busy - timedelta(seconds=n) for n in range(50)]
-    found = list(back(NOW, OLD, lambda before: [at for at in marked if at < before], now=NOW))
+    found = list(back(NOW, OLD, lambda since, before: [at for at in marked if since <= at < before], now=NOW))
     assert found[-1][0] == OLD
     held = [sum(low <= at < high for at in marked) for low, high in found if high - low > WIDE]
     assert sum(held) > 0
     assert max(held) <= MARKS
 
 
-def test_marks_are_asked_for_once_and_only_when_they_are_needed():
+def test_marks_are_asked_for_once_and_only_as_far_back_as_they_are_needed():
     asked = []
-    windows = back(NOW, OLD, lambda before: asked.append(before) or [], now=NOW)
-    next(windows)
-    assert asked == []
-    list(windows)
+    windows = back(NOW, OLD, lambda *span: asked.append(span) or [], now=NOW)
+    wide = next(low for low, high in windows if high - low > WIDE)
     assert len(asked) == 1
+    assert wide - asked[0][0] < timedelta(hours=1)
+    list(windows)
+    assert asked[-1][0] == OLD
+    assert [low for low, _ in asked[:-1]] == [high for _, high in asked[1:]]
+    assert len(asked) < 6
 
 
 def test_behind_an_edge_they_are_narrow_again():
