@@ -7,17 +7,19 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import gevent
 from gunicorn.http.errors import NoMoreData, ParseException
 
 from core.errors import Invalid
+from web import straight
 
 SLOWEST_BYTES_PER_S = 32 * 1024
 PIECE = 64 * 1024
 FORCE_CLOSE = "vutler.force_close"
 
+T = TypeVar("T", bytes, int)
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -49,7 +51,8 @@ class TimedInput:
 
     def read(self, size: int | None = -1) -> bytes:
         if size is not None and 0 <= size <= PIECE:
-            return self._timed(lambda: self.body.read(size))
+            data: bytes = self._timed(lambda: self.body.read(size))
+            return data
         pieces: list[bytes] = []
         left = None if size is None or size < 0 else size
         while left is None or left > 0:
@@ -60,12 +63,15 @@ class TimedInput:
             left = None if left is None else left - len(piece)
         return b"".join(pieces)
 
-    def piece(self, size: int) -> bytes:
-        """At most so much, asked for at once: for whoever keeps its pieces small for those who are slow."""
-        return self._timed(lambda: self.body.read(size))
+    def readinto(self, view: memoryview) -> int:
+        """What is there, or comes first: for whoever has memory of its own for it. 0: that was all."""
+        return self._timed(lambda: straight.into(self.body, self.connection, view))
 
     def readline(self, size: int | None = None) -> bytes:
-        return self._timed(lambda: self.body.readline(size) if size is not None else self.body.readline())
+        line: bytes = self._timed(
+            lambda: self.body.readline(size) if size is not None else self.body.readline()
+        )
+        return line
 
     def readlines(self, hint: int | None = None) -> list[bytes]:
         return list(self)
@@ -73,7 +79,7 @@ class TimedInput:
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b"")
 
-    def _timed(self, read: Callable[[], bytes]) -> bytes:
+    def _timed(self, read: Callable[[], T]) -> T:
         left = self.seconds + self._got / SLOWEST_BYTES_PER_S - self._waited
         began = time.monotonic()
         try:
@@ -86,7 +92,7 @@ class TimedInput:
             self._hang_up()  # where the next request would begin is not known any more
             raise Invalid("the body is not framed as its headers say", code="malformed") from None
         self._waited += time.monotonic() - began
-        self._got += len(data)
+        self._got += data if isinstance(data, int) else len(data)
         return data
 
     def _hang_up(self) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from gevent.socket import wait_write
 
 from core.drive.storage import Reading
 
@@ -18,8 +21,21 @@ class Sending:
         self._connection = environ.get("gunicorn.socket")
 
     def __iter__(self) -> Iterator[bytes]:
+        """The pieces. Those that the system sends by itself are none: only what the server sends first, the
+        headers, is asked for."""
         self._patience(EACH_PIECE_S)
-        yield from self._reading
+        if self._connection is None or self._reading.sent_to is None:
+            yield from self._reading
+        else:
+            yield b""
+            self._by_the_system(self._connection.fileno(), self._reading.sent_to)
+
+    def _by_the_system(self, client: int, send: Callable[[int], int]) -> None:
+        sent = 1
+        while sent:
+            wait_write(client, EACH_PIECE_S)
+            with contextlib.suppress(BlockingIOError):
+                sent = send(client)
 
     def close(self) -> None:
         """The server calls it at the end, however that came."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 from flask import Response, after_this_request, request
 
+from core.drive.form import Piece
 from core.errors import Invalid
 from web.deadline import FORCE_CLOSE
 
@@ -18,29 +20,41 @@ QUICK_S, SLOW_S = 0.25, 1.0
 LINGER_S = 5.0
 
 
-def pieces() -> Iterator[bytes]:
+def pieces() -> Iterator[Piece]:
     """The body of this request. Raises `Invalid` for one that comes too slowly, or ends too early.
 
-    Pieces grow while they come quickly, which doubles the throughput; whoever is slow must not be cut off
-    because a piece is large.
+    A piece has changed when the next but one is here: two are filled in turn. Pieces grow while they come
+    quickly; whoever is slow must not be cut off because a piece is large.
     """
     stream: Any = request.environ["wsgi.input"]
-    read = getattr(stream, "piece", stream.read)
     expected, got, size = request.content_length, 0, SMALLEST
-    while expected is None or got < expected:
+    room = LARGEST if expected is None else min(LARGEST, expected)
+    for buffer in itertools.cycle((bytearray(room), bytearray(room))):
         began = time.monotonic()
-        data = read(size if expected is None else min(size, expected - got))
-        if not data:
+        left = room if expected is None else expected - got
+        filled = _fill(memoryview(buffer)[: min(size, left)], stream)
+        if not filled:
             break
-        got += len(data)
+        got += filled
         took = time.monotonic() - began
         if took < QUICK_S:
             size = min(size * 2, LARGEST)
         elif took > SLOW_S:
             size = max(size // 2, SMALLEST)
-        yield data
+        yield buffer if filled == room else bytes(memoryview(buffer)[:filled])
     if expected is not None and got < expected:
         raise Invalid("the body ended before its Content-Length", code="malformed")
+
+
+def _fill(room: memoryview, stream: Any) -> int:
+    """What comes quickly is taken together; how much it was: 0 at the end."""
+    got, until = 0, time.monotonic() + QUICK_S
+    while got < len(room) and (not got or time.monotonic() < until):
+        read = stream.readinto(room[got:])
+        if not read:
+            break
+        got += read
+    return got
 
 
 @contextlib.contextmanager

@@ -71,6 +71,11 @@ class Connection(sockets.socket):
         found: bytes = super().recv(*args)
         return found
 
+    def recv_into(self, *args: Any) -> int:
+        gevent.sleep(0)
+        got: int = super().recv_into(*args)
+        return got
+
 
 class Waiting(gevent.Timeout):
     """A connection's wait for its next request; over without a word when its time, or the worker's, is."""

@@ -12,14 +12,15 @@ from pathlib import Path
 from core.drive import folders
 from core.drive.behind import Behind
 from core.drive.keys import is_ours, parts
-from core.drive.storage import CHUNK, Stored
+from core.drive.storage import CHUNK, Bytes, Stored
 from core.errors import BytesMissing, Problem, StorageAway
 from core.services import Beside, Run, at_once, here
 
-HELD = 1024 * 1024
-"""So much is written at a time: each small piece would cost more than its writing."""
-SYNCED = 8 * HELD
-"""After so much it goes to the disk: whoever syncs there meanwhile, as the store does, waits for the rest."""
+SYNCED = 8 * 1024 * 1024
+"""Bytes. After so much it goes to the disk: whoever syncs there meanwhile, as the store does for each chat,
+waits for the rest."""
+SENT = 1024 * 1024
+"""Bytes. At most so much goes to a socket at a time."""
 
 
 class LocalStorage:
@@ -103,27 +104,24 @@ class LocalStaging:
     def __init__(self, storage: LocalStorage, key: str) -> None:
         self.storage = storage
         self.key = key
-        self._held: list[bytes] = []
-        self._bytes_held = 0
         self._unsynced = 0
         self._digest = hashlib.sha256()
         self._writes = Behind(storage.beside, 1)
         self._syncs = Behind(storage.beside, 1)
         self._file: int | None = storage.run(self._begun)
 
-    def write(self, data: bytes) -> None:
-        self._held.append(data)
-        self._bytes_held += len(data)
-        if self._bytes_held >= HELD:
-            self._hand_over()
+    def write(self, data: Bytes) -> None:
+        self._writes.do(lambda: self.storage.run(lambda: self._write(data)))
+        self._unsynced += len(data)
+        if self._unsynced >= SYNCED:
+            self._unsynced = 0
+            self._syncs.do(lambda: self.storage.run(self._sync))
 
     def sha256(self) -> str:
-        self._hand_over()
         self._writes.done()
         return self._digest.hexdigest()
 
     def keep(self) -> str:
-        self._hand_over()
         self._writes.done()
         self._syncs.done()
         return self.storage.run(self._keep)
@@ -139,19 +137,9 @@ class LocalStaging:
         with self.storage._place(self.key, make=True) as (folder, name):
             return os.open(name, folders.NEW, 0o600, dir_fd=folder)
 
-    def _hand_over(self) -> None:
-        pieces, self._held = self._held, []
-        if pieces:
-            self._writes.do(lambda: self.storage.run(lambda: self._write(pieces)))
-        self._unsynced += self._bytes_held
-        self._bytes_held = 0
-        if self._unsynced >= SYNCED:
-            self._unsynced = 0
-            self._syncs.do(lambda: self.storage.run(self._sync))
-
-    def _write(self, pieces: list[bytes]) -> None:
+    def _write(self, data: Bytes) -> None:
         assert self._file is not None
-        left = memoryview(b"".join(pieces))
+        left = memoryview(data)
         self._digest.update(left)
         with folders.told():
             while left:
@@ -195,10 +183,24 @@ class LocalReading:
             self._at += len(piece)
             yield piece
 
+    def sent_to(self, socket: int) -> int:
+        if self._at == self._stop:
+            return 0
+        sent = self._run(lambda: self._send(socket))
+        if not sent:
+            raise StorageAway("the file is shorter than it was")
+        self._at += sent
+        return sent
+
     def close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
+
+    def _send(self, socket: int) -> int:
+        """What fails is the socket's as a rule: whoever sends knows those errors."""
+        assert self._file is not None
+        return os.sendfile(socket, self._file, self._at, min(SENT, self._stop - self._at))
 
     def _piece(self) -> bytes:
         assert self._file is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.drive import form, names
-from core.drive.form import Begin, Field
+from core.drive.form import Begin, Field, Piece
 from core.drive.storage import Staging, Storage
 from core.errors import Invalid, TooLarge
 
@@ -44,7 +44,7 @@ class Inbox:
     fields: dict[str, str] = field(default_factory=dict)
     _staged: list[Staging] = field(default_factory=list)
 
-    def take(self, between: str, pieces: Iterable[bytes]) -> None:
+    def take(self, between: str, pieces: Iterable[Piece]) -> None:
         """All of a form. Raises `Invalid`, `TooLarge`, `StorageAway`, `StorageFull`; then nothing is kept."""
         try:
             events = form.events(between, pieces)

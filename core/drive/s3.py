@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from core.drive.behind import Behind
 from core.drive.keys import STAGING, is_ours, parts
-from core.drive.storage import CHUNK, Stored
+from core.drive.storage import CHUNK, Bytes, Stored
 from core.errors import BytesMissing, StorageAway, StorageFull
 from core.services import Beside, Run, at_once, here
 
@@ -131,7 +131,7 @@ class S3Staging:
         self._parts: dict[int, dict[str, Any]] = {}
         self._behind = Behind(storage.beside, AT_ONCE)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         self._held += data
         while len(self._held) > self.storage.part_bytes:  # the last part must not be empty
             part = bytes(memoryview(self._held)[: self.storage.part_bytes])
@@ -195,6 +195,8 @@ class S3Staging:
 
 class S3Reading:
     """The body of an answer, read in pieces."""
+
+    sent_to = None
 
     def __init__(self, answer: Any) -> None:
         whole = answer.get("ContentRange", "").rpartition("/")[2] or answer["ContentLength"]

@@ -5,9 +5,11 @@ A key is made by us alone (see `core.drive.keys`), never from a user's words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
+
+Bytes = bytes | bytearray | memoryview
 
 CHUNK = 256 * 1024
 """Bytes are read in pieces of this size."""
@@ -25,8 +27,8 @@ class Staging(Protocol):
     """Bytes on their way in, written in order. Each method raises `StorageAway` or `StorageFull`, also for
     what was handed over before."""
 
-    def write(self, data: bytes) -> None:
-        """Take the next bytes."""
+    def write(self, data: Bytes) -> None:
+        """Take the next bytes. They may be read until the next call of any method has returned."""
 
     def sha256(self) -> str:
         """Of all that was written, in hex."""
@@ -39,9 +41,16 @@ class Staging(Protocol):
 
 
 class Reading(Protocol):
-    """An open object, or a part of one, in pieces. `size`: of the whole object."""
+    """An open object, or a part of one, in pieces. `size`: of the whole object.
+
+    `sent_to(socket)` lets the system send what the socket takes now, past this process, and tells how much:
+    0 at the end. It raises `OSError`: `BlockingIOError` when the socket takes nothing now. None: it cannot.
+    """
 
     size: int
+
+    @property
+    def sent_to(self) -> Callable[[int], int] | None: ...
 
     def __iter__(self) -> Iterator[bytes]:
         """Raises `StorageAway` when the bytes end too early."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,14 +30,27 @@ WHOLE = (
 
 
 def told(data, piece=1 << 16):
-    """The events of a form, the bytes of each file put together."""
-    found = []
-    for event in form.events("b", [data[at : at + piece] for at in range(0, len(data), piece)]):
-        if isinstance(event, bytes) and isinstance(found[-1], bytes):
-            found[-1] += event
-        else:
+    """The events of a form, the bytes of each file put together. As a web process sends it pieces: two pieces
+    of memory are used in turn, and what is told of a file is read when the next event is there."""
+    found, unread = [], None
+    for event in itertools.chain(form.events("b", in_turn(data, piece)), [None]):
+        if unread:
+            found.append(found.pop() + bytes(unread) if isinstance(found[-1], bytes) else bytes(unread))
+        unread = event if isinstance(event, bytes | memoryview) else None
+        if unread is None:
             found.append(event)
-    return found
+    return found[:-1]
+
+
+def in_turn(data, piece):
+    memory = itertools.cycle((bytearray(piece), bytearray(piece)))
+    for at in range(0, len(data), piece):
+        part, whole = data[at : at + piece], next(memory)
+        if len(part) < piece:
+            yield part
+        else:
+            whole[:] = part
+            yield whole
 
 
 @given(st.integers(1, len(WHOLE)))

@@ -64,6 +64,24 @@ def test_it_hashes_what_is_written(storage, size):
     assert sha256 == staging.sha256() == hashlib.sha256(data).hexdigest()
 
 
+def test_memory_that_was_written_may_change_once_the_next_call_is_over(storage, monkeypatch):
+    monkeypatch.setattr(storage, "beside", lambda work: work)  # as late as can be
+    one, other = bytearray(b"a" * 4 * MIB), bytearray(b"b" * 4 * MIB)
+    staging = storage.stage(STAGED)
+    staging.write(one)
+    staging.write(memoryview(other))
+    one[:] = b"c" * len(one)
+    staging.write(one)
+    other[:] = b"d" * len(other)
+    assert (
+        staging.sha256()
+        == hashlib.sha256(b"".join(byte * 4 * MIB for byte in (b"a", b"b", b"c"))).hexdigest()
+    )
+    one[:] = b"e" * len(one)
+    staging.keep()
+    assert [read(storage, STAGED, n * 4 * MIB, (n + 1) * 4 * MIB)[:1] for n in range(3)] == [b"a", b"b", b"c"]
+
+
 @pytest.mark.parametrize("size", [3, 11 * MIB])
 def test_it_says_the_same_of_the_same_bytes_alone(storage, size):
     staging = storage.stage(STAGED)
