@@ -63,8 +63,11 @@ class TimedInput:
             left = None if left is None else left - len(piece)
         return b"".join(pieces)
 
-    def readinto(self, view: memoryview) -> int:
-        """What is there, or comes first: for whoever has memory of its own for it. 0: that was all."""
+    def into(self, view: memoryview) -> int:
+        """What is there, or comes first: for whoever has memory of its own for it. 0: that was all.
+
+        Not `readinto`: werkzeug would read each body by it, with a slice of a `bytearray`, which is a copy.
+        """
         return self._timed(lambda: straight.into(self.body, self.connection, view))
 
     def readline(self, size: int | None = None) -> bytes:

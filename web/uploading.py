@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Response, after_this_request, request
@@ -27,12 +27,13 @@ def pieces() -> Iterator[Piece]:
     quickly; whoever is slow must not be cut off because a piece is large.
     """
     stream: Any = request.environ["wsgi.input"]
+    read_into = getattr(stream, "into", None) or stream.readinto
     expected, got, size = request.content_length, 0, SMALLEST
     room = LARGEST if expected is None else min(LARGEST, expected)
     for buffer in itertools.cycle((bytearray(room), bytearray(room))):
         began = time.monotonic()
         left = room if expected is None else expected - got
-        filled = _fill(memoryview(buffer)[: min(size, left)], stream)
+        filled = _fill(memoryview(buffer)[: min(size, left)], read_into)
         if not filled:
             break
         got += filled
@@ -46,11 +47,11 @@ def pieces() -> Iterator[Piece]:
         raise Invalid("the body ended before its Content-Length", code="malformed")
 
 
-def _fill(room: memoryview, stream: Any) -> int:
+def _fill(room: memoryview, read_into: Callable[[memoryview], int]) -> int:
     """What comes quickly is taken together; how much it was: 0 at the end."""
     got, until = 0, time.monotonic() + QUICK_S
     while got < len(room) and (not got or time.monotonic() < until):
-        read = stream.readinto(room[got:])
+        read = read_into(room[got:])
         if not read:
             break
         got += read

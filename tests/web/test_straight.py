@@ -6,10 +6,12 @@ import os
 import socket
 
 import pytest
+from flask import Request
 from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 
 from web import straight
+from web.deadline import TimedInput
 
 BODY = os.urandom(300_000)
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -70,3 +72,15 @@ def test_a_body_whose_reading_failed_is_known_to_have(arriving):
     with pytest.raises(OSError, match="descriptor"):
         straight.into(body, connection, memoryview(bytearray(10)))
     assert body.failed
+
+
+@pytest.mark.parametrize("size", [10, len(BODY)])
+def test_a_body_that_comes_after_its_head_is_whole_for_flask_too(size):
+    theirs, ours = socket.socketpair()
+    with theirs, ours:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2_000_000)
+        theirs.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % size)
+        body = next(RequestParser(Config(), ours, ("127.0.0.1", 1))).body
+        theirs.sendall(BODY[:size])
+        environ = {"CONTENT_LENGTH": str(size), "wsgi.input": TimedInput(body, 60, ours)}
+        assert Request({**environ, "REQUEST_METHOD": "POST"}).get_data() == BODY[:size]
