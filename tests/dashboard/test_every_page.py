@@ -37,7 +37,7 @@ def watched(browser, stack):
 
 
 @pytest.mark.skipif(not axe.AXE.is_file(), reason=axe.HOW)
-def test_nothing_keeps_anybody_from_using_a_page_in_light_or_dark(watched, filled):
+def test_nothing_keeps_anybody_from_using_a_page_wide_or_narrow_light_or_dark(watched, filled):
     page, seen = watched.page, []
     page.goto("/")
     assert axe.findings(page) == []
