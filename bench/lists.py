@@ -15,12 +15,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import redis
 from pymongo.database import Database
 
 from bench.choices import asked_for_help
 from core.clock import utcnow
 from core.ids import new_id
+from core.jobs.lanes import NEEDED, PREFIX, Lanes
 from core.jobs.model import born
+from core.jobs.overdue import LATEST_RESEND
+from core.store.marks import mark
 from tests.factory import draft
 from tests.stack import Stack
 
@@ -52,9 +56,11 @@ def main(n: int = 20_000, workspaces: int = 1) -> None:
         stack = Stack(Path(folder) / "data")
         stack.start()
         try:
+            stack.http.post(f"{stack.url}/queues/chat/pause", timeout=10).raise_for_status()
             for state, over in ((state, over) for state in STATES for over in OVER):
-                with stack.database() as db:
+                with stack.database() as db, stack.redis() as client:
                     fill(db, n, workspaces, state, *OVER[over])
+                    send(db, client)
                 print(f"{n} {state} jobs of {workspaces} workspaces over {over}")
                 show(stack)
         finally:
@@ -66,7 +72,7 @@ def fill(db: Database[Document], n: int, workspaces: int, state: str, over_s: fl
     rows: dict[str, list[Document]] = {"jobs": [], "audit_log": [], "conversations": []}
     for job in jobs(n, workspaces, state, over_s, ago_s):
         rows["jobs"].append(job)
-        same = {"_id": new_id(), "created_at": job["created_at"]}
+        same = {"_id": job["_id"], "created_at": job["created_at"], **mark(job["_id"])}
         rows["audit_log"].append({**same, "workspace_id": job["workspace_id"], "route": "chat"})
         rows["conversations"].append({**same, "agent_id": "a1", "name": job["_id"]})
     for name, made in rows.items():
@@ -85,8 +91,17 @@ def jobs(n: int, workspaces: int, state: str, over_s: float, ago_s: float) -> It
         job = born(asked, new_id(), now - timedelta(seconds=over_s * i / n))
         status = STATES[state][i // workspaces % len(STATES[state])]
         error = {"code": "internal", "detail": "an error of ours"} if status == "failed" else None
-        # Nobody is to carry them out: they are sent again a day later.
-        yield {**job, "status": status, "error": error, "send_after": utcnow() + timedelta(days=1)}
+        # They are sent again, after an outage of Redis, when all was looked at.
+        yield {**job, "status": status, "error": error, "send_after": utcnow() + LATEST_RESEND * 0.9}
+
+
+def send(db: Database[Document], client: redis.Redis) -> None:
+    """What is queued waits in its lane, and nothing else does."""
+    for key in client.scan_iter(f"{PREFIX}:*"):
+        client.delete(key)
+    lanes = Lanes(client)
+    for job in db.jobs.find({"status": "queued"}, dict.fromkeys(NEEDED, 1)):
+        lanes.send(job)
 
 
 def show(stack: Stack) -> None:

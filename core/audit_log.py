@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,7 +19,7 @@ from pymongo.errors import PyMongoError
 
 from core.clock import rfc3339, utcnow
 from core.ids import new_id
-from core.store import pages
+from core.store import marks, pages
 from core.store.repeat import write_missing
 
 Document = dict[str, Any]
@@ -90,7 +91,9 @@ def page(
     db: Database[Document], workspace_id: str, *, limit: int, cursor: str | None, since: datetime | None
 ) -> tuple[list[Document], str | None]:
     """A workspace's entries, newest first."""
-    return pages.page(db.audit_log, {"workspace_id": workspace_id}, limit=limit, cursor=cursor, since=since)
+    whose = {"workspace_id": workspace_id}
+    marked = partial(marks.places, db.audit_log, whose)
+    return pages.page(db.audit_log, whose, limit=limit, cursor=cursor, since=since, places=marked)
 
 
 def public(entry: Document) -> Document:
@@ -105,5 +108,5 @@ def public(entry: Document) -> Document:
 
 
 def _entry(what: Document, kept: timedelta) -> Document:
-    now = utcnow()
-    return {"_id": new_id(), "created_at": now, "expires_at": now + kept, **what}
+    now, entry_id = utcnow(), new_id()
+    return {"_id": entry_id, "created_at": now, "expires_at": now + kept, **marks.mark(entry_id), **what}

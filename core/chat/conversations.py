@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import redis
@@ -25,7 +26,7 @@ from core.jobs.document import Job, jobs_of
 from core.jobs.erasing import erase, in_conversation, leave_conversation
 from core.jobs.model import DONE, SUCCEEDED
 from core.llm.types import ChatRequest
-from core.store import pages
+from core.store import marks, pages
 
 Document = dict[str, Any]
 
@@ -49,7 +50,9 @@ def page(
     db: Database[Document], agent: Agent, *, limit: int, cursor: str | None
 ) -> tuple[list[Document], str | None]:
     """An agent's conversations, newest first."""
-    return pages.page(db.conversations, {"agent_id": agent["_id"]}, limit=limit, cursor=cursor)
+    whose = {"agent_id": agent["_id"]}
+    marked = partial(marks.places, db.conversations, whose)
+    return pages.page(db.conversations, whose, limit=limit, cursor=cursor, places=marked)
 
 
 def get(db: Database[Document], agent: Agent, name: str) -> Document:
@@ -128,8 +131,10 @@ def _enter(db: Database[Document], job: Job) -> str:
 
 
 def _begun(db: Database[Document], job: Job, name: str) -> Document:
+    conversation_id = new_id()
     conversation = {
-        "_id": new_id(),
+        "_id": conversation_id,
+        **marks.mark(conversation_id),
         "workspace_id": job["workspace_id"],
         "agent_id": job["agent_id"],
         "name": name,

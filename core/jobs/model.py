@@ -11,6 +11,7 @@ from core.jobs import kinds
 from core.jobs.document import Hold, Job, Mark, Status
 from core.llm.records import OK, Call
 from core.store.free_json import storable
+from core.store.marks import chosen
 
 Document = dict[str, Any]
 
@@ -165,7 +166,7 @@ def ending(
 
 def _mark(job_id: str) -> list[str]:
     """Of one job among 128, by its id: its time tells lists how close its workspace's jobs lie."""
-    return [MARK] if job_id[-2:] in ("00", "01") else []
+    return [MARK] if chosen(job_id) else []
 
 
 def known_by(calls: Iterable[Mapping[str, Any]]) -> list[str]:

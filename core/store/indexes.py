@@ -8,6 +8,8 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database
 
+from core.store import marks
+
 Document = dict[str, Any]
 
 LISTS: dict[str, list[tuple[str, ...]]] = {
@@ -38,6 +40,12 @@ def _listed(collection: str) -> IndexModel:
     return _by(LISTS[collection][0], "listed")
 
 
+def _marked(collection: str) -> IndexModel:
+    """Of `core.store.marks`: of one document among 128 alone."""
+    fields = (*LISTS[collection][0], marks.FIELD)
+    return _by(fields, "marked", partialFilterExpression={marks.FIELD: True})
+
+
 def _expiring() -> IndexModel:
     return IndexModel([("expires_at", ASCENDING)], name="expiring", expireAfterSeconds=0)
 
@@ -66,6 +74,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "conversations": [
         IndexModel([("agent_id", ASCENDING), ("name", ASCENDING)], name="named", unique=True),
         _listed("conversations"),
+        _marked("conversations"),
     ],
     "conversation_turns": [_listed("conversation_turns")],
     "deliveries": [
@@ -164,6 +173,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "audit_log": [
         _listed("audit_log"),
+        _marked("audit_log"),
         _expiring(),
     ],
 }

@@ -1,8 +1,8 @@
 """Windows of time, backwards: narrow at first and then wider, so that each holds few documents. Pure.
 
-Nobody knows how many a window will hold. Where documents are marked now and then, as some jobs are, a wide
-window reaches no further than a few marks: then a day in which nothing was done and the busy minute before
-it are not read together.
+Nobody knows how many a window will hold. One behind a window that held many is no wider. Where documents are
+marked now and then (`core.store.marks`), a wide window reaches no further than a few marks: then a day in
+which nothing was done and the busy minute before it are not read together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ Places = Callable[[datetime, datetime], Sequence[datetime]]
 FIRST = timedelta(seconds=1)
 GROWTH = 4
 WIDE = timedelta(minutes=1)
-MARKS = 4
+MANY = 100
+"""A window that held more was wide enough: the embedded server needs some 40 us for each, 1 ms for a look."""
+MARKS = 2
 FORESIGHT = 16
 """Marks are asked for so many widths back: neither all there are, nor those of each window anew."""
 OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -33,10 +35,11 @@ def back(
     places: Places = NO_PLACES,
     edge: datetime | None = None,
     now: datetime | None = None,
+    held: Callable[[], int] = lambda: 0,
 ) -> Iterator[tuple[datetime, datetime]]:
     """(low, high) from `upper` back to `oldest`, each beginning where the one before ended.
 
-    `edge`: where something was found before. Behind it they are narrow again.
+    `edge`: where something was found before. Behind it they are narrow again. `held`: how many the last had.
     """
     width = FIRST + max(upper - (now or utcnow()), timedelta(0))  # what lies ahead of us is empty
     high, known, marked = upper, upper, list[datetime]()
@@ -53,4 +56,4 @@ def back(
         yield low, high
         if low == oldest:
             return
-        high, width = low, min(width * GROWTH, upper - oldest)
+        high, width = low, width if held() > MANY else min(width * GROWTH, upper - oldest)

@@ -73,7 +73,7 @@ def list_jobs(query: JobsQuery) -> Response:
     """The workspace's jobs. A page that looks for few among many says how far it has looked back.
 
     By `status` failed, cancelled or running, and by the ids of requests, all are found at once. For the other
-    filters 1,000 jobs are looked at for a page: it may have fewer items than `limit`, or none. Then
+    filters 500 jobs are looked at for a page: it may have fewer items than `limit`, or none. Then
     `looked_back_to` is a time, `detail` says so, and `next_cursor` looks further; `since` ends it sooner.
     """
     named = (query.request_id, query.provider_request_id)

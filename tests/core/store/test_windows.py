@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from core.store.windows import FIRST, MARKS, WIDE, back
+from core.store.windows import FIRST, MANY, MARKS, WIDE, back
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 OLD = NOW - timedelta(days=40)
@@ -60,3 +60,11 @@ def test_behind_an_edge_they_are_narrow_again():
     assert found[at + 1] == (edge - FIRST, edge)
     assert [low for low, _ in found[:-1]] == [high for _, high in found[1:]]
     assert found[-1][0] == OLD
+
+
+def test_behind_one_that_held_many_they_are_no_wider():
+    held = iter([0, MANY, MANY + 1, MANY + 1, 0, *[0] * 20])
+    found = list(back(NOW, OLD, now=NOW, held=lambda: next(held)))
+    widths = [(high - low) / FIRST for low, high in found]
+    assert widths[:6] == [1, 4, 16, 16, 16, 64]
+    assert [low for low, _ in found[:-1]] == [high for _, high in found[1:]]
