@@ -21,8 +21,8 @@ WIDE = timedelta(minutes=1)
 MANY = 100
 """A window that held more was wide enough: the embedded server needs some 40 us for each, 1 ms for a look."""
 MARKS = 2
-FORESIGHT = 16
-"""Marks are asked for so many widths back: neither all there are, nor those of each window anew."""
+FORESIGHT = timedelta(hours=1)
+"""So far back marks are asked for at first; where too few are known, each time eight times as far."""
 OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
 """A document's time may be so far ahead of this clock. The calendar's last days cannot be reckoned with."""
@@ -42,14 +42,14 @@ def back(
     `edge`: where something was found before. Behind it they are narrow again. `held`: how many the last had.
     """
     width = FIRST + max(upper - (now or utcnow()), timedelta(0))  # what lies ahead of us is empty
-    high, known, marked = upper, upper, list[datetime]()
+    high, known, marked, reach = upper, upper, list[datetime](), FORESIGHT
     while high >= oldest:
         low = high - width if high - oldest > width else oldest
         if high - low > WIDE:
-            if low < (known := min(known, high)):
-                back_to = high - width * FORESIGHT if high - oldest > width * FORESIGHT else oldest
-                marked, known = [*marked, *places(back_to, known)], back_to
-            marked = [at for at in marked if at < high]
+            known, marked = min(known, high), [at for at in marked if at < high]
+            while low < known and len(marked) < MARKS:
+                since = known - reach if known - oldest > reach else oldest
+                marked, known, reach = [*marked, *places(since, known)], since, reach * 8
             low = max(low, marked[MARKS - 1]) if len(marked) >= MARKS else low
         if edge is not None and low < edge < high:
             low, width = edge, FIRST / GROWTH

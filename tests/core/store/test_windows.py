@@ -46,11 +46,21 @@ def test_marks_are_asked_for_once_and_only_as_far_back_as_they_are_needed():
     windows = back(NOW, OLD, lambda *span: asked.append(span) or [], now=NOW)
     wide = next(low for low, high in windows if high - low > WIDE)
     assert len(asked) == 1
-    assert wide - asked[0][0] < timedelta(hours=1)
+    assert wide - asked[0][0] < timedelta(hours=2)
     list(windows)
     assert asked[-1][0] == OLD
     assert [low for low, _ in asked[:-1]] == [high for _, high in asked[1:]]
-    assert len(asked) < 6
+    assert len(asked) < 8
+
+
+def test_while_enough_marks_are_known_no_more_are_asked_for():
+    asked = []
+    marked = [NOW - timedelta(seconds=10 * n) for n in range(1, 40)]
+    known = lambda since, before: asked.append(since) or [at for at in marked if since <= at < before]  # noqa: E731
+    windows = back(NOW, OLD, known, now=NOW)
+    spans = [next(windows) for _ in range(10)]
+    assert NOW - spans[-1][0] > timedelta(minutes=2)
+    assert len(asked) == 1
 
 
 def test_behind_an_edge_they_are_narrow_again():
