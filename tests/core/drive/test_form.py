@@ -106,6 +106,11 @@ def test_a_broken_form_is_refused(data):
     assert refused.value.code == "malformed"
 
 
+def test_a_part_that_says_its_length_comes_through_in_whatever_pieces():
+    file = part("file", b"x" * 500, filename="x", header=b"Content-Length: 500\r\n")
+    assert told(file + END, 100) == [Begin("file", "x"), b"x" * 500, None]
+
+
 @pytest.mark.parametrize(
     "data",
     [
