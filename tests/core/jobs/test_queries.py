@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -39,20 +40,27 @@ MARKED_EACH = 128
 
 @pytest.fixture
 def look(db, settings):
-    """Reads a page, and checks that each read was by an index, of few documents."""
+    """Reads a page, and checks how."""
 
     def look(**asked):
-        reads = Asked()
-        with patient(settings, event_listeners=[reads]) as client:
-            items, cursor = queries.page(client[db.name], "w1", **asked)
-        for name, wanted in reads.filters:
-            plan = db[name].find(wanted).explain()["queryPlanner"]["winningPlan"]
-            stage = plan.get("inputStage", plan)["stage"]  # MongoDB 8 has a short way for one field
-            assert stage in ("IXSCAN", "EXPRESS_IXSCAN"), wanted
-            assert len(list(db[name].find(wanted, {"_id": 1}))) < 1500, wanted
+        with by_indexes(db, settings) as watched:
+            items, cursor = queries.page(watched, "w1", **asked)
         return [job["_id"] for job in items], cursor
 
     return look
+
+
+@contextmanager
+def by_indexes(db, settings):
+    """The database; at the end each read was by an index, of few documents."""
+    reads = Asked()
+    with patient(settings, event_listeners=[reads]) as client:
+        yield client[db.name]
+    for name, wanted in reads.filters:
+        plan = db[name].find(wanted).explain()["queryPlanner"]["winningPlan"]
+        stage = plan.get("inputStage", plan)["stage"]  # MongoDB 8 has a short way for one field
+        assert stage in ("IXSCAN", "EXPRESS_IXSCAN"), wanted
+        assert len(list(db[name].find(wanted, {"_id": 1}))) < 1500, wanted
 
 
 @pytest.mark.parametrize("known_as", ["of ours", "of a provider's"])
@@ -137,3 +145,41 @@ def test_each_state_is_listed_page_by_page(db, look, status):
 def test_one_job_among_a_hundred_or_so_is_marked():
     marked = [MARK in born(draft(), f"{n:032x}", utcnow())["known_as"] for n in range(256)]
     assert sum(marked) == 2
+
+
+@pytest.mark.parametrize("picked", [True, False], ids=["picked", "as filtered"])
+def test_several_are_found_without_looking_at_all(db, settings, picked):
+    wanted = fill(db, 3, timedelta(hours=1), status="failed", error=FAILED)
+    fill(db, 2000, timedelta(days=30))
+    with by_indexes(db, settings) as watched:
+        found = queries.several(
+            watched,
+            "w1",
+            states=["failed", "cancelled"],
+            until=utcnow(),
+            most=500,
+            ids=wanted[:2] if picked else (),
+            code="internal",
+        )
+    assert {job["_id"] for job in found} == set(wanted[:2] if picked else wanted)
+    assert all("request" in job for job in found)  # whole: they are to be run again
+
+
+def test_several_are_of_one_workspace_of_their_states_and_times_and_no_more_than_asked_for(db):
+    now = utcnow()
+    (job,) = fill(db, 1, timedelta(minutes=1), timedelta(minutes=30), status="failed", error=FAILED)
+    asked = {"states": ["failed"], "until": now, "most": 500, "since": now - timedelta(hours=1)}
+
+    def found(workspace_id="w1", **other):
+        return [one["_id"] for one in queries.several(db, workspace_id, **{**asked, **other})]
+
+    for ids in ((), (job,)):
+        assert found(ids=ids) == [job]
+        assert found(ids=ids, code="internal") == [job]
+        assert found(ids=ids, most=0) == []
+        assert found("w2", ids=ids) == []
+        assert found(ids=ids, states=["queued"]) == []
+        assert found(ids=ids, states=[]) == []
+        assert found(ids=ids, code="other") == []
+        assert found(ids=ids, until=now - timedelta(minutes=45)) == []
+        assert found(ids=ids, since=now - timedelta(minutes=15)) == []

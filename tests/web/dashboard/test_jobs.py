@@ -238,6 +238,14 @@ def test_many_are_run_again_as_filtered_and_none_that_came_later(browser, job_of
     assert made == set(failed)
 
 
+def test_of_many_those_are_done_that_the_time_names(browser, job_of, services):
+    old, new = job_of(), job_of()
+    services.db.jobs.update_one({"_id": old}, {"$set": {"created_at": utcnow() - timedelta(minutes=20)}})
+    browser.submit("/jobs/bulk", {"action": "cancel", "within": "15m", "count": "2"})
+    states = {job["_id"]: job["status"] for job in services.db.jobs.find()}
+    assert states == {old: "queued", new: "cancelled"}
+
+
 def test_of_many_no_more_are_done_than_were_confirmed(browser, job_of, services):
     jobs = [job_of() for _ in range(3)]
     browser.submit("/jobs/bulk", {"action": "cancel", "count": "2"})

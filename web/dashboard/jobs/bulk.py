@@ -12,8 +12,8 @@ from werkzeug.datastructures import MultiDict
 
 from core.clock import rfc3339, utcnow
 from core.errors import Conflict, Invalid
-from core.jobs import control
-from core.jobs.document import Job, jobs_of
+from core.jobs import control, queries
+from core.jobs.document import Job, Status
 from web import problems
 from web.context import db, services, workspace_id
 from web.dashboard.jobs.filters import Filters
@@ -38,7 +38,7 @@ class Action:
     """`states`: of the jobs that it can be done to."""
 
     act: Callable[[Job], None]
-    states: tuple[str, ...]
+    states: tuple[Status, ...]
     label: str
     past: str
 
@@ -88,13 +88,18 @@ class Chosen(BaseModel):
         return done
 
     def _found(self, most: int) -> list[Job]:
-        wanted = self.filters.matching(db(), workspace_id())
-        states = [s for s in ACTIONS[self.action].states if self.filters.status in (None, s)]
-        wanted |= {"status": {"$in": states}}
-        wanted["created_at"] = {**wanted.get("created_at", {}), "$lte": self.until}
-        if self.ids:
-            wanted["_id"] = {"$in": self.ids}
-        return list(jobs_of(db()).find(wanted).limit(most)) if most else []
+        asked = self.filters.asked(db(), workspace_id())
+        status = asked.pop("status")
+        return queries.several(
+            db(),
+            workspace_id(),
+            states=[state for state in ACTIONS[self.action].states if status in (None, state)],
+            until=self.until,
+            most=most,
+            ids=self.ids,
+            since=self.filters.since(),
+            **asked,
+        )
 
 
 def read(given: MultiDict[str, str]) -> Chosen:

@@ -13,7 +13,6 @@ from pymongo.database import Database
 from core.agents import agents
 from core.clock import utcnow
 from core.errors import NotFound
-from core.jobs import queries
 from core.jobs.document import Status
 from web import problems
 from web.messages import Priority
@@ -26,8 +25,6 @@ WITHIN = {
     "24h": ("24 hours", timedelta(hours=24)),
     "7d": ("7 days", timedelta(days=7)),
 }
-NOBODY = "-"
-"""An agent that is not there: its name was mistyped, or it is gone."""
 
 
 class Filters(BaseModel):
@@ -68,12 +65,6 @@ class Filters(BaseModel):
             "q": self.q,
         }
 
-    def matching(self, db: Database[Document], workspace_id: str) -> Document:
-        """The query of all of them, for what is done to many at once."""
-        since = self.since()
-        within = {"created_at": {"$gte": since}} if since else {}
-        return queries.matching(workspace_id, **self.asked(db, workspace_id)) | within
-
 
 def read() -> Filters:
     """Those of this request's address. Raises `Invalid`."""
@@ -90,7 +81,4 @@ def _agent(db: Database[Document], workspace_id: str, named: str) -> str:
             return agents.named(db, workspace_id, reference)["_id"]
         except NotFound:
             continue
-    # The jobs of an agent that was deleted are there still, under its id.
-    return (
-        named if db.jobs.find_one({"workspace_id": workspace_id, "agent_id": named}, {"_id": 1}) else NOBODY
-    )
+    return named  # the jobs of an agent that was deleted are there still, under its id
