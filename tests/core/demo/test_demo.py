@@ -10,10 +10,21 @@ from core.drive import files, storages
 from core.history import reading
 from core.metering import allowances, usage
 from core.metering.periods import period
+from core.store import indexes
+from tests import given
 from tests.factory import queued
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def db(mongo):
+    """A database that all tests here look at."""
+    database = mongo[given.new_database()]
+    indexes.ensure(database)
+    yield database
+    mongo.drop_database(database.name)
+
+
+@pytest.fixture(scope="module")
 def filled(db, settings):
     db.workspaces.insert_one(workspaces.born("w1", "Somebody else"))
     other = queued(db)
