@@ -9,6 +9,7 @@ killed. At the start and after each quarter is printed what each tab holds after
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 import threading
@@ -77,7 +78,7 @@ def a_key(stack: Stack) -> str:
         text = keys.make(db, role="member", created_by="bench")[1]
     scout = {"name": "scout", "llm_config": {"provider": "sandbox"}}
     answer = stack.http.post(
-        f"{stack.url}/agents", json=scout, headers={"Authorization": f"Bearer {text}"}, timeout=30
+        f"{stack.url}/agents", json=scout, headers={"Authorization": f"Bearer {text}"}, timeout=120
     )
     answer.raise_for_status()
     return text
@@ -89,7 +90,7 @@ def ask(stack: Stack, key: str, over: threading.Event) -> None:
         session.trust_env, session.headers["Authorization"] = False, f"Bearer {key}"
         while not over.is_set():
             try:
-                session.post(f"{stack.url}/agents/agent:scout/chat", json={"message": "Hello"}, timeout=30)
+                session.post(f"{stack.url}/agents/agent:scout/chat", json={"message": "Hello"}, timeout=120)
             except requests.ConnectionError:
                 over.wait(0.5)
 
@@ -116,8 +117,8 @@ def watch(stack: Stack, key: str, refreshes: int) -> None:
 
 
 def hurry(tabs: list[Page], refreshes: int) -> None:
-    """Each tab in turn, in front, since nothing is drawn elsewhere; so many by all of them."""
-    for _ in range(refreshes // (ROUND * len(tabs))):
+    """Each tab in turn, in front, since nothing is drawn elsewhere; at least so many by all of them."""
+    for _ in range(math.ceil(refreshes / (ROUND * len(tabs)))):
         for tab in tabs:
             tab.bring_to_front()
             tab.evaluate(HURRY, ROUND)
