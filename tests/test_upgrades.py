@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -57,22 +58,38 @@ def test_every_process_refuses_a_later_database_in_one_line(name, db, settings, 
     assert [db[name].count_documents({}) for name in ("keys", "processes", "scheduler")] == [0, 0, 0]
 
 
-JOBS = 400
+BATCH, JOBS = 100, 250
 UPGRADE = """
+import os, signal, sys
+from pymongo.monitoring import CommandListener
 from core.config import Settings
 from core.services import connect_mongo
 from core.store import indexes, migrations
-settings = Settings()
-migrations.prepare(connect_mongo(settings, patience_s=5)[settings.mongodb_database])
+from core.store.migrations import each
+
+class Killed(CommandListener):
+    left = int(sys.argv[1])
+    def started(self, event): pass
+    def failed(self, event): pass
+    def succeeded(self, event):
+        if event.command_name == "update":
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+each.BATCH, settings = int(sys.argv[2]), Settings()
+client = connect_mongo(settings, patience_s=5, event_listeners=[Killed()])
+migrations.prepare(client[settings.mongodb_database])
 """
+"""Killed by the answer to its nth batch, by none when that is 0."""
 
 
 @pytest.fixture
 def upgrade(db, settings, tmp_path):
-    """Starts a process that upgrades the database; all are ended with the test."""
+    """Starts a process that upgrades the database, until so many batches; all are ended with the test."""
     started = []
 
-    def start():
+    def start(batches=0):
         environment = {
             "PATH": os.environ["PATH"],
             "MONGODB_URI": settings.mongodb_uri,
@@ -80,7 +97,11 @@ def upgrade(db, settings, tmp_path):
         }
         with (tmp_path / "log").open("a") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", UPGRADE], cwd=ROOT, env=environment, stdout=log, stderr=log
+                [sys.executable, "-c", UPGRADE, str(batches), str(BATCH)],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
         started.append(process)
         return process
@@ -99,13 +120,9 @@ def test_an_upgrade_that_is_killed_goes_on_by_whoever_comes_next(db, upgrade):
         older = ({"idempotency": {"$exists": False}}, {"token": {"$exists": True}})
         return sum(db.jobs.count_documents(shape) for shape in older)
 
-    for _ in range(2):
-        before, process = left(), upgrade()
-        while left() == before:
-            assert process.poll() is None
-        process.kill()
-        process.wait()
-    assert 0 < left() < 2 * JOBS
+    for expected in (2 * JOBS - 2 * BATCH, JOBS - BATCH):
+        assert upgrade(batches=2).wait(60) == -signal.SIGKILL
+        assert left() == expected
     assert migrations.reached(db) < len(migrations.STEPS)
 
     assert [process.wait(60) for process in [upgrade() for _ in range(3)]] == [0, 0, 0]

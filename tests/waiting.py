@@ -13,6 +13,7 @@ Found = TypeVar("Found")
 Given = TypeVar("Given")
 
 LONG_S = 60.0
+FIRST_S = 0.001
 
 
 def until(
@@ -23,12 +24,16 @@ def until(
     every: float = 0.05,
     said: Callable[[], str] = lambda: "",
 ) -> Found:
-    """What `holds()` gives, once that is true; fails with `said()` when it is not within `seconds`."""
-    deadline = time.monotonic() + seconds
+    """What `holds()` gives, once that is true; fails with `said()` when it is not within `seconds`.
+
+    Looks often at first, and in the end `every` so many seconds.
+    """
+    deadline, pause = time.monotonic() + seconds, FIRST_S
     while not (found := holds()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what}\n{said()}")
-        time.sleep(every)
+        time.sleep(pause)
+        pause = min(every, 1.5 * pause)
     return found
 
 

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 from pydantic import SecretStr
+from werkzeug.routing import Rule
 
 from core import deliveries
 from core import first_start as first
@@ -55,6 +56,22 @@ TESTED = {
     "cost_status": "free",
 }
 RESULTS = {"chat": ANSWER, "runtime": ANSWER, "llm_test": TESTED}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once():
+    """An app compiles two functions for each of its rules, from the rule's text alone: made once for all."""
+    compiled, known = Rule._compile_builder, {}
+
+    def remembered(rule, append_unknown=True):
+        key = (rule.rule, append_unknown, *rule._trace, *(rule.defaults or {}).items())
+        if key not in known:
+            known[key] = compiled(rule, append_unknown)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Rule, "_compile_builder", remembered)
+        yield
 
 
 @pytest.fixture

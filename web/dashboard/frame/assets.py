@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from flask import Blueprint, Response, request
@@ -38,6 +39,7 @@ class File:
 Files = Mapping[str, File]
 
 
+@cache
 def load() -> Files:
     """All of them, by path: those of `static/`, and the script or style that a page keeps in its folder."""
     files: dict[str, File] = {}
