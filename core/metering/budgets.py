@@ -34,8 +34,8 @@ from core.store import aside
 Document = dict[str, Any]
 
 TRIES = 5
-TIDIED = 8
-"""After so many changes one of them clears what is pending: no more than that stands in the document."""
+TIDIED = 64
+"""After so many changes one of them clears what is pending, whoever left it there."""
 
 NOTHING: Document = {"spent": Decimal128("0"), "used": Decimal128("0")}
 
@@ -162,13 +162,16 @@ def placed(
     changes: Sequence[Change],
     needed: Decimal,
     now: datetime | None,
+    *,
+    done: Collection[str] = (),
 ) -> bool:
     """Write changes that need so much more of a budget in all; False: they do not fit, or nobody has made it.
 
-    Each `TIDIED`th change clears what is pending.
+    `done`: intents that were committed, which are forgotten with it. Each `TIDIED`th change clears what is
+    pending.
     """
-    more = {"open": True, "refused": None}
-    moves = intents.place(db, budget.name, changes, room=_room(budget, needed), more=more, now=now)
+    more, room = {"open": True, "refused": None}, _room(budget, needed)
+    moves = intents.place(db, budget.name, changes, room=room, more=more, done=done, now=now)
     if moves is not None and moves // TIDIED != (moves - len(changes)) // TIDIED:
         intents.resolve(db, _state(db, budget), now)
     return moves is not None

@@ -71,17 +71,19 @@ def place(
     *,
     room: Mapping[str, Any] | None = None,
     more: Mapping[str, Any] | None = None,
+    done: Iterable[str] = (),
     now: datetime | None = None,
 ) -> int | None:
     """Write changes into a budget; its `moves` then. None: there is no `room`, or no such budget.
 
-    `more`: what else to set. All of it is one write, which costs the same however much others hold.
+    `more`: what else to set. `done`: intents to forget, which were committed. All of it is one write, which
+    costs the same however much others hold.
     """
     amounts: dict[str, Decimal] = {}
     for change in changes:
         _add(amounts, change.used, change.spent)
     pending = {f"pending.{change.nonce}": change.intent(now or utcnow()) for change in changes}
-    followed = [change.before["nonce"] for change in changes if change.before is not None]
+    gone = [*done, *(change.before["nonce"] for change in changes if change.before is not None)]
     update: Document = {
         "$inc": {
             **_stored(amounts),
@@ -90,8 +92,8 @@ def place(
         },
         "$set": {**pending, **(more or {})},
     }
-    if followed:
-        update["$unset"] = {f"pending.{nonce}": "" for nonce in followed}
+    if gone:
+        update["$unset"] = {f"pending.{nonce}": "" for nonce in gone}
     written = db.budgets.find_one_and_update(
         {"_id": name, **(room or {})}, update, {"moves": 1}, return_document=ReturnDocument.AFTER
     )

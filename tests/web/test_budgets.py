@@ -92,6 +92,13 @@ def test_many_at_once_do_not_overshoot_what_is_reserved(client_for, agent, servi
     assert services.db.jobs.count_documents({}) == 5
 
 
+def test_a_budget_remembers_no_reservation_whose_job_is_stored(client_for, agent, services):
+    spender = limited(client_for, 1)
+    jobs = [chat(spender, agent).json["id"] for _ in range(3)]
+    (budget,) = services.db.budgets.find()
+    assert [intent["job"] for intent in budget["pending"].values()] == jobs[-1:]
+
+
 def test_what_was_not_spent_may_be_spent_again(client_for, agent, services):
     spender = limited(client_for)
     for tokens in ((10, 10), None):

@@ -210,6 +210,8 @@ def _accepted(asked: Draft, job_id: str, reserved: Reserved | None) -> tuple[Job
         raise
     if not made:
         _give_back(asked, job_id, reserved)
+    elif reserved is not None:
+        reserving().committed(reserved.budget, reserved.hold)
     g.made_job, g.fresh_job = job["_id"], job if made else None
     return job, made
 

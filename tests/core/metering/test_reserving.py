@@ -34,12 +34,31 @@ def all_at_once(db, asked):
         return list(pool.map(one, asked))
 
 
+def pending(db, budget, but=None):
+    """The intents that stand in its document, without that of one hold."""
+    return db.budgets.find_one({"_id": budget.name})["pending"].keys() - ({but["nonce"]} if but else set())
+
+
 def test_they_are_all_held(db):
     wide = of("k1", 100)
     holds = all_at_once(db, [wide] * 24)
     assert len({hold["nonce"] for hold in holds}) == 24
     stands = budgets.used(db, wide)
     assert (stands["reserved_usd"], stands["spent_usd"]) == (0.24, 0)
+
+
+def test_the_next_write_forgets_the_intents_of_jobs_that_are_stored_and_no_others(db):
+    reserving, ours, others = Reserving(db), of("k1", 100), of("k2", 100)
+    first, not_stored, other = (
+        reserving.reserve(budget, new_id(), CENT, utcnow()) for budget in (ours, ours, others)
+    )
+    reserving.committed(others, other)
+    reserving.committed(ours, first)
+    last = reserving.reserve(ours, new_id(), CENT, utcnow())
+    assert pending(db, ours) == {not_stored["nonce"], last["nonce"]}
+    assert pending(db, others) == {other["nonce"]}
+    assert pending(db, others, reserving.reserve(others, new_id(), CENT, utcnow())) == set()
+    assert budgets.used(db, ours)["reserved_usd"] == 0.03
 
 
 def test_of_those_that_do_not_fit_together_as_many_as_fit_are_held(db):
