@@ -10,6 +10,7 @@ from core.jobs.claim import claim, finish
 from core.jobs.events import Emitter, stream_key
 from core.retention import Purge
 from core.store import sizes
+from tests.core.jobs.test_queries import by_indexes
 from tests.factory import CALL, queued
 
 
@@ -93,6 +94,12 @@ def test_jobs_go_after_their_time_but_never_before_they_were_metered(db, purge):
     assert old() is None
     assert unmetered() is not None
     assert young() is not None
+
+
+def test_what_is_old_is_found_without_a_look_at_what_is_new(db, redis_client, settings):
+    db.workspaces.insert_one({"_id": "w1"})
+    with by_indexes(db, settings, whole=("workspaces",)) as watched:
+        Purge(watched, redis_client, settings).tick()
 
 
 def test_jobs_that_are_not_done_stay_however_old(db, purge):
