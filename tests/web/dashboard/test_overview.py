@@ -60,6 +60,16 @@ def test_the_tiles_say_how_it_goes(browser, past, services):
     assert found["Cost today"] == f"${len(today) / 2:.2f}"
 
 
+def test_last_month_counts_up_to_the_same_day(browser, services):
+    today = utcnow().date()
+    last = today.replace(day=1) - timedelta(days=1)
+    for day, cost in ((last.replace(day=1), "2"), (last, "3")):
+        totals = {"cost": Decimal128(Decimal(cost))}
+        services.db.usage_days.insert_one({"workspace_id": "default", "date": str(day), "totals": totals})
+    spent = 5 if last.day <= today.day else 2
+    assert f"${spent}.00 by now last month" in browser.page("/")
+
+
 @pytest.mark.parametrize(("span", "points"), [("hour", 60), ("day", 24)])
 def test_the_charts_have_every_minute_or_hour(browser, past, span, points):
     drawn = charts(browser.page(f"/?span={span}"))
