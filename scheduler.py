@@ -190,7 +190,11 @@ def _scheduled(leadership: Leadership, runs: Runs) -> BackgroundScheduler:
             scheduler.modify_job(name, next_run_time=utcnow())
 
     scheduler.add_job(
-        partial(guarded, "lead", leadership.hold), "interval", seconds=EVERY_S, executor=LEADING
+        partial(guarded, "lead", leadership.hold),
+        "interval",
+        seconds=EVERY_S,
+        executor=LEADING,
+        next_run_time=utcnow(),
     )
     scheduler.add_job(partial(guarded, "look", look), "interval", seconds=EVERY_S, executor=LOOKING)
     for tick in runs.table.values():

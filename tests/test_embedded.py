@@ -321,8 +321,7 @@ def test_a_launcher_that_is_killed_while_it_starts_leaves_nothing_behind(stack, 
     stack.until(lambda: stack.pids("valkey-server"), 30, "the first server runs", every=0.01)
     stack.launcher.kill()
     stack.launcher.wait()
-    # A program that was just being forked may miss the SIGTERM; it is killed after its grace of 23 s.
-    stack.until(lambda: not living(folder), 120, "all have ended")
+    stack.until(lambda: not living(folder), 60, "all have ended")
 
 
 def test_with_stores_of_its_own_nothing_embedded_starts(tmp_path, db, settings):

@@ -30,6 +30,7 @@ from core.store.migrations import NewerStore
 
 ORPHANS_END_WITHIN_S = 10.0
 """Processes that outlive a killed supervisor cannot finish their work: their stores were told to end, too."""
+KNOCK_S = 0.1
 LOCAL_MODELS = "127.0.0.1:11434,127.0.0.1:1234,localhost:11434,localhost:1234"
 
 
@@ -63,7 +64,7 @@ def _run(settings: Settings, lock: TextIO, stopping: threading.Event) -> int:
     supervisor = subprocess.Popen(
         [
             *(sys.executable, "-m", "core.embedded.parent", str(os.getpid()), ",".join(environment)),
-            *(sys.executable, "-m", "supervisor.supervisord", "-c", str(config)),
+            *(sys.executable, "-m", "core.embedded.supervisord", "-c", str(config)),
         ],
         cwd=ROOT,
         env=environment,
@@ -83,7 +84,7 @@ def _run(settings: Settings, lock: TextIO, stopping: threading.Event) -> int:
         print(f"\nStopping: running jobs have {settings.worker_grace_s:g} s to end.", flush=True)
         return 0
     finally:
-        _end(supervisor, seconds=settings.worker_grace_s + 40, folder=folder)
+        _end(supervisor, settings.worker_grace_s + 40, folder, settings.port + 2)
         tail.stop()
         print(f"Stopped. What was kept is in {folder}.", flush=True)
 
@@ -166,8 +167,8 @@ def _silent(settings: Settings) -> str:
     return ", ".join(name for name, answer in said.items() if answer != "ok") or "the API"
 
 
-def _end(supervisor: subprocess.Popen[bytes], seconds: float, folder: Path) -> None:
-    """Ask the supervisor to end everything, in order; then see to it that nothing is left.
+def _end(supervisor: subprocess.Popen[bytes], seconds: float, folder: Path, port: int) -> None:
+    """Ask the supervisor to end everything, in order; then see to it that nothing is left. `port`: MongoDB's.
 
     Agents' processes outlive their worker: they are ended here, once nobody is there to start them again.
     """
@@ -176,11 +177,11 @@ def _end(supervisor: subprocess.Popen[bytes], seconds: float, folder: Path) -> N
     else:
         seconds = ORPHANS_END_WITHIN_S
     deadline = time.monotonic() + seconds
-    try:
-        supervisor.wait(seconds)
-    except subprocess.TimeoutExpired:
-        supervisor.kill()
-        supervisor.wait()
+    while supervisor.poll() is None and time.monotonic() < deadline:
+        stores.knock(port)
+        time.sleep(KNOCK_S)
+    supervisor.kill()  # Popen sends nothing to what has ended
+    supervisor.wait()
     ending.end_all(folder)
     parent.end_orphans(deadline)
 

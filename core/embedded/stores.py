@@ -6,13 +6,16 @@ The MongoDB-compatible server is GPL-2.0: it is run, and never imported.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import platform
+import socket
 import sys
 from pathlib import Path
 
 OPLOG_S = 30
+LOOPBACK = "127.0.0.1"
 
 
 class StartFailed(Exception):
@@ -55,6 +58,12 @@ def mongodb(port: int, folder: Path, *more: str) -> list[str]:
 
 def mongodb_uri(port: int) -> str:
     return f"mongodb://127.0.0.1:{port}/?directConnection=true&retryWrites=false"
+
+
+def knock(port: int) -> None:
+    """The MongoDB-compatible server that was told to end waits 2 s for a connection, unless there is one."""
+    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
+        pass
 
 
 def _write_private(path: Path, text: str) -> None:
