@@ -14,8 +14,9 @@ from redis.retry import Retry
 
 from core.config import Settings
 from core.crypto import Sealer
-from core.llm import managed
+from core.llm import keyring, managed
 from core.store import free_json
+from core.store.remembered import Remembered
 
 Document = dict[str, Any]
 Send = Callable[[Mapping[str, Any]], None]
@@ -61,6 +62,7 @@ class Services:
     run: Run = here
     beside: Beside = at_once
     insert_job: Insert | None = None
+    keys: Remembered = field(default_factory=lambda: Remembered(kept_s=keyring.KEPT_S))
     cleanups: list[Callable[[], None]] = field(default_factory=list)
 
     @property

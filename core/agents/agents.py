@@ -20,6 +20,7 @@ from core.ids import new_id
 from core.jobs import control
 from core.jobs.document import jobs_of
 from core.jobs.model import QUEUED
+from core.llm import keyring
 from core.store import pages
 from core.store.free_json import storable
 from core.store.repeat import insert_once
@@ -141,6 +142,8 @@ def change(
             new["llm_config"] = configure(agent["_id"], agent["llm_config"])
         try:
             if swap(db, agent, new):
+                if configure is not None:
+                    keyring.outlive()
                 return get(db, agent["workspace_id"], agent["_id"])
         except DuplicateKeyError:
             raise _name_taken(changes["name"]) from None
@@ -163,6 +166,7 @@ def delete(db: Database[Document], client: redis.Redis, agent: Agent) -> None:
     for key in keys.of_agent(db, agent):
         keys.revoke(db, key)
     db.agents.delete_one({"_id": agent["_id"]})
+    keyring.outlive()
     conversations.delete_all(db, client, agent["_id"])
     waiting = {"status": QUEUED, "workspace_id": agent["workspace_id"], "agent_id": agent["_id"]}
     for job in list(jobs_of(db).find(waiting)):

@@ -15,7 +15,7 @@ from core.config import Settings
 from core.crypto import Sealer, origin, provider_key_context
 from core.documents import Credential, credentials_of
 from core.errors import Conflict, Invalid, KeyRequired, NotFound
-from core.llm import providers
+from core.llm import keyring, providers
 from core.llm.providers import SANDBOX
 from core.outbound.guard import Guard
 from core.store import pages
@@ -63,6 +63,7 @@ def put(
                 insert_once(credentials_of(db), new)
                 return new, True
         elif swap(db, stored, changes):
+            keyring.outlive()
             return get(db, workspace_id, name), False
     raise Conflict("this credential is being changed by several requests at once; try again")
 
@@ -128,6 +129,7 @@ def users(db: Database[Document], workspace_id: str) -> dict[str, list[tuple[str
 def delete(db: Database[Document], credential: Credential) -> None:
     """Remove a credential. The next call of an agent that names it is refused, and says why."""
     db.credentials.delete_one({"_id": credential["_id"]})
+    keyring.outlive()
 
 
 def public(credential: Credential) -> Document:

@@ -1,4 +1,4 @@
-"""Whom a job asks: its plan's targets, each of which takes its key from the store when it is called."""
+"""Whom a job asks: its plan's targets, each of which takes its key when it is called."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ def of(run: Run) -> list[Target]:
     keyring = Keyring(
         job["workspace_id"],
         agent_id,
-        partial(_config, services.db, agent_id),
-        partial(_credential, services.db, job["workspace_id"]),
+        lambda: services.keys.get(("config", agent_id), partial(_config, services.db, agent_id)),
+        lambda name: services.keys.get(
+            ("credential", job["workspace_id"], name),
+            partial(_credential, services.db, job["workspace_id"], name),
+        ),
         services.sealer,
         services.settings,
     )
