@@ -8,9 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
-from typing import cast
 
-import dramatiq
 import redis
 import structlog
 from pymongo.errors import PyMongoError
@@ -29,7 +27,7 @@ log = structlog.get_logger(__name__)
 def start(
     settings: Settings,
     runner: Runner,
-    worker: dramatiq.Worker,
+    broker: LaneBroker,
     *,
     over: Callable[[], bool],
     running: Callable[[Collection[str]], None],
@@ -39,20 +37,10 @@ def start(
     `running` hears each beat which jobs are this process's own, as the documents say.
     """
     for function, more in ((_hear_signals, ()), (_read_documents, (running,))):
-        threading.Thread(target=function, args=(settings, runner, worker, over, *more), daemon=True).start()
+        threading.Thread(target=function, args=(settings, runner, broker, over, *more), daemon=True).start()
 
 
-def pause(worker: dramatiq.Worker, queues: Collection[str]) -> None:
-    """Pause the consumers of these queues, and let all others go on."""
-    cast(LaneBroker, worker.broker).paused = frozenset(queues)
-    for name, consumer in worker.consumers.items():
-        if (name in queues) != consumer.paused:
-            (consumer.pause if name in queues else consumer.resume)()
-
-
-def _hear_signals(
-    settings: Settings, runner: Runner, worker: dramatiq.Worker, over: Callable[[], bool]
-) -> None:
+def _hear_signals(settings: Settings, runner: Runner, broker: LaneBroker, over: Callable[[], bool]) -> None:
     channel = signals.process_channel(runner.process_id)
     client = connect_redis(settings)
     while not over():
@@ -66,7 +54,7 @@ def _hear_signals(
                     if message["channel"].decode() == channel:
                         runner.stop(message["data"].decode(), "cancelled")
                     else:
-                        _read_settings(runner, worker)
+                        _read_settings(runner, broker)
         except redis.RedisError as error:
             log.warning("signals.redis_away", error=type(error).__name__)
             time.sleep(1)
@@ -80,7 +68,7 @@ def _hear_signals(
 def _read_documents(
     settings: Settings,
     runner: Runner,
-    worker: dramatiq.Worker,
+    broker: LaneBroker,
     over: Callable[[], bool],
     running: Callable[[Collection[str]], None],
 ) -> None:
@@ -95,7 +83,7 @@ def _read_documents(
             for job_id, job in found.items():
                 if job["cancel_requested"]:
                     runner.stop(job_id, "cancelled")
-            _read_settings(runner, worker)
+            _read_settings(runner, broker)
         except (PyMongoError, redis.RedisError) as error:
             if not over():  # the clients close as the process ends
                 log.warning("flags.store_away", error=type(error).__name__)
@@ -103,9 +91,9 @@ def _read_documents(
             log.exception("flags.failed")
 
 
-def _read_settings(runner: Runner, worker: dramatiq.Worker) -> None:
+def _read_settings(runner: Runner, broker: LaneBroker) -> None:
     """Consumers of a paused queue take no messages. These stay in Redis, and the jobs stay queued."""
-    cast(LaneBroker, worker.broker).read_bounds(runner.services.db)
-    stopped = paused(runner.services.db)
+    broker.read_bounds(runner.services.db)
+    stopped = frozenset(paused(runner.services.db))
     if not runner.draining:
-        pause(worker, stopped)
+        broker.paused = stopped

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import cast
 
@@ -34,7 +35,9 @@ from workers.seating import Seating
 from workers.threads import ThreadWork
 
 LOST_GRACE_S = 2.0
-LOOK_S = 0.1
+LOOK_S = 0.05
+ENDING_S = 10.0
+IDLE_MS = 60_000
 DISK_THREADS = 8
 NAME_THREADS = 3 * AT_ONCE
 """gevent resolves in threads, addresses too. There must be one left when all names that users and vendors may
@@ -78,6 +81,7 @@ def serve(role: Role) -> int:
     if role.green:
         services.run = _away_from_the_loop()
         _more_threads_for_names()
+        _more_open_files()
     carried_out_by = handlers(services, role)
     queues = kinds.queues_of(role.name, settings.host_of(role.name))
     process_id = _register(services, role, queues)
@@ -98,7 +102,7 @@ def serve(role: Role) -> int:
         begun=broker.shares.begun,
         bounds=broker.bounds,
     )
-    worker = _consume(broker, queues, role.slots, runner)
+    _consume(broker, queues, role.slots, runner)
     heartbeat.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stopping.tell)
@@ -106,7 +110,7 @@ def serve(role: Role) -> int:
     if role.seats:
         seating.start()
     running = seating.missed if role.seats else lambda _: None
-    listening.start(settings, runner, worker, over=lambda: stopping.over, running=running)
+    listening.start(settings, runner, broker, over=lambda: stopping.over, running=running)
     memory.settled()
     log.info("worker.ready", role=role.name, process_id=process_id, slots=role.slots)
 
@@ -115,7 +119,7 @@ def serve(role: Role) -> int:
     runner.drain()
     seating.close()
     grace = LOST_GRACE_S if heartbeat.lost else settings.worker_grace_s
-    _stop(worker, runner, grace)
+    _stop(broker, runner, grace)
     stopping.over = True
     heartbeat.stop()
     _retire(services, process_id)
@@ -156,6 +160,12 @@ def _more_threads_for_names() -> None:
     get_hub().threadpool.maxsize = NAME_THREADS
 
 
+def _more_open_files() -> None:
+    """Each call has a socket. What a shell gives (1,024 mostly) is less than what the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _register(services: Services, role: Role, queues: list[str]) -> str:
     """Take the lease; the id of this process."""
     return once_it_answers(
@@ -177,24 +187,32 @@ def _retire(services: Services, process_id: str) -> None:
         log.warning("worker.not_retired", error=type(error).__name__)
 
 
-def _consume(broker: LaneBroker, queues: list[str], slots: int, runner: Runner) -> dramatiq.Worker:
-    """Declare the one actor and start to take messages, no more of them than there are slots."""
+def _consume(broker: LaneBroker, queues: list[str], slots: int, runner: Runner) -> None:
+    """Declare the one actor and start to take messages, no more of them than there are slots.
+
+    A slot without work looks whether it shall end, each `IDLE_MS`: a second, as is Dramatiq's way, would keep
+    2,560 of them busy. So nobody waits for them at the end.
+    """
     dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name=queues[0])(runner.run)
     for queue in queues:
         broker.declare_queue(queue)
-    worker = dramatiq.Worker(broker, queues=set(queues), worker_threads=slots)
+    worker = dramatiq.Worker(broker, queues=set(queues), worker_threads=slots, worker_timeout=IDLE_MS)
     broker.paused = once_it_answers(lambda: frozenset(paused(runner.services.db)))
     once_it_answers(lambda: broker.read_bounds(runner.services.db))
     worker.start()
-    return worker
 
 
-def _stop(worker: dramatiq.Worker, runner: Runner, grace_s: float) -> None:
-    """Take nothing more, give running jobs their grace, hand the rest back."""
+def _stop(broker: LaneBroker, runner: Runner, grace_s: float) -> None:
+    """Take nothing more, give what was taken its grace, hand the rest back."""
     runner.drain()
-    listening.pause(worker, worker.consumers.keys())
-    deadline = time.monotonic() + grace_s
-    while runner.running and time.monotonic() < deadline:
-        time.sleep(0.05)
-    runner.hand_back_all()
-    worker.stop(timeout=10_000)
+    broker.paused = frozenset(broker.queues)
+    if not _until_idle(broker, grace_s, lambda: None):
+        _until_idle(broker, ENDING_S, runner.hand_back_all)  # again and again: a claim may be under way
+
+
+def _until_idle(broker: LaneBroker, within_s: float, meanwhile: Callable[[], None]) -> bool:
+    deadline = time.monotonic() + within_s
+    while not broker.shares.idle and time.monotonic() < deadline:
+        meanwhile()
+        time.sleep(LOOK_S)
+    return broker.shares.idle

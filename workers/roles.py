@@ -28,7 +28,7 @@ class Role:
 ROLES = {
     role.name: role
     for role in (
-        Role("chat", slots=640, green=True, seats=True),
+        Role("chat", slots=2560, green=True, seats=True),
         # One at a time: if this worker dies, it is known which job killed it.
         Role(ISOLATION, slots=1, green=True),
         # They wait for agents' processes, of which the host itself starts a few at a time.

@@ -31,6 +31,11 @@ class Shares:
         return self.slots - len(self._held)
 
     @property
+    def idle(self) -> bool:
+        """Has nobody a slot?"""
+        return not self._held
+
+    @property
     def background(self) -> bool:
         """May one more of low priority begin?"""
         return self._background < max(1, self.slots // 2)

@@ -30,7 +30,7 @@ from workers.broker import ACTOR, make_broker
 from workers.greenlets import GreenletWork
 from workers.seating import Seating
 
-SLOTS = 640
+SLOTS = 2560
 settings = Settings()
 
 
