@@ -8,7 +8,7 @@ from core.accounts import keys
 from core.demo import write
 from core.demo.people import WORKSPACE
 from core.drive import storages
-from tests.dashboard import axe
+from tests.dashboard import axe, fitting
 from tests.dashboard.chromium import opened, sign_in
 from tests.dashboard.conftest import MOST_SHIFT
 from tests.dashboard.walking import walk
@@ -43,7 +43,7 @@ def test_nothing_keeps_anybody_from_using_a_page_wide_or_narrow_light_or_dark(wa
     assert axe.findings(page) == []
     sign_in(page, filled)
     for path in walk(page):
-        assert (path, axe.findings(page)) == (path, [])
+        assert (path, axe.findings(page), fitting.cut(page)) == (path, [], [])
         watched.check(MOST_SHIFT)
         seen.append(path)
     assert {row.path for row in PAGES} <= set(seen)

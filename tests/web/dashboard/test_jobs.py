@@ -190,7 +190,9 @@ def test_a_failed_chat_runs_again_with_another_message_and_model(browser, member
     assert member.put(f"/agents/{agent}/llm-config", config).status_code == 200
     request = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]}
     job = job_of("failed", request=request)
-    assert "hello</textarea>" in browser.page(f"/jobs/{job}/change")
+    form = browser.page(f"/jobs/{job}/change")
+    assert "hello</textarea>" in form
+    assert "toast good" not in form
     location = browser.submit(f"/jobs/{job}/change", {"message": "good day", "model": "gpt-4o"}).location
     made = services.db.jobs.find_one({"_id": location.removeprefix("/jobs/")})
     assert [message["content"] for message in made["request"]["messages"]] == ["Be brief.", "good day"]

@@ -18,9 +18,9 @@ TIER = "tier:"
 def providers_to_choose() -> list[tuple[str, list[tuple[str, str]]]]:
     """Groups of (value, text)."""
     names = [name for name in providers.PROVIDERS if name != providers.SANDBOX]
-    vendors = [(name, f"{name}, usually {tiers.default_model(name)}") for name in names]
+    vendors = [(name, f"{name}: {tiers.default_model(name)}") for name in names]
     offered = [
-        (f"{TIER}{name}", f"{name}, {tier.chat_model}")
+        (f"{TIER}{name}", f"{name}: {tier.chat_model}")
         for name, tier in tiers.table().tiers.items()
         if managed.available(name, services().settings)
     ]

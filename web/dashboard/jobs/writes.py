@@ -41,7 +41,7 @@ def change(job_id: str) -> Response:
     job = _job(job_id)
     if job["kind"] != "chat" or job["request"] is None:
         raise Conflict("only a chat whose content is still there can be changed")
-    return answers.page("jobs/change.html", job=job, said=_said(job), model=_model(job))
+    return answers.page("jobs/change.html", job=job, message=_asked(job), model=_model(job))
 
 
 @views.post("/jobs/<job_id>/change")
@@ -82,7 +82,7 @@ def _job(job_id: str) -> Job:
     return queries.get(db(), workspace_id(), job_id)
 
 
-def _said(job: Job) -> str:
+def _asked(job: Job) -> str:
     """What the user said last."""
     message = _last(job)
     return message["content"] if message is not None else ""

@@ -26,10 +26,10 @@ Document = dict[str, Any]
 views = Blueprint("of_keys", __name__)
 
 ROLES = (
-    ("member", "Member: reads and writes in this workspace"),
+    ("member", "Member: reads and writes"),
     ("viewer", "Viewer: reads"),
     ("agent", "Agent: chats as one agent"),
-    ("admin", "Admin: everything, in all workspaces"),
+    ("admin", "Admin: all workspaces"),
 )
 GRACES = (
     ("0", "at once"),

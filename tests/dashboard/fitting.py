@@ -1,0 +1,49 @@
+"""What does not fit on a narrow page: what hangs out of it, what is cut, a drop-down narrower than its choices."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page
+
+from tests.dashboard.chromium import SIZES
+
+CUT = """
+() => {
+  const wide = document.documentElement.clientWidth;
+  const found = document.documentElement.scrollWidth > wide ? ["the page scrolls sideways"] : [];
+  const unseen = "svg *, .unseen, .skip, nav[popover], nav[popover] *";
+  const one = { inline: true, input: true, select: true };
+  const scrolls = (style) => ["auto", "scroll"].includes(style.overflowX);
+  const inOne = (element) => element && (scrolls(getComputedStyle(element)) || inOne(element.parentElement));
+  const needs = (select) => {
+    const changes = { width: "max-content", "max-width": "none", flex: "none" };
+    for (const [name, value] of Object.entries(changes)) select.style.setProperty(name, value, "important");
+    const width = select.offsetWidth;
+    for (const name in changes) select.style.removeProperty(name);
+    return width;
+  };
+  const wrong = (element) => {
+    const style = getComputedStyle(element), { left, right } = element.getBoundingClientRect();
+    if ((right > wide + 1 || left < -1) && !inOne(element.parentElement)) return "hangs out";
+    if (element.localName === "select") return needs(element) > element.offsetWidth + 1 && "has longer choices";
+    const shows = scrolls(style) || style.textOverflow === "ellipsis" || one[style.display] || one[element.localName];
+    return !shows && element.scrollWidth > element.clientWidth + 1 && "is cut";
+  };
+  for (const element of document.querySelectorAll("body *")) {
+    if (element.matches(unseen) || !element.checkVisibility()) continue;
+    const what = wrong(element);
+    if (what) found.push(`${what}: ${element.outerHTML.slice(0, 160)}`);
+  }
+  return found;
+}
+"""
+"""A table may be scrolled, and a line may end in an ellipsis; a drop-down cuts its text without one."""
+
+
+def cut(page: Page) -> list[str]:
+    """What does not fit where it is narrow; the page is left wide."""
+    width, height = SIZES["narrow"]
+    page.set_viewport_size({"width": width, "height": height})
+    found: list[str] = page.evaluate(CUT)
+    width, height = SIZES["wide"]
+    page.set_viewport_size({"width": width, "height": height})
+    return found
