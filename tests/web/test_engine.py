@@ -33,11 +33,12 @@ def test_each_queue_says_how_deep_it_is(member, services, worker, agent):
     assert member.get("/queues").json["next_cursor"] is None
 
 
-def test_an_admin_is_told_whose_jobs_wait(admin, member, services):
+@pytest.mark.parametrize("role", ["admin", "member", "viewer"])
+def test_whose_jobs_wait_is_told_to_admins_alone(client_for, services, role):
     queued(services.db, workspace_id="w2")
-    (row,) = of(admin, "chat")["waiting"]
-    assert (row["workspace_id"], row["depth"]) == ("w2", 1)
-    assert "waiting" not in of(member, "chat")
+    rows = client_for(role).get("/queues").json["items"]
+    told = [(one["workspace_id"], one["depth"]) for row in rows for one in row.get("waiting", [])]
+    assert told == ([("w2", 1)] if role == "admin" else [])
 
 
 def test_pausing_and_resuming_is_an_admins_and_safe_to_repeat(admin, member):

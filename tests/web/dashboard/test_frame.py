@@ -11,6 +11,7 @@ from core.accounts import keys
 from tests.web.conftest import ADMIN
 from tests.web.dashboard.browser import Browser
 
+TAKES_FOR_MARKUP = re.compile(r"\|\s*safe\b|autoescape|Markup")
 FILES = re.compile(r'(?:src|href)="(/static/[^"#]+)')
 
 
@@ -27,6 +28,15 @@ def test_a_page_runs_only_its_own_scripts_and_asks_no_other_host(browser):
     assert "<style" not in answer.text
     assert ' style="' not in answer.text
     assert not re.search(r'(?:src|href|action)="(?:https?:)?//', answer.text)
+
+
+def test_no_template_takes_a_text_for_markup(app):
+    """What people and models said is escaped everywhere, also where no test has put script."""
+    pages = app.jinja_env
+    templates = {name: pages.loader.get_source(pages, name)[0] for name in pages.list_templates(["html"])}
+    assert len(templates) > 30
+    wrong = [name for name, source in templates.items() if TAKES_FOR_MARKUP.search(source)]
+    assert wrong == []
 
 
 def test_no_two_answers_have_the_same_nonce_or_token(browser):

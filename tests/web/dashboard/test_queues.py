@@ -74,6 +74,16 @@ def test_an_admin_sees_who_waits_and_who_works(browser_for, services, worker, ag
     assert "Default" not in seen
 
 
+@pytest.mark.parametrize("role", ["member", "viewer"])
+def test_whose_jobs_wait_is_told_to_admins_alone(browser_for, services, role):
+    for workspace in ("default", "other"):
+        queued(services.db, workspace_id=workspace)
+    seen = browser_for(role, workspace="default").page("/queues")
+    assert row(seen, "chat")[2] == "2"
+    assert "Who waits" not in seen
+    assert "other" not in seen.lower()
+
+
 def test_a_process_that_ended_is_told_from_one_that_died(browser_for, services, worker):
     gone = lease.register(services.db, role="chat", host="h2", queues=["chat"], slots=8, version="0.1.7")
     lease.retire(services.db, gone)
