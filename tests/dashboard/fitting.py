@@ -1,4 +1,4 @@
-"""What does not fit on a narrow page: what hangs out of it, what is cut, a drop-down narrower than its choices."""
+"""What does not fit on a narrow page: what hangs out, what is cut, drop-downs with longer choices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ CUT = """
   const wide = document.documentElement.clientWidth;
   const found = document.documentElement.scrollWidth > wide ? ["the page scrolls sideways"] : [];
   const unseen = "svg *, .unseen, .skip, nav[popover], nav[popover] *";
-  const one = { inline: true, input: true, select: true };
   const scrolls = (style) => ["auto", "scroll"].includes(style.overflowX);
   const inOne = (element) => element && (scrolls(getComputedStyle(element)) || inOne(element.parentElement));
   const needs = (select) => {
@@ -24,9 +23,11 @@ CUT = """
   const wrong = (element) => {
     const style = getComputedStyle(element), { left, right } = element.getBoundingClientRect();
     if ((right > wide + 1 || left < -1) && !inOne(element.parentElement)) return "hangs out";
-    if (element.localName === "select") return needs(element) > element.offsetWidth + 1 && "has longer choices";
-    const shows = scrolls(style) || style.textOverflow === "ellipsis" || one[style.display] || one[element.localName];
-    return !shows && element.scrollWidth > element.clientWidth + 1 && "is cut";
+    if (element.localName === "select")
+      return needs(element) > element.offsetWidth + 1 && "has longer choices";
+    const ends = style.textOverflow === "ellipsis" || element.localName === "input";
+    if (ends || style.display === "inline" || scrolls(style)) return false;
+    return element.scrollWidth > element.clientWidth + 1 && "is cut";
   };
   for (const element of document.querySelectorAll("body *")) {
     if (element.matches(unseen) || !element.checkVisibility()) continue;

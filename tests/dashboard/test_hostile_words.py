@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 from playwright.sync_api import expect
 
@@ -24,17 +26,19 @@ BAD = {"error": {"message": SCRIPT, "type": SCRIPT, "code": SCRIPT}}
 
 @pytest.fixture
 def hostile(stack):
-    """The text of an admin's key to a workspace whose every word is script."""
+    """An admin's key to a workspace whose every word is script, and the paths of what was said there."""
     with stack.database() as db:
         workspace = workspaces.make(db, SCRIPT, new_id())["_id"]
         text = keys.make(db, role="admin", workspace_id=workspace, name=SCRIPT, created_by="test")[1]
+    said = []
     with provider(answering(GOOD), answering(BAD, 400)) as vendor:
         agent = made(stack, text, "/agents", {**told(vendor.url), "name": SCRIPT})["id"]
         for status in ("succeeded", "failed"):
             chat = {"message": SCRIPT, "metadata": {SCRIPT: SCRIPT}, "callback_url": URL}
             job = made(stack, text, f"/agents/{agent}/chat", chat)["id"]
             ended(stack, text, job, status)
-    return text
+            said += [f"/jobs/{job}", f"/agents/{agent}?job={job}"]
+    return text, said
 
 
 def told(url):
@@ -58,19 +62,22 @@ def made(stack, key, path, body):
 
 
 def test_script_in_names_answers_errors_and_addresses_is_only_text(browser, stack, hostile):
-    watched = opened(browser, f"http://{stack.host}:{stack.port}")
-    page, shown = watched.page, 0
-    sign_in(page, hostile)
+    watched, (key, said) = opened(browser, f"http://{stack.host}:{stack.port}"), hostile
+    page, shown = watched.page, []
+    sign_in(page, key)
     page.goto("/drive")
     page.locator("[data-files]").set_input_files(
         {"name": SCRIPT, "mimeType": "text/html", "buffer": SCRIPT.encode()}
     )
     expect(page.locator(".uploads li[data-state=done] .called")).to_have_text(SCRIPT)
-    for path in walk(page):
+    for path in chain(walk(page), said):
+        if path in said:
+            page.goto(path)
         page.evaluate("() => new Promise(requestAnimationFrame)")
         assert page.locator(MADE_ELEMENTS).count() == 0, path
         assert str(313 * 337) not in page.locator("main").inner_text(), path
         watched.check(MOST_SHIFT)
-        shown += "onerror=alert(1)" in page.locator("main").inner_text()
-    assert shown > 10
+        shown += [path] * ("onerror=alert(1)" in page.locator("main").inner_text())
+    assert set(said) <= set(shown)
+    assert len(shown) > 14
     page.context.close()
