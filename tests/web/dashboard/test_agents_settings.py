@@ -117,7 +117,7 @@ def test_what_cannot_be_saved_is_said_with_its_place(browser, services, made, wh
     before = stored(services, agent)
     answer = save(browser, agent, what, **changes)
     assert answer.status_code == 422
-    assert f"<b>{said}</b>" in answer.text
+    assert f">{said}</b>" in answer.text
     assert KEY not in answer.text
     assert stored(services, agent) == before
 

@@ -117,11 +117,25 @@
     }
   }
 
+  // What is wrong with a form is told by the label of each field, and the field is marked until it is changed.
+  function problems() {
+    document.addEventListener("htmx:after:swap", () => {
+      for (const place of all("form .problem [data-of]")) {
+        const field = place.closest("form").elements[place.dataset.of];
+        if (!field?.labels?.length) continue;
+        place.textContent = field.labels[0].textContent;
+        field.setAttribute("aria-invalid", "true");
+      }
+    });
+    document.addEventListener("input", (event) => event.target.removeAttribute("aria-invalid"));
+  }
+
   window.vutler = { times: () => { times(); clocks(); }, copying: () => all("[data-copy]").forEach((button) => { button.hidden = false; }) };
   theme();
   keys();
   copying();
   questions();
+  problems();
   filters();
   times();
   clocks();
