@@ -86,8 +86,7 @@ def forms(hostile: Hostile) -> None:
 
 def large_reads(hostile: Hostile) -> None:
     """A job of 8 MB is read over and over, alone and in a list."""
-    asked = {"message": "a", "metadata": {f"k{n}": "x" * 200 for n in range(40_000)}}
-    job = hostile.post(asked).json().get("id")
+    job = hostile.post({"message": "a" * 8_000_000}).json().get("id")
     print("  a job of 8 MB:", job)
     urls = [f"{hostile.tenant.url}/jobs/{job}", f"{hostile.tenant.url}/jobs?limit=200&q={'a' * 200}"]
     every(lambda n: requests.get(urls[n % 2], headers={"Authorization": hostile.key}, timeout=60))
@@ -117,10 +116,14 @@ BODIES = {
     + b"}]}",
     "a long string": b'{"message":"' + rb"\u00e9" * 1_600_000 + b'"}',
     "deep": b'{"metadata":' + b"[" * 49_000 + b"]" * 49_000 + b"}",
-    "as many keys as may be": b'{"message":"a","metadata":{'
+    "as many keys as may be": b'{"message":"a","tools":[{"x":{'
     + b",".join(b'"k%05d":0' % n for n in range(49_000))
-    + b"}}",
-    "as many as may be": b'{"messages":[{"role":"user","content":[' + b"0," * 49_900 + b"0]}]}",
+    + b"}}]}",
+    "as many as may be": b'{"messages":[{"role":"user","content":[' + b"0," * 99_900 + b"0]}]}",
+    "as many messages as may be": b'{"messages":['
+    + b",".join([b'{"role":"user","content":"a"}'] * 10_000)
+    + b"]}",
+    "names that nobody knows": b"{" + b",".join(b'"k%05d":0' % n for n in range(49_900)) + b"}",
 }
 ACTS: dict[str, Callable[[Hostile], None]] = {
     **{name: answered_with(name) for name in ANSWERS if name not in ("callback", "silent")},

@@ -91,7 +91,10 @@ ANSWERS: dict[str, Callable[[Write], None]] = {
 class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         with suppress(OSError):
-            path = self.rfile.readline().split()[1].decode()
+            asked = self.rfile.readline().split()
+            if not asked:  # a client that was ended before it asked
+                return
+            path = asked[1].decode()
             size = 0
             while (line := self.rfile.readline().strip()) != b"":
                 name, _, value = line.partition(b":")

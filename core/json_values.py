@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+VALUES = (b",", b"[", b"{")
+"""Whatever a value in a list or an object may follow."""
+AND_NAMES = (*VALUES, b":")
+"""So that the names in objects count as well."""
 
-def at_most(raw: bytes | bytearray, most: int) -> bool:
+
+def at_most(raw: bytes | bytearray, most: int, marks: tuple[bytes, ...] = VALUES) -> bool:
     """Does it hold so many at most, those inside of others included? Most texts are looked at only once."""
-    if _openings(raw) <= most:
+    if _counted(raw, marks) <= most:
         return True
     bare = raw.replace(rb"\\", b"").replace(rb"\"", b"")
-    if bare.count(b'"') // 4 > most:  # names and values, of two quotes each
+    if bare.count(b'"') // (4 if marks == VALUES else 2) > most:  # a name or a value has two quotes
         return False
-    return _openings(b"".join(bare.split(b'"')[::2])) <= most
+    return _counted(b"0".join(bare.split(b'"')[::2]), marks) <= most
 
 
 class Values:
-    """How many values a JSON text holds, of which one piece after another comes."""
+    """How many values and names a JSON text holds, of which one piece after another comes."""
 
     def __init__(self) -> None:
         self.seen = 1
@@ -27,10 +32,10 @@ class Values:
         self._rest = b"\\" * ((len(text) - len(text.rstrip(b"\\"))) % 2)
         bare = text.removesuffix(self._rest).replace(rb"\\", b"").replace(rb"\"", b"")
         parts = bare.split(b'"')
-        self.seen += _openings(b"".join(parts[self._within :: 2])) - 1
+        self.seen += _counted(b"0".join(parts[self._within :: 2]), AND_NAMES) - 1
         self._within ^= len(parts) % 2 == 0
 
 
-def _openings(raw: bytes | bytearray) -> int:
-    """Whatever a value in a list or an object may follow, a comma or a bracket; those in strings too."""
-    return 1 + raw.count(b",") + raw.count(b"[") + raw.count(b"{")
+def _counted(raw: bytes | bytearray, marks: tuple[bytes, ...]) -> int:
+    """Those in strings too. An empty list or object holds no value; one that held a text is not empty."""
+    return 1 + sum(map(raw.count, marks)) - raw.count(b"[]") - raw.count(b"{}")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.agents.fields import Short
-from web.resource import Model
+from web.resource import MANY, Model
 
 AS_ANSWERED = "as an answer carried them; not sent on"
 WAITS = "`background` waits while anything interactive can be served; absent: interactive"
 Priority = Literal["interactive", "background"]
+Listed = Annotated[list[dict[str, Any]], MANY]
 LENIENT = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
 
 
@@ -19,21 +20,21 @@ class Message(Model):
     """A message in OpenAI's format, images and tool results included."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[ContentPart] | None = None
+    content: str | Annotated[list[ContentPart], MANY] | None = None
     name: Short | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Annotated[list[ToolCall], MANY] | None = None
     tool_call_id: str | None = None
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = Field(None, description="`reasoning`, as the OpenAI door spells it")
     logprobs: dict[str, Any] | None = Field(None, description=AS_ANSWERED)
-    reasoning_details: list[dict[str, Any]] | None = Field(
+    reasoning_details: Listed | None = Field(
         None, description="OpenRouter's, as an answer carried them: send them back unchanged"
     )
-    annotations: list[dict[str, Any]] | None = Field(None, description=AS_ANSWERED)
-    images: list[dict[str, Any]] | None = Field(None, description=AS_ANSWERED)
+    annotations: Listed | None = Field(None, description=AS_ANSWERED)
+    images: Listed | None = Field(None, description=AS_ANSWERED)
     reasoning_from: Short | None = Field(None, description="where the reasoning came from: send it back too")
-    thinking_blocks: list[dict[str, Any]] | None = Field(
+    thinking_blocks: Listed | None = Field(
         None, description="as an answer carried them: send them back unchanged after a tool call"
     )
 

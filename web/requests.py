@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
@@ -40,12 +41,22 @@ class Request(flask.Request):
     def __init__(self, environ: WSGIEnvironment, *args: Any, **more: Any) -> None:
         keep_slashes(environ)
         super().__init__(environ, *args, **more)
+        self._turn = ExitStack()
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """The body, a JSON object. Raises `Invalid` whatever `silent` says."""
         if self._body is None:
             self._body = self._parse()
         return self._body
+
+    def turn(self) -> ExitStack:
+        """Inside, the body is understood: a large one in the turn in which it was parsed, which then ends."""
+        return self._turn.pop_all()
+
+    def close(self) -> None:
+        """A turn ends also where nobody looked at the body."""
+        self._turn.close()
+        super().close()
 
     def _parse(self) -> dict[str, Any]:
         if not self.mimetype and not self.content_length and not self.headers.get("Transfer-Encoding"):
@@ -59,8 +70,11 @@ class Request(flask.Request):
         limits, whose = current_app.extensions[BODIES], g.get("workspace_id", "")
         with uploading.hanging_up(), limits.place(whose):
             raw = bodies.rest(raw, self.stream.read)
-            with limits.turn(whose, len(raw)):
-                return _parsed(raw)
+            with ExitStack() as turn:
+                turn.enter_context(limits.turn(whose, len(raw)))
+                body = _parsed(raw)
+                self._turn = turn.pop_all()
+                return body
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Self, cast
 
+from flask import request
 from flask_openapi import APIBlueprint, Tag
 from pydantic import (
     AfterValidator,
@@ -20,9 +22,15 @@ from pydantic import (
 from core.clock import duration, utcnow
 from core.store.pages import DEFAULT_LIMIT, MOST
 from core.store.windows import AHEAD, OLDEST
+from web.requests import Request
 
 PREFIX = "/api/v1"
 SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"header": []}]
+MOST_ITEMS = 10_000
+"""Messages of a chat, parts of a message, and whatever else a body lists."""
+MANY: Any = Field(max_length=MOST_ITEMS, fail_fast=True)
+"""For a list in a list: `Annotated[list[…], MANY]`. The first item that is wrong ends the look at it: a
+hundred thousand that are wrong took a quarter of a second."""
 
 
 def at_most(longest: timedelta) -> Callable[[timedelta], timedelta]:
@@ -34,7 +42,16 @@ def at_most(longest: timedelta) -> Callable[[timedelta], timedelta]:
     return check
 
 
-class Model(BaseModel):
+class Body(BaseModel):
+    """What a request holds, to be understood within the turn in which it was parsed."""
+
+    @classmethod
+    def model_validate(cls, obj: Any, **more: Any) -> Self:
+        with cast("Request", request).turn() if request else nullcontext():
+            return super().model_validate(obj, **more)
+
+
+class Model(Body):
     """A body: what it does not know it refuses, and what it refuses it does not repeat."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)

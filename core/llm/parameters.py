@@ -157,7 +157,7 @@ PARAMETERS = {
         ),
         Parameter(
             "stop",
-            str | list[str],
+            str | Annotated[list[str], Field(max_length=1000, fail_fast=True)],
             openai=Passed(),
             anthropic=Translated(anthropic.stop),
             responses=Refused("OpenAI's Responses API has no stop sequences: leave `stop` out"),

@@ -129,15 +129,15 @@ def test_a_body_that_grows_too_large_for_the_store_is_refused(member, agent):
         b'"tools": [{"x": [' + b"0," * 4_900_000 + b"0]}]",
         b'"tools": [{' + b",".join(b'"%d":0' % n for n in range(700_000)) + b"}]",
         b'"metadata": {"a": ' + b"[" * 2_000_000 + b"]" * 2_000_000 + b"}",
-        b'"metadata": {"a": [' + b"{}," * 60_000 + b"{}]}",
-        b'"metadata": {"a": [' + b'"\\\\",' * 60_000 + b"0]}",
+        b'"metadata": {"a": [' + b"{}," * 100_000 + b"{}]}",
+        b'"metadata": {"a": [' + b'"\\\\",' * 100_000 + b"0]}",
         b"[" * 5_000_000,
     ],
     ids=lambda given: given[:20].decode(),
 )
 def test_a_body_of_too_many_values_is_refused_before_they_are_looked_at(member, agent, given):
     refused = member.post(f"/agents/{agent}/chat", data=b'{"message": "a", ' + given + b"}", headers=JSON)
-    assert "50000 values" in problem(refused, 413)["detail"]
+    assert "100000 values and names" in problem(refused, 413)["detail"]
 
 
 @pytest.mark.parametrize("text", ['"[{,', "\\", '\\"', "\\\\"])
@@ -149,16 +149,37 @@ def test_what_stands_in_a_text_does_not_count_as_values(member, agent, text):
 
 
 def test_of_many_errors_the_first_are_told(member, agent):
-    refused = member.post(f"/agents/{agent}/chat", {"messages": [{"role": "user", "content": [0] * 5_000}]})
-    told = problem(refused, 422)
+    told = problem(member.post(f"/agents/{agent}/chat", {"messages": [0] * 5_000}), 422)
     assert len(told["errors"]) == 20
-    assert told["detail"].endswith("; 5001 of the values given cannot be used")
+    assert told["detail"].endswith("; 5000 of the values given cannot be used")
 
 
 def test_too_many_errors_are_counted_and_none_is_looked_for(member, agent):
-    refused = member.post(f"/agents/{agent}/chat", {"messages": [{"role": "user", "content": [0] * 40_000}]})
-    told = problem(refused, 422)
-    assert (told["detail"], "errors" in told) == ("40001 of the values given cannot be used", False)
+    told = problem(member.post(f"/agents/{agent}/chat", {f"{n}": 0 for n in range(40_000)}), 422)
+    assert (told["detail"], "errors" in told) == ("40000 of the values given cannot be used", False)
+
+
+PART, CALL = {"type": "text"}, {"id": "a", "custom": {}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer", "detail"),
+    [
+        ({"messages": [{"role": "user", "content": "a"}] * 10_001}, "/messages", "at most 10000"),
+        ({"messages": [0] * 99_000}, "/messages", "at most 10000"),
+        ({"messages": [{"role": "user", "content": [PART] * 10_001}]}, "/messages/0/content", "at most 10000"),
+        ({"messages": [{"role": "user", "content": [PART] + [0] * 9_000}]}, "/messages/0/content/1", ""),
+        ({"messages": [{"role": "assistant", "tool_calls": [CALL] * 10_001}]}, "/messages/0/tool_calls", "10000"),
+        ({"messages": [{"role": "assistant", "images": [0] * 9_000}]}, "/messages/0/images/0", "object"),
+        ({"message": "a", "stop": [0] * 1_000}, "/stop/0", "text"),
+        ({"message": "a", "stop": ["a"] * 1_001}, "/stop", "at most 1000"),
+    ],
+)
+def test_of_a_list_the_first_item_too_many_or_wrong_is_told_and_no_other(member, agent, asked, pointer, detail):
+    told = problem(member.post(f"/agents/{agent}/chat", asked), 422)["errors"]
+    assert pointer in [place["pointer"] for place in told]
+    assert detail in next(place["detail"] for place in told if place["pointer"] == pointer)
+    assert len(told) <= 2
 
 
 def test_a_name_of_a_megabyte_is_not_repeated(member):

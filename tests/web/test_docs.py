@@ -46,6 +46,27 @@ def test_every_call_says_what_it_does_and_how_it_fails(specification):
             assert {"400", "413"} <= set(call["responses"]), (method, path)
 
 
+def test_every_list_in_a_body_has_a_bound(specification):
+    asked = [call["requestBody"]["content"] for _, _, call in calls(specification) if "requestBody" in call]
+    bodies = [content.get("application/json") for content in asked]  # files of a form are read one by one
+    lists = [found for body in bodies for found in arrays(body, specification["components"]["schemas"])]
+    assert len(lists) > 10
+    assert [found for found in lists if "maxItems" not in found] == []
+
+
+def arrays(schema, named, seen=frozenset()):
+    """Every list of a schema, wherever it stands."""
+    if isinstance(schema, list):
+        return [found for one in schema for found in arrays(one, named, seen)]
+    if not isinstance(schema, dict):
+        return []
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    if name:
+        return [] if name in seen else arrays(named[name], named, seen | {name})
+    own = [schema] if schema.get("type") == "array" else []
+    return own + arrays(list(schema.values()), named, seen)
+
+
 def test_the_door_fails_in_openais_shape(specification):
     for path, _, call in calls(specification):
         schemas = {schema for _, schema in failures(specification, call)}

@@ -11,7 +11,7 @@ from core.agents import fields
 from core.agents.fields import Metadata, Name, Short, Url
 from web.messages import WAITS, Message, Priority
 from web.parameters import with_parameters
-from web.resource import Model, example
+from web.resource import MOST_ITEMS, Model, example
 
 ProviderKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,4096}$")]
 ConversationId = Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]*$")]
@@ -53,7 +53,7 @@ class AgentChanges(AgentFields):
 
 class Said(Model):
     message: Annotated[str, StringConstraints(min_length=1)] | None = None
-    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MOST_ITEMS)] | None = None
     conversation_id: ConversationId | None = None
 
 

@@ -26,7 +26,7 @@ from web.doors.openai import stream as openai_stream
 from web.doors.openai.stream import Listener
 from web.messages import WAITS, MessageAtTheDoor, Priority
 from web.parameters import under_their_names, with_parameters
-from web.resource import example, resource
+from web.resource import MOST_ITEMS, Body, example, resource
 from web.shapes.door import ChatCompletion, Model, Models
 from web.specification.says import shows, tells
 
@@ -61,10 +61,10 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class Asked(BaseModel):
+class Asked(Body):
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
     model: str = Field(min_length=1, max_length=300, description="an agent's id, or `agent:<name>`")
-    messages: list[MessageAtTheDoor] = Field(min_length=1)
+    messages: list[MessageAtTheDoor] = Field(min_length=1, max_length=MOST_ITEMS)
 
 
 class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # each parameter is a field
