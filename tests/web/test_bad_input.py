@@ -167,15 +167,25 @@ PART, CALL = {"type": "text"}, {"id": "a", "custom": {}}
     [
         ({"messages": [{"role": "user", "content": "a"}] * 10_001}, "/messages", "at most 10000"),
         ({"messages": [0] * 99_000}, "/messages", "at most 10000"),
-        ({"messages": [{"role": "user", "content": [PART] * 10_001}]}, "/messages/0/content", "at most 10000"),
+        (
+            {"messages": [{"role": "user", "content": [PART] * 10_001}]},
+            "/messages/0/content",
+            "at most 10000",
+        ),
         ({"messages": [{"role": "user", "content": [PART] + [0] * 9_000}]}, "/messages/0/content/1", ""),
-        ({"messages": [{"role": "assistant", "tool_calls": [CALL] * 10_001}]}, "/messages/0/tool_calls", "10000"),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [CALL] * 10_001}]},
+            "/messages/0/tool_calls",
+            "10000",
+        ),
         ({"messages": [{"role": "assistant", "images": [0] * 9_000}]}, "/messages/0/images/0", "object"),
         ({"message": "a", "stop": [0] * 1_000}, "/stop/0", "text"),
         ({"message": "a", "stop": ["a"] * 1_001}, "/stop", "at most 1000"),
     ],
 )
-def test_of_a_list_the_first_item_too_many_or_wrong_is_told_and_no_other(member, agent, asked, pointer, detail):
+def test_of_a_list_the_first_item_too_many_or_wrong_is_told_and_no_other(
+    member, agent, asked, pointer, detail
+):
     told = problem(member.post(f"/agents/{agent}/chat", asked), 422)["errors"]
     assert pointer in [place["pointer"] for place in told]
     assert detail in next(place["detail"] for place in told if place["pointer"] == pointer)
