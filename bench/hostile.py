@@ -1,9 +1,10 @@
 """What a hostile tenant does to another one: `python -m bench.hostile [ACT …]`; all acts without a name.
 
 Starts the whole stack with the embedded stores. During each act another workspace asks a chat of 20 ms and
-`/healthz`, over and over; their times stand by the undisturbed ones, with the memory before and after and
-how many failed. Slow names need a resolver that never answers: as root, `unshare -m sh -c 'echo nameserver
-192.0.2.1 > /tmp/r; mount --bind /tmp/r /etc/resolv.conf; exec python -m bench.hostile "slow names"'`.
+`/healthz`, over and over; their times stand by the undisturbed ones, with the memory before and after, the
+seconds until it was back, and how many failed. Slow names need a resolver that never answers: as root,
+`unshare -m sh -c 'echo nameserver 192.0.2.1 > /tmp/r; mount --bind /tmp/r /etc/resolv.conf; exec python -m
+bench.hostile "slow names"'`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from tests.stack import Stack, free_ports
 
 SECONDS = 8.0
 REST_S = 4.0
+BACK_MB, BACK_WITHIN_S = 100.0, 30.0
+"""How near memory is to come to what it was, and how long that is waited for. A body that waits for its turn
+holds its bytes for a third of that, a request that waits for an answer for half."""
 FORK = get_context("fork")
 REFERENCE = {"$ref": "x", "$id": "y"}
 
@@ -203,12 +207,24 @@ def beside(target: Callable[..., None], *args: Any) -> Iterator[None]:
         process.join()
 
 
-def show(name: str, found: Measured, before: float, after: float) -> None:
+def back(stack: Stack, before: float) -> tuple[float, float]:
+    """Megabytes that are held once they are near to those before, and the seconds that this took."""
+    over = time.monotonic()
+    time.sleep(REST_S)
+    while memory(stack) > before + BACK_MB and time.monotonic() < over + BACK_WITHIN_S:
+        time.sleep(1)
+    return memory(stack), time.monotonic() - over
+
+
+def show(name: str, found: Measured, before: float, after: float, seconds: float = 0) -> None:
     figures = [
         f"{statistics.median(times):7.0f} {sorted(times)[int(len(times) * 0.99)]:7.0f}"
         for times in (found.chats, found.health)
     ]
-    print(f"{name:>24} {figures[0]}  {figures[1]}  {before:7.0f} {after:7.0f} {found.failed:7}", flush=True)
+    print(
+        f"{name:>24} {figures[0]}  {figures[1]}  {before:7.0f} {after:7.0f} {seconds:4.0f} {found.failed:7}",
+        flush=True,
+    )
 
 
 def main(names: list[str]) -> None:
@@ -218,7 +234,7 @@ def main(names: list[str]) -> None:
         with running(address, CUSTOM_ENDPOINT_ALLOW=allowed) as (stack, _):
             greedy, other = (Tenant(stack, name, f"{address}/v1") for name in ("greedy", "other"))
             hostile = Hostile(greedy, stack.port, f"http://127.0.0.1:{port}")
-            print(f"{'':>24}    chat p50, p99   /healthz p50, p99   MB before, after  failed")
+            print(f"{'':>24}    chat p50, p99   /healthz p50, p99   MB before, after, s  failed")
             before = memory(stack)
             show("undisturbed", Measured(stack, other, SECONDS), before, memory(stack))
             for name in names or ACTS:
@@ -227,8 +243,7 @@ def main(names: list[str]) -> None:
                     time.sleep(1)
                     found = Measured(stack, other, SECONDS)
                 cancel_all(greedy)
-                time.sleep(REST_S)
-                show(name, found, before, memory(stack))
+                show(name, found, before, *back(stack, before))
 
 
 if __name__ == "__main__":

@@ -8,14 +8,14 @@ AND_NAMES = (*VALUES, b":")
 """So that the names in objects count as well."""
 
 
-def at_most(raw: bytes | bytearray, most: int, marks: tuple[bytes, ...] = VALUES) -> bool:
+def at_most(raw: bytes | bytearray, most: int) -> bool:
     """Does it hold so many at most, those inside of others included? Most texts are looked at only once."""
-    if _counted(raw, marks) <= most:
+    if _counted(raw, VALUES) <= most:
         return True
     bare = raw.replace(rb"\\", b"").replace(rb"\"", b"")
-    if bare.count(b'"') // (4 if marks == VALUES else 2) > most:  # a name or a value has two quotes
+    if bare.count(b'"') // 4 > most:  # names and values, of two quotes each
         return False
-    return _counted(b"0".join(bare.split(b'"')[::2]), marks) <= most
+    return _counted(b"0".join(bare.split(b'"')[::2]), VALUES) <= most
 
 
 class Values:

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 
 from core.errors import TooLarge, Unavailable
 from core.heavy import LIGHT, Heavy
-from core.json_values import AND_NAMES, Values, at_most
+from core.json_values import Values
 
 AT_ONCE = 32
 """With the largest bodies, 320 MB of a web process."""
 SHARE = 8
 MOST_VALUES = 100_000
 """Values and names of a body, those inside of others included. Each takes some microseconds in which nobody
-else is served; bodies with a million of them took 9 s and 2 GB."""
+else is served; bodies with a million of them took 9 s and 2 GB. No small body holds as many."""
 
 
 class Bodies:
@@ -66,26 +66,16 @@ class Bodies:
         return self._read.total() < self._at_once and self._read[whose] < self._share
 
 
-def check(raw: bytes) -> None:
-    """Raises `TooLarge` for too many values."""
-    if not at_most(raw, MOST_VALUES, AND_NAMES):
-        raise _too_many()
-
-
 def rest(raw: bytes, read: Callable[[int], bytes]) -> bytes:
     """A large body, whose beginning this is. Raises `TooLarge` as soon as it holds too many values."""
     values, pieces = Values(), [raw]
     while pieces[-1]:
         values.feed(pieces[-1])
         if values.seen > MOST_VALUES:
-            raise _too_many()
+            raise TooLarge(f"the body holds more than {MOST_VALUES} values and names")
         time.sleep(0)  # a body that has come already is read without a wait
         pieces.append(read(LIGHT))
     return b"".join(pieces)
-
-
-def _too_many() -> TooLarge:
-    return TooLarge(f"the body holds more than {MOST_VALUES} values and names")
 
 
 def _later() -> Unavailable:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from core.errors import TooLarge, Unavailable
 from core.heavy import LIGHT
 from web.api.models import Chat
-from web.bodies import Bodies, rest
+from web.bodies import MOST_VALUES, Bodies, rest
 from web.context import BODIES
 from web.doors.openai.views import Completion
 
@@ -41,6 +41,16 @@ def test_a_body_of_too_many_values_is_read_no_further():
     with pytest.raises(TooLarge, match="100000 values and names"):
         rest(b'{"a":[', lambda _: left.pop())
     assert len(left) == 96
+
+
+def test_a_body_of_just_as_many_values_and_names_as_may_be_is_read():
+    """The object, its name, the list, and what stands in it."""
+    raw = b'{"a":[' + b"0," * (MOST_VALUES - 4) + b"%b]}"
+    most, more = raw % b"0", raw % b"0,0"
+
+    assert rest(most, lambda _: b"") == most
+    with pytest.raises(TooLarge):
+        rest(more, lambda _: b"")
 
 
 def test_while_no_place_is_free_small_bodies_are_taken_and_large_ones_refused(app, member, agent):
