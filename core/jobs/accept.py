@@ -17,7 +17,7 @@ from core.jobs.document import Job, jobs_of
 from core.jobs.model import Draft, Idempotency, born, marked, seated
 from core.jobs.seats import Seats
 from core.services import Insert, Send
-from core.store.free_json import storable
+from core.store.free_json import compact, storable
 from core.store.repeat import insert_once
 
 Document = dict[str, Any]
@@ -46,7 +46,7 @@ def accept(
     job = _placed(born(draft, job_id or new_id(), utcnow()), seats)
     for _ in range(3):
         try:
-            insert_once(db.jobs, storable(job), insert)
+            insert_once(db.jobs, storable({**job, "request": compact(job["request"])}), insert)
         except DuplicateKeyError:
             found = earlier(db, draft)
             if found is not None:

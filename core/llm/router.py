@@ -67,7 +67,12 @@ def run(
         except ProviderError as error:
             failed.append((target, error))
             left = [other for other in left if _may_follow(error, target, other, content_fallback)]
-    raise _verdict(targets, failed)
+    verdict = _verdict(targets, failed)
+    try:
+        raise verdict
+    finally:  # an error knows this frame: who knew it too would stay, with all that was sent, for minutes
+        failed.clear()
+        del verdict
 
 
 def _of_one_purse(targets: Sequence[Target]) -> list[Target]:

@@ -10,6 +10,7 @@ from core.clock import utcnow
 from core.jobs import control
 from core.jobs.claim import claim, finish, hand_back
 from core.retention import Purge
+from core.store.free_json import MANY
 from tests.factory import CALL, asking, queued
 
 WINDOW = 100_000
@@ -44,6 +45,14 @@ def test_each_chat_is_told_what_was_said_before(db):
     assert chat(db, "one") == ["one"]
     assert chat(db, "two") == ["one", "answer to one", "two"]
     assert chat(db, "three") == ["one", "answer to one", "two", "answer to two", "three"]
+
+
+def test_what_was_said_first_is_found_among_many_messages(db):
+    messages = [*[{"role": "user", "content": "before"}] * MANY, {"role": "user", "content": "now"}]
+    mine = claim(db, queued(db, request={"messages": messages, "conversation_id": "c1"})["_id"], "p1")
+    conversations.recall(db, mine, asking(messages, max_tokens=10), WINDOW)
+    answered(db, mine)
+    assert conversations.first_said(db, conversations.get(db, {"_id": "a1"}, "c1")) == "now"
 
 
 def test_conversations_and_agents_do_not_hear_each_other(db):

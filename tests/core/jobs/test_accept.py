@@ -4,12 +4,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from bson.binary import Binary
+from bson.codec_options import CodecOptions
 
 from core.clock import utcnow
 from core.errors import IdempotencyMismatch
 from core.jobs.accept import accept
 from core.services import connect_mongo
 from core.store import indexes
+from core.store.free_json import MANY
 from tests.factory import Sent, draft, mark
 from tests.proxy import Proxy
 
@@ -20,6 +23,14 @@ def test_it_keeps_the_job_and_sends_its_id(db):
     assert created
     assert db.jobs.find_one({"_id": job["_id"]})["status"] == "queued"
     assert sent.ids == [("chat", job["_id"])]
+
+
+def test_what_holds_many_values_is_text_to_the_store_and_the_same_to_its_reader(db):
+    asked = {"messages": [{"role": "user", "content": "a"}], "tools": [{str(n): n for n in range(MANY)}] * 2}
+    job, _ = accept(db, Sent(), draft(request=asked))
+    assert db.jobs.find_one({"_id": job["_id"]})["request"] == job["request"] == asked
+    as_stored = db.client.get_database(db.name, codec_options=CodecOptions()).jobs.find_one()["request"]
+    assert [type(value) for value in as_stored.values()] == [list, Binary]
 
 
 def test_it_accepts_while_redis_is_away(db):

@@ -1,6 +1,8 @@
 """Running a job: what its handler does, how it is stopped, and what is written down."""
 
+import gc
 import threading
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -103,6 +105,22 @@ def test_a_problem_fails_the_job_and_tells_the_user(db, services):
     runner(services, refused).run(job["_id"])
     kept = db.jobs.find_one({"_id": job["_id"]})
     assert (kept["status"], kept["error"]["code"]) == ("failed", "unknown_model")
+
+
+def test_what_a_failed_job_held_is_let_go_when_it_has_ended(db, services):
+    held = []
+
+    def refused(run):
+        held.append(weakref.ref(run))
+        raise Invalid("the model is unknown")
+
+    job = queued(db)
+    gc.disable()
+    try:
+        runner(services, refused).run(job["_id"])
+        assert [run() for run in held] == [None]
+    finally:
+        gc.enable()
 
 
 def test_an_unexpected_error_fails_the_job_without_telling_what_it_quoted(db, services, capsys):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
+from contextlib import suppress
 
 import pytest
 
@@ -47,6 +50,19 @@ def anthropic(url, key=OTHER_KEY):
 def ask(transport, targets, calls, **request):
     asked = asking([{"role": "user", "content": "Hello"}], **request)
     return router.run(asked, targets, transport=transport, calls=calls, sleep=lambda _: None)
+
+
+def test_what_was_sent_is_let_go_with_the_error(transport):
+    request = asking([{"role": "user", "content": "Hello"}])
+    sent = weakref.ref(request)
+    gc.disable()
+    try:
+        with provider(failing("openai", 503, "over capacity")) as one, suppress(ProviderBusy):
+            router.run(request, [openai(one.url)], transport=transport, calls=[], sleep=lambda _: None)
+        del request
+        assert sent() is None
+    finally:
+        gc.enable()
 
 
 def test_the_user_sees_the_first_targets_error_and_what_the_others_said(transport):
