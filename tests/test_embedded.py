@@ -129,30 +129,48 @@ def test_no_password_stands_on_a_command_line_or_in_an_environment(stack, folder
             assert password not in "".join(environment(pid))
 
 
-def test_each_process_sees_the_settings_that_it_needs(tmp_path):
-    secret = {
-        "ADMIN_API_KEY": ADMIN_KEY,
-        "LLM_ENCRYPTION_KEY": secrets.token_hex(32),
-        "MANAGED_LLM_KEYS": '{"openai": "sk-managed-0123456789"}',
-        "SOMETHING_ELSE": "that belongs to somebody else",
-    }
-    all_but_admin = set(secret) - {"ADMIN_API_KEY", "SOMETHING_ELSE"}
-    stack = Stack(tmp_path / "data", embedded=NAMES, **secret)
+@pytest.fixture(scope="module")
+def production(tmp_path_factory):
+    """A stack of its own, with secrets of all kinds."""
+    stack = Stack(
+        tmp_path_factory.mktemp("production") / "data", embedded=NAMES, APP_ENV="production", **SECRET
+    )
     stack.start()
-    try:
-        for program, seen in (
-            ("valkey", set()),
-            ("mongodb", set()),
-            ("sandbox", set()),
-            ("scheduler", {"LLM_ENCRYPTION_KEY"}),
-            ("chat", all_but_admin),
-            ("web", all_but_admin | {"ADMIN_API_KEY"}),
-        ):
-            (pid, *_) = stack.pids(*PROGRAMS[program])
-            names = {variable.partition("=")[0] for variable in environment(pid)}
-            assert names & set(secret) == seen, program
-    finally:
-        stack.stop()
+    yield stack
+    stack.stop()
+
+
+SECRET = {
+    "ADMIN_API_KEY": ADMIN_KEY,
+    "LLM_ENCRYPTION_KEY": secrets.token_hex(32),
+    "MANAGED_LLM_KEYS": '{"openai": "sk-managed-0123456789"}',
+    "SOMETHING_ELSE": "that belongs to somebody else",
+}
+
+
+def test_each_process_sees_the_settings_that_it_needs(production):
+    all_but_admin = set(SECRET) - {"ADMIN_API_KEY", "SOMETHING_ELSE"}
+    for program, seen in (
+        ("valkey", set()),
+        ("mongodb", set()),
+        ("sandbox", set()),
+        ("scheduler", {"LLM_ENCRYPTION_KEY"}),
+        ("chat", all_but_admin),
+        ("web", all_but_admin | {"ADMIN_API_KEY"}),
+    ):
+        (pid, *_) = production.pids(*PROGRAMS[program])
+        names = {variable.partition("=")[0] for variable in environment(pid)}
+        assert names & set(SECRET) == seen, program
+
+
+def test_production_opens_no_port_of_this_host(production):
+    config = {"provider": "openai", "model": "tiny", "custom_endpoint": "http://127.0.0.1:11434/v1"}
+    made = production.http.post(
+        f"{production.url}/agents", json={"name": "a", "llm_config": config}, timeout=10
+    )
+    assert made.status_code == 422
+    assert made.json()["code"] == "endpoint_forbidden"
+    assert "Local models" not in production.said()
 
 
 @pytest.mark.parametrize("program", ["web", "chat", "isolation", "drive", "runtime"])
@@ -165,20 +183,6 @@ def test_a_secret_that_others_may_read_is_named(tmp_path, name):
     (tmp_path / name).write_text("known")
     (tmp_path / name).chmod(0o644)
     assert f"chmod 600 {tmp_path / name}" in refusal(DATA_DIR=str(tmp_path), PORT=str(free_ports()))
-
-
-def test_production_opens_no_port_of_this_host(tmp_path):
-    production = {"APP_ENV": "production", "LLM_ENCRYPTION_KEY": secrets.token_hex(32)}
-    stack = Stack(tmp_path / "data", embedded=NAMES, **production)
-    stack.start()
-    try:
-        config = {"provider": "openai", "model": "tiny", "custom_endpoint": "http://127.0.0.1:11434/v1"}
-        made = stack.http.post(f"{stack.url}/agents", json={"name": "a", "llm_config": config}, timeout=10)
-        assert made.status_code == 422
-        assert made.json()["code"] == "endpoint_forbidden"
-        assert "Local models" not in stack.said()
-    finally:
-        stack.stop()
 
 
 def test_logs_are_on_the_terminal_and_in_a_file_each(stack, folder):

@@ -25,6 +25,12 @@ def door(stack):
     return f"http://127.0.0.1:{stack.port}/v1/chat/completions"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quiet(stack, agent):
+    """A stream that tells nothing for 17 s, while others go on; no worker dies before it has ended."""
+    return Sse(stack, chat(stack, agent, "delay=17 words=1"))
+
+
 def chat(stack, agent, text):
     """A streamed chat's job id."""
     body = {"message": text, "stream": True}
@@ -146,13 +152,6 @@ def test_to_others_there_is_nothing_to_watch(stack, agent):
         assert stack.http.get(url, headers=elsewhere, timeout=30).status_code == 404
 
 
-def test_a_quiet_stream_sends_comments(stack, agent):
-    job_id = chat(stack, agent, "delay=17 words=1")
-    stream = Sse(stack, job_id)
-    assert [event.kind for event in stream][-1] == "done"
-    assert stream.comments == 1
-
-
 def test_a_watcher_that_leaves_does_not_stop_the_job(stack, agent):
     job_id = chat(stack, agent, "words=20 pause=0.1")
     stream, client = Sse(stack, job_id), WebSocket(stack, job_id)
@@ -202,6 +201,11 @@ def test_a_client_that_says_so_leaves_without_cancelling(stack, agent, door):
         first_word(answer)
         job_id = answer.headers["X-Job-Id"]
     is_now(stack, job_id, "succeeded")
+
+
+def test_a_quiet_stream_sends_comments(quiet):
+    assert [event.kind for event in quiet][-1] == "done"
+    assert quiet.comments == 1
 
 
 def test_a_worker_lost_after_the_first_word_ends_the_doors_stream(stack, agent, door):

@@ -55,7 +55,7 @@ def broker(settings, redis_client, handled):
 
 @pytest.fixture
 def worker(broker, handled):
-    worker = dramatiq.Worker(broker, queues={"chat"}, worker_threads=SLOTS)
+    worker = dramatiq.Worker(broker, queues={"chat"}, worker_threads=SLOTS, worker_timeout=100)
     worker.start()
     yield worker
     handled.go.set()

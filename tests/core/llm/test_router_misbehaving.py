@@ -176,7 +176,7 @@ HABITS = [
     ),
     Habit(
         "tokens for ever, fast",
-        lambda wire: endless(MORE[wire] * 500, STREAM + BEGINNING[wire]),
+        lambda wire: endless(MORE[wire].replace(b'lo"', b"lo" * 20 + b'"') * 100, STREAM + BEGINNING[wire]),
         BROKEN,
         "Hello",
         S,
