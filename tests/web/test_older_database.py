@@ -109,6 +109,8 @@ def test_its_other_views_answer(admin, path):
 
 
 def test_each_of_its_jobs_and_agents_can_be_looked_at(admin, file):
+    assert rows(file, "jobs")
+    assert rows(file, "agents")
     for job in rows(file, "jobs"):
         assert admin.get(f"/jobs/{job['_id']}").json["status"] == job["status"]
     for agent in rows(file, "agents"):

@@ -56,6 +56,7 @@ def test_a_day_of_work_is_there_once_however_often_it_is_written(db, filled, set
 def test_nothing_of_it_asks_a_provider_or_calls_anybody_back(db, filled):
     assert db.deliveries.count_documents({"state": "due"}) == 0
     waiting = list(db.jobs.find({"workspace_id": WORKSPACE, "status": "queued"}))
+    assert len(waiting) == write.WAITING
     assert all(job["send_after"] > utcnow() for job in waiting)
     assert all(job["plan"]["targets"] == [] for job in waiting)
 

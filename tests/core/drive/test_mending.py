@@ -254,8 +254,7 @@ def test_a_sweeper_sweeps_by_itself(db, local):
     staged(db, local, b"abc", upload_id="dead")
     sweeper = sweep.Sweeper(db, local, staging_s=0.01)
     sweeper.start()
-    while names(local, "staging"):
-        pass
+    until(lambda: not names(local, "staging"), "nothing is left")
     sweeper.close()
 
 

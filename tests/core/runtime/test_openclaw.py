@@ -64,9 +64,10 @@ def test_the_models_are_asked_in_their_order(folder):
 
 def test_all_that_it_writes_is_in_its_box(folder):
     said = json.dumps([config(folder), openclaw.environment(folder, folder.path / "x", {})])
-    for word in said.replace('"', " ").split():
-        if word.startswith(str(folder.path)):
-            assert word.startswith((str(folder.box), str(folder.path) + ":")), word
+    paths = [word for word in said.replace('"', " ").split() if word.startswith(str(folder.path))]
+    assert paths
+    for path in paths:
+        assert path.startswith((str(folder.box), str(folder.path) + ":")), path
 
 
 def test_the_environment_is_made_anew(folder, monkeypatch):

@@ -41,6 +41,7 @@ def answers(browser, writes, token, **headers):
 def test_a_viewer_may_press_nothing(browser_for, writes):
     viewer = browser_for("viewer")
     others = [write for write in writes if write[:2] not in OWN]
+    assert others
     for route, answer in answers(viewer, others, viewer.token()):
         assert answer.status_code == 403, route
 
