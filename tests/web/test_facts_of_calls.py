@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.jobs import claim
+from core.jobs import claim, signals
 from core.jobs.claim import note_unkept
 from tests.factory import CALL, queued
 from tests.providers.vendors import failing, good
@@ -62,6 +62,7 @@ def test_the_doors_usage_says_what_it_cost(member, agent, services, cost):
         job = claim.claim(services.db, sent["_id"], "p1")
         result = {**ANSWER, "cost": cost}
         assert claim.finish(services.db, job, status="succeeded", calls=[], result=result)
+        signals.publish(services.redis, signals.CHANGED, sent["_id"])
 
     services.send = carry_out
     for road in ("door", "door-stream"):

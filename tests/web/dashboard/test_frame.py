@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import gzip
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from core.accounts import keys
+from core.jobs import signals
+from core.jobs.watch import ANY, Watcher
+from tests.waiting import ending, until
 from tests.web.conftest import ADMIN
 from tests.web.dashboard.browser import Browser
+from web.dashboard.frame import live
 
 TAKES_FOR_MARKUP = re.compile(r"\|\s*safe\b|autoescape|Markup")
+HOUR = 3600
 FILES = re.compile(r'(?:src|href)="(/static/[^"#]+)')
 
 
@@ -125,15 +131,26 @@ def test_a_write_is_in_the_audit_log(browser_for, services, trail):
     assert (entry["key_id"], entry["method"]) == (admin.key["_id"], "POST")
 
 
-def test_the_stream_tells_of_a_change_and_ends_with_the_session(browser, services):
+def test_the_stream_tells_of_a_change_and_ends_with_the_session(browser, services, watcher, monkeypatch):
+    monkeypatch.setattr(live, "LOOK_S", 0.0)
+    monkeypatch.setattr(Watcher.changes, "__kwdefaults__", {"pause_s": 0.01, "longest_s": HOUR})
     stream = browser.get("/live")
     told = stream.response
+
+    def next_after(change):
+        def say():
+            until(lambda: watcher._waiting[ANY], "it listens")
+            services.redis.publish(signals.CHANGED, change)
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(say)
+            return ending(lambda: next(told))
+
     assert next(told).startswith(b"event: ready")
-    services.redis.publish("vutler:jobs", "some-job")
-    assert next(told).startswith(b"event: change")
+    assert next_after("some-job").startswith(b"event: change")
     keys.revoke(services.db, browser.key)
-    rest = list(told)
-    assert rest[-1].startswith(b"event: signed-out")
+    assert next_after("another-job").startswith(b"event: signed-out")
+    assert list(told) == []
     stream.close()
 
 

@@ -6,6 +6,7 @@ import pytest
 from pymongo import MongoClient
 
 from core.accounts import keys
+from core.jobs import signals
 from core.jobs.claim import claim
 from core.jobs.events import Emitter
 from tests.factory import queued
@@ -52,6 +53,7 @@ def test_while_its_key_stands_a_stream_goes_on(services, member, running):
     said = member.get(f"/jobs/{running}/events").response
     assert any(b"word" in event for event in said)
     services.db.jobs.update_one({"_id": running}, {"$set": {"status": "failed"}})
+    signals.publish(services.redis, signals.CHANGED, running)
     assert any(b"event: done" in event for event in said)
 
 
