@@ -189,6 +189,16 @@ def test_a_claim_of_this_process_is_nothing_that_was_missed(host):
     assert here.went == []
 
 
+def test_what_another_process_has_by_now_is_left_to_it(host):
+    here = host()
+    job_id = here.unheard()
+    here.db.jobs.update_one({"_id": job_id}, {"$set": {"owner": "p2"}})
+    for _ in range(2):
+        here.seating.missed([job_id])
+    assert (here.status(job_id), here.went) == ("running", [])
+    assert here.broker.shares.free == here.broker.shares.slots
+
+
 def test_one_that_is_to_be_cancelled_is_cancelled_and_not_queued(host):
     here = host()
     here.listens()

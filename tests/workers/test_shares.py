@@ -19,6 +19,22 @@ def test_slots_are_counted_by_workspace_until_they_are_free_again():
     assert (dict(shares.by_workspace), shares.free) == ({"w1": 1}, 3)
 
 
+def test_slots_are_counted_by_what_may_have_a_bound():
+    shares = Shares(slots=4)
+    for one in (ticket("1"), ticket("2", "w2"), ticket("3")):
+        shares.took(one)
+    assert [shares.of_scope(name) for name in ticket("1").scopes] == [2, 2, 2]
+    shares.over("1")
+    assert [shares.of_scope(name) for name in ticket("1").scopes] == [1, 1, 1]
+
+
+def test_one_that_is_over_before_it_has_begun_holds_up_nobody():
+    shares = Shares(slots=4, beginning=1)
+    shares.took(ticket("1"))
+    shares.over("1")
+    assert shares.room(0)
+
+
 def test_a_job_that_is_sent_again_gets_no_second_slot():
     shares = Shares(slots=4)
     assert shares.took(ticket("1"))

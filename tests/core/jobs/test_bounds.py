@@ -66,6 +66,7 @@ def test_of_what_several_processes_began_together_the_last_is_above(db, bounds):
     assert bounds.exceeded(db, third) == name
     # What runs elsewhere is remembered for a moment, so that the next one is not even begun.
     assert bounds.full(ticket(queued(db)), {name: 1}.get) == name
+    assert bounds.full(ticket(queued(db)), {name: 0}.get) is None
 
 
 def test_what_runs_elsewhere_is_soon_asked_anew(db):
@@ -115,6 +116,7 @@ def test_what_is_parked_waits_aside_and_comes_back_as_it_was(db, redis_client):
     assert lanes.unpark("chat", "w1/key:k1", 9) == 1
     assert lanes.unpark("chat", "w1/key:k1") == 0
     assert lanes.parked("chat") == {}
+    assert not redis_client.exists("vutler:lanes:chat:parked")
 
 
 def test_one_document_that_is_not_understood_keeps_no_other_bound_from_being_read(db, bounds):

@@ -6,7 +6,7 @@ import pytest
 
 from core.clock import utcnow
 from core.jobs.claim import claim, finish, hand_back, note_unkept
-from core.jobs.model import queued_again
+from core.jobs.model import ending, queued_again
 from core.services import connect_mongo
 from tests.factory import CALL, TARGET, queued
 from tests.proxy import Proxy
@@ -42,6 +42,14 @@ def test_a_job_that_was_begun_and_handed_back_meanwhile_is_left_for_its_new_mess
     job = queued(db)
     meanwhile.before("update", "jobs", lambda: hand_back(db, claim(db, job["_id"], "p1"), []))
     assert claim(meanwhile.db, job["_id"], "p2") is None
+
+
+def test_a_job_that_was_cancelled_meanwhile_stays_so(db, meanwhile):
+    job = queued(db)
+    cancelled = ending(job, status="cancelled", now=utcnow())
+    meanwhile.before("update", "jobs", lambda: db.jobs.update_one({"_id": job["_id"]}, cancelled))
+    assert claim(meanwhile.db, job["_id"], "p1") is None
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "cancelled"
 
 
 def test_a_job_that_was_moved_to_another_queue_meanwhile_is_left_to_its_processes(db, meanwhile):

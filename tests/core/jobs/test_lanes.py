@@ -69,6 +69,19 @@ def test_workspaces_take_turns_whatever_their_backlogs(lanes):
     assert sorted(first) == ["greedy", "greedy", "w2", "w2", "w3", "w3"]
 
 
+def test_whoever_sends_again_and_again_keeps_its_turn(lanes):
+    send(lanes, "w1")
+    send(lanes, "w2")
+    send(lanes, "w1", n=3)
+    assert [ticket.workspace_id for ticket in take(lanes, 2)] == ["w1", "w2"]
+
+
+def test_what_was_sent_and_taken_wakes_nobody_once_more(lanes, redis_client):
+    send(lanes, n=3)
+    take(lanes, 4)
+    assert not redis_client.exists("vutler:lanes:chat:bell")
+
+
 def test_who_has_least_under_way_is_next(lanes):
     send(lanes, "w1", n=2)
     send(lanes, "w2", n=2)

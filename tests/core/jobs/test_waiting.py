@@ -39,6 +39,15 @@ def test_a_job_waits_while_all_slots_of_its_queue_are_used(db, job, running, why
     assert waiting.why(db, job) == why
 
 
+def test_what_other_queues_have_is_nothing_to_a_job(db, job):
+    process(db, queues=["drive"])
+    assert waiting.why(db, job) == "no_worker"
+    db.processes.update_one({"_id": "p1"}, {"$set": {"queues": ["chat"]}})
+    for _ in range(2):
+        db.jobs.update_one({"_id": queued(db)["_id"]}, {"$set": {"status": "running", "queue": "drive"}})
+    assert waiting.why(db, job) == "next"
+
+
 @pytest.mark.parametrize(("most", "why"), [(1, "bounded"), (2, "next")])
 def test_a_job_waits_while_its_agent_has_as_many_running_as_it_may(db, job, most, why):
     process(db)

@@ -17,6 +17,7 @@ from core.jobs.claim import claim, finish, note_unkept
 from core.jobs.model import CANCELLED, DONE, FAILED, QUEUED, SUCCEEDED, born, ending, queued_again
 from core.metering import admission, budgets, ledger, prices, recheck, rollups, true_up
 from core.metering.budget import month_of, of_key
+from core.metering.reserving import Reserving
 from core.metering.sums import exact
 from tests.core.metering.rows import PRICES, call
 from tests.core.metering.test_books import COLLECTIONS
@@ -47,12 +48,14 @@ class Money(RuleBasedStateMachine):
         self.running = []
         self.promised = {}
         self.beyond = Decimal(0)
+        self.reserving = Reserving(db)
         self.set_price(10)
 
     @rule(dies=DIES)
     def accept(self, dies):
         db, job_id = Crashing(self.db, dies), new_id()
         caller = Caller("k1", "member", "w1", budget_usd=Decimal128(LIMIT), budget_period=self.per)
+        self.reserving.db = db
         with suppress(Crash):
             try:
                 found = admission.reserve(
@@ -65,12 +68,14 @@ class Money(RuleBasedStateMachine):
                     request=ASKED,
                     now=self.now,
                     unknown_window=1000,
+                    reserve=self.reserving.reserve,
                 )
             except BudgetExceeded as refused:
                 self.is_right(refused, of_key(caller, self.now))
                 return
             asked = draft(plan=found.plan, holds={found.budget.month: found.hold})
             db.jobs.insert_one(born(asked, job_id, self.now))
+            self.reserving.committed(found.budget, found.hold)
         self.holds(of_key(caller, self.now))
 
     @rule(pick=PICK)
