@@ -158,6 +158,14 @@ def test_one_that_was_held_up_does_not_settle_what_was_settled_long_ago(db, key,
     assert (spent(db, budget), reserved(db, budget)) == (Decimal("0.015"), 0)
 
 
+def test_a_hold_that_another_process_brings_to_its_end_meanwhile_counts_once(db, key, budget, meanwhile):
+    job = job_of(db, key, budget, CENT)
+    meanwhile.before("update", "jobs", lambda: budgets.tick(db))
+    holds = budgets.hold_at_least(meanwhile.db, budget, job["_id"], 2 * CENT)
+    assert holds == db.jobs.find_one({"_id": job["_id"]})["holds"]
+    assert reserved(db, budget) == exact(holds[budget.month]["days"][budget.at]) == 2 * CENT
+
+
 def test_a_job_that_was_cancelled_before_any_call_gives_everything_back(db, key, budget):
     job = job_of(db, key, budget, 5 * CENT)
     finish(db, job, status="cancelled", calls=[])
