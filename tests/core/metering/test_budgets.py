@@ -1,7 +1,7 @@
 """Budgets: hard, exact, and never a 402 because of a crash."""
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -164,6 +164,36 @@ def test_a_hold_that_another_process_brings_to_its_end_meanwhile_counts_once(db,
     holds = budgets.hold_at_least(meanwhile.db, budget, job["_id"], 2 * CENT)
     assert holds == db.jobs.find_one({"_id": job["_id"]})["holds"]
     assert reserved(db, budget) == exact(holds[budget.month]["days"][budget.at]) == 2 * CENT
+
+
+def test_a_job_that_held_something_in_two_months_settles_each_at_its_own_calls(db, key):
+    november, december = (of_key(key, datetime(2026, *day, tzinfo=UTC)) for day in ((11, 30), (12, 1)))
+    job = job_of(db, key, november, CENT)
+    budgets.hold_at_least(db, december, job["_id"], CENT)
+    finish(db, job, status="succeeded", calls=[], result={})
+    rows = [
+        {"kept": True, "job_id": job["_id"], "date": each.at, "cost": Decimal128(cost)}
+        for each, cost in ((november, CENT), (december, 2 * CENT))
+    ]
+    assert settling.settle(db, [db.jobs.find_one({"_id": job["_id"]})], rows) == set()
+    assert [spent(db, each) for each in (november, december)] == [CENT, 2 * CENT]
+
+
+def test_a_job_holds_no_more_than_it_needs_and_nothing_more_once_it_has_ended(db, key, budget):
+    job = job_of(db, key, budget, CENT)
+    before = db.budgets.find_one()
+    assert budgets.hold_at_least(db, budget, job["_id"], CENT) == job["holds"]
+    finish(db, job, status="succeeded", calls=[], result={})
+    assert budgets.hold_at_least(db, budget, job["_id"], 2 * CENT) == {}
+    assert db.budgets.find_one() == before
+
+
+def test_what_is_reserved_while_the_jobs_are_read_counts_once(db, key, budget, meanwhile):
+    job_of(db, key, budget, CENT)
+    budgets.tick(db)
+    meanwhile.before("find", "jobs", lambda: job_of(db, key, budget, CENT))
+    true_up.tick(meanwhile.db)
+    assert reserved(db, budget) == 2 * CENT
 
 
 def test_a_job_that_was_cancelled_before_any_call_gives_everything_back(db, key, budget):
