@@ -135,7 +135,7 @@ class Runner:
                 self._carry_out(run)
                 self._conclude(run)
         finally:
-            run.problem = None  # it knows where it came from, which knows all that was sent, and this
+            run.problem = run.work = None  # both know where they were, and so all that was sent, and this
             del self.running[job["_id"]]
             self._ended.append(time.monotonic())
             self._last.appendleft(job["_id"])

@@ -35,6 +35,14 @@ class Inline:
         raise AssertionError("it has ended")
 
 
+class Remembered(Inline):
+    """Work that knows what it did, as a greenlet that was killed knows where it was."""
+
+    def __init__(self, function):
+        self.function = function
+        function()
+
+
 class Held:
     """Work that waits to be killed, as a provider that does not answer."""
 
@@ -117,7 +125,7 @@ def test_what_a_failed_job_held_is_let_go_when_it_has_ended(db, services):
     job = queued(db)
     gc.disable()
     try:
-        runner(services, refused).run(job["_id"])
+        runner(services, refused, start=Remembered).run(job["_id"])
         assert [run() for run in held] == [None]
     finally:
         gc.enable()
