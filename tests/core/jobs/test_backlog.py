@@ -2,6 +2,8 @@
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from core.jobs import backlog, queues
 from core.jobs.claim import claim
@@ -41,7 +43,7 @@ def test_redis_is_asked_alone_once_more_wait_than_are_quickly_counted(db, redis_
 
 def test_without_redis_the_documents_say_it(db):
     queued(db)
-    with redis.Redis(port=1) as away:
+    with redis.Redis(port=1, retry=Retry(NoBackoff(), 0)) as away:
         assert by(db, away) == {("chat", "w1"): 1}
 
 

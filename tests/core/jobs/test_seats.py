@@ -1,6 +1,8 @@
 """Seats: who gets one, who hears of it, and where a job goes whose process does not."""
 
 import pytest
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from core.ids import new_id
 from core.jobs import control, signals
@@ -107,7 +109,7 @@ def test_a_large_job_takes_its_lane(db, seats, listening):
 
 
 def test_without_redis_a_job_is_accepted_all_the_same(db, redis_client):
-    away = Seats(redis_client.__class__(port=1, socket_connect_timeout=1))
+    away = Seats(redis_client.__class__(port=1, retry=Retry(NoBackoff(), 0)))
     sent = Sent()
     accept(db, sent, draft(), seats=away)
     assert len(sent.ids) == 1
