@@ -1,7 +1,8 @@
 """Files up and down: `python -m bench.drive [large|chaos] [disk|bucket]`.
 
-`large`: one of 2 GB: its speed against a plain copy with hashing, each process's peak memory, and what
-another workspace's chats notice. `chaos`: 200 uploads while web and workers are killed.
+`large`: one of 2 GB: its speed against a plain copy with hashing, and in a bucket that of boto3's own
+`upload_file`; each process's peak memory, and what another workspace's chats notice. `chaos`: 200 uploads
+while web and workers are killed.
 """
 
 from __future__ import annotations
@@ -71,15 +72,15 @@ def large(kind: str) -> None:
         folder = Path(name)
         source = folder / "source"
         subprocess.run(f"head -c {LARGE} /dev/urandom > {source}; sync", shell=True, check=True)  # noqa: S602
-        with running(kind, folder, DRIVE_MAX_FILE_SIZE=str(2 * LARGE)) as (stack, _):
+        with running(kind, folder, DRIVE_MAX_FILE_SIZE=str(2 * LARGE)) as (stack, storage):
             chats = Chats(stack)
             before = {name: peak(stack, *words) for name, words in WATCHED.items()}
             for _ in range(ROUNDS):
-                one_round(stack, source, chats)
+                one_round(stack, storage, source, chats)
             after = {name: peak(stack, *words) for name, words in WATCHED.items()}
         plain = statistics.median(chats.took["copy"])
         print(f"{kind}: plain copy with hashing {LARGE / plain / 1e6:.0f} MB/s")
-        for what in ("upload", "download"):
+        for what in [what for what in chats.took if what not in ("quiet", "copy")]:
             seconds = statistics.median(chats.took[what])
             print(f"  {what}: {LARGE / seconds / 1e6:.0f} MB/s, {plain / seconds:.2f} of a plain copy")
         for name in WATCHED:
@@ -91,7 +92,7 @@ def large(kind: str) -> None:
             )
 
 
-def one_round(stack: Stack, source: Path, chats: Chats) -> None:
+def one_round(stack: Stack, storage: LocalStorage | S3Storage, source: Path, chats: Chats) -> None:
     chats.while_("quiet", lambda: time.sleep(QUIET_S))
     chats.while_("copy", lambda: copied(source, source.with_name("copy")))
     source.with_name("copy").unlink()
@@ -102,6 +103,10 @@ def one_round(stack: Stack, source: Path, chats: Chats) -> None:
     chats.while_("quiet", lambda: time.sleep(QUIET_S))
     chats.while_("download", lambda: downloaded(stack, record))
     stack.http.delete(f"{stack.url}/drive/files/{record['id']}", timeout=10).raise_for_status()
+    if isinstance(storage, S3Storage):
+        chats.while_("quiet", lambda: time.sleep(QUIET_S))
+        chats.while_("upload_file", lambda: storage.client.upload_file(str(source), BUCKET, "plain"))
+        storage.client.delete_object(Bucket=BUCKET, Key="plain")
 
 
 def uploaded(stack: Stack, source: Path, answer: Path) -> None:
