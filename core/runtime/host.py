@@ -30,9 +30,11 @@ from core.runtime.folder import of_all_hosts
 from core.runtime.keeper import Keeper
 from core.runtime.launching import Launch
 from core.runtime.steps import STEPS
+from core.store import aside
 
 Document = dict[str, Any]
 
+LOOP = "runtime host"
 LOOK_S = 0.1
 STEPS_AT_ONCE = 16
 AWAY_S, CRASHED_S = 1.0, 5.0
@@ -113,32 +115,38 @@ class Host:
         return self.db.jobs.find_one(working, {"_id": 1}) is not None
 
     def poll(self) -> None:
-        """What was changed from elsewhere, what is nobody's, what room there is. Raises `PyMongoError`."""
+        """What was changed from elsewhere, what is nobody's, what room there is. Raises `PyMongoError`.
+
+        A record of which nothing can be made keeps no other agent from its keeper.
+        """
         marked = processes.marked(f"{self.root}/")  # before the records: each was written before its process
         found = {record["_id"]: record for record in records.on_host(self.db, self.name)}
         self._clear_away(marked, found)
-        for agent_id, record in found.items():
-            known = self._keepers.get(agent_id)
-            if known is None or known.record is None or known.record["rev"] != record["rev"]:
-                self.keeper(agent_id)
+        used = sum(aside.each(self.db, LOOP, found.values(), self._seen))
         for agent_id in self._keepers.keys() - found.keys():
             self.keeper(agent_id)
-        used = sum(record["memory_mb"] for record in found.values())
         placement.describe(
             self.db,
             self.name,
             capacity=self.settings.runtime_capacity,
             free_mb=processes.available_mb(),
             used_mb=used,
-            agents=sum(record["pid"] is not None for record in found.values()),
+            agents=sum(record.get("pid") is not None for record in found.values()),
         )
+
+    def _seen(self, record: Record) -> float:
+        """Its keeper looks again if it was changed. Returns the memory that it has, in MB."""
+        known = self._keepers.get(record["_id"])
+        if known is None or known.record is None or known.record["rev"] != record["rev"]:
+            self.keeper(record["_id"])
+        return float(record["memory_mb"])
 
     def _clear_away(self, marked: dict[str, set[processes.Process]], found: dict[str, Record]) -> None:
         """Processes without a record, and of instances that have been followed by others."""
         for mark, those in marked.items():
             agent_id, _, instance = mark.removeprefix(f"{self.root}/").partition("/")
             record = found.get(agent_id)
-            if record is None or record["instance"] != instance:
+            if record is None or record.get("instance") != instance:
                 log.warning("runtime.orphans_killed", agent_id=agent_id, n=processes.send(those, SIGKILL))
 
     def _look_around(self) -> None:

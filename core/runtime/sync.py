@@ -24,9 +24,11 @@ from core.runtime.documents import Record
 from core.runtime.folder import Folder
 from core.runtime.states import READY, STARTING, UNHEALTHY
 from core.services import Send
+from core.store import aside
 
 Document = dict[str, Any]
 
+LOOP = "drive sync"
 LOOK_S = 2.0
 A_LOOK = 50
 """So many files of one agent; then the others have their turn."""
@@ -68,14 +70,19 @@ class Sync:
         self._thread.join(timeout=10)
 
     def look(self) -> None:
-        """At every running agent of this host. Raises `PyMongoError`."""
-        here = records.on_host(self.db, self.settings.worker_host)
-        running = self._wanted(record for record in here if record["status"] in SYNCED)
+        """At every running agent of this host. Raises `PyMongoError`.
+
+        One of which nothing can be made, or that a disk refuses, keeps no other from its turn.
+        """
+        here = self._wanted(records.on_host(self.db, self.settings.worker_host))
+        running = {agent_id: record for agent_id, record in here.items() if record.get("status") in SYNCED}
         with self._lock:
             self._sides = {agent_id: self._sides[agent_id] for agent_id in running if agent_id in self._sides}
-        for record in running.values():
-            if not self._closed.is_set():
-                self._both(record, A_LOOK, A_LOOK)
+        aside.each(self.db, LOOP, running.values(), self._look_at)
+
+    def _look_at(self, record: Record) -> None:
+        if not self._closed.is_set():
+            self._both(record, A_LOOK, A_LOOK)
 
     def of(self, record: Record) -> None:
         """Bring all files of an agent that has just started, if it says so. Raises `PyMongoError`."""

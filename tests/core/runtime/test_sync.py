@@ -15,8 +15,10 @@ from core.runtime.folder import Folder
 from core.runtime.states import READY, STOPPED
 from core.runtime.sync import Sync
 from core.services import Services
+from core.store import aside
 from tests.core.drive.uploads import accepted
 from tests.core.jobs.test_run import Inline
+from tests.core.scheduling.poison import poisoned
 from tests.factory import Sent
 from tests.waiting import until
 
@@ -91,3 +93,17 @@ def test_it_looks_by_itself(db, services, storage, sync, monkeypatch):
     sync.start()
     until((workspace / "drive/0.txt").exists, "the file is there")
     sync.close()
+
+
+def test_records_of_which_nothing_can_be_made_keep_no_agent_from_its_files(db, services, storage, sync):
+    bad = {**records.born("w1", "bad"), "status": READY, "host": HERE}
+    copies = [{**copy, "host": HERE} for copy in poisoned("runtimes", bad)]
+    db.runtimes.insert_many(copies)
+    db.agents.insert_many([{"_id": copy["_id"], "name": copy["_id"], "drive_sync": True} for copy in copies])
+    workspace = agent(db, sync)
+    uploaded(services, storage)
+    sync.look()
+    assert (workspace / "drive/0.txt").read_text() == "hello"
+    laid_aside = {one["document"] for one in aside.listed(db)["drive sync"]}
+    assert "bad~workspace_id~missing" in laid_aside
+    assert "a1" not in laid_aside

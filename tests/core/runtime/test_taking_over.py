@@ -11,7 +11,9 @@ from core.ids import new_id
 from core.runtime import orders, processes, records
 from core.runtime.processes import MARK, Process
 from core.runtime.states import READY, STARTING, STOPPED, STOPPING
+from core.store import aside
 from tests.core.runtime.conftest import here, until
+from tests.core.scheduling.poison import poisoned
 
 
 def only_process(world, agent):
@@ -184,3 +186,19 @@ def test_two_records_never_have_one_port(world_of):
     narrow.until(three, "backoff")
     assert "no port is free" in narrow.record(three)["last_error"]
     assert first <= min(ports) <= last
+
+
+def test_records_of_which_nothing_can_be_made_keep_no_agent_from_its_keeper(world, monkeypatch):
+    monkeypatch.setattr("core.runtime.steps.ORDERED_S", 0)
+    agent = world.agent()
+    copies = list(poisoned("runtimes", {**records.born("default", agent["_id"]), "host": "h1"}))
+    world.db.runtimes.insert_many([{**copy, "host": "h1"} for copy in copies])
+    orders.start(world.db, agent, new_id())
+    world.host.start()
+    try:
+        until(lambda: world.record(agent)["status"] == READY)
+    finally:
+        world.host.close()
+    laid_aside = {one["document"] for one in aside.listed(world.db)["runtime host"]}
+    assert f"{agent['_id']}~rev~missing" in laid_aside
+    assert agent["_id"] not in laid_aside
