@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
+import gevent
 import pytest
 from gevent import socket
 
@@ -55,6 +56,14 @@ def test_where_there_is_no_socket_the_pieces_are_the_servers(local):
     body = Sending(local.read(KEY), {})
     assert b"".join(body) == DATA
     body.close()
+
+
+def test_pieces_that_are_always_there_leave_others_their_turn(local):
+    had = []
+    gevent.spawn(had.append, "a turn")
+    pieces = iter(Sending(local.read(KEY), {}))
+    next(pieces), next(pieces)
+    assert had == ["a turn"]
 
 
 def test_a_client_that_takes_nothing_is_given_up(local, ends, monkeypatch):
