@@ -116,10 +116,18 @@ def test_too_large_a_body_is_refused(member, services):
     problem(member.post("/agents", data=big, headers=JSON), 413)
 
 
-def test_a_body_that_grows_too_large_for_the_store_is_refused(member, agent):
-    much = '{"message": "a", "tools": [{"$a": "' + "é" * 4_000_000 + '"}]}'
+def test_a_body_that_is_too_large_for_the_store_is_refused(app, member, agent, services):
+    app.config["MAX_CONTENT_LENGTH"] = 30_000_000
+    much = '{"message": "' + "a" * 17_000_000 + '"}'
     refused = member.post(f"/agents/{agent}/chat", data=much.encode(), headers=JSON)
     assert "kept in one piece" in problem(refused, 413)["detail"]
+    assert services.db.jobs.count_documents({}) == 0
+
+
+def test_a_body_with_odd_names_takes_no_more_in_the_store_than_on_its_way(member, agent):
+    much = '{"message": "a", "tools": [{"$a": "' + "é" * 4_000_000 + '"}]}'
+    taken = member.post(f"/agents/{agent}/chat", data=much.encode(), headers=JSON)
+    assert taken.status_code == 202
 
 
 @pytest.mark.parametrize(

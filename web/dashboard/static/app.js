@@ -64,7 +64,7 @@
     }
     let before = "";
     document.addEventListener("keydown", (event) => {
-      const typing = event.target.closest?.("input, textarea, select, [contenteditable], dialog");
+      const typing = event.target.closest?.("input, textarea, select, [contenteditable], dialog[open]");
       if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
       const go = before === "g" && document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
       before = event.key;
