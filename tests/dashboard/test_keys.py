@@ -10,7 +10,9 @@ from web.dashboard.pages import PAGES
 
 def test_the_keyboard_searches_shows_its_keys_and_turns_pages(page_for):
     page = page_for("member")
-    expect(page.get_by_role("button", name="Keyboard shortcuts")).to_be_visible()  # it is, once keys are heard
+    expect(
+        page.get_by_role("button", name="Keyboard shortcuts")
+    ).to_be_visible()  # it is, once keys are heard
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
