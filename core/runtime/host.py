@@ -139,7 +139,7 @@ class Host:
         known = self._keepers.get(record["_id"])
         if known is None or known.record is None or known.record["rev"] != record["rev"]:
             self.keeper(record["_id"])
-        return float(record["memory_mb"])
+        return 0.0 + record["memory_mb"]  # a text, of which `float` would make a number, is put aside
 
     def _clear_away(self, marked: dict[str, set[processes.Process]], found: dict[str, Record]) -> None:
         """Processes without a record, and of instances that have been followed by others."""
