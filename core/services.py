@@ -52,7 +52,10 @@ def at_once(work: Callable[[], T]) -> Callable[[], T]:
 
 @dataclass
 class Services:
-    """What the parts of a process share. Leaves take only what they use, never this whole."""
+    """What the parts of a process share. Leaves take only what they use, never this whole.
+
+    `keys`: what a worker has just read for its calls, still sealed, for as long as `core.llm.keyring` says.
+    """
 
     settings: Settings
     mongo: MongoClient[Document]
