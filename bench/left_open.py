@@ -33,15 +33,18 @@ async (rounds) => {
   for (let n = 0; n < rounds; n += 1) {
     const parts = [...document.querySelectorAll("[data-live]")];
     const swapped = new Promise((done) => {
-      const late = setTimeout(done, 2000);
       let left = parts.length;
-      document.addEventListener("htmx:after:swap", function one() {
-        left -= 1;
-        if (left > 0) return;
-        document.removeEventListener("htmx:after:swap", one);
+      const over = () => {
         clearTimeout(late);
+        document.removeEventListener("htmx:after:swap", one);
         done();
-      });
+      };
+      const one = () => {
+        left -= 1;
+        if (left === 0) over();
+      };
+      const late = setTimeout(over, 2000);
+      document.addEventListener("htmx:after:swap", one);
     });
     for (const part of parts) htmx.trigger(part, "live");
     await swapped;
