@@ -1,10 +1,10 @@
 """Pages left open beside a busy stack: `python -m bench.left_open [refreshes]`.
 
-Chromium holds a tab for each page that changes by itself. Chats are asked for all the time, and each tab asks
-for its live parts as soon as they are there, instead of once a second at most and only in the window that
-has the focus: eight hours are 28,800 refreshes at most, three runs of 9,600. Halfway the web processes are
-killed. At the start and after each quarter is printed what each tab holds after its garbage was collected
-(heap, nodes, listeners), and what the web processes do.
+Chromium holds a tab for each page that changes by itself. A chat is asked for every half second, and each
+tab asks for its live parts as soon as they are there, instead of once a second at most and only in the window
+that has the focus: eight hours are 28,800 refreshes at most. Halfway the web processes are killed. At the
+start and after each quarter is printed what each tab holds after its garbage was collected (heap, nodes,
+listeners), and what the web processes do.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import math
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from tests.stack import Stack
 PATHS = ("/", "/jobs", "/queues", "/agents")
 ROUND = 100
 QUARTERS = 4
-BUSY = 1
+PAUSE_S = 0.5
 HURRY = """
 async (rounds) => {
   for (let n = 0; n < rounds; n += 1) {
@@ -56,22 +58,16 @@ LIVE = "!document.body.classList.contains('offline')"
 SAME = "window.__asked"
 
 
-def main(refreshes: int = 9_600) -> None:
+def main(refreshes: int = 28_800) -> None:
     """Raises `AssertionError` when a tab was loaded anew, or did what no page may."""
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder) / "data")
         stack.start()
-        over = threading.Event()
         try:
             key = a_key(stack)
-            asking = [threading.Thread(target=ask, args=(stack, key, over)) for _ in range(BUSY)]
-            for one in asking:
-                one.start()
-            watch(stack, key, refreshes)
+            with asked(stack, key):
+                watch(stack, key, refreshes)
         finally:
-            over.set()
-            for one in asking:
-                one.join()
             stack.stop()
 
 
@@ -87,15 +83,27 @@ def a_key(stack: Stack) -> str:
     return text
 
 
-def ask(stack: Stack, key: str, over: threading.Event) -> None:
-    """One chat after another, until it is over; while the web process is away nobody is asked."""
-    with requests.Session() as session:
-        session.trust_env, session.headers["Authorization"] = False, f"Bearer {key}"
-        while not over.is_set():
-            try:
-                session.post(f"{stack.url}/agents/agent:scout/chat", json={"message": "Hello"}, timeout=120)
-            except requests.ConnectionError:
-                over.wait(0.5)
+@contextmanager
+def asked(stack: Stack, key: str) -> Iterator[None]:
+    """Meanwhile chats are asked for, with a pause, or a full store would be what is measured."""
+    over = threading.Event()
+
+    def ask() -> None:
+        with requests.Session() as session:
+            session.trust_env, session.headers["Authorization"] = False, f"Bearer {key}"
+            while not over.wait(PAUSE_S):
+                with suppress(requests.ConnectionError):  # The web process is away.
+                    session.post(
+                        f"{stack.url}/agents/agent:scout/chat", json={"message": "Hello"}, timeout=120
+                    )
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        asking.join()
 
 
 def watch(stack: Stack, key: str, refreshes: int) -> None:
