@@ -121,9 +121,9 @@ def watch(stack: Stack, key: str, refreshes: int) -> None:
             print(f"{quarter} of {QUARTERS}".rjust(9), held(stack, tabs), sep="  ", flush=True)
             if quarter == QUARTERS // 2:
                 restart(stack, tabs)
-        asked = [tab.evaluate(SAME) for tab in tabs]
-        assert min(asked) >= refreshes // len(tabs), f"a tab was loaded anew: {asked}"
-        print(f"{sum(asked):9} refreshes; no tab was loaded anew", flush=True)
+        counted = [tab.evaluate(SAME) for tab in tabs]
+        assert min(counted) >= refreshes // len(tabs), f"a tab was loaded anew: {counted}"
+        print(f"{sum(counted):9} refreshes; no tab was loaded anew", flush=True)
         watched.page.context.close()
 
 

@@ -24,11 +24,21 @@ CONNECTIONS, IDLE = 200, 100
 @pytest.fixture(scope="module")
 def address(settings, tmp_path_factory):
     """Web alone, as the Procfile has it but for a shorter keep-alive."""
+    yield from serving(settings, tmp_path_factory.mktemp("slow"), HEADERS_S)
+
+
+@pytest.fixture
+def patient_address(settings, tmp_path):
+    """The same with the keep-alive of the Procfile: who is idle here is cut off for no other reason."""
+    yield from serving(settings, tmp_path, 75)
+
+
+def serving(settings, folder, keep_alive_s):
     (web,) = [p for p in from_procfile((ROOT / "Procfile").read_text(), stop_s=1) if p.name == "web"]
-    port, folder = free_ports(), tmp_path_factory.mktemp("slow")
+    port = free_ports()
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            ["sh", "-c", f"exec {with_less_patience(web.command)}"],
+            ["sh", "-c", f"exec {with_less_patience(web.command, keep_alive_s)}"],
             cwd=ROOT,
             env={
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -52,8 +62,8 @@ def address(settings, tmp_path_factory):
     assert process.wait(60) == 0
 
 
-def with_less_patience(command):
-    told = command.replace("--keep-alive 75", f"--keep-alive {HEADERS_S}")
+def with_less_patience(command, keep_alive_s):
+    told = command.replace("--keep-alive 75", f"--keep-alive {keep_alive_s}")
     return told.replace("--worker-connections 2000", f"--worker-connections {CONNECTIONS}")
 
 
@@ -153,9 +163,12 @@ def test_who_sends_without_end_blocks_nobody(address, start, piece):
                 thread.join()
 
 
-def test_of_too_many_idle_connections_the_longest_idle_are_hung_up_on(address):
+def test_of_too_many_idle_connections_the_longest_idle_are_hung_up_on(patient_address):
     with contextlib.ExitStack() as held:
-        idle = [held.enter_context(socket.create_connection(address, timeout=30)) for _ in range(IDLE + 10)]
+        idle = [
+            held.enter_context(socket.create_connection(patient_address, timeout=60))
+            for _ in range(IDLE + 10)
+        ]
         answered = [asked(client) for client in reversed(idle)]  # the last one knows that all were taken
         assert answered == [True] * IDLE + [False] * 10
 
