@@ -7,7 +7,6 @@ process did not hear of is found by it within two beats; one whose process dies 
 
 from __future__ import annotations
 
-import bson
 import redis
 import structlog
 
@@ -15,7 +14,7 @@ from core.jobs import signals
 from core.jobs.document import Job
 from core.jobs.lanes import ring_of
 from core.jobs.model import INTERACTIVE
-from core.store.free_json import storable
+from core.store import free_json
 
 PREFIX = "vutler:seats"
 KEPT_S = 60
@@ -58,7 +57,7 @@ class Seats:
     def tell(self, job: Job) -> bool:
         """Tell the process of its new job. False: it does not listen."""
         process_id = job["owner"] or ""
-        told = bson.encode(storable(job), codec_options=signals.CODEC)
+        told = free_json.packed(job)
         if len(told) > MOST_BYTES:
             return False
         try:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
-import bson
 import redis
 import structlog
-from bson.codec_options import CodecOptions
 
 from core.jobs.document import Job
 from core.jobs.views import UNASKED
-from core.store.free_json import REGISTRY
+from core.store import free_json
 
-CODEC: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, type_registry=REGISTRY)
 UNSEEN = frozenset(UNASKED)
 
 CHANGED = "vutler:jobs"
@@ -57,8 +54,7 @@ def begun(job_id: str) -> str:
 
 def ended(job: Job) -> bytes:
     """The message of `CHANGED` for: it has ended, and this is its document, without what no view shows."""
-    document = {name: value for name, value in job.items() if name not in UNSEEN}
-    told = bson.encode(document, codec_options=CODEC)
+    told = free_json.packed({name: value for name, value in job.items() if name not in UNSEEN})
     return f"{ENDED}{job['_id']} ".encode() + told if len(told) <= MOST_BYTES else job["_id"].encode()
 
 
@@ -81,7 +77,7 @@ def parsed(message: bytes) -> Signal:
 
 def opened(told: bytes) -> Job:
     """The document that travelled with a signal."""
-    return cast("Job", bson.decode(told, codec_options=CODEC))
+    return cast("Job", free_json.unpacked(told))
 
 
 def publish(client: redis.Redis, channel: str, message: str | bytes) -> None:

@@ -224,8 +224,9 @@ def test_a_worker_that_is_stopped_does_not_run_again_what_was_over_its_deadline(
     assert (kept["status"], kept["error"]["code"]) == ("failed", "deadline")
 
 
-def test_whoever_watches_is_told_when_it_begins_and_when_it_has_ended(db, services):
-    job = queued(db)
+@pytest.mark.parametrize("metadata", [{}, {"seen": {"$ref": "x", "$id": 1}, "a.b": {"": [0]}}])
+def test_whoever_watches_is_told_when_it_begins_and_when_it_has_ended(db, services, metadata):
+    job = queued(db, metadata=metadata)
     with services.redis.pubsub() as listening:
         listening.subscribe(signals.CHANGED)
         assert listening.get_message(timeout=30)["type"] == "subscribe"

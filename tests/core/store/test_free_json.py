@@ -9,7 +9,8 @@ from bson.codec_options import CodecOptions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.store.free_json import MANY, Text, compact, storable
+from core.store.free_json import MANY, Text, compact, packed, storable, unpacked
+from tests.stack import ROOT
 
 ODD = ["$ref", "$id", "$db", "$oid", "$date", "$numberLong", "", "a.b", "$", ".", "a\0b", "_id", "plain"]
 NAMES = st.sampled_from(ODD) | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -30,7 +31,14 @@ JSON = st.recursive(
 def test_whatever_is_given_comes_back(db, value):
     kept = {"_id": 1, "metadata": value}
     db.things.replace_one({"_id": 1}, storable(kept), upsert=True)
-    assert db.things.find_one({"_id": 1}) == kept
+    assert db.things.find_one({"_id": 1}) == kept == unpacked(packed(kept))
+
+
+def test_nobody_else_makes_documents_of_bytes():
+    """`bson` by itself takes an object with a `$ref` for a reference."""
+    sources = {path for part in ("core", "web", "workers") for path in (ROOT / part).rglob("*.py")}
+    using = {path for path in sources if "import bson" in path.read_text()}
+    assert using == {ROOT / "core/store/free_json.py"}
 
 
 @pytest.mark.parametrize(
