@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 import structlog
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, g
 from pydantic import ValidationError
 from pymongo.errors import (
     ConnectionFailure,
@@ -20,6 +20,7 @@ from pymongo.errors import (
 from werkzeug.exceptions import HTTPException
 
 from core import errors
+from web import unrouted
 from web.answers import answer
 from web.wording import without_branches, worded
 
@@ -138,13 +139,9 @@ def _told(place: dict[str, str]) -> str:
 
 
 def _of_door() -> Callable[[Exception], Any]:
-    """How the door tells errors below whose prefix this path lies, though it has no such route."""
-    for name, blueprint in current_app.blueprints.items():
-        handlers = current_app.error_handler_spec[name][None]
-        below = f"{request.path}/".startswith(f"{blueprint.url_prefix}/")
-        if below and Exception in handlers:
-            return handlers[Exception]
-    return respond
+    """How whoever owns this path tells errors, though it has no such route."""
+    name = unrouted.owner()
+    return current_app.error_handler_spec[name][None].get(Exception, respond) if name else respond
 
 
 def _of_http(error: HTTPException) -> Response:

@@ -12,10 +12,11 @@ from flask import Response, g, request
 from core.accounts import keys, sessions, workspaces
 from core.clock import utcnow
 from core.errors import Forbidden, Unauthorized
+from web import unrouted
 from web.access import READS
 from web.context import db
+from web.unrouted import DASHBOARD
 
-DASHBOARD = "dashboard"
 COOKIE = "vutler_session"
 LONGEST = 100
 FIELD, HEADER = "csrf", "X-CSRF"
@@ -24,6 +25,8 @@ OURS = frozenset({"same-origin", "none"})
 
 def of_dashboard() -> bool:
     """Is this request for a page, which a cookie opens? The API takes keys alone: no other site has those."""
+    if request.url_rule is None:
+        return unrouted.owner() == DASHBOARD
     return DASHBOARD in request.blueprints
 
 

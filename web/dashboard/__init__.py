@@ -7,7 +7,7 @@ from jinja2 import StrictUndefined
 
 from web.dashboard.frame import answers, assets, errors, formats, live, sign_in, workspaces
 from web.dashboard.pages import PAGES
-from web.sessions import DASHBOARD
+from web.unrouted import DASHBOARD
 
 
 def register(app: Flask) -> None:

@@ -18,6 +18,8 @@ from web.dashboard.frame import live
 
 TAKES_FOR_MARKUP = re.compile(r"\|\s*safe\b|autoescape|Markup")
 HOUR = 3600
+SHOWN = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
+NOWHERE = ["/nowhere", "/jobs/a/b/c", "/usage/nowhere", "/static", "/api/v2/jobs", "/v1x", "/%00"]
 FILES = re.compile(r'(?:src|href)="(/static/[^"#]+)')
 
 
@@ -156,3 +158,48 @@ def test_the_stream_tells_of_a_change_and_ends_with_the_session(browser, service
 
 def test_the_api_needs_no_page(app):
     assert app.test_client().get("/api/v1/agents", headers={"X-API-Key": ADMIN}).status_code == 200
+
+
+@pytest.mark.parametrize("path", NOWHERE)
+@pytest.mark.parametrize("who", ["nobody", "member"])
+def test_a_person_is_shown_a_page_where_there_is_none(app, browser_for, who, path):
+    client = browser_for(who).client if who == "member" else app.test_client()
+    answer = client.get(path, headers=SHOWN)
+    assert (answer.status_code, answer.content_type) == (404, "text/html; charset=utf-8")
+    assert "There is no such page" in answer.text
+    assert answer.headers["X-Request-Id"] in answer.text
+    nonce = re.search(r"script-src 'nonce-([\w-]{20,})'", answer.headers["Content-Security-Policy"])[1]
+    assert len(re.findall("<script", answer.text)) == answer.text.count(f'nonce="{nonce}"') > 0
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+
+
+def test_a_person_who_opens_what_only_takes_writes_is_told_so(app):
+    answer = app.test_client().get("/sign-out", headers=SHOWN)
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+    assert answer.content_type.startswith("text/html")
+    assert "takes what a button sends" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/nowhere", {}),
+        ("/nowhere", {"Accept": "*/*"}),
+        ("/nowhere", {"Accept": "application/json, text/html"}),
+        ("/nowhere", {**SHOWN, "Authorization": "Bearer key"}),
+        ("/nowhere", {**SHOWN, "X-API-Key": "key"}),
+        ("/api/v1/nowhere", SHOWN),
+        ("/api/v1", SHOWN),
+    ],
+)
+def test_a_program_is_told_in_json_that_there_is_no_such_address(app, path, headers):
+    answer = app.test_client().get(path, headers=headers)
+    assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+    assert answer.json["code"] == "not_found"
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+def test_a_door_tells_a_browser_too_in_its_own_way(app):
+    answer = app.test_client().get("/v1/nowhere", headers=SHOWN)
+    assert answer.json["error"]["code"] == "unknown_url"

@@ -25,8 +25,8 @@ WORTH_PACKING = 1000
 def register(frame: Blueprint, files: Files, pages: Sequence[Any]) -> None:
     """What templates may ask for, and the headers of all pages."""
     frame.app_context_processor(partial(_asked, files, pages))
-    frame.after_request(_head)
-    frame.after_request(_pack)
+    # Not of the blueprint alone: a page also says that there is no such page, where no route leads into it.
+    frame.after_app_request(_dressed)
 
 
 def page(template: str, **known: Any) -> Response:
@@ -98,6 +98,10 @@ class _Me:
     @property
     def workspace_id(self) -> str:
         return workspace_id()
+
+
+def _dressed(response: Response) -> Response:
+    return _pack(_head(response)) if sessions.of_dashboard() else response
 
 
 def _head(response: Response) -> Response:

@@ -12,6 +12,11 @@ from web import problems, sessions
 from web.dashboard.frame import answers
 
 SIGN_IN = "/"
+NO_PAGE = {
+    404: ("There is no such page", "the address may be mistyped, or what it named is no longer there"),
+    405: ("There is nothing to see here", "this address takes what a button sends, and shows nothing"),
+}
+"""(title, detail) instead of what Werkzeug says of an address that no route knows."""
 
 
 def register(frame: Blueprint) -> None:
@@ -27,6 +32,8 @@ def respond(error: Exception) -> Response:
     if told.mimetype != problems.TYPE:
         return told
     problem = from_json(told.data)
+    if request.url_rule is None and told.status_code in NO_PAGE:
+        problem["title"], problem["detail"] = NO_PAGE[told.status_code]
     template = "frame/problem.html" if answers.by_htmx() else "frame/problem_page.html"
     told.data = render_template(template, problem=problem)
     told.content_type = "text/html; charset=utf-8"
