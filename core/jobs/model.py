@@ -157,9 +157,10 @@ def ending(
         "result": storable(result),
         "error": storable(error),
         "calls": storable(calls),
-        "plan": storable(without_keys(job["plan"])),
         "meter": "due",  # one without calls too: its callback, and the history of its workspace
     }
+    if any("sealed" in target for target in job["plan"].get("targets", [])):
+        changes["plan"] = storable(without_keys(job["plan"]))
     also = {"known_as": {"$each": known_by(calls)}}
     return {"$set": changes, "$addToSet": also, "$inc": {"meter_rev": 1}}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -81,8 +82,9 @@ def update_where(
     but the `_id`, which is 0.7 of the 1.7 ms that the end of a chat costs it (2026-11). `update` must change
     something, and is one of those that `conditional` knows.
     """
-    pipeline = conditional(where, update)
-    took_effect = _repeated(lambda: collection.update_one({"_id": name}, pipeline).modified_count) == 1
+    pipeline, let = conditional(where, update)
+    write = partial(collection.update_one, {"_id": name}, pipeline, let=let)
+    took_effect = _repeated(lambda: write().modified_count) == 1
     return took_effect or _did_before(collection, name, was_mine)
 
 
