@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 
 import structlog
 from flask import Flask, Response, g, request
@@ -32,11 +33,12 @@ def _begin() -> None:
 
 
 def _end(response: Response) -> Response:
+    """The line is written once the answer was sent, which it need not wait for; a stream's, as it begins."""
     response.headers[HEADER] = g.request_id
     caller = g.get("caller")
-    write = log.debug if request.endpoint in QUIET else log.info
     more = {"problem": g.get("problem"), "key": caller.key_id if caller else None}
-    write(
+    write = partial(
+        log.debug if request.endpoint in QUIET else log.info,
         "request",
         method=request.method,
         # The rule, not the path: what stands in a path or a query may be private.
@@ -45,4 +47,8 @@ def _end(response: Response) -> Response:
         ms=round((time.perf_counter() - g.began) * 1000, 1),
         **{name: value for name, value in more.items() if value is not None},
     )
+    if response.is_streamed:
+        write()
+    else:
+        response.call_on_close(write)
     return response
