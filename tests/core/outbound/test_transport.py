@@ -92,9 +92,9 @@ def test_nobody_listens(transport, guarded):
 
 def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(transport):
     with provider(FINE) as one:
-        for key in ("sk-two\nlines", "sk-ключ"):
+        for key in ("sk-two\nlines", "sk-two\n folded", "sk-\0", " sk", "sk-ключ"):
             with pytest.raises(UnsendableHeader):
-                post(transport, one.url, headers={"Authorization": f"Bearer {key}"})
+                post(transport, one.url, headers={"x-api-key": key})
         assert one.received == []
 
 
@@ -122,6 +122,16 @@ def test_only_the_configured_proxy_is_used(monkeypatch):
         with provider(FINE) as users:
             assert post(transport, users.url, guarded=True)[0] == 200
         assert len(proxy.received) == 1
+        transport.close()
+
+
+def test_a_proxy_is_told_the_user_and_the_password_of_its_url_and_a_provider_is_not():
+    with provider(FINE) as proxy:
+        host = proxy.url.removesuffix("/v1").removeprefix("http://")
+        transport = to_here(proxy=f"http://us%40er:pass@{host}")
+        assert post(transport, "http://vendor.example.com/v1/x")[0] == 200
+        assert proxy.received[0].headers["proxy-authorization"] == "Basic dXNAZXI6cGFzcw=="
+        assert "authorization" not in proxy.received[0].headers
         transport.close()
 
 
