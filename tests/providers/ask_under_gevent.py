@@ -15,13 +15,13 @@ from core.llm import router  # noqa: E402
 from core.llm.failures import ProviderError  # noqa: E402
 from core.llm.transport import provider_transport  # noqa: E402
 from core.llm.types import ChatRequest, Target  # noqa: E402
-from core.outbound.transport import Deadlines  # noqa: E402
+from tests.providers.hasty import NO_ANSWER  # noqa: E402
 
 if __name__ == "__main__":
     calls = []
     bundle = sys.argv[2] if len(sys.argv) > 2 else None
     settings = Settings(provider_ca_bundle=bundle)
-    transport = provider_transport(settings, Deadlines(connect=2, first_byte=0.4, between=0.4, total=1.2))
+    transport = provider_transport(settings, NO_ANSWER)
     target = Target("openai", "m", "openai", sys.argv[1], "k", "byokey")
     try:
         router.run(

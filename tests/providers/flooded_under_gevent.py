@@ -18,9 +18,8 @@ from core.llm import router  # noqa: E402
 from core.llm.failures import ProviderError  # noqa: E402
 from core.llm.transport import provider_transport  # noqa: E402
 from core.llm.types import ChatRequest, Target  # noqa: E402
-from core.outbound.transport import Deadlines  # noqa: E402
+from tests.providers.hasty import PATIENT  # noqa: E402
 
-LONG_S = 15.0
 BYTES = 10**12
 
 
@@ -34,8 +33,7 @@ def ask(transport, url, calls):
 
 
 if __name__ == "__main__":
-    deadlines = Deadlines(connect=LONG_S, first_byte=LONG_S, between=LONG_S, total=LONG_S)
-    transport = provider_transport(Settings(provider_answer_bytes=BYTES), deadlines)
+    transport = provider_transport(Settings(provider_answer_bytes=BYTES), PATIENT)
     flooded, good = [], []
     greenlet = gevent.spawn(ask, transport, sys.argv[1], flooded)
     while not any(call["http_status"] for call in flooded) and not greenlet.dead:

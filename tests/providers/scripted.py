@@ -39,6 +39,7 @@ class Provider:
         self.answers = list(answers)
         self.received: list[Received] = []
         self.connections = 0
+        self.closed = 0
         provider = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -50,6 +51,7 @@ class Provider:
             def finish(self):
                 super().finish()
                 self.request.close()
+                provider.closed += 1
 
             def handle(self):
                 number, provider.connections = provider.connections, provider.connections + 1
@@ -141,7 +143,7 @@ def sse(event, name=None) -> bytes:
 
 def silent(write):
     """Says nothing until the client has gone."""
-    time.sleep(5)
+    time.sleep(60)
     return False
 
 

@@ -15,8 +15,8 @@ from core.llm.exchange import speed
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
 from core.llm.transport import provider_transport
 from core.llm.types import ChatAnswer, Target, Usage
-from core.outbound.transport import Deadlines
 from tests.factory import asking
+from tests.providers.hasty import PATIENT
 from tests.providers.scripted import provider, sse, streaming
 from tests.providers.vendors import (
     BEGINNING,
@@ -34,7 +34,7 @@ OTHER_KEY = "another/users+key=0987654321"
 
 @pytest.fixture
 def transport():
-    made = provider_transport(Settings(), Deadlines(connect=2, first_byte=2, between=2, total=5))
+    made = provider_transport(Settings(), PATIENT)
     yield made
     made.close()
 
@@ -170,7 +170,7 @@ def test_of_a_broken_stream_no_token_is_given_away(transport, said, counted, bil
 
 
 def test_a_streamed_answer_that_is_too_large_to_keep_ends_there():
-    small = provider_transport(Settings(provider_answer_bytes=1000), Deadlines(2, 2, 2, 5))
+    small = provider_transport(Settings(provider_answer_bytes=1000), PATIENT)
     endless = streaming(*[openai_delta("x" * 400)] * 10, END["openai"])
     with provider(endless) as one, pytest.raises(StreamBroken) as broken:
         ask(small, [openai(one.url)], [], stream=True)

@@ -15,17 +15,14 @@ import pytest
 from core.config import Settings
 from core.llm import router
 from core.llm.failures import ProviderError
-from core.llm.transport import provider_transport
 from core.llm.types import ChatRequest, Target
-from core.outbound.transport import Deadlines
+from tests.providers.hasty import NO_ANSWER, NO_END, Hasty
 from tests.providers.scripted import answering, dying, head, provider, silent, streaming, trickling
 from tests.providers.vendors import BEGINNING, END, MORE, PING, WHOLE, good
 from tests.stack import ROOT
 from tests.waiting import LONG_S, ending
 
 MOST = 1_000_000
-HASTY = Deadlines(connect=2, first_byte=0.4, between=0.4, total=1.2)
-PATIENT = Deadlines(connect=10, first_byte=15, between=15, total=15)
 WIRES = ("openai", "anthropic")
 STREAM = head(200, "text/event-stream", ("Connection", "close"))
 CHUNKED = head(200, "text/event-stream", ("Transfer-Encoding", "chunked"))
@@ -183,7 +180,7 @@ HABITS = [
     ),
     Habit(
         "tokens for ever",
-        lambda wire: trickling(STREAM + BEGINNING[wire], MORE[wire]),
+        lambda wire: trickling(STREAM + BEGINNING[wire] + MORE[wire], MORE[wire]),
         BROKEN,
         "Hello",
         S,
@@ -207,14 +204,17 @@ def servers(peak_before):
 
 @pytest.fixture
 def transport():
-    made = provider_transport(Settings(provider_answer_bytes=MOST), PATIENT)
-    yield made
-    made.close()
+    yield from to(NO_ANSWER)
 
 
 @pytest.fixture
-def hasty_transport():
-    made = provider_transport(Settings(provider_answer_bytes=MOST), HASTY)
+def hears_the_beginning():
+    yield from to(NO_END)
+
+
+def to(deadlines):
+    """With these deadlines for the one whose `url` it is told."""
+    made = Hasty(Settings(provider_answer_bytes=MOST), deadlines)
     yield made
     made.close()
 
@@ -236,10 +236,11 @@ def ask(transport, wire, stream, *urls):
 
 @pytest.mark.parametrize(("habit", "wire", "stream"), CASES, ids=IDS)
 def test_it_ends_in_the_right_state_within_its_deadline(
-    habit, wire, stream, servers, transport, hasty_transport
+    habit, wire, stream, servers, transport, hears_the_beginning
 ):
     bad, next_one = servers[0].says(habit.answer(wire)), servers[1].says(good(wire, stream))
-    used = hasty_transport if habit.timed else transport
+    used = transport if habit.outcome == TIMEOUT else hears_the_beginning
+    used.url = bad.url if habit.timed else ""
     answer, error, calls = ending(lambda: ask(used, wire, stream, bad.url, next_one.url))
     assert calls[0]["outcome"] == habit.outcome
     assert all(call["outcome"] != "in_flight" and call["latency_ms"] is not None for call in calls)

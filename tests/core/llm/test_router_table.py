@@ -30,9 +30,8 @@ from core.llm.failures import (
     StreamBroken,
     Unreachable,
 )
-from core.llm.transport import provider_transport
 from core.llm.types import ChatRequest, Target
-from core.outbound.transport import Deadlines
+from tests.providers.hasty import NO_ANSWER, Hasty
 from tests.providers.scripted import answering, provider, silent, streaming
 from tests.providers.vendors import BEGINNING, failing, good
 from tests.stack import free_ports
@@ -171,9 +170,7 @@ def servers():
 
 @pytest.fixture
 def transport():
-    made = provider_transport(
-        Settings(custom_endpoint_allow="127.0.0.1"), Deadlines(connect=2, first_byte=0.3, between=1, total=5)
-    )
+    made = Hasty(Settings(custom_endpoint_allow="127.0.0.1"), NO_ANSWER)
     yield made
     made.close()
 
@@ -224,6 +221,7 @@ def test_a_failure_of_the_users_own_key(row, wire, stream, kind, transport, serv
     other = wire if kind == "the same key" else next(w for w in WIRES if w != wire)
     fails = row.answer(wire) if row.answer else None
     one = servers[0].says(*[fails] * row.asked, good(wire, stream))
+    transport.url = one.url if fails is silent else ""
     two = servers[1].says(good(other, stream))
     first = first_target(wire, one.url if fails else nowhere())
     second = follower(kind, other, first, two.url)
@@ -253,6 +251,7 @@ def test_a_failure_of_the_users_own_key(row, wire, stream, kind, transport, serv
 def test_a_managed_call_stays_on_managed_keys(row, wire, stream, transport, servers):
     fails = row.answer(wire) if row.answer else None
     one = servers[0].says(fails)
+    transport.url = one.url if fails is silent else ""
     own, ours = servers[1].says(good(wire, stream)), servers[2].says(good(wire, stream))
     first = first_target(wire, one.url if fails else nowhere(), "managed")
     users = Target(*LARGE[wire], wire, own.url, "secret-of-byokey-0123456789", "byokey")

@@ -14,10 +14,10 @@ from core.llm.types import ChatRequest, Target
 from core.outbound.errors import ConnectionCut, NoAnswerInTime, NoConnection, OutboundError
 from core.outbound.guard import Guard
 from core.outbound.transport import Deadlines
+from tests.providers.hasty import PATIENT
 from tests.providers.scripted import answering, provider, trickling
 from tests.providers.vendors import BEGINNING, END, MORE, OPENAI_WHOLE
 
-DEADLINES = Deadlines(connect=2, first_byte=2, between=2, total=10)
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
@@ -61,7 +61,7 @@ def test_the_limits_are_those_of_the_settings():
 
 def test_the_proxy_of_the_settings_leads_to_vendors():
     with provider(answering(OPENAI_WHOLE)) as proxy:
-        transport, calls = provider_transport(Settings(provider_proxy=proxy.url), DEADLINES), []
+        transport, calls = provider_transport(Settings(provider_proxy=proxy.url), PATIENT), []
         assert (
             ask(transport, [Target("openai", "m", "openai", "http://vendor.test/v1", "k", "byokey")], calls)
             is None
@@ -74,7 +74,7 @@ def test_users_addresses_pass_the_guard_of_the_settings():
     with provider(answering(OPENAI_WHOLE)) as one:
         target = Target("openai", "m", "openai", one.url, "k", "custom")
         for allow, outcome in (("", "endpoint_forbidden"), (f"127.0.0.1:{one.port}", "ok")):
-            transport, calls = provider_transport(Settings(custom_endpoint_allow=allow), DEADLINES), []
+            transport, calls = provider_transport(Settings(custom_endpoint_allow=allow), PATIENT), []
             ask(transport, [target], calls)
             assert [call["outcome"] for call in calls] == [outcome]
             transport.close()
@@ -82,7 +82,7 @@ def test_users_addresses_pass_the_guard_of_the_settings():
 
 def test_a_streams_connection_is_kept():
     body = BEGINNING["openai"] + MORE["openai"] + END["openai"]
-    transport = provider_transport(Settings(), DEADLINES)
+    transport = provider_transport(Settings(), PATIENT)
     with provider(answering(body, 200)) as one:
         target = Target("openai", "m", "openai", one.url, "k", "byokey")
         for _ in range(3):
@@ -94,7 +94,7 @@ def test_a_streams_connection_is_kept():
 def test_each_request_that_a_provider_may_have_read_is_a_call_of_its_own():
     """It answers the first request of a connection, reads the second whole, and closes a little later."""
     reads_and_closes = trickling(b"", b"", every=0.3, most=1)
-    transport, calls = provider_transport(Settings(), DEADLINES), []
+    transport, calls = provider_transport(Settings(), PATIENT), []
     with provider(answering(OPENAI_WHOLE), reads_and_closes, answering(OPENAI_WHOLE)) as one:
         target = Target("openai", "m", "openai", one.url, "k", "byokey")
         for _ in range(2):
@@ -110,7 +110,7 @@ def test_a_forbidden_endpoint_is_asked_once_and_nobody_else_is():
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port))]
 
     with provider(answering(OPENAI_WHOLE)) as other:
-        transport, calls = provider_transport(Settings(), DEADLINES, guard=Guard("", resolve=resolve)), []
+        transport, calls = provider_transport(Settings(), PATIENT, guard=Guard("", resolve=resolve)), []
         targets = [
             Target("openai", "m", "openai", "https://models.example.com/v1", "k1", "custom"),
             Target("minimax", "m", "openai", other.url, "k2", "byokey"),

@@ -5,17 +5,19 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from core.outbound import connections
 from core.outbound.errors import AddressForbidden, ConnectionCut, NoConnection, UnsendableHeader
 from core.outbound.guard import Guard
-from core.outbound.transport import Deadlines, Transport
+from core.outbound.transport import Transport
+from tests.providers.hasty import PATIENT
 from tests.providers.scripted import answering, dying, head, provider
 from tests.stack import free_ports
+from tests.waiting import until
 
-DEADLINES = Deadlines(connect=2, first_byte=2, between=2, total=10)
 FINE = answering({"ok": True})
 
 
@@ -26,7 +28,7 @@ def transport():
     made.close()
 
 
-def to_here(deadlines=DEADLINES, **more):
+def to_here(deadlines=PATIENT, **more):
     return Transport(Guard("127.0.0.1"), whole=deadlines, most_bytes=1_000_000, **more)
 
 
@@ -56,7 +58,7 @@ def test_a_connection_is_kept_between_calls(transport, guarded):
 def test_a_connection_that_was_closed_between_calls_is_replaced_unseen(transport):
     with provider(last_answer(), FINE) as one:
         assert post(transport, one.url)[0] == 200
-        time.sleep(0.1)
+        until(lambda: one.closed == 1, "it has closed the connection")
         assert post(transport, one.url)[0] == 200
         assert (len(one.received), one.connections) == (2, 2)
 
@@ -136,12 +138,12 @@ def test_a_proxy_is_told_the_user_and_the_password_of_its_url_and_a_provider_is_
 
 
 def test_a_request_of_megabytes_outlives_the_time_to_connect(transport):
-    slow = to_here(Deadlines(connect=0.3, first_byte=5, between=5, total=20))
+    slow = to_here(replace(PATIENT, connect=1))
     server = socket.create_server(("127.0.0.1", 0))
 
     def read_slowly():
         connection, _ = server.accept()
-        time.sleep(0.8)
+        time.sleep(1.5)
         with connection:
             left = 5_000_000
             while left > 0:
@@ -164,7 +166,7 @@ def resolving(address):
 
 def guarded_transport(allow, address):
     guard = Guard(allow, resolve=resolving(address))
-    return Transport(guard, whole=DEADLINES, most_bytes=1_000_000)
+    return Transport(guard, whole=PATIENT, most_bytes=1_000_000)
 
 
 def test_a_name_that_leads_to_a_private_address_is_not_connected_to():

@@ -22,13 +22,13 @@ from cryptography.x509.oid import NameOID
 from core.clock import utcnow
 from core.outbound.errors import NoAnswerInTime, NoConnection
 from core.outbound.guard import Guard
-from core.outbound.transport import Deadlines, Transport
+from core.outbound.transport import Transport
+from tests.providers.hasty import NO_ANSWER, PATIENT
 from tests.providers.scripted import answering, provider, trickling
 from tests.stack import ROOT
+from tests.waiting import LONG_S
 
 NAME = "models.example.com"
-DEADLINES = Deadlines(connect=5, first_byte=0.4, between=0.4, total=1.2)
-A_HANG_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def transport(certificate):
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
     guard = Guard("127.0.0.1", resolve=resolve)
-    made = Transport(guard, whole=DEADLINES, most_bytes=1_000_000, ca_bundle=certificate)
+    made = Transport(guard, whole=PATIENT, most_bytes=1_000_000, ca_bundle=certificate)
     yield made
     made.close()
 
@@ -98,6 +98,7 @@ def test_another_names_certificate_is_refused_before_the_key_is_sent(transport, 
 
 @pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n"])
 def test_a_byte_at_a_time_ends_at_the_deadline(transport, tls, begin):
+    transport.whole = NO_ANSWER
     with provider(trickling(begin), tls=tls) as one, pytest.raises(NoAnswerInTime):
         post(transport, f"https://{NAME}:{one.port}/v1")
 
@@ -106,7 +107,7 @@ def test_a_byte_at_a_time_ends_at_the_deadline(transport, tls, begin):
 def test_it_does_under_gevent_too(certificate, tls, begin):
     with provider(trickling(begin), tls=tls) as one:
         script = [sys.executable, "-m", "tests.providers.ask_under_gevent", one.url, str(certificate)]
-        done = subprocess.run(script, cwd=ROOT, capture_output=True, timeout=A_HANG_S, check=True)
+        done = subprocess.run(script, cwd=ROOT, capture_output=True, timeout=LONG_S, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == ["provider_timeout", "provider_timeout"]
 
 
@@ -125,7 +126,7 @@ class Tunnel(socketserver.StreamRequestHandler):
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(A_HANG_S)
+                thread.join(LONG_S)
 
     def carry(self, one, other):
         with contextlib.suppress(OSError):
@@ -142,9 +143,8 @@ def test_a_vendor_is_reached_through_the_configured_proxy_and_its_name_is_verifi
         proxy.asked, proxy.leads_to, proxy.daemon_threads = [], vendor.port, True
         threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True).start()
         address = f"http://127.0.0.1:{proxy.server_address[1]}"
-        deadlines = Deadlines(5, 5, 5, 20)
         transport = Transport(
-            Guard(""), whole=deadlines, most_bytes=1_000_000, ca_bundle=certificate, proxy=address
+            Guard(""), whole=PATIENT, most_bytes=1_000_000, ca_bundle=certificate, proxy=address
         )
         for _ in range(2):
             with transport.post(
