@@ -21,7 +21,7 @@ ROW = kinds.Kind(
     isolated=False,
     result="said: what was said; attempt",
     said=("said",),
-    time_limit=lambda settings: 60.0,
+    time_limit=lambda settings: 600.0,
 )
 ROLE = roles.Role("echo", slots=2, green=False)
 
@@ -31,10 +31,16 @@ def handlers(services: Any) -> dict[str, Any]:
 
 
 def echo(run: Run) -> dict[str, Any]:
-    """Says again what was said, after `wait_s` if it is not stopped before."""
-    if run.told_to_stop.wait(run.job["request"].get("wait_s", 0)):
-        raise InterruptedError
+    """Says again what was said. One that `waits` does so once it was `let_go`, unless it is stopped."""
+    while run.job["request"].get("waits") and not run.services.redis.exists(run.job["_id"]):
+        if run.told_to_stop.wait(0.05):
+            raise InterruptedError
     return {"said": run.job["request"]["say"], "attempt": run.job["attempt"]}
+
+
+def let_go(redis_client: Any, job_id: str) -> None:
+    """The job of this id waits no longer."""
+    redis_client.set(job_id, "go")
 
 
 def place(db: Any, job: Any) -> str | None:

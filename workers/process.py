@@ -86,6 +86,8 @@ def serve(role: Role) -> int:
     queues = kinds.queues_of(role.name, settings.host_of(role.name))
     process_id = _register(services, role, queues)
     stopping = Stopping()
+    for number in (signal.SIGTERM, signal.SIGINT):  # before it takes what it would have to give back
+        signal.signal(number, stopping.tell)
     heartbeat = Heartbeat(
         settings,
         process_id,
@@ -104,8 +106,6 @@ def serve(role: Role) -> int:
     )
     _consume(broker, queues, role.slots, runner)
     heartbeat.start()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stopping.tell)
     seating = Seating(settings, runner, broker, queues[0])
     if role.seats:
         seating.start()

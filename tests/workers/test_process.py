@@ -103,7 +103,7 @@ def test_it_carries_out_its_hosts_jobs_and_shows_itself(db, host, say):
 
 
 def test_a_running_job_is_cancelled_by_a_signal_alone(db, host, say, redis_client):
-    one, asked = host(BEAT_S=HOUR), say(wait_s=50)
+    one, asked = host(BEAT_S=HOUR), say(waits=True)
     subscribed(redis_client, signals.process_channel(one.document()["_id"]))
     control.cancel(db, redis_client, becomes(db, asked, "running"))
     assert becomes(db, asked, "cancelled")["result"] is None
@@ -111,7 +111,7 @@ def test_a_running_job_is_cancelled_by_a_signal_alone(db, host, say, redis_clien
 
 def test_a_running_job_is_cancelled_when_the_signal_was_lost(db, host, say):
     host()
-    asked = becomes(db, say(wait_s=50), "running")
+    asked = becomes(db, say(waits=True), "running")
     db.jobs.update_one({"_id": asked["_id"]}, {"$set": {"cancel_requested": True}})
     assert becomes(db, asked, "cancelled")["result"] is None
 
@@ -141,37 +141,43 @@ def test_a_queue_that_is_paused_is_not_taken_from_by_whoever_starts_or_runs(db, 
     assert job(db, waiting)["attempt"] == 0
 
 
-def test_told_to_end_it_finishes_what_it_can(db, host, say):
-    one, asked = host(WORKER_GRACE_S="20"), say(wait_s=1)
+def test_told_to_end_it_finishes_what_it_can(db, host, say, redis_client, tmp_path):
+    one, asked = host(WORKER_GRACE_S="60"), say(waits=True)
     becomes(db, asked, "running")
     one.process.send_signal(signal.SIGTERM)
+    until(lambda: "worker.stopping" in (tmp_path / "log").read_text(), "it has heard")
+    echo.let_go(redis_client, asked["_id"])
     assert one.process.wait(60) == 0
     assert job(db, asked)["status"] == "succeeded"
     assert one.document() is None
 
 
-def test_told_to_end_without_a_grace_it_hands_back(db, host, say):
-    one, asked = host(WORKER_GRACE_S="0"), say(wait_s=1.9)
+def test_told_to_end_without_a_grace_it_hands_back(db, host, say, redis_client):
+    one, asked = host(WORKER_GRACE_S="0"), say(waits=True)
     becomes(db, asked, "running")
     one.process.send_signal(signal.SIGTERM)
     assert one.process.wait(60) == 0
     kept = job(db, asked)
     assert (kept["status"], kept["attempt"], len(kept["handed_back"])) == ("queued", 1, 1)
     host()
+    echo.let_go(redis_client, asked["_id"])
     assert becomes(db, asked, "succeeded")["attempt"] == 2
 
 
 def test_killed_its_job_is_taken_up_by_the_next_process_of_its_host(db, host, say, send, redis_client):
-    one, asked = host(), say(wait_s=1)
+    one, asked = host(), say(waits=True)
     becomes(db, asked, "running")
+    dead = {"_id": one.document()["_id"], "dead": True}
     one.process.kill()
     one.process.wait()
-    host()
-    reconciler = Reconciler(db, send, ended=lambda _: None, lease_s=2)
-    done = until(
-        lambda: reconciler.tick() and (found := job(db, asked))["status"] == "succeeded" and found,
-        "it has succeeded",
-    )
+    echo.let_go(redis_client, asked["_id"])
+    another, now = host(), [0.0]
+    reconciler = Reconciler(db, send, ended=lambda _: None, lease_s=2, monotonic=lambda: now[0])
+    while not db.processes.find_one(dead):
+        another.beats(1)
+        reconciler.tick()
+        now[0] += 0.9
+    done = becomes(db, asked, "succeeded")
     assert (done["result"]["attempt"], len(done["lost"])) == (2, 1)
 
 
