@@ -1,11 +1,11 @@
 """A gateway to be started in OpenClaw's place: `gateway start --config <file>`. Standard library alone.
 
 It reads OpenClaw's configuration, and behaves as words in its `AGENTS.md` say:
-`slow=2` (listens after so many seconds), `never-ready`, `exit=78` (at the start), `dies=0.5` (so many seconds
-after it was first found ready), `dies-at-random`, `deaf` (ignores SIGTERM), `child` (leaves a child behind
-in its group), `leaver` (one in a session of its own), `stranger` (the same, without any environment),
-`floods=5` (megabytes into its log), `leaks=50` (megabytes, kept), `hangs=1` (stops answering so many seconds
-after it was first found ready).
+`slow=2` (listens after so many seconds), `waits-for=FILE` (listens once that is there), `never-ready`,
+`exit=78` (at the start), `dies=0.5` (so many seconds after it was first found ready), `dies-at-random`,
+`deaf` (ignores SIGTERM), `child` (leaves a child behind in its group), `leaver` (one in a session of its
+own), `stranger` (the same, without any environment), `floods=5` (megabytes into its log), `leaks=50`
+(megabytes, kept), `hangs=1` (stops answering so many seconds after it was first found ready).
 `once:dies=0.5` does so at its first start alone. A message is asked of its provider, with its key.
 """
 
@@ -46,6 +46,8 @@ def main(arguments):
     leave_behind(told)
     print("x" * int(told.number("floods") * 1_000_000), flush=True)
     time.sleep(told.number("slow"))
+    while (gate := told.text("waits-for")) and not os.path.exists(gate):
+        time.sleep(0.02)
     if told.has("never-ready"):
         time.sleep(600)
     if told.has("dies-at-random"):
@@ -64,9 +66,12 @@ class Told:
     def has(self, word):
         return word in self.words
 
+    def text(self, name):
+        found = (re.fullmatch(rf"{name}=(.+)", word) for word in self.words)
+        return next((match[1] for match in found if match), "")
+
     def number(self, name):
-        found = (re.fullmatch(rf"{name}=([0-9.]+)", word) for word in self.words)
-        return next((float(match[1]) for match in found if match), 0.0)
+        return float(self.text(name) or 0)
 
 
 def leave_behind(told):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 
 import pytest
 
@@ -19,20 +18,19 @@ from core.runtime.folder import Folder
 from core.runtime.host import Host
 from core.runtime.processes import Process
 from core.runtime.states import READY
+from tests import waiting
 from tests.core.runtime.archives import Moving
 from tests.stack import free_ports
 from tests.stands_in import executable
 
 PORTS = 8
+READY_S = 60
+"""How long a start is waited for: a busy machine fails none."""
 
 
-def until(holds, seconds=20):
+def until(holds, what="it comes about"):
     """What `holds()` gives once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
-    return found
+    return waiting.until(holds, what, every=0.02)
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +63,8 @@ class World:
                 "openclaw_path": program,
                 "worker_host": "h1",
                 "runtime_poll_seconds": 0.2,
-                "runtime_ready_seconds": 20,
-                "runtime_stop_grace": 10,
+                "runtime_ready_seconds": READY_S,
+                "runtime_stop_grace": 60,
                 "runtime_capacity": 100,
                 "runtime_ports": f"{first}-{first + PORTS - 1}",
                 **changes,
@@ -123,7 +121,7 @@ class World:
     def record(self, agent):
         return records.find(self.db, agent["_id"])
 
-    def until(self, agent, *statuses, seconds=20):
+    def until(self, agent, *statuses):
         """The record, once steps have led to one of these states."""
 
         def reached():
@@ -131,7 +129,7 @@ class World:
             record = self.record(agent)
             return record["status"] in statuses and record
 
-        return until(reached, seconds)
+        return until(reached, f"it is {' or '.join(statuses)}")
 
     def process(self, agent):
         """Its main process, living."""
@@ -154,7 +152,7 @@ class World:
             processes.send([one], signal.SIGKILL)
         keepers = [keeper for worker in self.workers for keeper in worker._keepers.values()]
         for child in (keeper.body.child for keeper in keepers if keeper.body.child is not None):
-            child.wait(10)
+            child.wait(60)
 
 
 def here(db, name):

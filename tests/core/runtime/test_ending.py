@@ -16,7 +16,7 @@ def test_who_ends_in_time_is_not_killed(world):
     agent = world.started()
     child = world.keeper(agent).body.child
     ending.end_all(world.settings.data_dir)
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
 
 
 def test_processes_of_another_data_directory_live_on(world, tmp_path):

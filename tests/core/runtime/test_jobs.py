@@ -13,8 +13,9 @@ from core.jobs.run import Runner
 from core.runtime import jobs, orders, processes
 from core.runtime.states import BACKOFF, READY, STARTING, STOPPED
 from core.services import Services
-from tests.core.runtime.conftest import here, until
+from tests.core.runtime.conftest import READY_S, here, until
 from tests.factory import Sent
+from tests.waiting import ending
 from workers.threads import ThreadWork
 
 
@@ -98,6 +99,12 @@ def work(working):
     return working()
 
 
+@pytest.fixture
+def gate(tmp_path):
+    """A file: an agent that waits for it is not ready before it is there."""
+    return tmp_path / "gate"
+
+
 def test_a_start_ends_when_it_is_ready_and_tells_its_way(work):
     agent = work.world.agent("slow=0.3")
     job = work.does("agent_start", agent)
@@ -138,7 +145,7 @@ def test_a_start_that_is_given_up_says_why(work):
 
 
 def test_a_start_that_takes_too_long_says_that_its_host_goes_on(working, monkeypatch):
-    monkeypatch.setattr(jobs, "PATIENCE_S", -19.5)
+    monkeypatch.setattr(jobs, "PATIENCE_S", 0.5 - READY_S)
     work = working()
     agent = work.world.agent("never-ready")
     job = work.does("agent_start", agent)
@@ -189,8 +196,8 @@ def test_a_start_that_is_cancelled_starts_nothing(work):
     assert work.world.alive(agent) == set()
 
 
-def test_a_start_whose_worker_is_told_to_end_goes_on_with_the_next(work):
-    agent = work.world.agent("slow=1")
+def test_a_start_whose_worker_is_told_to_end_goes_on_with_the_next(work, gate):
+    agent = work.world.agent(f"waits-for={gate}")
     job_id = work.asked("agent_start", agent)
     work.begin(job_id)
     until(lambda: work.world.record(agent)["pid"])
@@ -198,6 +205,7 @@ def test_a_start_whose_worker_is_told_to_end_goes_on_with_the_next(work):
     work.stop_working()
     assert work.job(job_id)["status"] == "queued"
     assert processes.alive(before)
+    gate.touch()
     work.start_working()
     work.runner.run(job_id)
     assert work.job(job_id)["status"] == "succeeded"
@@ -226,13 +234,16 @@ def test_a_restart_that_goes_back_fails_and_says_so(work):
     assert (work.world.folder(agent).workspace / "AGENTS.md").read_text() == "Be brief."
 
 
-def test_a_restart_that_is_carried_out_again_restarts_once(work):
-    agent = work.world.agent("slow=0.5")
+def test_a_restart_that_is_carried_out_again_restarts_once(work, gate):
+    agent = work.world.agent(f"waits-for={gate}")
+    gate.touch()
     work.does("agent_start", agent)
+    gate.unlink()
     job_id = work.asked("agent_restart", agent)
     work.begin(job_id)
     until(lambda: work.world.record(agent)["status"] == STARTING)
     work.stop_working()
+    gate.touch()
     work.start_working()
     work.runner.run(job_id)
     assert work.job(job_id)["status"] == "succeeded"
@@ -285,8 +296,7 @@ def test_a_message_that_is_cancelled_is_cut_off(work, asked):
     until(lambda: work.job(job_id).get("streamed"))
     control.cancel(work.db, work.redis, work.job(job_id))
     work.runner.stop(job_id, "cancelled")
-    thread.join(10)
-    assert not thread.is_alive()
+    ending(thread.join)
     assert work.job(job_id)["status"] == "cancelled"
 
 
@@ -299,12 +309,14 @@ def test_a_message_that_may_have_been_acted_on_is_not_sent_again(work, asked):
     assert (ended["status"], ended["error"]["code"]) == ("failed", "worker_lost")
 
 
-def test_a_message_to_one_that_starts_waits_for_it(work):
-    agent = work.world.agent("slow=0.5")
+def test_a_message_to_one_that_starts_waits_for_it(work, gate):
+    agent = work.world.agent(f"waits-for={gate}")
     threads = [work.begin(work.asked("agent_start", agent))]
     until(lambda: work.world.record(agent)["status"] == STARTING)
     job_id = work.asked("agent_message", agent, message="Hi")
     threads.append(work.begin(job_id))
+    until(lambda: work.job(job_id)["status"] == "running")
+    gate.touch()
     for thread in threads:
         thread.join()
     assert work.job(job_id)["error"]["code"] in ("turn_failed", "broken_off")  # nobody is behind its door

@@ -25,7 +25,7 @@ def ran(folder, code=REPORT, **options):
     """What a program says, line by line, once it has ended."""
     command = [sys.executable, "-ISc", code]
     child = spawn.start(folder, command, {"LANG": "C.UTF-8"}, mark=f"{folder.path}/x", **options)
-    child.wait(20)
+    child.wait(60)
     return folder.console.read_text().splitlines()
 
 
@@ -89,7 +89,7 @@ def test_what_it_prints_is_private_and_added_to_what_is_there(folder):
 
 def test_a_program_that_cannot_be_run_says_so(folder):
     child = spawn.start(folder, ["/no/such/program"], {}, mark=f"{folder.path}/x")
-    assert child.wait(20) == launch.CANNOT_RUN
+    assert child.wait(60) == launch.CANNOT_RUN
     assert "vutler: /no/such/program cannot be run: No such file" in folder.console.read_text()
 
 

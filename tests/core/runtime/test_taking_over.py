@@ -66,7 +66,7 @@ def test_killed_before_the_process_wrote_down_who_it_is_there_is_one_all_the_sam
     until(lambda: world.alive(agent))
     world.another_worker()
     world.until(agent, READY)
-    half.wait(10)
+    half.wait(60)
     assert only_process(world, agent) == world.process(agent)
 
 
@@ -150,7 +150,7 @@ def test_a_process_without_a_record_is_cleared_away(world):
     )
     until(lambda: len(world.alive(agent)) == 2)
     world.host.poll()
-    assert (orphan.wait(10), earlier.wait(10)) == (-signal.SIGKILL, -signal.SIGKILL)
+    assert (orphan.wait(60), earlier.wait(60)) == (-signal.SIGKILL, -signal.SIGKILL)
     assert processes.alive(world.process(agent))
 
 
