@@ -98,7 +98,7 @@ class Run:
     def _downloads(self, records: list[tuple[str, str]]) -> None:
         self.stack.until(self.stack.ready, 60, "web is back")
         for sha256, file_id in records:
-            got = self.stack.http.get(f"{self.stack.url}/drive/download/{file_id}", timeout=60)
+            got = self.stack.http.get(f"{self.stack.url}/drive/download/{file_id}")
             assert hashlib.sha256(got.content).hexdigest() == sha256
 
     def _nothing_else(self) -> None:
@@ -116,7 +116,7 @@ class Run:
             assert {found.key: found.size for found in self.storage.list("files")} == records
         usage = f"{self.stack.url}/drive/usage"
         self.stack.until(
-            lambda: self.stack.http.get(usage, timeout=10).json()["bytes"] == sum(records.values()),
+            lambda: self.stack.http.get(usage).json()["bytes"] == sum(records.values()),
             60,
             "what died between a charge and its records is free again",
         )

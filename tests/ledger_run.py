@@ -168,7 +168,7 @@ def _carry_out(stack: Stack, workers: Workers, db: Any, address: str, plan: Plan
         killing.result()
     stack.until(lambda: workers.gone(db), 60, "the frozen worker ended itself")
     stack.until(lambda: db.jobs.count_documents({"meter": "due"}) == 0, 60, "all are in the ledger")
-    assert stack.http.post(f"{stack.url}/scheduler/budgets/run", timeout=10).status_code == 202
+    assert stack.http.post(f"{stack.url}/scheduler/budgets/run").status_code == 202
     stack.until(lambda: not any(one["pending"] for one in db.budgets.find()), 150, "budgets are settled")
     month = "usage/audit?period=month"
     books = {
@@ -178,16 +178,16 @@ def _carry_out(stack: Stack, workers: Workers, db: Any, address: str, plan: Plan
         "jobs": list(db.jobs.find({}, {"plan": 0})),
         "rows": list(db.token_usage.find()),
         "budgets": list(db.budgets.find()),
-        "seen": requests.get(f"{address}/log", timeout=10).json()["calls"],
-        "audit": stack.http.get(f"{stack.url}/{month}", timeout=60).json(),
-        "summary": stack.http.get(f"{stack.url}/usage/summary", timeout=60).json(),
+        "seen": requests.get(f"{address}/log", timeout=60).json()["calls"],
+        "audit": stack.http.get(f"{stack.url}/{month}").json(),
+        "summary": stack.http.get(f"{stack.url}/usage/summary").json(),
     }
-    stack.until(lambda: not db.usage_allowances.count_documents({"open": True}), 30, "allowances computed")
+    stack.until(lambda: not db.usage_allowances.count_documents({"open": True}), 60, "allowances computed")
     return {**books, "allowances": list(db.usage_allowances.find())}
 
 
 def _posted(stack: Stack, what: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer = stack.http.post(f"{stack.url}/{what}", json=body, timeout=10)
+    answer = stack.http.post(f"{stack.url}/{what}", json=body)
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
 
@@ -206,7 +206,7 @@ def _accepted(http: requests.Session, url: str, body: dict[str, Any], mark: str,
     def accepted() -> bool:
         with contextlib.suppress(requests.ConnectionError, requests.Timeout):
             headers = {"Idempotency-Key": mark, "Prefer": "wait=30"}
-            answer = http.post(url, json=body, headers=headers, timeout=40)
+            answer = http.post(url, json=body, headers=headers, timeout=90)
             assert answer.status_code in (200, 202, 503), answer.text
             return answer.status_code != 503
         return False

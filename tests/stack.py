@@ -20,12 +20,13 @@ from pymongo.database import Database
 
 from core.config import Settings
 from tests import given
-from tests.waiting import until
+from tests.waiting import LONG_S, until
 
 ROOT = Path(__file__).resolve().parent.parent
 PORTS, BLOCK = (12_000, 28_000), 8
 HELD: list[socket.socket] = []
 """What keeps this process's blocks of ports from others, until it ends."""
+STARTS_WITHIN_S = 300
 ADMIN_KEY = "test-admin-key-0123456789abcdef0123456789"
 
 
@@ -50,17 +51,17 @@ class Stack:
             "ADMIN_API_KEY": ADMIN_KEY,
             "PYTHONDONTWRITEBYTECODE": "1",
             "WORKER_GRACE_S": "3",
-            "STORE_ANSWERS_WITHIN_S": "5",
+            "STORE_ANSWERS_WITHIN_S": "60",
+            "START_WITHIN_S": str(STARTS_WITHIN_S),
             **self.given,
             **environment,
         }
-        self.http = requests.Session()
-        self.http.trust_env = False
+        self.http = Patient()
         self.http.headers["Authorization"] = f"Bearer {ADMIN_KEY}"
 
     def start(self) -> None:
         self.launch()
-        self.until(self.ready, 90, "the stack is ready")
+        self.until(self.ready, STARTS_WITHIN_S, "the stack is ready")
 
     def launch(self) -> None:
         """Start the launcher, without waiting for what it starts."""
@@ -77,7 +78,7 @@ class Stack:
         self.http.close()
         self.launcher.send_signal(signal.SIGTERM)  # Popen sends nothing to what has ended
         try:
-            self.launcher.wait(60)
+            self.launcher.wait(LONG_S)
         finally:
             self.log.close()
             given.give_back(self.given)
@@ -86,7 +87,7 @@ class Stack:
         if self.launcher.poll() is not None:
             raise AssertionError(f"the launcher ended with {self.launcher.returncode}:\n{self.said()}")
         with contextlib.suppress(requests.RequestException):
-            return self.http.get(f"http://{self.host}:{self.port}/readyz", timeout=2).status_code == 200
+            return self.http.get(f"http://{self.host}:{self.port}/readyz", timeout=10).status_code == 200
         return False
 
     def said(self) -> str:
@@ -156,18 +157,26 @@ class Stack:
                     **config,
                 },
             },
-            timeout=10,
         )
         assert made.status_code == 201, made.text
         return str(made.json()["id"])
 
-    def chat(self, agent: str, text: str, timeout: float = 30, **headers: str) -> requests.Response:
-        return self.http.post(
-            f"{self.url}/agents/{agent}/chat", json={"message": text}, headers=headers, timeout=timeout
-        )
+    def chat(self, agent: str, text: str, **headers: str) -> requests.Response:
+        return self.http.post(f"{self.url}/agents/{agent}/chat", json={"message": text}, headers=headers)
 
     def job(self, job_id: str) -> dict[str, Any]:
-        return dict(self.http.get(f"{self.url}/jobs/{job_id}", timeout=10).json())
+        return dict(self.http.get(f"{self.url}/jobs/{job_id}").json())
+
+
+class Patient(requests.Session):
+    """Asks the stack directly, and waits for its answer however busy the machine is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+
+    def request(self, *args: Any, **more: Any) -> requests.Response:
+        return super().request(*args, **{"timeout": LONG_S, **more})
 
 
 def wait_for_port(port: int, *, what: str, alive: Callable[[], bool]) -> None:
@@ -176,7 +185,7 @@ def wait_for_port(port: int, *, what: str, alive: Callable[[], bool]) -> None:
     def answers() -> bool:
         assert alive(), f"{what} ended while it started"
         with socket.socket() as probe:
-            probe.settimeout(1)
+            probe.settimeout(10)
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     until(answers, f"{what} answers on port {port}")

@@ -44,6 +44,7 @@ def stack(tmp_path_factory, provider, receiver):
         CUSTOM_ENDPOINT_ALLOW=f"{address},127.0.0.1:{receiver.port}",
         LEASE_S="6",
         BEAT_S="1",
+        STORE_ANSWERS_WITHIN_S="10",
         LLM_ENCRYPTION_KEY="0123456789abcdef" * 4,
     )
     stack.start()
@@ -92,7 +93,7 @@ def assert_finished_once(jobs, provider):
         assert len(answered) == 1, job
         assert job["result"]["usage"]["tokens_total"] == 17
         assert "meter" not in job
-    seen = requests.get(f"{provider}/log", timeout=30).json()["calls"]
+    seen = requests.get(f"{provider}/log", timeout=60).json()["calls"]
     for job in jobs:
         mark = job["request"]["messages"][-1]["content"].split("id=")[1].split()[0]
         lost = len(job.get("lost", [])) + len(job.get("handed_back", []))
@@ -203,14 +204,14 @@ def test_the_same_key_posted_fifty_times_at_once_makes_one_job(stack, agent, pro
     assert_finished_once(all_end(stack, [job_id]), provider)
     with stack.database() as db:
         assert db.jobs.count_documents({"idempotency.key": "fifty"}) == 1
-    assert requests.get(f"{provider}/log", timeout=30).json()["calls"]["fifty"] == 1
+    assert requests.get(f"{provider}/log", timeout=60).json()["calls"]["fifty"] == 1
 
 
 def test_a_receiver_that_is_down_slow_redirects_or_fails_gets_each_event_once_it_is_up(
     stack, agent, receiver
 ):
     def deliveries(job_id):
-        return stack.http.get(f"{stack.url}/jobs/{job_id}/deliveries", timeout=30).json()["items"]
+        return stack.http.get(f"{stack.url}/jobs/{job_id}/deliveries").json()["items"]
 
     def tried(name):
         return any(delivery["tries"] for delivery in deliveries(jobs[name]))
@@ -228,7 +229,7 @@ def test_a_receiver_that_is_down_slow_redirects_or_fails_gets_each_event_once_it
         )
     finally:
         receiver.stop()
-    secret = stack.http.get(f"{stack.url}/workspaces/default/webhook-secret", timeout=30).json()
+    secret = stack.http.get(f"{stack.url}/workspaces/default/webhook-secret").json()
     for name, job_id in jobs.items():
         (delivery,) = deliveries(job_id)
         assert len(delivery["tries"]) == 2, delivery
@@ -245,16 +246,14 @@ def called_back(stack, agent, receiver, name):
         "message": f"id=callback-{name} delay=0.02",
         "callback_url": f"http://127.0.0.1:{receiver.port}/{name}?token=hidden",
     }
-    done = stack.http.post(
-        f"{stack.url}/agents/{agent}/chat", json=asked, headers={"Prefer": "wait=30"}, timeout=40
-    )
+    done = stack.http.post(f"{stack.url}/agents/{agent}/chat", json=asked, headers={"Prefer": "wait=60"})
     assert done.json()["status"] == "succeeded", done.text
     return done.json()["id"]
 
 
 def test_the_jobs_of_a_paused_queue_wait_until_it_is_resumed(stack, agent, provider):
     def set_paused(what):
-        assert stack.http.post(f"{stack.url}/queues/chat/{what}", timeout=30).status_code == 200
+        assert stack.http.post(f"{stack.url}/queues/chat/{what}").status_code == 200
 
     set_paused("pause")
     time.sleep(2)  # a worker that missed the signal reads it within one beat
@@ -268,23 +267,23 @@ def test_the_jobs_of_a_paused_queue_wait_until_it_is_resumed(stack, agent, provi
 def test_cancelling_a_running_chat_ends_its_call(stack, agent, provider):
     job_id = stack.chat(agent, "id=cancelled delay=60").json()["id"]
     stack.until(lambda: stack.job(job_id)["status"] == "running", 60, "it runs")
-    before = requests.get(f"{provider}/log", timeout=30).json()["finished"]
-    assert stack.http.post(f"{stack.url}/jobs/{job_id}/cancel", timeout=30).status_code == 202
+    before = requests.get(f"{provider}/log", timeout=60).json()["finished"]
+    assert stack.http.post(f"{stack.url}/jobs/{job_id}/cancel").status_code == 202
     stack.until(lambda: stack.job(job_id)["status"] == "cancelled", 60, "it is cancelled")
-    assert requests.get(f"{provider}/log", timeout=30).json()["finished"] == before
+    assert requests.get(f"{provider}/log", timeout=60).json()["finished"] == before
 
 
 def test_the_secret_is_nowhere(stack, agent, provider):
     """Neither the data directory, nor a log, nor an answer holds the provider key that was put in."""
     secret = "sk-very-secret-0f1e2d3c4b5a69788796a5b4"
     other = stack.agent("secretive", f"{provider}/v1", api_key=secret)
-    done = stack.chat(other, "id=secret", Prefer="wait=20")
+    done = stack.chat(other, "id=secret", Prefer="wait=60")
     assert done.json()["status"] == "succeeded"
     answers = [
         done.text,
-        stack.http.get(f"{stack.url}/agents/{other}", timeout=30).text,
-        stack.http.get(f"{stack.url}/agents/{other}/llm-config", timeout=30).text,
-        stack.http.get(f"{stack.url}/jobs", timeout=30).text,
+        stack.http.get(f"{stack.url}/agents/{other}").text,
+        stack.http.get(f"{stack.url}/agents/{other}/llm-config").text,
+        stack.http.get(f"{stack.url}/jobs").text,
         stack.said(),
     ]
     assert not any(secret in answer for answer in answers)

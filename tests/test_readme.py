@@ -82,7 +82,7 @@ def test_the_operators_commands_of_the_documentation_work(stack):
         _blocks_of("docs/operations.md", "docs/metering.md"),
         re.MULTILINE,
     )
-    key_id = stack.http.post(f"{stack.url}/keys", json={"role": "viewer"}, timeout=30).json()["id"]
+    key_id = stack.http.post(f"{stack.url}/keys", json={"role": "viewer"}).json()["id"]
     assert len(lines) >= 5
     for line in lines:
         words = line.replace("KEY_ID", key_id).split()

@@ -25,7 +25,7 @@ def test_streams_end_with_their_key_and_the_job_goes_on(stack, agent, key):
     asked = {"message": "words=200 pause=0.1", "stream": True}
     headers = {"Authorization": f"Bearer {text}"}
     job_id = requests.post(
-        f"{stack.url}/agents/{agent}/chat", json=asked, headers=headers, timeout=30
+        f"{stack.url}/agents/{agent}/chat", json=asked, headers=headers, timeout=60
     ).json()["id"]
     streams = [Sse(stack, job_id, key=text), WebSocket(stack, job_id, key=text)]
     for stream in streams:

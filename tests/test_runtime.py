@@ -44,7 +44,6 @@ def agents(stack, prefix, n):
         stack.http.post(
             f"{stack.url}/agents",
             json={"name": f"{prefix}{i}", "llm_config": {"provider": "sandbox"}, "system_prompt": "slow=0.5"},
-            timeout=30,
         ).json()["id"]
         for i in range(n)
     ]
@@ -52,12 +51,12 @@ def agents(stack, prefix, n):
 
 def order(stack, what, ids):
     for agent in ids:
-        answer = stack.http.post(f"{stack.url}/agents/{agent}/{what}", json={}, timeout=30)
+        answer = stack.http.post(f"{stack.url}/agents/{agent}/{what}", json={})
         assert answer.status_code == 202, answer.text
 
 
 def running(stack):
-    items = stack.http.get(f"{stack.url}/agents/running", timeout=30).json()["items"]
+    items = stack.http.get(f"{stack.url}/agents/running").json()["items"]
     return {item["agent_id"]: item for item in items}
 
 

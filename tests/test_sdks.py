@@ -46,7 +46,7 @@ def user(text):
 
 
 def log(obedient):
-    return requests.get(f"{obedient}/log", timeout=30).json()
+    return requests.get(f"{obedient}/log", timeout=60).json()
 
 
 def asked(obedient, text):
@@ -120,7 +120,7 @@ def test_it_streams_tool_calls(sdk, agent):
 
 def test_the_agents_system_prompt_comes_first_unless_the_request_brings_one(sdk, stack, obedient):
     agent = stack.agent("prompted", f"{obedient}/v1")
-    stack.http.patch(f"{stack.url}/agents/{agent}", json={"system_prompt": "You are Scout."}, timeout=30)
+    stack.http.patch(f"{stack.url}/agents/{agent}", json={"system_prompt": "You are Scout."})
     sdk.chat.completions.create(model=agent, messages=user("with the agent's prompt"))
     own = {"role": "system", "content": "You are mine."}
     sdk.chat.completions.create(model=agent, messages=[own, *user("with my own prompt")])

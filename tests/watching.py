@@ -30,7 +30,7 @@ class Sse:
         headers = {"Authorization": f"Bearer {key}"}
         headers |= {"Last-Event-ID": last_event_id} if last_event_id else {}
         url = f"{stack.url}/jobs/{job_id}/events"
-        self.answer = stack.http.get(url, headers=headers, stream=True, timeout=60)
+        self.answer = stack.http.get(url, headers=headers, stream=True)
         assert self.answer.status_code == 200, self.answer.text
         self.comments = 0
         self._lines = self.answer.iter_lines(chunk_size=None)

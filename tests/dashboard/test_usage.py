@@ -14,7 +14,7 @@ def test_a_call_is_seen_in_the_viewers_days_and_can_be_cut_by_agent(page_for, st
     done(stack, key, asked_for(stack, key))
     page.goto("/usage?period=day")
     expect(page.get_by_text("Days are those of Pacific/Auckland")).to_be_visible()
-    until(lambda: counted(page), "the ledger has the call", seconds=30)
+    until(lambda: counted(page), "the ledger has the call")
     page.get_by_label("Stacked by").select_option("agent")
     page.wait_for_url("**/usage?*by=agent*")
     expect(page.get_by_role("cell", name="scout")).to_be_visible()

@@ -48,7 +48,7 @@ def ask(client, agent, road, messages=HELLO, **more) -> Told:
 
 
 def _by_api(client, agent, body):
-    answer = client.post(f"/agents/{agent}/chat", body, headers={"Prefer": "wait=10"})
+    answer = client.post(f"/agents/{agent}/chat", body, headers={"Prefer": "wait=60"})
     assert answer.status_code == 200, answer.text
     job = answer.json
     result = job["result"] or {}

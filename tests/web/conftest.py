@@ -191,7 +191,7 @@ def worked_on(services):
 def at_once(services):
     """Jobs are carried out as soon as they are sent; providers on this machine may be asked."""
     services.settings = services.settings.model_copy(
-        update={"custom_endpoint_allow": "127.0.0.1", "job_timeout_s": 20}
+        update={"custom_endpoint_allow": "127.0.0.1", "job_timeout_s": 60}
     )
     with closing(provider_transport(services.settings)) as transport:
         handlers = chat.asking(transport, Quotes(services.db, PRICES))

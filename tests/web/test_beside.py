@@ -23,7 +23,7 @@ def test_it_goes_on_beside_whoever_began_it():
         return "done"
 
     wait = in_a_greenlet(work)
-    assert begun.wait(10)
+    assert begun.wait(60)
     go_on.set()
     assert wait() == "done"
 

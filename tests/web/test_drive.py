@@ -53,7 +53,7 @@ def saying(client, body, length):
 def uploaded(client, data=b"hello", name="a.txt", **fields):
     """The record of an uploaded file."""
     form = b"".join(part(field, value.encode()) for field, value in fields.items())
-    answer = send(client, form + part("file", data, filename=name) + END, {"Prefer": "wait=10"})
+    answer = send(client, form + part("file", data, filename=name) + END, {"Prefer": "wait=60"})
     assert answer.status_code == 200, answer.text
     assert answer.json["status"] == "succeeded", answer.json["error"]
     return answer.json["result"]
@@ -102,7 +102,7 @@ def test_any_name_and_any_path_come_back_as_they_were(member, folder):
     for name in ODDEST:
         exact = "".join(f"%{byte:02X}" for byte in name.encode())
         head = f"--b\r\nContent-Disposition: form-data; name=\"file\"; filename*=UTF-8''{exact}\r\n\r\nx\r\n"
-        answer = send(member, part("path", name.encode()) + head.encode() + END, {"Prefer": "wait=10"})
+        answer = send(member, part("path", name.encode()) + head.encode() + END, {"Prefer": "wait=60"})
         assert answer.status_code == 200, (name, answer.text)
         record = answer.json["result"]
         assert record["name"] == name

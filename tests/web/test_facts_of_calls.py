@@ -11,7 +11,7 @@ from tests.providers.vendors import failing, good
 from tests.web.asking import ask
 from tests.web.conftest import ANSWER
 
-WAIT = {"Prefer": "wait=10"}
+WAIT = {"Prefer": "wait=60"}
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ class LeftAlone(Held):
 def agent(services, member, admin, vendor):
     """An agent's id: a stored key at an address of its own, at the workspace's price."""
     services.settings = services.settings.model_copy(
-        update={"custom_endpoint_allow": "127.0.0.1", "job_timeout_s": 20}
+        update={"custom_endpoint_allow": "127.0.0.1", "job_timeout_s": 60}
     )
     vendor.says(answering(SAID))
     price(admin)

@@ -215,7 +215,7 @@ def test_a_reason_that_nobody_knows_is_kept_on_the_call(member, agent, vendor, s
     else:
         vendor.says(whole("lunch_break", content="one"))
     job = member.post(
-        f"/agents/{agent}/chat", {"message": "x", "stream": stream}, headers={"Prefer": "wait=10"}
+        f"/agents/{agent}/chat", {"message": "x", "stream": stream}, headers={"Prefer": "wait=60"}
     )
     assert job.json["result"]["calls"][0]["finish_reason"] == "lunch_break"
 

@@ -10,9 +10,9 @@ from bson.codec_options import CodecOptions
 from core.clock import utcnow
 from core.errors import IdempotencyMismatch
 from core.jobs.accept import accept
-from core.services import connect_mongo
 from core.store import indexes
 from core.store.free_json import MANY
+from tests.conftest import patient
 from tests.factory import Sent, draft, mark
 from tests.proxy import Proxy
 
@@ -86,7 +86,7 @@ def test_a_repeated_key_gives_the_job_of_its_own_workspace_and_route(db, others)
 def test_an_insert_whose_reply_was_lost_is_one_job_and_is_sent(db, settings):
     proxy = Proxy(settings.mongodb_uri)
     through = settings.model_copy(update={"mongodb_uri": proxy.uri})
-    client = connect_mongo(through, patience_s=2)
+    client = patient(through)
     try:
         behind = client[db.name]
         indexes.ensure(behind)

@@ -7,7 +7,7 @@ import pytest
 from core.clock import utcnow
 from core.jobs.claim import claim, finish, hand_back, note_unkept
 from core.jobs.model import ending, queued_again
-from core.services import connect_mongo
+from tests.conftest import patient
 from tests.factory import CALL, TARGET, queued
 from tests.proxy import Proxy
 
@@ -145,7 +145,7 @@ def test_a_reply_that_got_lost_is_not_a_lost_fence(db, settings, step):
     job = queued(db)
     proxy = Proxy(settings.mongodb_uri)
     through = settings.model_copy(update={"mongodb_uri": proxy.uri})
-    client = connect_mongo(through, patience_s=2)
+    client = patient(through)
     behind = client[db.name]
     try:
         if step == "claim":

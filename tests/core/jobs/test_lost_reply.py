@@ -9,7 +9,8 @@ from core.clock import utcnow
 from core.jobs.run import Runner
 from core.metering import ledger
 from core.metering.prices import Prices
-from core.services import Services, connect_mongo
+from core.services import Services
+from tests.conftest import patient
 from tests.core.jobs.test_run import Inline
 from tests.factory import CALL, Sent, queued
 from tests.proxy import Proxy
@@ -26,7 +27,7 @@ def proxy(settings):
 def behind(db, settings, redis_client, proxy):
     """A worker's services, whose store is reached through the proxy."""
     through = settings.model_copy(update={"mongodb_uri": proxy.uri, "mongodb_database": db.name})
-    client = connect_mongo(through, patience_s=2)
+    client = patient(through)
     yield Services(through, client, redis_client, None, Sent())
     client.close()
 

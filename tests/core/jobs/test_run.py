@@ -13,6 +13,7 @@ from core.jobs.claim import claim
 from core.jobs.run import Runner
 from core.jobs.views import UNASKED, public
 from core.services import Services, connect_mongo
+from tests.conftest import patient
 from tests.factory import CALL, Sent, queued
 from tests.proxy import Proxy
 from tests.waiting import ending
@@ -157,7 +158,7 @@ def stopped(db, services, reason, call=IN_FLIGHT, start=Held, **changes):
         one.hand_back_all()
     else:
         one.stop(job["_id"], reason)
-    thread.join(20)
+    ending(thread.join)
     return db.jobs.find_one({"_id": job["_id"]})
 
 
@@ -306,7 +307,7 @@ def test_replies_that_get_lost_neither_strand_a_job_nor_double_its_calls(db, set
     job = queued(db)
     proxy = Proxy(settings.mongodb_uri)
     through = settings.model_copy(update={"mongodb_uri": proxy.uri})
-    client = connect_mongo(through, patience_s=2)
+    client = patient(through)
     behind = replace(services, mongo=client)
 
     def handler(run):
