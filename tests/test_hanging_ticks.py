@@ -13,7 +13,7 @@ from core.clock import utcnow
 from core.scheduling import ticks
 from tests.hanging import HANGING
 from tests.stack import ROOT
-from tests.waiting import until
+from tests.waiting import LONG_S, until
 
 LEASE_S = 3
 """It is renewed each half of a second."""
@@ -68,13 +68,13 @@ def test_ticks_that_hang_delay_no_other_and_are_seen(db, scheduler):
     assert leader(db)["holder"] == first["holder"] is not None
     until(lambda: db.effects.count_documents({"at": None}) >= counted + 3, "the others tick")
     until(lambda: db.effects.count_documents({"at": {"$ne": None}}) >= 3, "those with slots too")
-    assert hanging(db) == since
+    until(lambda: all_hanging(db) == since, "they alone hang, as they did")
 
     ticks.ask(db, "counts")
     until(lambda: db.ticks.count_documents({"asked": True}) == 0, "what was asked for is done")
 
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
+    assert process.wait(LONG_S) == 0
     assert leader(db)["holder"] is None
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from core.store import indexes, migrations
 from tests.stack import ROOT, free_ports
+from tests.waiting import LONG_S
 
 LATER = len(migrations.STEPS) + 1
 PROCESSES = {
@@ -46,7 +47,7 @@ def test_every_process_refuses_a_later_database_in_one_line(name, db, settings, 
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONG_S,
     )
     lines = [line for line in ended.stderr.splitlines() if line.startswith("vutler: ")]
     assert lines == [
@@ -78,7 +79,7 @@ class Killed(CommandListener):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 each.BATCH, settings = int(sys.argv[2]), Settings()
-client = connect_mongo(settings, patience_s=5, event_listeners=[Killed()])
+client = connect_mongo(settings, patience_s=60, event_listeners=[Killed()])
 migrations.prepare(client[settings.mongodb_database])
 """
 """Killed by the answer to its nth batch, by none when that is 0."""
@@ -121,11 +122,11 @@ def test_an_upgrade_that_is_killed_goes_on_by_whoever_comes_next(db, upgrade):
         return sum(db.jobs.count_documents(shape) for shape in older)
 
     for expected in (2 * JOBS - 2 * BATCH, JOBS - BATCH):
-        assert upgrade(batches=2).wait(60) == -signal.SIGKILL
+        assert upgrade(batches=2).wait(LONG_S) == -signal.SIGKILL
         assert left() == expected
     assert migrations.reached(db) < len(migrations.STEPS)
 
-    assert [process.wait(60) for process in [upgrade() for _ in range(3)]] == [0, 0, 0]
+    assert [process.wait(LONG_S) for process in [upgrade() for _ in range(3)]] == [0, 0, 0]
     assert left() == 0
     assert migrations.reached(db) == len(migrations.STEPS)
     assert {job["_id"][1:] for job in db.jobs.find()} == {job["fence"][1:] for job in db.jobs.find()}

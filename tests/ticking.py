@@ -32,7 +32,7 @@ def main(address: str, database: str, every_s: float, lease_s: float) -> None:
             time.sleep(lease_s / 5)
 
     def effect(slot: datetime) -> dict[str, int]:
-        db.begun.insert_one({"slot": slot})
+        db.begun.insert_one({"slot": slot, "by": me})
         time.sleep(0.1)
         try:
             db.effects.insert_one({"_id": slot, "by": me})

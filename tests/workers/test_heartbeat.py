@@ -13,7 +13,7 @@ from core.jobs import lease
 from core.jobs.reconcile import Reconciler
 from tests.factory import Sent, queued
 from tests.stack import ROOT
-from tests.waiting import until
+from tests.waiting import LONG_S, until
 from workers.heartbeat import CRASHED, Heartbeat
 
 
@@ -48,14 +48,14 @@ def test_it_raises_the_beat_and_tells_how_much_was_done(db, heartbeat, process_i
 
 def test_a_process_that_was_declared_dead_is_told_and_beats_no_more(db, heartbeat, process_id):
     until(lambda: lease.declare_dead(db, process_id, document(db, process_id)["beat"]), "it is declared dead")
-    assert heartbeat.told.wait(60)
+    assert heartbeat.told.wait(LONG_S)
     assert heartbeat.lost
     assert document(db, process_id)["dead"]
 
 
 def test_a_process_that_was_forgotten_is_told_too(db, heartbeat, process_id):
     db.processes.delete_one({"_id": process_id})
-    assert heartbeat.told.wait(60)
+    assert heartbeat.told.wait(LONG_S)
 
 
 STUCK = """
@@ -139,7 +139,7 @@ def start(db, settings, process_id):
 
 def test_a_process_whose_loop_stands_still_ends_itself(db, start, process_id):
     process = start(STUCK)
-    assert process.wait(60) == CRASHED
+    assert process.wait(LONG_S) == CRASHED
 
 
 def test_the_job_that_the_loop_stands_still_over_ends_and_the_others_are_taken_up(db, start, process_id):
@@ -148,7 +148,7 @@ def test_the_job_that_the_loop_stands_still_over_ends_and_the_others_are_taken_u
     process = start(OVER_A_JOB)
     process.stdin.write(" ".join(job["_id"] for job in jobs) + "\n")
     process.stdin.flush()
-    assert process.wait(60) == CRASHED
+    assert process.wait(LONG_S) == CRASHED
     Reconciler(db, Sent(), ended=lambda _: None, lease_s=60).tick()
     other, suspect = (db.jobs.find_one({"_id": job["_id"]}) for job in jobs)
     assert (other["status"], suspect["status"]) == ("queued", "failed")

@@ -16,7 +16,7 @@ from core.store import migrations
 from tests import echo
 from tests.factory import queued
 from tests.stack import ROOT
-from tests.waiting import subscribed, until
+from tests.waiting import LONG_S, subscribed, until
 from workers.broker import make_broker, sender
 
 HOUR = "3600"
@@ -147,7 +147,7 @@ def test_told_to_end_it_finishes_what_it_can(db, host, say, redis_client, tmp_pa
     one.process.send_signal(signal.SIGTERM)
     until(lambda: "worker.stopping" in (tmp_path / "log").read_text(), "it has heard")
     echo.let_go(redis_client, asked["_id"])
-    assert one.process.wait(60) == 0
+    assert one.process.wait(LONG_S) == 0
     assert job(db, asked)["status"] == "succeeded"
     assert one.document() is None
 
@@ -156,7 +156,7 @@ def test_told_to_end_without_a_grace_it_hands_back(db, host, say, redis_client):
     one, asked = host(WORKER_GRACE_S="0"), say(waits=True)
     becomes(db, asked, "running")
     one.process.send_signal(signal.SIGTERM)
-    assert one.process.wait(60) == 0
+    assert one.process.wait(LONG_S) == 0
     kept = job(db, asked)
     assert (kept["status"], kept["attempt"], len(kept["handed_back"])) == ("queued", 1, 1)
     host()
