@@ -14,6 +14,7 @@ from gunicorn.http.errors import NoMoreData, ParseException
 
 from core.errors import Invalid
 from web import straight
+from web.connection import Connection
 
 SLOWEST_BYTES_PER_S = 32 * 1024
 PIECE = 64 * 1024
@@ -31,9 +32,10 @@ class BodyDeadline:
         self.seconds = seconds
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        environ["wsgi.input"] = TimedInput(
-            environ["wsgi.input"], self.seconds, environ.get("gunicorn.socket")
-        )
+        connection = environ.get("gunicorn.socket")
+        if isinstance(connection, Connection):
+            connection.asked()
+        environ["wsgi.input"] = TimedInput(environ["wsgi.input"], self.seconds, connection)
         # gunicorn takes no `Connection: close` from an application: it has to be asked.
         environ[FORCE_CLOSE] = getattr(getattr(start_response, "__self__", None), "force_close", None)
         return self.app(environ, start_response)
@@ -85,6 +87,9 @@ class TimedInput:
     def _timed(self, read: Callable[[], T]) -> T:
         left = self.seconds + self._got / SLOWEST_BYTES_PER_S - self._waited
         began = time.monotonic()
+        unpacking = self.connection if isinstance(self.connection, Connection) else None
+        if unpacking is not None:
+            unpacking.unpacks()
         try:
             with gevent.Timeout(max(left, 0.001), TooSlow):
                 data = read()
@@ -95,7 +100,10 @@ class TimedInput:
             self._hang_up()  # where the next request would begin is not known any more
             raise Invalid("the body is not framed as its headers say", code="malformed") from None
         self._waited += time.monotonic() - began
-        self._got += data if isinstance(data, int) else len(data)
+        size = data if isinstance(data, int) else len(data)
+        self._got += size
+        if unpacking is not None:
+            unpacking.unpacked(size)
         return data
 
     def _hang_up(self) -> None:

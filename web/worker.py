@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import gevent
 from gevent import Greenlet
-from gevent import socket as sockets
 from gunicorn.workers.ggevent import GeventWorker
+
+from web.connection import Connection
 
 LAST_S = 0.5
 IDLE_SHARE = 2
@@ -39,8 +40,7 @@ class Worker(GeventWorker):
         signal.signal(signal.SIGTERM, self.handle_exit)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        client.__class__ = Connection
-        super().handle(listener, client, addr)
+        super().handle(listener, Connection(fileno=client.detach()), addr)
 
     def timeout_ctx(self) -> Waiting:  # type: ignore[override] # its stubs say that it returns nothing
         """How long a connection may wait for its next request, whose headers are whole by then.
@@ -59,22 +59,6 @@ class Worker(GeventWorker):
     def _hang_up(self) -> None:
         for waiting in list(self.idle):
             waiting.end()
-
-
-class Connection(sockets.socket):
-    """A client's. Others get their turn at each read: gevent gives it where one waits, and no flood does."""
-
-    __slots__ = ()
-
-    def recv(self, *args: Any) -> bytes:
-        gevent.sleep(0)
-        found: bytes = super().recv(*args)
-        return found
-
-    def recv_into(self, *args: Any) -> int:
-        gevent.sleep(0)
-        got: int = super().recv_into(*args)
-        return got
 
 
 class Waiting(gevent.Timeout):

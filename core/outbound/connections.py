@@ -22,6 +22,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from core.floods import TURN_S, Floods
 from core.outbound.guard import Guard
 from core.outbound.names import Names
 
@@ -37,29 +38,11 @@ OVERHEAD = 8
 """A byte of the body may take so many on the wire. In a chunk of its own it takes six."""
 Find = Callable[[str, int, str, float], list[tuple[str, int]]]
 """(host, port, scheme, seconds): where to connect, as (address, family)."""
-TURN_S = 0.002
+WAITED_S = 0.001
 MOST_S = 0.005
 """What counts of a turn at most: the rest was others' time, whom it waited for."""
-REST = 4
-"""Floods get one part of a process's time in so many, all together: each rests so much longer than it ran,
-when the others have rested."""
-WAITED_S = 0.001
 
-
-class _Floods:
-    """When the next of those that never wait may go on."""
-
-    def __init__(self) -> None:
-        self._free_at = 0.0
-
-    def rest(self, ran: float) -> float:
-        """How long one rests that ran for so long."""
-        now = time.monotonic()
-        self._free_at = max(self._free_at, now) + REST * min(ran, MOST_S)
-        return self._free_at - now
-
-
-_floods = _Floods()
+_floods = Floods(MOST_S)
 
 
 class Pace:
