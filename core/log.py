@@ -8,6 +8,7 @@ that is named like a secret is blanked.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
 from typing import Any
@@ -17,7 +18,8 @@ from structlog.typing import EventDict, Processor
 
 from core.config import Settings
 
-SECRET_WORDS = ("api_key", "authorization", "password", "secret", "sealed", "messages", "prompt")
+SECRET = re.compile("api[_-]key|authorization|password|secret|sealed|messages|prompt", re.IGNORECASE)
+"""Found in the name of a field that holds a key or a prompt."""
 QUIET = ("urllib3", "pymongo", "apscheduler", "botocore", "boto3", "s3transfer", "dramatiq")
 
 
@@ -66,7 +68,7 @@ def type_and_place(_: Any, __: str, event: EventDict) -> EventDict:
 def blank_secrets(_: Any, __: str, event: EventDict) -> EventDict:
     """Blank the fields whose name says that they hold a key or a prompt."""
     for name in event:
-        if any(word in name.lower().replace("-", "_") for word in SECRET_WORDS):
+        if SECRET.search(name):
             event[name] = "[hidden]"
     return event
 

@@ -22,6 +22,9 @@ MANY = 1_000
 98,000 of them, 28 ms for 10,000 messages, and 2 ms for the same as text (2026-11)."""
 
 
+NESTED = (dict, list)
+
+
 class Text:
     """An object or a list that is kept as JSON text."""
 
@@ -36,8 +39,10 @@ def storable(value: Any) -> Any:
     if isinstance(value, dict):
         if any(map(_odd, value)):
             return Text(value)
-        return {name: storable(one) for name, one in value.items()}
-    return list(map(storable, value)) if isinstance(value, list) else value
+        return {name: storable(one) if isinstance(one, NESTED) else one for name, one in value.items()}
+    if isinstance(value, list):
+        return [storable(one) if isinstance(one, NESTED) else one for one in value]
+    return value
 
 
 def compact(fields: Mapping[str, Any]) -> dict[str, Any]:
