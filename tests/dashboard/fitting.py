@@ -25,6 +25,8 @@ CUT = """
     if ((right > wide + 1 || left < -1) && !inOne(element.parentElement)) return "hangs out";
     if (element.localName === "select")
       return needs(element) > element.offsetWidth + 1 && "has longer choices";
+    if (element.matches(".scroll, .tabs"))
+      return element.scrollWidth > element.clientWidth && "scrolls sideways";
     const ends = style.textOverflow === "ellipsis" || element.localName === "input";
     if (ends || style.display === "inline" || scrolls(style)) return false;
     return element.scrollWidth > element.clientWidth + 1 && "is cut";
@@ -37,14 +39,20 @@ CUT = """
   return found;
 }
 """
-"""A table may be scrolled, and a line may end in an ellipsis; a drop-down cuts its text without one."""
+"""A line may end in an ellipsis; a drop-down cuts its text without one. No table may need to be scrolled."""
 
 
 def cut(page: Page) -> list[str]:
     """What does not fit where it is narrow; the page is left wide."""
     width, height = SIZES["narrow"]
     page.set_viewport_size({"width": width, "height": height})
-    found: list[str] = page.evaluate(CUT)
+    found = too_wide(page)
     width, height = SIZES["wide"]
     page.set_viewport_size({"width": width, "height": height})
+    return found
+
+
+def too_wide(page: Page) -> list[str]:
+    """What does not fit on the page as wide as it is."""
+    found: list[str] = page.evaluate(CUT)
     return found
