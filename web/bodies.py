@@ -6,7 +6,6 @@ What is not read yet waits at the client, and takes no memory here.
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from core.errors import TooLarge, Unavailable
 from core.heavy import LIGHT, Heavy
 from core.json_values import Values
+from web.turns import others_first
 
 AT_ONCE = 32
 """With the largest bodies, 320 MB of a web process."""
@@ -58,7 +58,7 @@ class Bodies:
         try:
             with self._heavy.turn(whose, size, self._within_s):
                 yield
-                time.sleep(0)  # others are served before its job is made
+                others_first()  # others are served before its job is made
         except TimeoutError:
             raise _later() from None
 
@@ -73,7 +73,7 @@ def rest(raw: bytes, read: Callable[[int], bytes]) -> bytes:
         values.feed(pieces[-1])
         if values.seen > MOST_VALUES:
             raise TooLarge(f"the body holds more than {MOST_VALUES} values and names")
-        time.sleep(0)  # a body that has come already is read without a wait
+        others_first()  # a body that has come already is read without a wait
         pieces.append(read(LIGHT))
     return b"".join(pieces)
 

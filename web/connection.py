@@ -9,6 +9,7 @@ import gevent
 from gevent import socket as sockets
 
 from core.floods import TURN_S, Floods
+from web.turns import others_first
 
 WORTH = 10_000_000
 """So many bytes of a body may cost a second of the processor to unpack. In chunks of a byte they cost forty
@@ -36,13 +37,13 @@ class Connection(sockets.socket):
 
     def recv(self, *args: Any) -> bytes:
         self._count()
-        gevent.sleep(self._rest())
+        self._give_way()
         found: bytes = super().recv(*args)
         self.unpacks()
         return found
 
     def recv_into(self, *args: Any) -> int:
-        gevent.sleep(0)
+        others_first()
         got: int = super().recv_into(*args)
         return got
 
@@ -66,8 +67,9 @@ class Connection(sockets.socket):
             self._ran += time.monotonic() - self._since[1]
         self._since = None
 
-    def _rest(self) -> float:
+    def _give_way(self) -> None:
         if self._cost <= TURN_S:
-            return 0.0
+            others_first()
+            return
         ran, self._cost, self._ran = self._ran, 0.0, 0.0
-        return _floods.rest(ran)
+        gevent.sleep(_floods.rest(ran))

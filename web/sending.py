@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import gevent
 from gevent.socket import wait_write
 
 from core.drive.storage import Reading
+from web.turns import others_first
 
 EACH_PIECE_S = 60.0
 
@@ -28,7 +28,7 @@ class Sending:
         if self._connection is None or self._reading.sent_to is None:
             for piece in self._reading:
                 yield piece
-                gevent.sleep(0)  # so that others go on beside a bucket and a client that are both fast
+                others_first()  # a bucket and a client that are both fast make nobody wait
         else:
             yield b""
             self._by_the_system(self._connection.fileno(), self._reading.sent_to)

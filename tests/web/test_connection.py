@@ -47,6 +47,7 @@ def gave_way(monkeypatch):
     given = Given()
     monkeypatch.setattr(connections, "time", given)
     monkeypatch.setattr(connections.gevent, "sleep", given.append)
+    monkeypatch.setattr(connections, "others_first", lambda: given.append(0.0))
     monkeypatch.setattr(connections, "_floods", Floods(MOST_S))
     monkeypatch.setattr(floods, "time", SimpleNamespace(monotonic=lambda: 0.0))
     return given

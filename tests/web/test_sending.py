@@ -58,12 +58,13 @@ def test_where_there_is_no_socket_the_pieces_are_the_servers(local):
     body.close()
 
 
-def test_pieces_that_are_always_there_leave_others_their_turn(local):
-    had = []
-    gevent.spawn(had.append, "a turn")
+def test_pieces_that_are_always_there_leave_others_their_turn(local, ends):
+    other = gevent.spawn(ends[0].recv, 1)
+    gevent.idle()
+    ends[1].send(b"x")
     pieces = iter(Sending(local.read(KEY), {}))
-    next(pieces), next(pieces)
-    assert had == ["a turn"]
+    next(pieces), next(pieces), next(pieces)
+    assert other.ready()
 
 
 def test_a_client_that_takes_nothing_is_given_up(local, ends, monkeypatch):
