@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import flask
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DEEPEST = 64
 """Levels of a body. A store refuses documents of more than 100, and a job wraps the body in a few."""
 BIGGEST_INTEGER = 2**63
+NUL = "NUL characters cannot be used"
 NAMED = re.compile(r"(?<=/agents/)agent(:|%3A)[^/]*", re.IGNORECASE)
 QUOTED_SLASH = re.compile("%2F", re.IGNORECASE)
 
@@ -104,27 +105,46 @@ def keep_slashes(environ: WSGIEnvironment) -> None:
         environ["PATH_INFO"] = unquote_to_bytes(kept.encode("latin-1")).decode("latin-1")
 
 
+class _Inside(NamedTuple):
+    """A list or an object of a body, with how it is reached."""
+
+    values: dict[str, Any] | list[Any]
+    levels: int
+    name: str | int
+    around: _Inside | None
+
+
 def check(body: dict[str, Any]) -> None:
     """Raises `Invalid` for JSON that can be neither kept nor sent on: NUL, huge numbers, deep nests."""
-    todo: list[tuple[Any, tuple[str | int, ...]]] = [(body, ())]
+    todo = [_Inside(body, 0, "", None)]
     while todo:
-        value, place = todo.pop()
-        if isinstance(value, str):
-            if "\0" in value:
-                raise _at(place, "NUL characters cannot be used")
-        elif isinstance(value, dict | list):
-            if len(place) >= DEEPEST:
-                raise _at((), f"nested more than {DEEPEST} levels deep")
-            inside = value.items() if isinstance(value, dict) else enumerate(value)
-            for name, item in inside:
-                if isinstance(name, str) and "\0" in name:
-                    raise _at(place, "NUL characters cannot be used")
-                todo.append((item, (*place, name)))
-        elif isinstance(value, float):
-            if not math.isfinite(value):
-                raise _at(place, "too large a number")
-        elif isinstance(value, int) and not -BIGGEST_INTEGER <= value < BIGGEST_INTEGER:
-            raise _at(place, "too large an integer")
+        here = todo.pop()
+        if here.levels >= DEEPEST:
+            raise _at((), f"nested more than {DEEPEST} levels deep")
+        if isinstance(here.values, dict) and "\0" in "".join(here.values):
+            raise _at(_place(here), NUL)
+        inside = here.values.items() if isinstance(here.values, dict) else enumerate(here.values)
+        for name, value in inside:
+            kind = type(value)
+            if kind is str:
+                if "\0" in value:
+                    raise _at((*_place(here), name), NUL)
+            elif kind is dict or kind is list:
+                todo.append(_Inside(value, here.levels + 1, name, here))
+            elif kind is float:
+                if not math.isfinite(value):
+                    raise _at((*_place(here), name), "too large a number")
+            elif kind is int and not -BIGGEST_INTEGER <= value < BIGGEST_INTEGER:
+                raise _at((*_place(here), name), "too large an integer")
+
+
+def _place(inside: _Inside) -> tuple[str | int, ...]:
+    place: list[str | int] = []
+    at: _Inside | None = inside
+    while at is not None and at.around is not None:
+        place.append(at.name)
+        at = at.around
+    return tuple(reversed(place))
 
 
 def _at(place: tuple[str | int, ...], detail: str) -> Invalid:
