@@ -26,7 +26,7 @@ import requests
 from bench.chat import provider, running
 from bench.choices import asked_for_help
 from bench.fair import Tenant
-from bench.hostile_client import FLOODS, Hostile, every, slow_uploads
+from bench.hostile_client import FLOODS, Hostile, every, frames, slow_uploads
 from bench.hostile_provider import ANSWERS, serve
 from tests.stack import Stack, free_ports
 
@@ -139,6 +139,7 @@ ACTS: dict[str, Callable[[Hostile], None]] = {
     "forms": forms,
     "large reads": large_reads,
     "event streams": streams,
+    "WebSocket pings": frames,
     "poison": poison,
     "hanging callbacks": hanging_callbacks,
 }

@@ -105,16 +105,29 @@ def slow_uploads(hostile: Hostile) -> None:
         time.sleep(1)
 
 
+def frames(hostile: Hostile) -> None:
+    """Ten WebSockets send pings without end, each of which is answered."""
+    job = hostile.tenant.chat("delay=60 id=pinged").json()["id"]
+    sending(UPGRADE.replace(b"JOB", job.encode()), piece=b"\x89\x80\0\0\0\0" * 10_000)(hostile)
+
+
 POST = (
     b"POST /api/v1/agents/AGENT/chat HTTP/1.1\r\nHost: a\r\nAuthorization: KEY\r\n"
     b"Content-Type: application/json\r\n"
 )
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+UPGRADE = (
+    b"GET /api/v1/jobs/JOB/ws HTTP/1.1\r\nHost: a\r\nAuthorization: KEY\r\nConnection: Upgrade\r\n"
+    b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 FLOODS: dict[str, Callable[[Hostile], None]] = {
     "pipelined requests": sending(GET, piece=GET * 1000),
     "pipelined, without a key": sending(b"", piece=GET.replace(b"healthz", b"api/v1/jobs") * 1000),
     "tiny chunks sent": sending(CHUNKED, piece=b"1\r\n \r\n" * 10_000),
+    "tiny chunks, without a key": sending(
+        CHUNKED.replace(b"Authorization: KEY\r\n", b""), piece=b"1\r\n \r\n" * 10_000
+    ),
     "chunk extensions sent": sending(CHUNKED, piece=b"1;a=" + b"a" * 8000 + b"\r\n \r\n"),
     "trailers sent": sending(CHUNKED + b"2\r\n{}\r\n0\r\n", piece=b"X-1: a\r\n" * 8000),
     "headers sent": sending(POST, piece=b"X-1: a\r\n" * 8000),

@@ -84,6 +84,11 @@ def head(*more):
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
+def nobody(*more):
+    """As whoever has no key: what follows is left to gunicorn, which looks for its end."""
+    return head(*more).replace(ADMIN_KEY.encode(), b"none")
+
+
 def dripped(address, at_once, then):
     """What comes back to a client that sends `at_once`, and a piece of `then` each second."""
     with socket.create_connection(address, timeout=30) as client:
@@ -140,9 +145,10 @@ def test_slow_clients_block_nobody(address):
     [
         (b"", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 1000),
         (head("Transfer-Encoding: chunked"), b"1\r\n \r\n" * 10_000),
+        (nobody("Transfer-Encoding: chunked"), b"1\r\n \r\n" * 10_000),
         (head("Transfer-Encoding: chunked"), b"1;a=" + b"a" * 8000 + b"\r\n \r\n"),
     ],
-    ids=["requests", "chunks", "extensions"],
+    ids=["requests", "chunks", "chunks of nobody", "extensions"],
 )
 def test_who_sends_without_end_blocks_nobody(address, start, piece):
     with socket.create_connection(address) as client:
