@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 import structlog
@@ -18,18 +18,19 @@ from core.documents import Agent
 from core.errors import Invalid
 from core.jobs.document import Job, jobs_of
 from core.jobs.erasing import erase, leave_conversation
-from core.jobs.model import DONE, content_kept
-from core.store import aside, overwriting, sizes
+from core.jobs.model import DONE, MARK, content_kept
+from core.store import aside, marks, overwriting, sizes
+from core.store.indexes import EXPIRING
 from core.store.windows import OLDEST
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
 AT_IT_S = 20.0
 """How long erasing, and then deleting, may take in a minute. A number would limit how many jobs are made."""
-TRIMMED_A_TICK = 2000
 LOOKED_AGAIN = timedelta(minutes=10)
-TRIMMED_TO = 19_000
-"""Finding the oldest reads all finished jobs of the embedded store, so many are deleted at a time."""
+AT_ONCE = 200
+"""So many documents are deleted by one command, meanwhile the embedded server does nothing else."""
 PROCESSES_KEPT = timedelta(days=1)
 DELIVERIES_KEPT = timedelta(days=40)
 DELIVERIES_ENDED = ("delivered", "failed")
@@ -56,6 +57,7 @@ class Purge:
             "jobs_trimmed": self._keep_the_embedded_store_small() if self.settings.embedded_store else 0,
             "processes_deleted": self._delete_processes(now),
             "deliveries_deleted": self._delete_deliveries(now),
+            "expired_deleted": self._delete_expired(now),
         }
         if done["jobs_deleted"] or done["jobs_trimmed"]:
             overwriting.note(self.db)
@@ -77,7 +79,8 @@ class Purge:
 
     def _due(self, now: datetime) -> Iterator[Job]:
         for status in sorted(DONE):
-            yield from jobs_of(self.db).find({"status": status, "send_after": {"$lte": now}})
+            # Without a beginning the range has what was erased, which has no such time.
+            yield from jobs_of(self.db).find({"status": status, "send_after": {"$gte": OLDEST, "$lte": now}})
 
     def _not_before(self, job: Job, now: datetime) -> datetime | None:
         """When to look at this job's content again. None: erase it now."""
@@ -96,15 +99,25 @@ class Purge:
         return sum(aside.each(self.db, "purge", over, self._delete))
 
     def _keep_the_embedded_store_small(self) -> int:
-        """The oldest finished jobs go once there are more than it can bear."""
-        finished = sum(self.db.jobs.count_documents({"status": status}) for status in sorted(DONE))
-        deleted = 0
-        if finished > sizes.MOST_FINISHED_JOBS:
-            oldest = jobs_of(self.db).find(METERED).sort("created_at", 1)
-            some = oldest.limit(min(finished - TRIMMED_TO, TRIMMED_A_TICK))
-            deleted = sum(aside.each(self.db, "purge", some, self._delete))
-        sizes.note(self.db, finished - deleted)
+        """The oldest finished jobs go once there are more than it can bear: about as many as marks say.
+
+        To count them is to read all of them.
+        """
+        made = sorted(self._marks_of_finished(), reverse=True)
+        most, deleted = sizes.MOST_FINISHED_JOBS // marks.EACH, 0
+        if len(made) > most:
+            over = _for_a_while(self._finished(made[most - 1]))
+            deleted = sum(aside.each(self.db, "purge", over, self._delete))
+        sizes.note(self.db, min(len(made), most) * marks.EACH)
         return deleted
+
+    def _marks_of_finished(self) -> Iterator[datetime]:
+        """When those finished jobs were made of which there is one among `marks.EACH`."""
+        for workspace in self.db.workspaces.find({}, {"_id": 1}):
+            marked = {"workspace_id": workspace["_id"], "known_as": MARK}
+            for job in jobs_of(self.db).find(marked, {"status": 1, "created_at": 1}):
+                if job["status"] in DONE:
+                    yield job["created_at"]
 
     def _delete(self, job: Job) -> int:
         leave_conversation(self.db, job)
@@ -129,11 +142,24 @@ class Purge:
             for state in DELIVERIES_ENDED
         )
 
+    def _delete_expired(self, now: datetime) -> int:
+        over = {"expires_at": {"$gte": OLDEST, "$lt": now}}
+        return sum(
+            self.db[name].delete_many({"_id": {"$in": some}, **over}).deleted_count
+            for name, some in _for_a_while(self._expired(over))
+        )
 
-def _for_a_while(jobs: Iterator[Job]) -> Iterator[Job]:
+    def _expired(self, over: Document) -> Iterator[tuple[str, list[Any]]]:
+        """The ids of what is over, some at a time, by collection."""
+        for name in EXPIRING:
+            ids = [found["_id"] for found in self.db[name].find(over, {"_id": 1})]
+            yield from ((name, ids[at : at + AT_ONCE]) for at in range(0, len(ids), AT_ONCE))
+
+
+def _for_a_while(work: Iterator[T]) -> Iterator[T]:
     until = time.monotonic() + AT_IT_S
-    for job in jobs:
-        yield job
+    for one in work:
+        yield one
         if time.monotonic() > until:
             return
 

@@ -12,6 +12,8 @@ from typing import Any
 from pymongo.collection import Collection
 
 FIELD = "marked"
+EACH = 128
+"""One document among so many is marked."""
 
 
 def chosen(document_id: str) -> bool:

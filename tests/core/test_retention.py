@@ -6,12 +6,15 @@ import pytest
 
 from core import retention
 from core.clock import utcnow
+from core.ids import new_id
 from core.jobs.claim import claim, finish
 from core.jobs.events import Emitter, stream_key
+from core.jobs.model import MARK, born
 from core.retention import Purge
-from core.store import sizes
+from core.store import marks, sizes
+from core.store.indexes import EXPIRING
 from tests.core.jobs.test_queries import by_indexes
-from tests.factory import CALL, queued
+from tests.factory import CALL, draft, queued
 
 
 @pytest.fixture
@@ -109,12 +112,14 @@ def test_jobs_that_are_not_done_stay_however_old(db, purge):
     assert db.jobs.find_one({"_id": job["_id"]})["request"] is not None
 
 
+BORNE = 15
+
+
 @pytest.fixture
 def small(monkeypatch):
-    """An embedded store that bears 20 finished jobs and 50 documents in a collection."""
-    monkeypatch.setattr(sizes, "MOST_FINISHED_JOBS", 20)
+    """An embedded store that bears 15 finished jobs that are marked, and 50 documents in a collection."""
+    monkeypatch.setattr(sizes, "MOST_FINISHED_JOBS", BORNE * marks.EACH)
     monkeypatch.setattr(sizes, "MOST_DOCUMENTS", 50)
-    monkeypatch.setattr(retention, "TRIMMED_TO", 15)
 
 
 @pytest.fixture
@@ -122,31 +127,71 @@ def on_embedded(db, redis_client, settings):
     return Purge(db, redis_client, settings.model_copy(update={"mongodb_uri": None}))
 
 
+def marked(db, found):
+    db.jobs.update_one({"_id": found()["_id"]}, {"$addToSet": {"known_as": MARK}})
+    return found
+
+
 @pytest.mark.usefixtures("small")
 def test_on_the_embedded_store_the_oldest_finished_jobs_go(db, purge, on_embedded):
-    unmetered = ended(db, 30, metered=False)
-    jobs = [ended(db, age) for age in range(21, 0, -1)]
+    db.workspaces.insert_one({"_id": "w2"})
+    unmetered = marked(db, ended(db, 30, metered=False))
+    jobs = [marked(db, ended(db, age, workspace_id=f"w{1 + age % 2}")) for age in range(21, 0, -1)]
+    between, young = ended(db, 17.5), ended(db, 5.5)
     waiting = queued(db)
+    db.jobs.update_many({"_id": waiting["_id"]}, {"$addToSet": {"known_as": MARK}})
     assert purge.tick()["jobs_trimmed"] == 0  # a MongoDB of one's own
     assert on_embedded.tick()["jobs_trimmed"] == 7
-    assert [job() is None for job in jobs] == [True] * 7 + [False] * 14
+    assert [job() is None for job in jobs] == [True] * 6 + [False] * 15
+    assert (between(), young() is None) == (None, False)
     assert unmetered() is not None
     assert db.jobs.find_one({"_id": waiting["_id"]}) is not None
     assert on_embedded.tick()["jobs_trimmed"] == 0
 
 
 @pytest.mark.usefixtures("small")
-def test_it_is_said_before_the_embedded_store_is_full(db, on_embedded):
+def test_it_is_said_before_the_embedded_store_is_full(db, purge, on_embedded):
     on_embedded.tick()
     assert sizes.warnings(db) == []
-    for _ in range(16):
-        ended(db, 1)
+    for _ in range(12):
+        marked(db, ended(db, 1))
     db.audit_log.insert_many([{"n": n} for n in range(40)])
-    db.scheduler.update_one({"_id": sizes.NOTE}, {"$set": {"at": utcnow() - timedelta(minutes=6)}})
+    for _ in db.list_collection_names():  # one is counted each time
+        sizes.note(db, 0)
     on_embedded.tick()
     jobs, audit = sizes.warnings(db)
-    assert jobs.startswith("16 finished jobs; beyond 20 the oldest are deleted")
+    assert jobs.startswith(
+        f"about {12 * marks.EACH} finished jobs; beyond {BORNE * marks.EACH} the oldest are deleted"
+    )
     assert audit.startswith("40 documents in audit_log; beyond 50")
+
+
+@pytest.mark.parametrize("name", EXPIRING)
+def test_what_is_over_goes_and_nothing_before(db, purge, name):
+    now = utcnow()
+    times = {"over": now - timedelta(minutes=1), "young": now + timedelta(minutes=1), "without": None}
+    db[name].insert_many({"_id": one, "expires_at": at} for one, at in times.items())
+    assert purge.tick()["expired_deleted"] == 1
+    assert {one["_id"] for one in db[name].find()} == {"young", "without"}
+
+
+def test_what_is_over_goes_some_at_a_time_until_none_is_left(db, purge, monkeypatch):
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    over = {"expires_at": utcnow() - timedelta(days=1)}
+    db.audit_log.insert_many({"_id": str(n), **over} for n in range(5))
+    assert purge.tick()["expired_deleted"] == 5
+
+
+def test_a_tick_examines_nothing_of_what_is_not_due(db, redis_client, settings):
+    """Neither finished jobs whose content is kept, or is erased already, nor what is not over."""
+    db.workspaces.insert_one({"_id": "w1"})
+    now = utcnow()
+    for send_after in (None, now + timedelta(days=3)):
+        jobs = [born(draft(), new_id(), now) for _ in range(300)]
+        db.jobs.insert_many({**job, "status": "succeeded", "send_after": send_after} for job in jobs)
+    db.audit_log.insert_many({"expires_at": now + timedelta(days=1)} for _ in range(300))
+    with by_indexes(db, settings, whole=("workspaces",), most=30) as watched:
+        Purge(watched, redis_client, settings.model_copy(update={"mongodb_uri": None})).tick()
 
 
 def test_deliveries_go_long_after_their_last_try_and_never_before(db, purge):

@@ -32,6 +32,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("references", references.run),
     ("names", names.run),
     ("holds", holds.run),
+    ("expiring_indexes", old_indexes.run),
 )
 LOOK_S = 0.5
 TOLD_AFTER = 20

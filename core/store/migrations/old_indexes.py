@@ -7,7 +7,7 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from core.store.indexes import INDEXES
+from core.store.indexes import EXPIRING, EXPIRING_INDEX, INDEXES
 
 Document = dict[str, Any]
 
@@ -16,6 +16,7 @@ RETIRED = (
     ("jobs", "metering"),  # its place is taken by `due`
     ("managed_overage", "by_workspace"),  # its place is taken by `listed`
     ("usage_quarters", "by_day"),  # had the agent as a third field
+    *((name, EXPIRING_INDEX) for name in EXPIRING),  # let the store delete what is over
 )
 OPTIONS = ("unique", "partialFilterExpression", "expireAfterSeconds")
 GONE = (26, 27)

@@ -163,6 +163,10 @@ OLD = {
             [("workspace_id", ASCENDING), ("date", ASCENDING), ("agent_id", ASCENDING)], name="by_day"
         ),
     ],
+    **{
+        name: [IndexModel([("expires_at", ASCENDING)], name="expiring", expireAfterSeconds=0)]
+        for name in indexes.EXPIRING
+    },
 }
 """As earlier commits made them."""
 
@@ -178,6 +182,7 @@ def test_indexes_of_earlier_versions_go_and_those_of_this_one_are_made(db):
         assert {index["name"] for index in db[collection].list_indexes()} == wanted | {"_id_"}
     assert "partialFilterExpression" not in definition(db, "jobs", "idempotent")
     assert len(definition(db, "usage_quarters", "by_day")["key"]) == 2
+    assert not any("expireAfterSeconds" in definition(db, name, "expiring") for name in indexes.EXPIRING)
 
 
 def test_an_index_that_is_as_wanted_or_of_somebody_else_stays(db):
