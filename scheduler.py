@@ -71,7 +71,7 @@ def ticks(services: Services) -> list[Tick]:
         Tick("allowances", 10, lambda: allowances.tick(db, tiers.table().monthly_tokens())),
         Tick("callbacks", 1, courier.tick),
         Tick("runtimes", services.settings.runtime_poll_seconds, runtimes.tick),
-        slotted(db, "history", 60, lambda slot: history.tick(db, slot)),
+        slotted(db, "history", 60, lambda slot: history.tick(db, services.redis, slot)),
         slotted(db, "history_hours", 3600, lambda slot: history.hours(db, slot)),
         slotted(db, "rollups", 60, lambda _: rollups.tick(db)),
         slotted(db, "recent", 60, lambda _: recent.tick(db)),

@@ -6,10 +6,12 @@ what ended. Both are safe to repeat.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+import redis
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -18,7 +20,8 @@ from core.clock import utcnow
 from core.history import points
 from core.history.batches import LATEST, MINUTE
 from core.history.documents import Batch, Point
-from core.jobs.model import QUEUED, RUNNING
+from core.jobs import backlog
+from core.jobs.model import RUNNING
 from core.store import aside
 
 Document = dict[str, Any]
@@ -30,15 +33,16 @@ MINUTES_KEPT = timedelta(days=2)
 HOURS_KEPT = timedelta(days=100)
 BATCHES_A_TICK = 2000
 MINUTES = "%Y-%m-%dT%H:%M"
-NOW = {QUEUED: "queued", RUNNING: "running"}
 
 
-def tick(db: Database[Document], slot: datetime, now: datetime | None = None) -> Document:
+def tick(
+    db: Database[Document], client: redis.Redis, slot: datetime, now: datetime | None = None
+) -> Document:
     """A minute is over: what was accepted in it, what waits, and what has ended since the last tick."""
     at, now = (slot - MINUTE).replace(second=0, microsecond=0), now or utcnow()
     accepted = _accepted(db, at)
     # What waits is known for the present alone; a time that is caught up has none.
-    waiting, by_queue = _open(db) if now - slot < MINUTE else ({}, {})
+    waiting, by_queue = _open(db, client) if now - slot < MINUTE else ({}, {})
     known = {name: {**accepted.get(name, {}), **waiting.get(name, {})} for name in {*accepted, *waiting}}
     write(
         db.history_minutes, "workspace_id", {(name, at): found for name, found in known.items()}, MINUTES_KEPT
@@ -119,21 +123,17 @@ def _accepted(db: Database[Document], at: datetime) -> dict[str, Document]:
     return found
 
 
-def _open(db: Database[Document]) -> tuple[dict[str, Document], dict[str, Document]]:
+def _open(db: Database[Document], client: redis.Redis) -> tuple[dict[str, Document], dict[str, Document]]:
     """What waits and runs now: by workspace, and by queue."""
+    waiting = {where: n for where, (n, _) in backlog.read(db, client).items()}
+    running = {where: row["n"] for where, row in backlog.grouped(db, RUNNING, {"n": {"$sum": 1}})}
     by_workspace: dict[str, Document] = {}
     by_queue: dict[str, Document] = {}
-    for status, name in NOW.items():
-        key = {"workspace_id": "$workspace_id", "queue": "$queue"}
-        counted: Any = [{"$match": {"status": status}}, {"$group": {"_id": key, "n": {"$sum": 1}}}]
-        for row in db.jobs.aggregate(counted):
-            whose, where = row["_id"].get("workspace_id"), row["_id"].get("queue")
-            if not isinstance(whose, str) or not isinstance(where, str):
-                continue  # no code of ours made it so, and nobody asks for its chart
-            of = by_workspace.setdefault(whose, {"queued": 0, "running": 0})
-            of[name] += row["n"]
-            queue = by_queue.setdefault(where, {"depth": 0, "running": 0})
-            queue["depth" if status == QUEUED else "running"] += row["n"]
+    for where in {*waiting, *running}:
+        queue, workspace_id = where
+        of, at = by_workspace.setdefault(workspace_id, Counter()), by_queue.setdefault(queue, Counter())
+        of.update(queued=waiting.get(where, 0), running=running.get(where, 0))
+        at.update(depth=waiting.get(where, 0), running=running.get(where, 0))
     return by_workspace, by_queue
 
 

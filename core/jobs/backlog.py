@@ -6,7 +6,7 @@ which for few is quick. To count 20,000 of them takes the embedded server most o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +44,16 @@ def read(db: Database[Document], client: redis.Redis) -> Backlog:
 
 
 def _counted(db: Database[Document]) -> Backlog:
+    counts: Document = {"n": {"$sum": 1}, "oldest": {"$min": "$created_at"}}
+    return {where: (row["n"], row["oldest"]) for where, row in grouped(db, QUEUED, counts)}
+
+
+def grouped(
+    db: Database[Document], status: str, counts: Document
+) -> Iterator[tuple[tuple[str, str], Document]]:
+    """What `counts`, accumulators by name, say of all jobs of a state, by queue and workspace."""
     of = {"queue": "$queue", "workspace_id": "$workspace_id"}
-    counted: Document = {"$group": {"_id": of, "n": {"$sum": 1}, "oldest": {"$min": "$created_at"}}}
-    found = db.jobs.aggregate([{"$match": {"status": QUEUED}}, counted])
-    return {(row["_id"]["queue"], row["_id"]["workspace_id"]): (row["n"], row["oldest"]) for row in found}
+    for row in db.jobs.aggregate([{"$match": {"status": status}}, {"$group": {"_id": of, **counts}}]):
+        where, whose = row["_id"].get("queue"), row["_id"].get("workspace_id")
+        if isinstance(where, str) and isinstance(whose, str):  # else no code of ours made it
+            yield (where, whose), row

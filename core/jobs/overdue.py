@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import import_module
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from typing import Any
 
 import structlog
-from pymongo import ASCENDING
 from pymongo.database import Database
 
 from core.clock import utcnow
@@ -25,12 +24,14 @@ from core.jobs.lanes import NEEDED
 from core.jobs.model import FIRST_RESEND, QUEUED
 from core.services import Send
 from core.store import aside
+from core.store.walk import Walk
 
 Document = dict[str, Any]
 
 PLACED, SENT = "placed", "sent"
 A_TICK = 500
 A_PASS = 20_000
+SHOWN = dict.fromkeys((*NEEDED, "send_after"), 1)
 LATEST_RESEND = timedelta(minutes=10)
 """No clock that is right sets a time to send again so far ahead."""
 
@@ -44,7 +45,8 @@ class Overdue:
         self.db = db
         self.send = send
         self._left: list[Job] = []
-        self._seen: Document = {}
+        self._before: datetime | None = None
+        self._edge: datetime | None = None
         self._away = False
 
     def tick(self) -> Document:
@@ -65,13 +67,18 @@ class Overdue:
         return None if self._away else SENT
 
     def _read(self) -> list[Job]:
-        """The overdue jobs, at most `A_PASS`: those of a later time come with the next pass."""
+        """The overdue jobs, the latest `A_PASS`: those of an earlier time come with the next pass.
+
+        Where the last pass has found many they are read window by window; most find few, at one look.
+        """
         self._bring_back()
-        due = {"status": QUEUED, "send_after": {"$lte": utcnow(), **self._seen}}
-        shown = dict.fromkeys((*NEEDED, "send_after"), 1)
-        found = list(jobs_of(self.db).find(due, shown).sort("send_after", ASCENDING).limit(A_PASS))
-        self._seen = {"$gte": found[-1]["send_after"]} if len(found) == A_PASS else {}
-        self._left = list(in_turn(found))
+        walk = Walk(jobs_of(self.db), {"status": QUEUED}, SHOWN, A_TICK, by="send_after")
+        upper = self._before or utcnow()
+        rows = walk.whole(upper) if self._edge is None else walk.back(upper, edge=self._edge)
+        found = list(islice(rows, A_PASS))
+        self._edge = found[0]["send_after"] if len(found) > A_TICK else None
+        self._before = found[-1]["send_after"] if len(found) == A_PASS else None
+        self._left = list(in_turn(found[::-1]))
         return self._left
 
     def _bring_back(self) -> None:

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from pymongo.collection import Collection
 
 from core.clock import utcnow
 from core.errors import Invalid
-from core.store import windows
 from core.store.indexes import index_for
 from core.store.matching import fields_of, matches
+from core.store.walk import Walk
 from core.store.windows import AHEAD, NO_PLACES, OLDEST, Places
 
 Row = TypeVar("Row", bound=Mapping[str, Any])
@@ -31,8 +30,10 @@ LOOKED_AT = 500
 """So many documents are looked at for one page where no index knows all that is asked: some 30 ms."""
 
 EDGES: dict[tuple[str, ...], datetime] = {}
-"""Of each list that was looked at, by collection and values, when its newest was made. Only a hint."""
+"""Of each list that was looked at, by collection and values, when its newest was made; `OLDEST`: all of it
+was looked at, and it has few. Only a hint."""
 MOST_EDGES = 10_000
+FEW = 100
 
 
 def page(
@@ -59,10 +60,12 @@ def page(
     found: list[Row] = []
     looked_at = 0
     seen = (collection.full_name, *equality.values())
-    walk = _Walk(collection, equality, read, LOOKED_AT if rest else limit + 2)
-    backwards = windows.back(upper, since or OLDEST, places, EDGES.get(seen), held=lambda: walk.held)
-    for row in walk.through(backwards):
-        if not looked_at and upper > utcnow():
+    walk = Walk(collection, equality, read, LOOKED_AT if rest else limit + 2)
+    oldest = since or OLDEST
+    edge, latest = EDGES.get(seen), upper > utcnow()
+    rows = walk.whole(upper, oldest) if edge == OLDEST else walk.back(upper, oldest, places, edge)
+    for row in rows:
+        if not looked_at and latest:
             _remember(seen, row["created_at"])
         if after and _place(row) >= after:
             continue
@@ -73,11 +76,14 @@ def page(
             found.append(row)
         elif looked_at >= LOOKED_AT:
             return _whole(collection, found, rest, shown), _encode(row)
+    if looked_at < FEW and latest and since is None:
+        _remember(seen, OLDEST)
     return _whole(collection, found, rest, shown), None
 
 
 def _remember(seen: tuple[str, ...], newest: datetime) -> None:
-    """When the newest of a list was made: the next look at it goes there at once, not through all before."""
+    """When the newest of a list was made: the next look at it goes there at once, not through all before. A
+    list of few is read in one go, not window by window back to the oldest time."""
     if len(EDGES) >= MOST_EDGES:
         EDGES.clear()
     EDGES[seen] = newest
@@ -93,27 +99,6 @@ def _split(collection: str, query: Mapping[str, Any]) -> tuple[Mapping[str, Any]
 def _one(asked: Any) -> Any:
     """Of several that a document must all have, one will do for the index."""
     return asked["$all"][0] if isinstance(asked, Mapping) else asked
-
-
-@dataclass
-class _Walk(Generic[Row]):
-    """All that have these values, newest first, window by window. `held`: how many the last window had."""
-
-    collection: Collection[Row]
-    equality: Mapping[str, Any]
-    read: Mapping[str, Any] | None
-    batch: int
-    held: int = 0
-
-    def through(self, backwards: Iterable[tuple[datetime, datetime]]) -> Iterator[Row]:
-        for n, (low, high) in enumerate(backwards):
-            bounds = {"$gte": low, ("$lt" if n else "$lte"): high}
-            rows = self.collection.find({**self.equality, "created_at": bounds}, self.read)
-            self.held = 0
-            with rows.sort([("created_at", -1), ("_id", -1)]).batch_size(self.batch) as found:
-                for row in found:
-                    self.held += 1
-                    yield row
 
 
 def few(

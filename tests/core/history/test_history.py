@@ -126,7 +126,7 @@ def test_what_a_scheduler_left_behind_when_it_died_is_done_again_and_counts_once
     assert whole(db)["succeeded"] == 1
 
 
-def test_a_minute_that_is_over_says_what_was_accepted_and_what_waits(db):
+def test_a_minute_that_is_over_says_what_was_accepted_and_what_waits(db, redis_client):
     for _ in range(3):
         queued(db)
     claim(db, queued(db)["_id"], "p1")
@@ -134,7 +134,7 @@ def test_a_minute_that_is_over_says_what_was_accepted_and_what_waits(db):
     accepted = db.jobs.find_one()["created_at"]
     over = slot(accepted)
     db.jobs.update_many({}, {"$set": {"created_at": accepted}})
-    rollups.tick(db, over, over)
+    rollups.tick(db, redis_client, over, over)
     found = minute(db, ago=utcnow() - accepted)
     assert [found[name] for name in ("accepted", "queued", "running")] == [4, 3, 1]
     assert minute(db, "w2", utcnow() - accepted)["accepted"] == 1
@@ -142,28 +142,28 @@ def test_a_minute_that_is_over_says_what_was_accepted_and_what_waits(db):
     assert (queue["depth"], queue["running"]) == (4, 1)
 
 
-def test_a_tick_repeated_changes_nothing(db):
+def test_a_tick_repeated_changes_nothing(db, redis_client):
     finished(db, [call()])
     queued(db)
     enter(db)
     over = slot(utcnow())
-    rollups.tick(db, over, over)
+    rollups.tick(db, redis_client, over, over)
     before = list(db.history_minutes.find()), list(db.history_queues.find())
-    rollups.tick(db, over, over)
+    rollups.tick(db, redis_client, over, over)
     assert (list(db.history_minutes.find()), list(db.history_queues.find())) == before
 
 
-def test_a_time_that_is_caught_up_does_not_tell_todays_queue_as_its_own(db):
+def test_a_time_that_is_caught_up_does_not_tell_todays_queue_as_its_own(db, redis_client):
     queued(db)
     past = slot(utcnow()) - HOUR
-    rollups.tick(db, past, utcnow())
+    rollups.tick(db, redis_client, past, utcnow())
     assert db.history_minutes.find_one({"at": past - MINUTE}) is None
 
 
-def test_a_tick_asked_for_between_its_times_counts_the_last_whole_minute(db):
+def test_a_tick_asked_for_between_its_times_counts_the_last_whole_minute(db, redis_client):
     job = queued(db)
     between = slot(job["created_at"]) + timedelta(seconds=17)
-    rollups.tick(db, between, between)
+    rollups.tick(db, redis_client, between, between)
     assert minute(db, ago=utcnow() - job["created_at"])["accepted"] == 1
 
 
@@ -215,11 +215,11 @@ def test_a_job_that_ended_long_ago_is_in_no_chart(db):
 @pytest.mark.parametrize(
     "collection", ["history_batches", "history_minutes", "history_queues", "history_hours"]
 )
-def test_all_that_is_written_expires(db, collection):
+def test_all_that_is_written_expires(db, redis_client, collection):
     finished(db, [call()])
     enter(db)
     over = slot(utcnow())
-    rollups.tick(db, over, over)
+    rollups.tick(db, redis_client, over, over)
     rollups.hours(db, over.replace(minute=0) + HOUR)
     documents = list(db[collection].find())
     assert documents

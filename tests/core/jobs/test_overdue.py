@@ -5,11 +5,14 @@ from datetime import timedelta
 import pytest
 
 from core.clock import utcnow
+from core.ids import new_id
 from core.jobs import overdue
 from core.jobs.claim import claim
 from core.jobs.lanes import Lanes
+from core.jobs.model import born
 from core.jobs.overdue import Overdue
-from tests.factory import Sent, queued
+from tests.core.jobs.test_queries import by_indexes
+from tests.factory import Sent, draft, queued
 
 LATER = timedelta(seconds=1)
 
@@ -68,6 +71,25 @@ def test_what_a_pass_has_no_room_for_comes_with_the_next(db, passes, sent, monke
     for _ in range(5):
         passes.tick()
     assert {job_id for _, job_id in sent.ids} == set(ids)
+
+
+def test_a_long_backlog_is_read_bit_by_bit(db, sent, settings, monkeypatch):
+    """To read it in one go would hold up everybody else."""
+    monkeypatch.setattr(overdue, "A_TICK", 200)
+    end = utcnow() - LATER
+    jobs = [born(draft(), new_id(), end) for _ in range(800)]
+    db.jobs.insert_many(
+        {**job, "send_after": end - timedelta(milliseconds=20 * n)} for n, job in enumerate(jobs)
+    )
+    passes = Overdue(db, sent)
+    for _ in range(4):  # nobody knew how many there are
+        passes.tick()
+    sent.ids.clear()
+    with by_indexes(db, settings, whole=("processes",), most=300) as passes.db:
+        for _ in range(5):  # a pass, and the beginning of the next
+            passes.tick()
+    assert len(set(sent.ids)) == len(jobs)
+    assert len(sent.ids) == 1000
 
 
 def test_while_redis_is_away_nothing_counts_as_sent(db, passes, sent):

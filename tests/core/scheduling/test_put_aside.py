@@ -88,14 +88,15 @@ def of_statements(db, _):
     return lambda: statements.tick(db, {}), lambda: db.statements.count_documents({"workspace_id": "w2"}) == 1
 
 
-def of_history(db, _):
+def of_history(db, others):
     db.workspaces.insert_many([{"_id": "w1"}, {"_id": "w2"}])
     for workspace in ("w1", "w2"):
         job = claim(db, queued(db, workspace_id=workspace)["_id"], "p1")
         batches.note(db, [finish(db, job, status="succeeded", calls=[CALL], result={})], [])
     db.history_batches.update_one({"workspace_id": "w1"}, {"$set": {"jobs": [{"id": "j1", "queue": "chat"}]}})
     slot = utcnow() + timedelta(minutes=1)
-    return lambda: history.tick(db, slot), lambda: db.history_minutes.find_one({"workspace_id": "w2"})
+    of_the_other = {"workspace_id": "w2"}
+    return lambda: history.tick(db, others.redis, slot), lambda: db.history_minutes.find_one(of_the_other)
 
 
 def reconcile(db, _):

@@ -96,5 +96,36 @@ def test_what_was_found_once_is_found_again_among_few(db, settings):
         assert ids(page(same, {"workspace_id": "w1"}, limit=3)) == ["new", *expected[:2]]
 
 
+def test_a_list_of_few_is_read_at_one_look_when_it_was_looked_at_before(db, settings):
+    expected = filled(db, [0, 100, 86_400 * 40])
+    reads = Asked()
+    with patient(settings, event_listeners=[reads]) as client:
+        same = client[db.name].credentials
+        assert ids(page(same, {"workspace_id": "w1"})) == expected
+        assert len(reads.filters) > 5
+        for _ in range(2):
+            reads.filters.clear()
+            assert ids(page(same, {"workspace_id": "w1"})) == expected
+            assert len(reads.filters) == 1
+        more = [{"_id": f"n{n}", "workspace_id": "w1", "created_at": utcnow()} for n in range(150)]
+        db.credentials.insert_many(more)
+        for _ in range(2):  # the first look does not know yet that it has many by now
+            reads.filters.clear()
+            assert len(ids(page(same, {"workspace_id": "w1"}, limit=3))) == 3
+        (_, wanted) = reads.filters[0]
+        assert utcnow() - wanted["created_at"]["$gte"] < timedelta(minutes=1)
+
+
+def test_a_part_of_a_list_that_has_few_says_nothing_of_the_whole(db, settings):
+    filled(db, [n / 10 for n in range(300)] + [3600, 7200])
+    now = utcnow()
+    page(db.credentials, {"workspace_id": "w1"}, until=now - timedelta(minutes=30))
+    page(db.credentials, {"workspace_id": "w1"}, since=now - timedelta(seconds=1))
+    reads = Asked()
+    with patient(settings, event_listeners=[reads]) as client:
+        page(client[db.name].credentials, {"workspace_id": "w1"}, limit=3)
+    assert utcnow() - reads.filters[0][1]["created_at"]["$gte"] < timedelta(minutes=1)
+
+
 def ids(found):
     return [item["_id"] for item in found[0]]
