@@ -14,7 +14,6 @@ from core.accounts import keys
 from core.agents import agents
 from core.clock import utcnow
 from core.config import Settings
-from core.deliveries import deliveries_of
 from core.documents import agents_of, keys_of
 from core.history import reading
 from core.llm import breaker, managed, providers
@@ -30,6 +29,9 @@ FAILED_OFTEN = 5
 NEARLY = 0.8
 DELIVERED_WITHIN = timedelta(minutes=5)
 LATE = timedelta(seconds=60)
+FIRST = {name: {"$first": f"${name}"} for name in ("origin", "job_id")}
+COUNTED: Document = {"$group": {"_id": None, "n": {"$sum": 1}, **FIRST}}
+"""How many there are, and where one of them goes to."""
 MOST = 20
 MOST_KEPT = 200
 """Credentials that are looked at."""
@@ -161,19 +163,20 @@ def _breakers(asked: Asked) -> Iterator[Finding]:
 
 def _callbacks(asked: Asked) -> Iterator[Finding]:
     mine = {"workspace_id": asked.workspace_id}
-    late = {"state": "due", **mine, "created_at": {"$lt": asked.now - DELIVERED_WITHIN}}
-    given_up = {"state": "failed", **mine, "next_at": {"$gte": asked.now - DAY}}
-    for one, many, wanted in (
-        ("callback does not arrive", "callbacks do not arrive", late),
-        ("callback was given up", "callbacks were given up", given_up),
+    late = {**mine, "created_at": {"$lt": asked.now - DELIVERED_WITHIN}}
+    for one, many, indexed, among in (
+        ("callback does not arrive", "callbacks do not arrive", {"state": "due"}, late),
+        ("callback was given up", "callbacks were given up", _given_up(asked.now), mine),
     ):
-        if count := deliveries_of(asked.db).count_documents(wanted):
-            first = deliveries_of(asked.db).find_one(wanted)
-            to, job_id = (first["origin"], first["job_id"]) if first else ("", None)
-            said = (
-                f"to {to.removesuffix(':443')}" if count == 1 else f"one of them to {to.removesuffix(':443')}"
-            )
-            yield Finding("callback", f"{count} {one if count == 1 else many}", said, job_id or "")
+        for found in asked.db.deliveries.aggregate([{"$match": indexed}, {"$match": among}, COUNTED]):
+            to, count = found["origin"].removesuffix(":443"), found["n"]
+            said = f"to {to}" if count == 1 else f"one of them to {to}"
+            title = f"{count} {one if count == 1 else many}"
+            yield Finding("callback", title, said, found["job_id"] or "")
+
+
+def _given_up(now: datetime) -> Document:
+    return {"state": "failed", "next_at": {"$gte": now - DAY}}
 
 
 def _names(asked: Asked, ids: Iterable[str]) -> dict[str, str]:
