@@ -62,7 +62,7 @@ def by_indexes(db, settings, whole=(), most=1500):
     for name, wanted in reads.filters:
         if name not in whole:
             assert found_by(db[name], wanted) in ("IXSCAN", "EXPRESS_IXSCAN"), wanted
-        # What has no such time lies before the beginning of the index: on the embedded server it is read, too.
+        # The embedded server reads from the beginning of the index, where all is that has no such time.
         assert all(begins(asked) for asked in wanted.values() if isinstance(asked, dict)), wanted
         told = db[name].find(wanted).explain()
         assert told["executionStats"]["totalDocsExamined"] < most, wanted
