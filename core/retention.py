@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import chain, pairwise, starmap
 from typing import Any, TypeVar
 
 import redis
@@ -29,6 +30,8 @@ T = TypeVar("T")
 AT_IT_S = 20.0
 """How long erasing, and then deleting, may take in a minute. A number would limit how many jobs are made."""
 LOOKED_AGAIN = timedelta(minutes=10)
+MARKS_AT_ONCE = 8
+"""So many marks lie between two looks at what is to be deleted: 1,024 jobs or so."""
 AT_ONCE = 200
 """So many documents are deleted by one command, meanwhile the embedded server does nothing else."""
 PROCESSES_KEPT = timedelta(days=1)
@@ -95,7 +98,7 @@ class Purge:
 
     def _delete_jobs(self, now: datetime) -> int:
         oldest = now - timedelta(days=self.settings.job_retention_days)
-        over = _for_a_while(self._finished(oldest))
+        over = _for_a_while(self._finished(OLDEST, oldest))
         return sum(aside.each(self.db, "purge", over, self._delete))
 
     def _keep_the_embedded_store_small(self) -> int:
@@ -106,8 +109,9 @@ class Purge:
         made = sorted(self._marks_of_finished(), reverse=True)
         most, deleted = sizes.MOST_FINISHED_JOBS // marks.EACH, 0
         if len(made) > most:
-            over = _for_a_while(self._finished(made[most - 1]))
-            deleted = sum(aside.each(self.db, "purge", over, self._delete))
+            times = [OLDEST, *sorted(made[most - 1 :: MARKS_AT_ONCE])]
+            over = chain.from_iterable(starmap(self._finished, pairwise(times)))
+            deleted = sum(aside.each(self.db, "purge", _for_a_while(over), self._delete))
         sizes.note(self.db, min(len(made), most) * marks.EACH)
         return deleted
 
@@ -123,11 +127,11 @@ class Purge:
         leave_conversation(self.db, job)
         return self.db.jobs.delete_one({"_id": job["_id"], **METERED}).deleted_count
 
-    def _finished(self, before: datetime) -> Iterator[Job]:
-        """Those that were made before. What the index knows comes first, and alone: for more, or for a range
-        without a beginning, the embedded server looks at all jobs of all workspaces."""
+    def _finished(self, since: datetime, before: datetime) -> Iterator[Job]:
+        """Those that were made in this time. What the index knows comes first, and alone: for more, or for a
+        range without a beginning, the embedded server looks at all jobs of all workspaces."""
         for workspace in self.db.workspaces.find({}, {"_id": 1}):
-            indexed = {"workspace_id": workspace["_id"], "created_at": {"$gte": OLDEST, "$lt": before}}
+            indexed = {"workspace_id": workspace["_id"], "created_at": {"$gte": since, "$lt": before}}
             yield from jobs_of(self.db).aggregate([{"$match": indexed}, {"$match": METERED}])
 
     def _delete_processes(self, now: datetime) -> int:

@@ -132,8 +132,10 @@ def marked(db, found):
     return found
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 8])
 @pytest.mark.usefixtures("small")
-def test_on_the_embedded_store_the_oldest_finished_jobs_go(db, purge, on_embedded):
+def test_on_the_embedded_store_the_oldest_finished_jobs_go(db, purge, on_embedded, monkeypatch, at_once):
+    monkeypatch.setattr(retention, "MARKS_AT_ONCE", at_once)
     db.workspaces.insert_one({"_id": "w2"})
     unmetered = marked(db, ended(db, 30, metered=False))
     jobs = [marked(db, ended(db, age, workspace_id=f"w{1 + age % 2}")) for age in range(21, 0, -1)]
