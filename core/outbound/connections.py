@@ -1,6 +1,6 @@
 """Connections whose answers keep a pace: in time, however slowly bytes trickle in, and in bytes.
 
-urllib3 times single reads, so that a byte a second keeps a call alive for ever, already in the
+requests and urllib3 time single reads, so that a byte a second keeps a call alive for ever, already in the
 headers. `http.client` reads interim answers (`100 Continue`), trailers and the extensions of chunks without
 end. Here the reader below `http.client` asks a `Pace` at each read, plain or TLS, in threads and greenlets.
 """
@@ -12,13 +12,11 @@ import io
 import math
 import socket
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import certifi
 import urllib3
+from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -82,30 +80,24 @@ class Pace:
             self._waited_at = time.monotonic()
 
 
-def connections(guard: Guard | None, ca_bundle: Path | None, proxy: str | None) -> urllib3.PoolManager:
-    """Paced connections that are kept; with a guard, they go only where it lets them.
-
-    `ca_bundle`: the certificates to trust in place of the public ones. `proxy`: its URL.
-    """
-    options: dict[str, Any] = {
-        "num_pools": HOSTS,
-        "maxsize": POOL,
-        "cert_reqs": "CERT_REQUIRED",
-        "ca_certs": str(ca_bundle or certifi.where()),
-    }
-    made = urllib3.PoolManager(**options)
-    if proxy is not None:
-        made = urllib3.ProxyManager(proxy, proxy_headers=_authorized(proxy), **options)
-    made.pool_classes_by_scheme = _pools(guard)
-    return made
+def adapter(guard: Guard | None) -> HTTPAdapter:
+    """An adapter with paced connections; with a guard, they go only where it lets them."""
+    return _Adapter(_pools(guard))
 
 
-def _authorized(proxy: str) -> Mapping[str, str]:
-    """What a proxy wants that has a user and a password in its URL."""
-    user, _, password = urlsplit(proxy).netloc.rpartition("@")[0].partition(":")
-    if not user:
-        return {}
-    return urllib3.make_headers(proxy_basic_auth=f"{unquote(user)}:{unquote(password)}")
+class _Adapter(HTTPAdapter):
+    def __init__(self, pools: dict[str, type[HTTPConnectionPool]]) -> None:
+        self.pools = pools
+        super().__init__(pool_connections=HOSTS, pool_maxsize=POOL)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self.pools
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = self.pools
+        return manager
 
 
 class _PacedReader(io.RawIOBase):
