@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from core.config import Settings
@@ -24,7 +25,7 @@ from tests.stack import ROOT, Stack, free_ports, wait_for_port
 from tests.stands_in import executable
 from tests.waiting import subscribed
 
-PATIENT_S = 60
+PATIENT_S = 180
 """How long the tests' own clients wait for a store: a busy machine fails nothing."""
 
 
@@ -58,6 +59,12 @@ SLOW = (
     "workers/",
 )
 """What `make test-fast` leaves out: processes, outages, and what tries very many things."""
+
+
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items):

@@ -27,7 +27,7 @@ def names(value):
     return sum(map(names, value)) if isinstance(value, list) else 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ANY)
 def test_a_text_of_more_values_is_told_from_one_of_fewer(value):
     raw, n = json.dumps(value).encode(), values(value)
@@ -40,7 +40,7 @@ def test_a_long_text_is_one_value(text):
     assert at_most(json.dumps([text]).encode(), 5)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ANY, st.integers(1, 9))
 def test_in_pieces_of_any_length_the_same_is_counted(value, size):
     raw, found = json.dumps(value).encode(), Values()

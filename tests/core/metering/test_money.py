@@ -253,7 +253,6 @@ def test_no_more_is_promised_than_there_is_and_in_the_end_all_is_the_ledger(db):
         settings=settings(
             max_examples=12,
             stateful_step_count=40,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -164,7 +164,7 @@ def test_allowance_used_and_overage_are_the_ledger(calls, limit, seed):
     assert overage.project(limit, shuffled) == found
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=calls(4, 12), limit=strategies.integers(0, 3000), data=strategies.data())
 def test_it_holds_through_crashes_duplicates_and_late_rows_in_the_store(db, calls, limit, data):
     for name in (

@@ -26,7 +26,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(JSON)
 def test_whatever_is_given_comes_back(db, value):
     kept = {"_id": 1, "metadata": value}

@@ -41,7 +41,7 @@ ODD = st.sampled_from(
 ANY = st.recursive(
     ODD, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
 )
-BOUNDED = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+BOUNDED = settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
 BODIES = {name: EXCHANGES[name]["body"] for name in named("body")}
 STREAMS = {name: list(events(EXCHANGES[name])) for name in named("stream")}
 COUNTS = {
