@@ -23,6 +23,14 @@ from __future__ import annotations
 
 from typing import Any
 
+LONGEST_POINTER = 300
+
+
+def pointer(location: tuple[str | int, ...]) -> str:
+    """A JSON pointer (RFC 6901): `("messages", 0, "role")` is `/messages/0/role`. A very long one is cut."""
+    whole = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    return whole[:LONGEST_POINTER]
+
 
 class Problem(Exception):
     """Something that may be told to the user as it stands: `title` for the kind, `detail` for the case."""

@@ -1,4 +1,4 @@
-"""How many values a JSON text holds, known before it is parsed: what follows takes time for each."""
+"""How many values and names a JSON text holds, known before it is parsed: each takes time then."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ def at_most(raw: bytes | bytearray, most: int) -> bool:
     """Does it hold so many at most, those inside of others included? Most texts are looked at only once."""
     if _counted(raw, VALUES) <= most:
         return True
-    bare = raw.replace(rb"\\", b"").replace(rb"\"", b"")
+    bare = _bare(raw)
     if bare.count(b'"') // 4 > most:  # names and values, of two quotes each
         return False
     return _counted(b"0".join(bare.split(b'"')[::2]), VALUES) <= most
+
+
+def names(raw: bytes) -> int:
+    """How many names stand in the objects of a JSON text, also one that stands twice in the same."""
+    return b"".join(_bare(raw).split(b'"')[::2]).count(b":")
 
 
 class Values:
@@ -30,10 +35,14 @@ class Values:
         """A piece that ends within an escape waits for the next one."""
         text = self._rest + piece
         self._rest = b"\\" * ((len(text) - len(text.rstrip(b"\\"))) % 2)
-        bare = text.removesuffix(self._rest).replace(rb"\\", b"").replace(rb"\"", b"")
-        parts = bare.split(b'"')
+        parts = _bare(text.removesuffix(self._rest)).split(b'"')
         self.seen += _counted(b"0".join(parts[self._within :: 2]), AND_NAMES) - 1
         self._within ^= len(parts) % 2 == 0
+
+
+def _bare(raw: bytes | bytearray) -> bytes | bytearray:
+    """Without escapes: each quote begins a text, or ends it."""
+    return raw.replace(rb"\\", b"").replace(rb"\"", b"")
 
 
 def _counted(raw: bytes | bytearray, marks: tuple[bytes, ...]) -> int:

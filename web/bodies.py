@@ -13,14 +13,12 @@ from contextlib import contextmanager
 from core.errors import TooLarge, Unavailable
 from core.heavy import LIGHT, Heavy
 from core.json_values import Values
+from core.store.free_json import MOST_VALUES
 from web.turns import others_first
 
 AT_ONCE = 32
 """With the largest bodies, 320 MB of a web process."""
 SHARE = 8
-MOST_VALUES = 100_000
-"""Values and names of a body, those inside of others included. Each takes some microseconds in which nobody
-else is served; bodies with a million of them took 9 s and 2 GB. No small body holds as many."""
 
 
 class Bodies:
@@ -67,7 +65,10 @@ class Bodies:
 
 
 def rest(raw: bytes, read: Callable[[int], bytes]) -> bytes:
-    """A large body, whose beginning this is. Raises `TooLarge` as soon as it holds too many values."""
+    """A large body, whose beginning this is. Raises `TooLarge` as soon as it holds too many values.
+
+    No small body holds as many.
+    """
     values, pieces = Values(), [raw]
     while pieces[-1]:
         values.feed(pieces[-1])

@@ -20,6 +20,7 @@ from pymongo.errors import (
 from werkzeug.exceptions import HTTPException
 
 from core import errors
+from core.errors import pointer
 from web import unrouted
 from web.answers import answer
 from web.wording import without_branches, worded
@@ -46,7 +47,6 @@ MOST_PLACES = 20
 """Of what is wrong in a body, so many are told. A body of a megabyte can be wrong in a million places."""
 MOST_SOUGHT = 10_000
 """Where nobody else is served while pydantic lists them all, of more than so many none is told."""
-LONGEST_POINTER = 300
 MOST_TOLD = 5
 """Places that the detail names."""
 
@@ -124,12 +124,6 @@ def below(field: str) -> Iterator[None]:
         for place in problem.errors:
             place["pointer"] = f"/{field}{place['pointer']}"
         raise
-
-
-def pointer(location: tuple[str | int, ...]) -> str:
-    """A JSON pointer (RFC 6901): `("messages", 0, "role")` is `/messages/0/role`. A very long one is cut."""
-    whole = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
-    return whole[:LONGEST_POINTER]
 
 
 def _told(place: dict[str, str]) -> str:

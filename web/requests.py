@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import re
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 import flask
 from flask import current_app, g
-from pydantic_core import from_json
 
 from core.errors import Invalid
 from core.heavy import LIGHT
+from core.store import free_json
 from web import bodies, uploading
 from web.context import BODIES
-from web.problems import pointer
 from web.turns import others_first
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-DEEPEST = 64
-"""Levels of a body. A store refuses documents of more than 100, and a job wraps the body in a few."""
-BIGGEST_INTEGER = 2**63
-NUL = "NUL characters cannot be used"
 NAMED = re.compile(r"(?<=/agents/)agent(:|%3A)[^/]*", re.IGNORECASE)
 QUOTED_SLASH = re.compile("%2F", re.IGNORECASE)
 
@@ -78,18 +72,14 @@ class Request(flask.Request):
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:
-    try:
-        body = from_json(raw, allow_inf_nan=False)
-    except ValueError as error:
-        # The parser's text names a place and a reason, never the content.
-        raise Invalid(f"the body is not JSON: {error}", code="malformed") from None
+    body = free_json.read(raw)
     if not isinstance(body, dict):
         raise Invalid("the body must be a JSON object", errors=[{"pointer": "", "detail": "an object"}])
     if len(raw) < LIGHT:
-        check(body)
+        free_json.check(body, raw)
         return body
     others_first()  # others get their turn between two looks at a large one
-    check(body)
+    free_json.check(body, raw)
     others_first()
     return body
 
@@ -103,49 +93,3 @@ def keep_slashes(environ: WSGIEnvironment) -> None:
     kept = NAMED.sub(lambda named: QUOTED_SLASH.sub("%00", named[0]), path)
     if kept != path and path.startswith("/"):
         environ["PATH_INFO"] = unquote_to_bytes(kept.encode("latin-1")).decode("latin-1")
-
-
-class _Inside(NamedTuple):
-    """A list or an object of a body, with how it is reached."""
-
-    values: dict[str, Any] | list[Any]
-    levels: int
-    name: str | int
-    around: _Inside | None
-
-
-def check(body: dict[str, Any]) -> None:
-    """Raises `Invalid` for JSON that can be neither kept nor sent on: NUL, huge numbers, deep nests."""
-    todo = [_Inside(body, 0, "", None)]
-    while todo:
-        here = todo.pop()
-        if here.levels >= DEEPEST:
-            raise _at((), f"nested more than {DEEPEST} levels deep")
-        if isinstance(here.values, dict) and "\0" in "".join(here.values):
-            raise _at(_place(here), NUL)
-        inside = here.values.items() if isinstance(here.values, dict) else enumerate(here.values)
-        for name, value in inside:
-            kind = type(value)
-            if kind is str:
-                if "\0" in value:
-                    raise _at((*_place(here), name), NUL)
-            elif kind is dict or kind is list:
-                todo.append(_Inside(value, here.levels + 1, name, here))
-            elif kind is float:
-                if not math.isfinite(value):
-                    raise _at((*_place(here), name), "too large a number")
-            elif kind is int and not -BIGGEST_INTEGER <= value < BIGGEST_INTEGER:
-                raise _at((*_place(here), name), "too large an integer")
-
-
-def _place(inside: _Inside) -> tuple[str | int, ...]:
-    place: list[str | int] = []
-    at: _Inside | None = inside
-    while at is not None and at.around is not None:
-        place.append(at.name)
-        at = at.around
-    return tuple(reversed(place))
-
-
-def _at(place: tuple[str | int, ...], detail: str) -> Invalid:
-    return Invalid(detail, errors=[{"pointer": pointer(place), "detail": detail}])

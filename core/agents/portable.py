@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from core.agents import fields
 from core.documents import Agent
 from core.errors import Invalid
+from core.store import free_json
 
 Document = dict[str, Any]
 
@@ -49,9 +50,15 @@ def packed(agent: Agent) -> bytes:
 def unpacked(data: bytes) -> Document:
     """`agent` and `llm_config`, as a request would give them. Raises `Invalid`, which names what is wrong."""
     try:
-        portable = Portable.model_validate_json(data)
+        portable = Portable.model_validate(free_json.parsed(data))
+    except Invalid as problem:
+        raise _unusable(problem.detail) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "it"
-        raise Invalid(f"the configuration cannot be used: {where}: {first['msg']}") from None
+        raise _unusable(f"{where}: {first['msg']}") from None
     return portable.model_dump(include={"agent", "llm_config"})
+
+
+def _unusable(why: str) -> Invalid:
+    return Invalid(f"the configuration cannot be used: {why}")

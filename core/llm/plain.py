@@ -12,11 +12,9 @@ import re
 from typing import Any
 
 from core.llm.types import Document
+from core.store.free_json import BIGGEST_INTEGER, DEEPEST
 
 MOST_TOKENS = 10**12
-DEEPEST = 64
-"""Levels, as of a body at the door (`web.requests`)."""
-LONGEST_INT = 2**63
 PAGE = re.compile(r"\s*<(!doctype html|html|head|body|h1)\b", re.IGNORECASE)
 TAGS = re.compile(r"<(style|script)\b.*?(</\1\s*>|$)|<!--.*?(-->|$)|<[^>]*(>|$)", re.IGNORECASE | re.DOTALL)
 
@@ -67,6 +65,6 @@ def storable(value: Any, depth: int = 0) -> Any:
         return text(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if isinstance(value, int) and not -LONGEST_INT <= value < LONGEST_INT:
+    if isinstance(value, int) and not -BIGGEST_INTEGER <= value < BIGGEST_INTEGER:
         return None
     return value

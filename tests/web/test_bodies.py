@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from core.errors import TooLarge, Unavailable
 from core.heavy import LIGHT
+from core.store.free_json import MOST_VALUES
 from web.api.models import Chat
-from web.bodies import MOST_VALUES, Bodies, rest
+from web.bodies import Bodies, rest
 from web.context import BODIES
 from web.doors.openai.views import Completion
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from core.agents.fields import Row
 from core.errors import Invalid
+from core.store import free_json
 
 Document = dict[str, Any]
 Options = tuple[tuple[str, str], ...]
@@ -155,7 +156,7 @@ def _fallback(line: str) -> Document:
 
 def _parsed(name: str, said: str) -> Any:
     try:
-        return json.loads(said)
-    except ValueError:
-        detail = "a number, or JSON"
+        return free_json.parsed(said.encode())
+    except Invalid as problem:
+        detail = "a number, or JSON" if problem.code == "malformed" else problem.detail
         raise Invalid(detail, errors=[{"pointer": f"/{name}", "detail": detail}]) from None
