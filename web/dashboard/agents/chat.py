@@ -124,7 +124,8 @@ def _turn(job: Job) -> Document:
     messages = (job["request"] or {}).get("messages") or []
     content = messages[-1]["content"] if messages else None
     parts = content if isinstance(content, list) else []
-    text = "\n".join(part.get("text", "") for part in parts if part["type"] == "text") if parts else content
+    texts = [part["text"] for part in parts if part["type"] == "text" and isinstance(part.get("text"), str)]
+    text = "\n".join(texts) if parts else content
     return {"job": job, "done": job["status"] in DONE, "text": text, "files": _names(parts)}
 
 
