@@ -48,4 +48,6 @@ class _Collection:
     def __getattr__(self, name: str) -> Any:
         if name in WRITES:
             self._db.write()
+        if name == "with_options":
+            return lambda **options: _Collection(self._db, self._collection.with_options(**options))
         return getattr(self._collection, name)

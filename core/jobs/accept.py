@@ -37,22 +37,33 @@ def accept(
     """Store the job and send its id. Returns the job, and whether this call made it.
 
     `job_id`: the id of the job, where something was stored under this id before. `insert`: that of a
-    `core.store.together.Together`, where many jobs are accepted at the same time. `seats`: where it
-    may be born running.
+    `core.store.together.Together`, where many jobs are accepted at the same time; what it raises of its own
+    is raised here. `seats`: where it may be born running.
     The same idempotency key with the same body gives the same job, for as long as the key is kept. Raises
     `IdempotencyMismatch` for another body, `PyMongoError` when the store is away. When Redis is away the job
     only starts later: the document is the outbox.
     """
-    job = _placed(born(draft, job_id or new_id(), utcnow()), seats)
+    job, made = _placed(born(draft, job_id or new_id(), utcnow()), seats), False
+    try:
+        found = _stored(db, draft, job, insert)
+        made = found is None
+    finally:
+        if seats is not None and not made:
+            seats.leave(job)
+    return (_started(db, send, job, seats), True) if found is None else (found, False)
+
+
+def _stored(db: Database[Document], draft: Draft, job: Job, insert: Insert | None) -> Job | None:
+    """None: this job is stored now. Otherwise the one that holds its idempotency key."""
     for _ in range(3):
         try:
             insert_once(db.jobs, storable({**job, "request": compact(job["request"])}), insert)
         except DuplicateKeyError:
             found = earlier(db, draft)
             if found is not None:
-                return found, False
+                return found
         else:
-            return _started(db, send, job, seats), True
+            return None
     raise Conflict("this Idempotency-Key is being used by several requests at once; try again")
 
 

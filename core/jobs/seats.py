@@ -54,6 +54,15 @@ class Seats:
             return None
         return found.decode() if found else None
 
+    def leave(self, job: Job) -> None:
+        """Its seat, if it has one, is free again: it was not stored."""
+        if job["owner"] is None:
+            return
+        try:
+            self.client.hincrby(_offers(job["queue"]), job["owner"], 1)
+        except redis.RedisError as error:
+            log.warning("seat.not_left", job_id=job["_id"], error=type(error).__name__)
+
     def tell(self, job: Job) -> bool:
         """Tell the process of its new job. False: it does not listen."""
         process_id = job["owner"] or ""

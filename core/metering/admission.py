@@ -7,10 +7,8 @@ the call may cost is reserved before it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from pymongo.database import Database
@@ -18,17 +16,17 @@ from pymongo.database import Database
 from core.accounts.keys import Caller
 from core.documents import Agent, LimitPolicy, workspaces_of
 from core.errors import Invalid
-from core.jobs.document import Hold
 from core.llm import tiers
 from core.llm.managed import MANAGED
 from core.llm.records import PlannedTarget
-from core.metering import allowances, budgets
-from core.metering.budget import Budget, OverLimit, of_key
+from core.metering import allowances
+from core.metering.budget import OverLimit, of_key
 from core.metering.estimate import cost, most
+from core.metering.intents import Change
 from core.metering.prices import Prices, Table
+from core.metering.reserving import Reservation
 
 Document = dict[str, Any]
-Reserve = Callable[[Budget, str, Decimal, datetime], Hold]
 
 BLOCK: LimitPolicy = "block"
 
@@ -58,17 +56,7 @@ def within_cap(
     return plan
 
 
-@dataclass(frozen=True)
-class Reserved:
-    """What a job that is accepted under a budget carries: its `hold`, and the plan that names the budget."""
-
-    budget: Budget
-    hold: Hold
-    plan: Mapping[str, Any]
-
-
-def reserve(
-    db: Database[Document],
+def reservation(
     prices: Prices,
     *,
     job_id: str,
@@ -78,23 +66,22 @@ def reserve(
     request: Mapping[str, Any],
     now: datetime,
     unknown_window: int,
-    reserve: Reserve | None = None,
-) -> Reserved | None:
-    """Reserve what the call may cost for `job_id`; None: the key has no budget, nothing was read.
+) -> tuple[Reservation, Mapping[str, Any]] | None:
+    """What the call of `job_id` may cost, to be held when it is stored, and its plan, which names the budget.
 
-    `own`: reads the workspace's own prices. `unknown_window`: see `core.metering.estimate`. `reserve`: that
-    of a `core.metering.reserving.Reserving`, where many jobs are accepted at the same time.
-    The job must get this id, or `budgets.release` be called. Raises `OverLimit` (402), and `Invalid` for a
-    model without a known price: a hard budget cannot be held to without one.
+    None: the key has no budget, nothing was read. `own`: reads the workspace's own prices. `unknown_window`:
+    see `core.metering.estimate`. Raises `Invalid` for a model without a known price: a hard budget cannot be
+    held to without one.
     """
     budget = of_key(caller, now)
     if budget is None:
         return None
     usage, table = most(plan, request, unknown_window=unknown_window), own()
     costs = [known(target, cost(target, usage, prices, table)) for target in plan["targets"]]
-    hold = (reserve or partial(budgets.reserve, db))(budget, job_id, max(costs), now)
     limit = {"usd": str(budget.usd), "per": caller.budget_period, "all": budget.workspace_id is None}
-    return Reserved(budget, hold, {**plan, "budget": {**limit, "most": dict(usage)}})
+    needed = max(costs)
+    reserved = Reservation(budget, Change(job_id, None, {budget.at: needed}), needed, now)
+    return reserved, {**plan, "budget": {**limit, "most": dict(usage)}}
 
 
 def known(target: Mapping[str, Any], price: Decimal | None) -> Decimal:

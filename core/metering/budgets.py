@@ -34,31 +34,14 @@ from core.store import aside
 Document = dict[str, Any]
 
 TRIES = 5
-TIDIED = 64
-"""After so many changes one of them clears what is pending, whoever left it there."""
 
 NOTHING: Document = {"spent": Decimal128("0"), "used": Decimal128("0")}
 
 log = structlog.get_logger(__name__)
 
 
-def reserve(
-    db: Database[Document], budget: Budget, job_id: str, estimate: Decimal, now: datetime | None = None
-) -> Hold:
-    """Hold `estimate` for a job that is about to be accepted, and is to carry what this returns.
-
-    One write that fits or does not, so that many requests at once do not get in each other's way. Raises
-    `OverLimit`, after a look at what crashed or cancelled jobs may still hold.
-    """
-    change = Change(job_id, None, {budget.at: estimate})
-    place(db, budget, change, estimate, now)
-    return change.hold
-
-
-def release(db: Database[Document], budget: Budget, job_id: str, hold: Hold) -> None:
+def release(db: Database[Document], budget: Budget, change: Change) -> None:
     """Give back what was reserved for a job that was not accepted after all."""
-    held = {date: exact(usd) for date, usd in hold["days"].items()}
-    change = Change(job_id, None, held, nonce=hold["nonce"])
     intents.take_back(db, budget.name, change.nonce, change.intent(utcnow()))
 
 
@@ -140,7 +123,8 @@ def place(
 ) -> None:
     """Write a change that needs so much more of a budget. Raises `OverLimit` where it does not fit.
 
-    Before that it looks at what is held for nothing.
+    One write that fits or does not, so that many requests at once do not get in each other's way; then a look
+    at what crashed or cancelled jobs may still hold.
     """
     for _ in range(TRIES):
         if placed(db, budget, [change], needed, now):
@@ -167,14 +151,10 @@ def placed(
 ) -> bool:
     """Write changes that need so much more of a budget in all; False: they do not fit, or nobody has made it.
 
-    `done`: intents that were committed, which are forgotten with it. Each `TIDIED`th change clears what is
-    pending.
+    `done`: intents that were committed, which are forgotten with it.
     """
     more, room = {"open": True, "refused": None}, _room(budget, needed)
-    moves = intents.place(db, budget.name, changes, room=room, more=more, done=done, now=now)
-    if moves is not None and moves // TIDIED != (moves - len(changes)) // TIDIED:
-        intents.resolve(db, _state(db, budget), now)
-    return moves is not None
+    return intents.place(db, budget.name, changes, room=room, more=more, done=done, now=now)
 
 
 def _room(budget: Budget, needed: Decimal) -> Document:

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from bson.decimal128 import Decimal128
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import UpdateOne, WriteConcern
 from pymongo.database import Database
 
 from core.clock import utcnow
@@ -28,6 +28,8 @@ Document = dict[str, Any]
 Amounts = Mapping[str, Decimal]
 """USD by date."""
 
+IN_MEMORY = WriteConcern("majority", j=False)
+"""A store's log is in order: a job's write, which is journaled, takes what came before it to the disk."""
 ABSENT_AFTER = timedelta(seconds=60)
 """A reservation is made just before its job is inserted; after this long the job will not come any more."""
 
@@ -73,8 +75,8 @@ def place(
     more: Mapping[str, Any] | None = None,
     done: Iterable[str] = (),
     now: datetime | None = None,
-) -> int | None:
-    """Write changes into a budget; its `moves` then. None: there is no `room`, or no such budget.
+) -> bool:
+    """Write changes into a budget. False: there is no `room`, or no such budget.
 
     `more`: what else to set. `done`: intents to forget, which were committed. All of it is one write, which
     costs the same however much others hold.
@@ -94,10 +96,8 @@ def place(
     }
     if gone:
         update["$unset"] = {f"pending.{nonce}": "" for nonce in gone}
-    written = db.budgets.find_one_and_update(
-        {"_id": name, **(room or {})}, update, {"moves": 1}, return_document=ReturnDocument.AFTER
-    )
-    return None if written is None else int(written["moves"])
+    kept = db.budgets.with_options(write_concern=IN_MEMORY)
+    return kept.update_one({"_id": name, **(room or {})}, update).matched_count == 1
 
 
 def commit(db: Database[Document], month: str, changes: Sequence[Change]) -> bool:

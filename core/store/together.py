@@ -24,8 +24,9 @@ MOST = 100
 class _Insert:
     """One document on its way. `mine`: the thread that waits for it is to carry the next batch."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, also: Any) -> None:
         self.document = document
+        self.also = also
         self.error: BaseException | None = None
         self.done = False
         self.mine = False
@@ -44,9 +45,9 @@ class Together:
         self._lock = threading.Lock()
         self._under_way = False
 
-    def insert(self, document: Document) -> None:
-        """As `insert_one`, with what it raises."""
-        one = _Insert(document)
+    def insert(self, document: Document, also: Any = None) -> None:
+        """As `insert_one`, with what it raises. `also`: what a subclass does with its batch."""
+        one = _Insert(document, also)
         with self._lock:
             self._waiting.append(one)
             one.mine, self._under_way = not self._under_way, True

@@ -29,8 +29,8 @@ from core.llm import tiers
 from core.llm.records import OnWorkerLoss
 from core.metering import admission, budgets
 from core.metering import prices as price_tables
-from core.metering.admission import Reserved
 from core.metering.prices import Table
+from core.metering.reserving import Reservation
 from core.outbound.guard import Guard
 from web import answers, limiting
 from web.context import (
@@ -158,34 +158,38 @@ def accepted(asked: Draft, agent: Agent | None, job_id: str | None = None) -> tu
     One that repeats an earlier request gets its job. Raises `OverLimit` (402) when a hard cap or a budget is
     used up, which is no reason to refuse a repetition.
     """
-    job_id, now = job_id or new_id(), utcnow()
-    if not kinds.row(asked.kind).budgeted:
-        return _accepted(asked, job_id, None)
-    assert agent is not None
+    job_id, reserved = job_id or new_id(), None
     try:
-        plan = admission.within_cap(db(), agent, asked.plan, tiers.table().monthly_tokens(), now)
-        reserved = admission.reserve(
-            db(),
-            prices(),
-            job_id=job_id,
-            caller=caller(),
-            own=_own_prices,
-            plan=plan,
-            request=asked.request,
-            now=now,
-            unknown_window=services().settings.unknown_window_tokens,
-            reserve=reserving().reserve,
-        )
+        if kinds.row(asked.kind).budgeted:
+            assert agent is not None
+            asked, reserved = _admitted(asked, agent, job_id)
+        return _accepted(asked, job_id, reserved)
     except Problem:
-        _give_back(asked, job_id, None)
+        _give_back(asked, reserved)
         job = earlier(db(), asked)
         if job is None:
             raise
         return job, False
-    if reserved is not None:
-        asked = replace(asked, holds={reserved.budget.month: reserved.hold})
-        plan = reserved.plan
-    return _accepted(replace(asked, plan=plan), job_id, reserved)
+
+
+def _admitted(asked: Draft, agent: Agent, job_id: str) -> tuple[Draft, Reservation | None]:
+    """The draft as it may be carried out, and what it is to reserve."""
+    now = utcnow()
+    plan = admission.within_cap(db(), agent, asked.plan, tiers.table().monthly_tokens(), now)
+    found = admission.reservation(
+        prices(),
+        job_id=job_id,
+        caller=caller(),
+        own=_own_prices,
+        plan=plan,
+        request=asked.request,
+        now=now,
+        unknown_window=services().settings.unknown_window_tokens,
+    )
+    if found is None:
+        return replace(asked, plan=plan), None
+    reserved, plan = found
+    return replace(asked, plan=plan, holds={reserved.budget.month: reserved.change.hold}), reserved
 
 
 def _own_prices() -> Table:
@@ -194,33 +198,21 @@ def _own_prices() -> Table:
     return remembered().get(("prices", workspace_id()), read)
 
 
-def _accepted(asked: Draft, job_id: str, reserved: Reserved | None) -> tuple[Job, bool]:
+def _accepted(asked: Draft, job_id: str, reserved: Reservation | None) -> tuple[Job, bool]:
     """A store that fails here may have kept the job: its reservation stays until that is known."""
-    try:
-        job, made = accept(
-            db(),
-            services().send,
-            asked,
-            job_id=job_id,
-            insert=services().insert_job,
-            seats=seats(),
-        )
-    except Problem:
-        _give_back(asked, job_id, reserved)
-        raise
+    insert = services().insert_job if reserved is None else reserving().insert_of(reserved)
+    job, made = accept(db(), services().send, asked, job_id=job_id, insert=insert, seats=seats())
     if not made:
-        _give_back(asked, job_id, reserved)
-    elif reserved is not None:
-        reserving().committed(reserved.budget, reserved.hold)
+        _give_back(asked, reserved)
     g.made_job, g.fresh_job = job["_id"], job if made else None
     return job, made
 
 
-def _give_back(asked: Draft, job_id: str, reserved: Reserved | None) -> None:
+def _give_back(asked: Draft, reserved: Reservation | None) -> None:
     """No call will be made: what was reserved for it, tokens and money, is free again."""
     limits.settle(services().redis, {"plan": asked.plan, "created_by": asked.created_by}, 0)
-    if reserved is not None:
-        budgets.release(db(), reserved.budget, job_id, reserved.hold)
+    if reserved is not None and reserved.held:
+        budgets.release(db(), reserved.budget, reserved.change)
 
 
 def started(job: Job) -> Response:

@@ -4,12 +4,14 @@ import pytest
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from core.errors import BudgetExceeded
 from core.ids import new_id
 from core.jobs import control, signals
 from core.jobs.accept import accept
 from core.jobs.claim import claim, let_go
 from core.jobs.document import jobs_of
 from core.jobs.lanes import Lanes
+from core.jobs.model import Idempotency
 from core.jobs.seats import MOST_BYTES, Seats
 from tests.factory import Sent, draft
 from tests.waiting import subscribed
@@ -96,6 +98,21 @@ def test_a_job_whose_process_is_gone_takes_its_lane_and_others_are_not_seated_th
     assert (kept["status"], kept["owner"], kept["fence"]) == ("queued", None, None)
     assert (kept["attempt"], kept["started_at"], job["status"]) == (0, None, "queued")
     assert seats.take({"queue": "chat"}) is None
+
+
+def test_what_is_not_stored_leaves_its_seat_to_others(db, seats, listening):
+    def refused(document):
+        raise BudgetExceeded
+
+    mark = Idempotency(route="chat", key="a", hash="1")
+    seats.offer("chat", "p1", 2)
+    accept(db, Sent(), draft(idempotency=mark), seats=seats)
+    for _ in range(3):
+        _, made = accept(db, Sent(), draft(idempotency=mark), seats=seats)
+        assert not made
+        with pytest.raises(BudgetExceeded):
+            accept(db, Sent(), draft(), insert=refused, seats=seats)
+    assert [seats.take({"queue": "chat"}) for _ in range(2)] == ["p1", None]
 
 
 def test_a_large_job_takes_its_lane(db, seats, listening):

@@ -9,7 +9,8 @@ from core.callbacks import outbox
 from core.clock import utcnow
 from core.ids import new_id
 from core.jobs.claim import claim, finish
-from core.metering import ledger, marks
+from core.metering import budgets, ledger, marks
+from core.metering.intents import Change
 from core.metering.prices import Prices
 from tests.factory import queued
 
@@ -38,6 +39,13 @@ def call(n: int = 0, tokens: tuple[int, int] = (12, 5), **more: Any) -> dict[str
         "detail": None,
         **more,
     }
+
+
+def reserve(db: Any, budget: Any, job_id: str, usd: Any, now: Any = None) -> Any:
+    """What a job holds that is about to be stored."""
+    change = Change(job_id, None, {budget.at: usd})
+    budgets.place(db, budget, change, usd, now)
+    return change.hold
 
 
 def finished(db: Any, calls: list[Any], *, status: str = "succeeded", **changes: Any) -> str:

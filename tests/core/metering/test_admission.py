@@ -10,9 +10,8 @@ from core.agents import agent_config, agents
 from core.clock import utcnow
 from core.errors import Invalid
 from core.ids import new_id
-from core.metering import admission, budgets
-from core.metering.budget import OverLimit, of_key
-from core.metering.sums import exact
+from core.metering import admission
+from core.metering.budget import OverLimit
 from tests.core.metering.rows import PRICES, managed, put
 from tests.factory import TARGET
 
@@ -30,10 +29,9 @@ def ask(db, agent=AGENT, targets=(OURS,)):
     return [target["model"] for target in admitted["targets"]]
 
 
-def hold(db, caller, *, targets=(TARGET,), request=ASKED, **of_agent):
+def hold(caller, *, targets=(TARGET,), request=ASKED, **of_agent):
     """What is reserved for one call."""
-    found = admission.reserve(
-        db,
+    found = admission.reservation(
         PRICES,
         job_id=new_id(),
         caller=caller,
@@ -45,8 +43,11 @@ def hold(db, caller, *, targets=(TARGET,), request=ASKED, **of_agent):
     )
     if found is None:
         return None
-    (held,) = found.hold["days"].values()
-    return exact(held)
+    reserved, plan = found
+    (held,) = reserved.change.holds.values()
+    assert held == reserved.needed
+    assert plan["budget"]["usd"] == "0.01"
+    return held
 
 
 @pytest.fixture
@@ -56,8 +57,7 @@ def used_up(db):
 
 
 @pytest.fixture
-def caller(db):
-    db["keys"].insert_one({"_id": "k1", "workspace_id": "w1"})
+def caller():
     return Caller("k1", "member", "w1", budget_usd=Decimal128("0.01"), budget_period="day")
 
 
@@ -96,35 +96,24 @@ def test_a_managed_fallback_is_left_out_and_the_users_own_key_goes_on(db, used_u
     assert ask(db, {**AGENT, "llm_config": config}, both) == ["gpt-4o-mini", "MiniMax-M2.5"]
 
 
-def test_a_key_without_a_budget_reserves_nothing(db):
-    assert hold(db, Caller("k1", "member", "w1")) is None
-    assert db.budgets.count_documents({}) == 0
+def test_a_key_without_a_budget_reserves_nothing():
+    assert hold(Caller("k1", "member", "w1")) is None
 
 
-def test_a_budget_holds_what_the_call_may_cost(db, caller):
+def test_a_budget_is_to_hold_what_the_call_may_cost(caller):
     said = 1000 * Decimal("0.6") / 1_000_000
-    assert said < hold(db, caller, max_tokens=1000) < said + Decimal("0.0001")
+    assert said < hold(caller, max_tokens=1000) < said + Decimal("0.0001")
 
 
-def test_the_request_may_ask_for_less_than_the_agent(db, caller):
-    assert hold(db, caller, request={**ASKED, "max_tokens": 10}, max_tokens=1000) < Decimal("0.0001")
+def test_the_request_may_ask_for_less_than_the_agent(caller):
+    assert hold(caller, request={**ASKED, "max_tokens": 10}, max_tokens=1000) < Decimal("0.0001")
 
 
-def test_what_does_not_fit_is_refused_and_what_is_released_fits_again(db, caller):
-    job_id = new_id()
-    budget = of_key(caller, utcnow())
-    held = budgets.reserve(db, budget, job_id, Decimal("0.0099"))
-    with pytest.raises(OverLimit):
-        hold(db, caller, max_tokens=1000)
-    budgets.release(db, budget, job_id, held)
-    assert hold(db, caller, max_tokens=1000) > 0
-
-
-def test_a_budget_cannot_be_kept_for_a_model_without_a_price(db, caller):
+def test_a_budget_cannot_be_kept_for_a_model_without_a_price(caller):
     with pytest.raises(Invalid) as refused:
-        hold(db, caller, targets=[{**TARGET, "model": "of my own"}])
+        hold(caller, targets=[{**TARGET, "model": "of my own"}])
     assert refused.value.code == "price_unknown"
 
 
-def test_the_sandbox_costs_nothing(db, caller):
-    assert hold(db, caller, targets=[{**TARGET, "provider": "sandbox", "key_kind": "sandbox"}]) == 0
+def test_the_sandbox_costs_nothing(caller):
+    assert hold(caller, targets=[{**TARGET, "provider": "sandbox", "key_kind": "sandbox"}]) == 0

@@ -19,7 +19,7 @@ from core.metering import allowances, audit, budgets, ledger, recent, rollups, t
 from core.metering.budget import of_key
 from core.metering.periods import period
 from core.metering.sums import exact
-from tests.core.metering.rows import PRICES, call, enter
+from tests.core.metering.rows import PRICES, call, enter, reserve
 from tests.crashing import Crash
 from tests.factory import Sent, draft
 
@@ -58,7 +58,7 @@ class World:
         job_id = new_id()
         budget = of_key(CALLER, utcnow())
         try:
-            hold = budgets.reserve(self.db, budget, job_id, ESTIMATE)
+            hold = reserve(self.db, budget, job_id, ESTIMATE)
         except BudgetExceeded:
             return
         if tokens % 5:  # otherwise the web process died here: no job will come

@@ -54,28 +54,25 @@ class Money(RuleBasedStateMachine):
     @rule(dies=DIES)
     def accept(self, dies):
         db, job_id = Crashing(self.db, dies), new_id()
+        self.reserving.db, self.reserving.collection = db, db.jobs
         caller = Caller("k1", "member", "w1", budget_usd=Decimal128(LIMIT), budget_period=self.per)
-        self.reserving.db = db
+        reserved, plan = admission.reservation(
+            PRICES,
+            job_id=job_id,
+            caller=caller,
+            own=self.prices,
+            plan=draft(plan={"targets": [OURS], "on_worker_loss": "retry"}).plan,
+            request=ASKED,
+            now=self.now,
+            unknown_window=1000,
+        )
+        asked = draft(plan=plan, holds={reserved.budget.month: reserved.change.hold})
         with suppress(Crash):
             try:
-                found = admission.reserve(
-                    db,
-                    PRICES,
-                    job_id=job_id,
-                    caller=caller,
-                    own=self.prices,
-                    plan=draft(plan={"targets": [OURS], "on_worker_loss": "retry"}).plan,
-                    request=ASKED,
-                    now=self.now,
-                    unknown_window=1000,
-                    reserve=self.reserving.reserve,
-                )
+                self.reserving.insert_of(reserved)(born(asked, job_id, self.now))
             except BudgetExceeded as refused:
                 self.is_right(refused, of_key(caller, self.now))
                 return
-            asked = draft(plan=found.plan, holds={found.budget.month: found.hold})
-            db.jobs.insert_one(born(asked, job_id, self.now))
-            self.reserving.committed(found.budget, found.hold)
         self.holds(of_key(caller, self.now))
 
     @rule(pick=PICK)

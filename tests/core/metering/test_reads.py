@@ -9,10 +9,10 @@ from pymongo import MongoClient, monitoring
 from core.agents import agents
 from core.clock import utcnow
 from core.ids import new_id
-from core.metering import allowances, audit, budget, budgets, export, reports, rollups, statements, true_up
+from core.metering import allowances, audit, budget, export, reports, rollups, statements, true_up
 from core.metering.periods import period
 from core.store.indexes import INDEXES
-from tests.core.metering.rows import PRICES, managed, put, row
+from tests.core.metering.rows import PRICES, managed, put, reserve, row
 
 
 class Asked(monitoring.CommandListener):
@@ -78,7 +78,7 @@ def a_year(db):
         lambda db, now: reports.overage(db, "w1", f"{now:%Y-%m}", limit=10, cursor=None),
         lambda db, now: list(export.rows(db, "w1", period(now))),
         lambda db, now: audit.audit(db, "w1", period(now), retained_since=now - timedelta(days=3)),
-        lambda db, now: budgets.reserve(
+        lambda db, now: reserve(
             db, budget.at("k1", Decimal(1), "month", now, None), new_id(), Decimal("0.01")
         ),
         lambda db, now: true_up.tick(db, now),

@@ -12,10 +12,10 @@ from core.accounts.keys import Caller
 from core.ids import new_id
 from core.jobs.claim import claim
 from core.jobs.model import born
-from core.metering import budgets, prices, recheck
+from core.metering import prices, recheck
 from core.metering.budget import OverLimit, of_key
 from core.metering.sums import exact
-from tests.core.metering.rows import PRICES, at, call
+from tests.core.metering.rows import PRICES, at, call, reserve
 from tests.factory import draft
 
 CENT = Decimal("0.01")
@@ -30,7 +30,7 @@ def job(db):
     cost(db, cents=1)
     budget = of_key(Caller("k1", "member", "w1", budget_usd=Decimal128("0.05"), budget_period="day"), EVENING)
     job_id = new_id()
-    hold = budgets.reserve(db, budget, job_id, CENT, EVENING)
+    hold = reserve(db, budget, job_id, CENT, EVENING)
     plan = {"targets": [], "budget": {"usd": "0.05", "per": "day", "all": False, "most": MOST}}
     db.jobs.insert_one(born(draft(plan=plan, holds={budget.month: hold}), job_id, EVENING))
     return claim(db, job_id, "p1")

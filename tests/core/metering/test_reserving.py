@@ -1,4 +1,4 @@
-"""Reservations that arrive at the same time: one write, and still no more than there is."""
+"""Reservations that travel with the inserts of their jobs: all or nothing, and no more than there is."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from pymongo.errors import OperationFailure
+from pymongo.errors import AutoReconnect, ConnectionFailure, DuplicateKeyError, OperationFailure
 
 from core.clock import utcnow
 from core.ids import new_id
+from core.jobs.model import born
 from core.metering import budget, budgets
 from core.metering.budget import OverLimit
-from core.metering.reserving import Reserving
+from core.metering.intents import Change
+from core.metering.reserving import Reservation, Reserving
+from core.store.repeat import insert_once
+from tests.factory import draft
 
 CENT = Decimal("0.01")
 
@@ -21,64 +25,175 @@ def of(key, usd, per="day"):
     return budget.at(key, Decimal(usd), per, utcnow(), "w1")
 
 
-def all_at_once(db, asked):
-    """Whether each was reserved."""
+def asked(budget, usd=CENT):
+    return Reservation(budget, Change(new_id(), None, {budget.at: usd}), usd, utcnow())
+
+
+def job_of(reservation):
+    change = reservation.change
+    holds = {reservation.budget.month: change.hold}
+    return born(draft(created_by=reservation.budget.key_id, holds=holds), change.job_id, utcnow())
+
+
+def store(reserving, budget):
+    """The job, which holds a cent."""
+    reservation = asked(budget)
+    job = job_of(reservation)
+    insert_once(reserving.db.jobs, job, reserving.insert_of(reservation))
+    return job
+
+
+def all_at_once(db, budgets):
+    """Whether each was stored."""
     reserving = Reserving(db)
 
     def one(budget):
         try:
-            return reserving.reserve(budget, new_id(), CENT, utcnow())
+            return bool(store(reserving, budget))
         except OverLimit:
-            return None
+            return False
 
-    with ThreadPoolExecutor(len(asked)) as pool:
-        return list(pool.map(one, asked))
-
-
-def pending(db, budget, but=None):
-    """The intents that stand in its document, without that of one hold."""
-    return db.budgets.find_one({"_id": budget.name})["pending"].keys() - ({but["nonce"]} if but else set())
+    with ThreadPoolExecutor(len(budgets)) as pool:
+        return list(pool.map(one, budgets))
 
 
-def test_they_are_all_held(db):
+def pending(db, budget):
+    """The jobs of the intents that stand in its document."""
+    return {intent["job"] for intent in db.budgets.find_one({"_id": budget.name})["pending"].values()}
+
+
+def stands(db, budget):
+    """What is reserved, and how many jobs there are."""
+    return budgets.used(db, budget)["reserved_usd"], db.jobs.count_documents({})
+
+
+def test_they_are_all_held_and_stored(db):
     wide = of("k1", 100)
-    holds = all_at_once(db, [wide] * 24)
-    assert len({hold["nonce"] for hold in holds}) == 24
-    stands = budgets.used(db, wide)
-    assert (stands["reserved_usd"], stands["spent_usd"]) == (0.24, 0)
+    assert all(all_at_once(db, [wide] * 24))
+    assert stands(db, wide) == (0.24, 24)
 
 
 def test_the_next_write_forgets_the_intents_of_jobs_that_are_stored_and_no_others(db):
     reserving, ours, others = Reserving(db), of("k1", 100), of("k2", 100)
-    first, not_stored, other = (
-        reserving.reserve(budget, new_id(), CENT, utcnow()) for budget in (ours, ours, others)
-    )
-    reserving.committed(others, other)
-    reserving.committed(ours, first)
-    last = reserving.reserve(ours, new_id(), CENT, utcnow())
-    assert pending(db, ours) == {not_stored["nonce"], last["nonce"]}
-    assert pending(db, others) == {other["nonce"]}
-    assert pending(db, others, reserving.reserve(others, new_id(), CENT, utcnow())) == set()
-    assert budgets.used(db, ours)["reserved_usd"] == 0.03
+    not_stored = asked(ours)
+    budgets.place(db, ours, not_stored.change, CENT)
+    store(reserving, ours)
+    other = store(reserving, others)
+    last = store(reserving, ours)
+    assert pending(db, ours) == {not_stored.change.job_id, last["_id"]}
+    assert pending(db, others) == {other["_id"]}
+    latest = store(reserving, others)
+    assert pending(db, others) == {latest["_id"]}
+    assert stands(db, ours) == (0.03, 4)
 
 
-def test_of_those_that_do_not_fit_together_as_many_as_fit_are_held(db):
+def test_of_those_that_do_not_fit_together_as_many_as_fit_are_held_and_no_other_is_stored(db):
     narrow = of("k1", "0.05")
-    assert sum(hold is not None for hold in all_at_once(db, [narrow] * 24)) == 5
-    assert budgets.used(db, narrow)["reserved_usd"] == 0.05
+    assert sum(all_at_once(db, [narrow] * 24)) == 5
+    assert stands(db, narrow) == (0.05, 5)
+    budgets.tick(db)
+    assert pending(db, narrow) == set()
 
 
 def test_one_key_that_is_over_its_limit_holds_up_no_other(db):
-    asked = [of("k1", "0.02"), of("k2", 1, "month")] * 12
-    holds = all_at_once(db, asked)
-    assert sum(hold is not None for hold in holds[0::2]) == 2
-    assert all(holds[1::2])
+    ends = all_at_once(db, [of("k1", "0.02"), of("k2", 1, "month")] * 12)
+    assert sum(ends[0::2]) == 2
+    assert all(ends[1::2])
+
+
+def test_what_does_not_fit_is_refused_and_what_is_released_fits_again(db):
+    reserving, narrow = Reserving(db), of("k1", CENT)
+    first, second = asked(narrow), asked(narrow)
+    budgets.place(db, narrow, first.change, CENT)
+    for _ in range(2):
+        with pytest.raises(OverLimit):
+            reserving.insert_of(second)(job_of(second))
+        assert (second.held, db.jobs.count_documents({})) == (False, 0)
+    budgets.release(db, narrow, first.change)
+    reserving.insert_of(second)(job_of(second))
+    assert stands(db, narrow) == (0.01, 1)
 
 
 def test_what_the_store_says_of_one_is_not_said_to_another(db, mongo):
     broken = of("k.1", 1)  # its document is there, and cannot be counted in
     db.budgets.insert_one({"_id": broken.name, "used": "text", "days": "text"})
-    reserving = Reserving(db)
+    reserving, fine = Reserving(db), asked(of("k2", 1))
+    failing = asked(broken)
+    budgets.used(db, fine.budget)  # makes it
+    batch = [_One(failing), _One(fine)]
+    reserving._write(batch)
+    assert isinstance(batch[0].error, OperationFailure)
+    assert (batch[1].error, fine.held, db.jobs.count_documents({})) == (None, True, 1)
     with pytest.raises(OperationFailure, match="non-numeric"):
-        reserving.reserve(broken, "j1", CENT, utcnow())
-    assert reserving.reserve(of("k2", 1), "j2", CENT, utcnow())["days"]
+        reserving.insert_of(failing)(job_of(failing))
+
+
+class _One:
+    """One of a batch."""
+
+    def __init__(self, reservation):
+        self.document, self.also, self.error = job_of(reservation), reservation, None
+
+
+def test_an_insert_whose_reply_is_lost_is_repeated_and_holds_once(db):
+    reserving, wide = Losing(db, "jobs"), of("k1", 1)
+    store(reserving, wide)
+    assert stands(db, wide) == (0.01, 1)
+
+
+def test_a_job_whose_id_is_taken_holds_until_somebody_gives_it_back_and_once_when_it_is_tried_again(db):
+    reserving, wide = Reserving(db), of("k1", 1)
+    budgets.used(db, wide)
+    reservation = asked(wide)
+    db.jobs.insert_one({**job_of(reservation), "holds": {}})
+    for _ in range(2):
+        with pytest.raises(DuplicateKeyError):
+            reserving.insert_of(reservation)(job_of(reservation))
+    assert stands(db, wide) == (0.01, 1)
+    budgets.release(db, wide, reservation.change)
+    assert stands(db, wide) == (0, 1)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["a budget that is there", "the first of its month"])
+def test_a_reservation_whose_reply_is_lost_is_not_repeated_and_stores_nothing(db, there):
+    wide = of("k1", 1)
+    if there:
+        budgets.used(db, wide)
+    reserving = Losing(db, "budgets")
+    with pytest.raises(ConnectionFailure):
+        store(reserving, wide)
+    assert stands(db, wide) == (0.01 if there else 0, 0)
+
+
+class Losing(Reserving):
+    """Of the next write to a collection the reply is lost."""
+
+    def __init__(self, db, name):
+        super().__init__(db)
+        self.name = name
+        self.lost = False
+        self.db = self
+        self.real = db
+        self.collection = self.jobs
+
+    def __getattr__(self, name):
+        return _Lost(self, self.real[name], name == self.name)
+
+
+class _Lost:
+    def __init__(self, losing, collection, loses):
+        self.losing, self.collection, self.loses = losing, collection, loses
+
+    def __getattr__(self, name):
+        found = getattr(self.collection, name)
+        if name == "with_options":
+            return lambda **options: _Lost(self.losing, found(**options), self.loses)
+        if not self.loses or self.losing.lost or name not in ("insert_one", "update_one"):
+            return found
+
+        def lost(*args, **options):
+            self.losing.lost = True
+            found(*args, **options)
+            raise AutoReconnect("the reply was lost")
+
+        return lost

@@ -13,6 +13,7 @@ from core.metering import budgets
 from core.metering.budget import OverLimit
 from core.runtime import alerts, instance_keys, reads, records
 from core.runtime.states import READY, STARTING
+from tests.core.metering.rows import reserve
 
 URL = "https://alerts.example/hook"
 
@@ -110,11 +111,11 @@ def test_a_call_that_does_not_fit_any_more_uses_the_budget_up(db, agent):
     budget = spend(db, agent, 9)
     assert reads.budget(db, agent)["budget_used_up"] is False
     with pytest.raises(OverLimit):
-        budgets.reserve(db, budget, "j1", Decimal(2))
+        reserve(db, budget, "j1", Decimal(2))
     assert reads.budget(db, agent)["budget_used_up"] is True
     alerts.tick(db)
     assert percents(db) == [50, 80, 100]
-    budgets.reserve(db, budget, "j2", Decimal("0.5"))
+    reserve(db, budget, "j2", Decimal("0.5"))
     assert reads.budget(db, agent)["budget_used_up"] is False
 
 
