@@ -16,9 +16,9 @@ from core.drive.storage import CHUNK, Bytes, Stored
 from core.errors import BytesMissing, Problem, StorageAway
 from core.services import Beside, Run, at_once, here
 
-SYNCED = 8 * 1024 * 1024
-"""Bytes. After so much it goes to the disk: whoever syncs there meanwhile, as the store does for each chat,
-waits for the rest."""
+SYNCED = 2 * 1024 * 1024
+"""Bytes. After so much it goes to the disk, before more is written: whoever syncs there meanwhile, as the
+store does for each chat, waits for all that was written and is not on the disk."""
 SENT = 1024 * 1024
 """Bytes. At most so much goes to a socket at a time."""
 
@@ -107,15 +107,10 @@ class LocalStaging:
         self._unsynced = 0
         self._digest = hashlib.sha256()
         self._writes = Behind(storage.beside, 1)
-        self._syncs = Behind(storage.beside, 1)
         self._file: int | None = storage.run(self._begun)
 
     def write(self, data: Bytes) -> None:
         self._writes.do(lambda: self.storage.run(lambda: self._write(data)))
-        self._unsynced += len(data)
-        if self._unsynced >= SYNCED:
-            self._unsynced = 0
-            self._syncs.do(lambda: self.storage.run(self._sync))
 
     def sha256(self) -> str:
         self._writes.done()
@@ -123,12 +118,10 @@ class LocalStaging:
 
     def keep(self) -> str:
         self._writes.done()
-        self._syncs.done()
         return self.storage.run(self._keep)
 
     def drop(self) -> None:
         self._writes.given_up()
-        self._syncs.given_up()
         self._close()
         with contextlib.suppress(StorageAway):
             self.storage.delete(self.key)
@@ -144,11 +137,10 @@ class LocalStaging:
         with folders.told():
             while left:
                 left = left[os.write(self._file, left) :]
-
-    def _sync(self) -> None:
-        assert self._file is not None
-        with folders.told():
-            os.fdatasync(self._file)
+            self._unsynced += len(data)
+            if self._unsynced >= SYNCED:
+                os.fdatasync(self._file)
+                self._unsynced = 0
 
     def _keep(self) -> str:
         assert self._file is not None

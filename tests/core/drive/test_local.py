@@ -125,6 +125,21 @@ def test_what_is_kept_is_on_the_disk_with_its_name(local, monkeypatch):
     assert {(local.folder / KEY).parent.stat().st_ino, staging} <= {*synced}
 
 
+def test_little_is_written_that_is_not_on_the_disk(local, monkeypatch):
+    """Whoever syncs there meanwhile would wait for all of it."""
+    waiting = [0]
+    write, sync = os.write, os.fdatasync
+    monkeypatch.setattr(
+        os, "write", lambda file, data: waiting.append(waiting[-1] + len(data)) or write(file, data)
+    )
+    monkeypatch.setattr(os, "fdatasync", lambda file: sync(file) or waiting.append(0))
+    staging = local.stage(STAGED)
+    for _ in range(8):
+        staging.write(b"x" * (local_module.SYNCED // 2))
+    staging.keep()
+    assert max(waiting) == local_module.SYNCED
+
+
 def test_what_is_being_written_is_nobody_elses(local):
     staging = local.stage(STAGED)
     with pytest.raises(StorageAway):
