@@ -256,12 +256,24 @@ def test_the_jobs_of_a_paused_queue_wait_until_it_is_resumed(stack, agent, provi
         assert stack.http.post(f"{stack.url}/queues/chat/{what}").status_code == 200
 
     set_paused("pause")
-    time.sleep(2)  # a worker that missed the signal reads it within one beat
+    beat(stack)  # a worker that missed the signal reads it then
     ids = submit(stack, agent, 5, "id=paused-{i} delay=0.02")
-    time.sleep(3)
+    beat(stack)
     assert [stack.job(job_id)["status"] for job_id in ids] == ["queued"] * 5
     set_paused("resume")
     assert_finished_once(all_end(stack, ids), provider)
+
+
+def beat(stack, times=3):
+    """Until each worker that lives has beaten so often."""
+    with stack.database() as db:
+        before = {one["_id"]: one["beat"] for one in db.processes.find({"dead": False})}
+
+        def beaten():
+            now = db.processes.find({"_id": {"$in": list(before)}})
+            return all(one["dead"] or one["beat"] >= before[one["_id"]] + times for one in now)
+
+        stack.until(beaten, 60, "all have beaten")
 
 
 def test_cancelling_a_running_chat_ends_its_call(stack, agent, provider):
