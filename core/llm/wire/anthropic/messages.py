@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -98,12 +99,19 @@ def _input(arguments: Any, place: str) -> Document:
     if not arguments:
         return {}
     try:
-        found = json.loads(arguments)
+        found = json.loads(arguments, parse_float=_finite, parse_constant=_finite)
     except (ValueError, TypeError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise ProviderRefused(f"Anthropic takes a JSON object as arguments, and {place} has none")
     return found
+
+
+def _finite(number: str) -> float:
+    """Raises `ValueError` for what no JSON can say again: `NaN`, `1e400`."""
+    if not math.isfinite(value := float(number)):
+        raise ValueError(number)
+    return value
 
 
 def _tool_result(message: Document, place: str) -> list[Document]:

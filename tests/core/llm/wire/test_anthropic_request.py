@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
@@ -352,3 +354,20 @@ def test_it_does_not_think_where_a_result_follows_a_call_without_thinking(blocks
     assert "thinking" in wire(
         [*ASKED, called, result, {"role": "assistant", "content": "Dry."}, *ASKED], **asked
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["[]", "{", '{"a": NaN}', '{"a": [-Infinity]}', '{"a": 1e400}', "[" * 99_999],
+    ids=lambda arguments: arguments[:20],
+)
+def test_arguments_that_are_no_json_object_are_refused_in_words(arguments):
+    asked = [{"role": "assistant", "content": None, "tool_calls": [call(arguments)]}]
+    with pytest.raises(ProviderRefused, match=r"messages\[0\].tool_calls\[0\]"):
+        wire(asked)
+
+
+def test_numbers_in_arguments_are_sent_as_they_are():
+    said = '{"a": 1e-05, "b": -0.0, "c": 9007199254740993, "d": 1.0}'
+    body = wire([{"role": "assistant", "content": None, "tool_calls": [call(said)]}])
+    assert json.dumps(body["messages"][0]["content"][0]["input"]) == said
