@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 
 OPLOG_S = 30
+CACHE = "256M"
+"""Bounds most of its memory; it would take 1 GB. With either it reads 30,000 jobs as fast, in 190 MB."""
 LOOPBACK = "127.0.0.1"
 
 
@@ -51,6 +53,7 @@ def mongodb(port: int, folder: Path, *more: str) -> list[str]:
         str(Path(sys.executable).parent / "secantusd-py"),
         *("--host", "127.0.0.1", "--port", str(port), "--storage-path", str((folder / "data").resolve())),
         *("--sync-on-commit", "--log-level", "WARNING", "--config", str(configuration.resolve())),
+        *("--cache-size", CACHE),
         *(("--standalone",) if standalone.exists() else ("--oplog-retention-seconds", str(OPLOG_S))),
         *more,
     ]
