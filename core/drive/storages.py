@@ -39,7 +39,9 @@ def _s3(settings: Settings, run: Run, beside: Beside) -> Storage:
 def _client(settings: Settings) -> Any:
     """boto3's, with the credentials of its usual chain. Checksums are our own: not all servers know the new.
 
-    A server of one's own is addressed by path: a name for each bucket would have to be made for it.
+    A server of one's own is addressed by path: a name for each bucket would have to be made for it. Bodies
+    are signed by the SHA-256 that each object and part has among its headers: botocore would hash them once
+    more, and a web process serves nobody else meanwhile.
     """
     import boto3
     from botocore.config import Config
@@ -50,7 +52,10 @@ def _client(settings: Settings) -> Any:
         region_name=settings.drive_s3_region,
         config=Config(
             signature_version="s3v4",
-            s3={"addressing_style": "path" if settings.drive_s3_endpoint else "auto"},
+            s3={
+                "addressing_style": "path" if settings.drive_s3_endpoint else "auto",
+                "payload_signing_enabled": False,
+            },
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             max_pool_connections=CONNECTIONS,

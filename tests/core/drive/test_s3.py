@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
 import os
 
 import pytest
@@ -43,6 +46,59 @@ def test_the_settings_make_it(configured):
     kept(configured, b"abc")
     assert read(configured) == b"abc"
     configured.delete(KEY)
+
+
+def test_botocore_hashes_no_body(configured):
+    """A web process would serve nobody else meanwhile."""
+    sent = []
+    for call in ("PutObject", "UploadPart"):
+        configured.client.meta.events.register(
+            f"before-send.s3.{call}", lambda request, **_: sent.append(request)
+        )
+    staged(configured, b"x" * MIB)
+    configured.delete(STAGED)
+    staged(configured, b"x" * 6 * MIB)
+    configured.delete(STAGED)
+    assert {request.headers["X-Amz-Content-SHA256"] for request in sent} == {b"UNSIGNED-PAYLOAD"}
+
+
+def test_a_body_that_was_changed_on_its_way_is_refused(configured):
+    """Bodies are not signed themselves, but their checksums are."""
+    events = configured.client.meta.events
+    for call in ("PutObject", "UploadPart"):
+        events.register(f"before-send.s3.{call}", changed)
+    for size in (MIB, 6 * MIB):
+        staging = configured.stage(STAGED)
+
+        def arrives(staging=staging, size=size):
+            staging.write(b"x" * size)
+            staging.keep()
+
+        with pytest.raises(StorageAway):
+            arrives()
+        staging.drop()
+    assert names(configured, "staging") == []
+
+
+def changed(request, **_):
+    """What is sent in place of it, as long as it was."""
+    request.body = io.BytesIO(b"y" * int(request.headers["Content-Length"]))
+
+
+def test_a_checksum_that_was_changed_on_its_way_is_refused(configured):
+    events = configured.client.meta.events
+    other = base64.b64encode(hashlib.sha256(b"y" * MIB).digest())
+
+    def both_changed(request, **_):
+        changed(request)
+        request.headers["x-amz-checksum-sha256"] = other
+
+    events.register("before-send.s3.PutObject", both_changed)
+    staging = configured.stage(STAGED)
+    staging.write(b"x" * MIB)
+    with pytest.raises(StorageAway):
+        staging.keep()
+    staging.drop()
 
 
 def test_a_bucket_is_needed():
