@@ -5,7 +5,8 @@ It reads OpenClaw's configuration, and behaves as words in its `AGENTS.md` say:
 `exit=78` (at the start), `dies=0.5` (so many seconds after it was first found ready), `dies-at-random`,
 `deaf` (ignores SIGTERM), `child` (leaves a child behind in its group), `leaver` (one in a session of its
 own), `stranger` (the same, without any environment), `floods=5` (megabytes into its log), `leaks=50`
-(megabytes, kept), `hangs=1` (stops answering so many seconds after it was first found ready).
+(megabytes, kept), `odd` (its answers hold odd JSON, and some that is none), `hangs=1` (stops answering so
+many seconds after it was first found ready).
 `once:dies=0.5` does so at its first start alone. A message is asked of its provider, with its key.
 """
 
@@ -29,6 +30,7 @@ from pathlib import Path
 HELP = "usage: gateway start --config FILE"
 SLEEPS = [sys.executable, "-ISc", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"]
 KEPT = []
+ODD = [float("nan"), float("inf"), 10**30, "\ud800", {"$ref": "x", "$id": 1, "": {"a.b": -0.0}}]
 
 
 def main(arguments):
@@ -114,6 +116,8 @@ def serve(config, prompt, told):
                 return self.say(401, {})
             try:
                 status, said = 200, answer(config, prompt, asked)
+                if told.has("odd"):
+                    said["choices"][0]["message"]["odd"] = ODD
             except urllib.error.HTTPError as error:
                 said = f"chat completion failed: {error.code} {error.read().decode()}"
                 print(json.dumps({"subsystem": "openai-compat", "message": said}), flush=True)

@@ -15,6 +15,7 @@ from core.errors import JobFailed
 from core.jobs.events import Emitter
 from core.jobs.run import Run
 from core.llm.failures import ProviderBusy
+from core.llm.plain import mappings, storable
 from core.llm.sse import Parser
 from core.runtime import log_file, openclaw
 from core.runtime.documents import Record
@@ -45,10 +46,10 @@ def message(run: Run, host: Host) -> Document:
         **({"user": asked["conversation_id"]} if asked.get("conversation_id") else {}),
     }
     answer = said.answer(body)
-    choice = (answer.get("choices") or [{}])[0]
+    choice = next(iter(mappings(answer.get("choices"))), {})
     return {
-        "message": choice.get("message"),
-        "finish_reason": choice.get("finish_reason"),
+        "message": storable(choice.get("message")),
+        "finish_reason": storable(choice.get("finish_reason")),
         "conversation_id": asked.get("conversation_id"),
     }
 
@@ -96,7 +97,7 @@ class Said:
                 if answered.headers.get_content_type() == "text/event-stream":
                     return self._streamed(answered)
                 return dict(json.loads(answered.read()))
-        except (OSError, http.client.HTTPException, ValueError, ProviderBusy) as error:
+        except (OSError, http.client.HTTPException, ValueError, RecursionError, ProviderBusy) as error:
             if self.run.told_to_stop.is_set():
                 raise InterruptedError from None
             raise JobFailed(f"the agent broke off ({type(error).__name__})", code="broken_off") from None

@@ -284,6 +284,15 @@ def test_a_message_is_answered_by_the_agent(work, asked):
     }
 
 
+def test_what_an_agent_answers_can_be_told_to_anybody(work, obedient):
+    work.world.settings.__dict__["runtime_door_url"] = f"{obedient}/v1"
+    agent = work.world.agent("odd")
+    assert work.does("agent_start", agent)["status"] == "succeeded"
+    said = work.does("agent_message", agent, message="words=1")["result"]["message"]
+    odd = [None, None, None, "\ufffd", {"$ref": "x", "$id": 1, "": {"a.b": -0.0}}]
+    assert said == {"role": "assistant", "content": "word0 ", "odd": odd}
+
+
 def test_a_turn_that_fails_says_why(work, asked):
     job = work.does("agent_message", asked, message="status=402")
     assert (job["status"], job["error"]["code"]) == ("failed", "turn_failed")
