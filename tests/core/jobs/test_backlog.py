@@ -41,6 +41,13 @@ def test_redis_is_asked_alone_once_more_wait_than_are_quickly_counted(db, redis_
     assert backlog.read(db, redis_client)["chat", "w1"][1] == jobs[0]["created_at"]
 
 
+def test_an_id_that_is_not_one_of_ours_hides_nobody(db, redis_client, lanes, monkeypatch):
+    monkeypatch.setattr(backlog, "FEW", 1)
+    job = queued(db, sent=lanes.send)
+    lanes.send({**job, "_id": "no uuid", "workspace_id": "w2"})
+    assert by(db, redis_client) == {("chat", "w1"): 1, ("chat", "w2"): 1}
+
+
 def test_without_redis_the_documents_say_it(db):
     queued(db)
     with redis.Redis(port=1, retry=Retry(NoBackoff(), 0)) as away:
