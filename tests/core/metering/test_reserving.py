@@ -135,6 +135,18 @@ class _One:
         self.document, self.also, self.error = job_of(reservation), reservation, None
 
 
+def test_of_a_batch_the_intent_of_a_job_that_was_not_stored_stays(db):
+    reserving, wide = Reserving(db), of("k1", 1)
+    budgets.used(db, wide)
+    taken = asked(wide)
+    db.jobs.insert_one({**job_of(taken), "holds": {}})
+    batch = [_One(taken), _One(asked(wide))]
+    reserving._write(batch)
+    assert [type(one.error) for one in batch] == [DuplicateKeyError, type(None)]
+    last = store(reserving, wide)
+    assert pending(db, wide) == {taken.change.job_id, last["_id"]}
+
+
 def test_an_insert_whose_reply_is_lost_is_repeated_and_holds_once(db):
     reserving, wide = Losing(db, "jobs"), of("k1", 1)
     store(reserving, wide)
@@ -150,28 +162,29 @@ def test_a_job_whose_id_is_taken_holds_until_somebody_gives_it_back_and_once_whe
         with pytest.raises(DuplicateKeyError):
             reserving.insert_of(reservation)(job_of(reservation))
     assert stands(db, wide) == (0.01, 1)
+    store(reserving, wide)
     budgets.release(db, wide, reservation.change)
-    assert stands(db, wide) == (0, 1)
+    assert stands(db, wide) == (0.01, 2)
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["a budget that is there", "the first of its month"])
-def test_a_reservation_whose_reply_is_lost_is_not_repeated_and_stores_nothing(db, there):
+@pytest.mark.parametrize("write", [0, 3], ids=["in a batch", "alone, in the first of its month"])
+def test_a_reservation_whose_reply_is_lost_is_not_repeated_and_stores_nothing(db, write):
     wide = of("k1", 1)
-    if there:
-        budgets.used(db, wide)
-    reserving = Losing(db, "budgets")
+    if write == 0:
+        budgets.used(db, wide)  # makes it
+    reserving = Losing(db, "budgets", write)
     with pytest.raises(ConnectionFailure):
         store(reserving, wide)
-    assert stands(db, wide) == (0.01 if there else 0, 0)
+    assert stands(db, wide) == (0.01, 0)
 
 
 class Losing(Reserving):
-    """Of the next write to a collection the reply is lost."""
+    """Of one of the next writes to a collection the reply is lost."""
 
-    def __init__(self, db, name):
+    def __init__(self, db, name, after=0):
         super().__init__(db)
         self.name = name
-        self.lost = False
+        self.left = after
         self.db = self
         self.real = db
         self.collection = self.jobs
@@ -188,11 +201,13 @@ class _Lost:
         found = getattr(self.collection, name)
         if name == "with_options":
             return lambda **options: _Lost(self.losing, found(**options), self.loses)
-        if not self.loses or self.losing.lost or name not in ("insert_one", "update_one"):
+        if not self.loses or name not in ("insert_one", "update_one"):
+            return found
+        self.losing.left -= 1
+        if self.losing.left != -1:
             return found
 
         def lost(*args, **options):
-            self.losing.lost = True
             found(*args, **options)
             raise AutoReconnect("the reply was lost")
 
