@@ -171,12 +171,15 @@ def test_who_sends_without_end_blocks_nobody(address, start, piece):
 
 def test_of_too_many_idle_connections_the_longest_idle_are_hung_up_on(patient_address):
     with contextlib.ExitStack() as held:
-        idle = [
-            held.enter_context(socket.create_connection(patient_address, timeout=60))
-            for _ in range(IDLE + 10)
-        ]
-        answered = [asked(client) for client in reversed(idle)]  # the last one knows that all were taken
-        assert answered == [True] * IDLE + [False] * 10
+        longest = [connected(held, patient_address) for _ in range(10)]
+        assert all(map(asked, longest))
+        others = [connected(held, patient_address) for _ in range(IDLE)]
+        assert [asked(client) for client in others] == [True] * IDLE
+        assert [asked(client) for client in longest] == [False] * 10
+
+
+def connected(held, address):
+    return held.enter_context(socket.create_connection(address, timeout=60))
 
 
 def until_cut(act):
