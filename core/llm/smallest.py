@@ -11,6 +11,8 @@ from core.llm.types import Document
 
 DEEPEST = 20
 """Levels: a schema may require itself."""
+MOST = 10_000
+"""Values. A schema of a few lines may ask for more than any memory holds."""
 NULL_BELOW = 3
 """Levels: what may be null is something above them, and null below."""
 FORMATS = {
@@ -25,30 +27,47 @@ FORMATS = {
 
 
 def instance(schema: Any) -> Any:
-    """A value that the schema allows; patterns are not looked at."""
-    return _of(mapping(schema), mapping(schema), 0)
+    """A value that the schema allows; patterns are not looked at. What is above `MOST` values is null."""
+    return _of(mapping(schema), _Root(mapping(schema)), 0)
 
 
-def _of(schema: Document, root: Document, depth: int) -> Any:
+class _Root:
+    """The whole schema, and how many values may still be made of it."""
+
+    def __init__(self, schema: Document) -> None:
+        self.schema = schema
+        self.left = MOST
+
+
+def _of(schema: Document, root: _Root, depth: int) -> Any:
+    root.left -= 1
+    if root.left < 0:
+        return None
     schema = _whole(schema, root, depth)
     for name in ("const", "default"):
         if name in schema:
-            return schema[name]
+            return _given(schema[name], root)
     if isinstance(schema.get("enum"), list) and schema["enum"]:
-        return schema["enum"][0]
+        return _given(schema["enum"][0], root)
     kind = schema.get("type") or ("object" if "properties" in schema else None)
     kind = next((one for one in kind if one != "null"), "null") if isinstance(kind, list) else kind
     make = MADE.get(kind) if isinstance(kind, str) else None
     return make(schema, root, depth) if make and depth < DEEPEST else None
 
 
-def _whole(schema: Document, root: Document, depth: int) -> Document:
+def _given(value: Any, root: _Root) -> Any:
+    """A value that the schema holds; a long one counts as many."""
+    root.left -= len(str(value)) // 100
+    return value
+
+
+def _whole(schema: Document, root: _Root, depth: int) -> Document:
     """With what it refers to, the first choice that is not null, and all of what it combines."""
     for _ in range(DEEPEST):
         path = schema.get("$ref")
         choices = mappings(schema.get("anyOf") or schema.get("oneOf"))
         if isinstance(path, str):
-            schema = _at(path, root) | {name: of for name, of in schema.items() if name != "$ref"}
+            schema = _at(path, root.schema) | {name: of for name, of in schema.items() if name != "$ref"}
         elif choices:
             chosen = next(
                 (one for one in choices if (one.get("type") == "null") == (depth > NULL_BELOW)), choices[0]
@@ -81,21 +100,22 @@ def _at(path: str, root: Document) -> Document:
     return mapping(found)
 
 
-def _object(schema: Document, root: Document, depth: int) -> Document:
+def _object(schema: Document, root: _Root, depth: int) -> Document:
     properties, required = mapping(schema.get("properties")), schema.get("required") or []
     return {name: _of(mapping(properties.get(name)), root, depth + 1) for name in required}
 
 
-def _array(schema: Document, root: Document, depth: int) -> list[Any]:
-    return [_of(mapping(schema.get("items")), root, depth + 1)] * _number(schema.get("minItems"))
+def _array(schema: Document, root: _Root, depth: int) -> list[Any]:
+    least = min(_number(schema.get("minItems")), max(root.left, 0))
+    return [_of(mapping(schema.get("items")), root, depth + 1) for _ in range(least)]
 
 
-def _string(schema: Document, root: Document, depth: int) -> str:
+def _string(schema: Document, root: _Root, depth: int) -> str:
     known = FORMATS.get(str(schema.get("format")), "")
     return known.ljust(_number(schema.get("minLength")), "a")
 
 
-def _integer(schema: Document, root: Document, depth: int) -> int:
+def _integer(schema: Document, root: _Root, depth: int) -> int:
     """0, or the number nearest to it that the bounds allow."""
     least = max(_bound(schema, "minimum"), _bound(schema, "exclusiveMinimum", 1))
     most = min(_bound(schema, "maximum", of=math.inf), _bound(schema, "exclusiveMaximum", -1, math.inf))
@@ -112,7 +132,7 @@ def _number(value: Any) -> int:
     return min(value, 1000) if isinstance(value, int) and value > 0 else 0
 
 
-MADE: dict[str, Callable[[Document, Document, int], Any]] = {
+MADE: dict[str, Callable[[Document, _Root, int], Any]] = {
     "object": _object,
     "array": _array,
     "string": _string,

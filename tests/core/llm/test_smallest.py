@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from enum import Enum
 from typing import Annotated, Literal
@@ -86,3 +87,16 @@ def test_a_schema_that_requires_itself_ends():
     while made is not None:
         made, levels = made["next"], levels + 1
     assert levels == 20
+
+
+LISTS = {"type": "array", "minItems": 1000, "items": {"type": "array", "minItems": 1000, "items": {}}}
+MANY = {
+    "lists": {"type": "array", "minItems": 1000, "items": LISTS},
+    "itself": {"type": "object", "properties": {n: {"$ref": "#"} for n in "abcd"}, "required": [*"abcd"]},
+    "long": {"type": "array", "minItems": 1000, "items": {"const": "x" * 1_000_000}},
+}
+
+
+@pytest.mark.parametrize("schema", MANY.values(), ids=MANY)
+def test_a_schema_that_asks_for_very_many_values_gets_some(schema):
+    assert len(json.dumps(instance(schema))) < 3_000_000
