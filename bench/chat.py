@@ -134,7 +134,7 @@ def outage(n: int = 100, seconds: float = 40) -> None:
     with provider() as address, running(address, embedded=NAMES) as (stack, agent):
         with ThreadPoolExecutor(16) as pool:
             ids = list(pool.map(lambda i: stack.chat(agent, f"delay=20 id=o-{i}").json()["id"], range(n)))
-        stack.until(lambda: all(stack.job(i)["status"] == "running" for i in ids), 60, "all run")
+        stack.until(lambda: all(stack.job(i)["status"] == "running" for i in ids), "all run")
         (store,) = stack.pids("secantusd", "--storage-path")
         os.kill(store, signal.SIGSTOP)
         began = time.monotonic()

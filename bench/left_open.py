@@ -138,11 +138,11 @@ def hurry(tabs: list[Page], refreshes: int) -> None:
 def restart(stack: Stack, tabs: list[Page]) -> None:
     """Kill the web processes, and wait until every tab has its stream again."""
     stack.kill("gunicorn")
-    stack.until(stack.ready, 60, "it is back")
+    stack.until(stack.ready, "it is back")
     for tab in tabs:
         tab.bring_to_front()
         # `wait_for_function` evaluates in the page, which its policy forbids, and leaves 13 listeners there.
-        stack.until(lambda tab=tab: tab.evaluate(LIVE), 60, "it has its stream")
+        stack.until(lambda tab=tab: tab.evaluate(LIVE), "it has its stream")
     print("the web processes were killed and are back; each tab has its stream again", flush=True)
 
 

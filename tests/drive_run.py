@@ -14,8 +14,8 @@ from typing import Any
 import requests
 
 from tests.stack import Stack
+from tests.waiting import LONG_S
 
-PATIENCE_S = 300
 VICTIMS = (("web.main",), ("workers.main", "drive"))
 
 
@@ -58,7 +58,7 @@ class Run:
         size = random.Random(i).randint(*self.sizes)
         data = random.Random(i).randbytes(size)
         headers = {"Idempotency-Key": f"u{i}"} if i % 2 else {}
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + LONG_S
         while True:
             with contextlib.suppress(requests.RequestException):
                 answer = requests.post(
@@ -90,26 +90,23 @@ class Run:
         """(sha256, file's id) of each, once all jobs have ended."""
         with self.stack.database() as db:
             waiting = {"status": {"$in": ["queued", "running"]}, "kind": "drive_upload"}
-            self.stack.until(lambda: db.jobs.count_documents(waiting) == 0, PATIENCE_S, "all end")
+            self.stack.until(lambda: db.jobs.count_documents(waiting) == 0, "all end")
             jobs = [(sha256, db.jobs.find_one({"_id": job_id})) for sha256, _, job_id in answered]
         assert {job["status"] for _, job in jobs} == {"succeeded"}, [job["error"] for _, job in jobs]
         return [(sha256, job["result"]["id"]) for sha256, job in jobs]
 
     def _downloads(self, records: list[tuple[str, str]]) -> None:
-        self.stack.until(self.stack.ready, 60, "web is back")
+        self.stack.until(self.stack.ready, "web is back")
         for sha256, file_id in records:
             got = self.stack.http.get(f"{self.stack.url}/drive/download/{file_id}")
             assert hashlib.sha256(got.content).hexdigest() == sha256
 
     def _nothing_else(self) -> None:
         """No staging file, no record on its way, no object without one; the quota counts what is there."""
-        self.stack.until(
-            lambda: not list(self.storage.list("staging")), PATIENCE_S, "the staging area is swept"
-        )
+        self.stack.until(lambda: not list(self.storage.list("staging")), "the staging area is swept")
         with self.stack.database() as db:
             self.stack.until(
                 lambda: db.drive_files.count_documents({"state": {"$ne": "stored"}}) == 0,
-                PATIENCE_S,
                 "mended",
             )
             records = {record["key"]: record["size"] for record in db.drive_files.find()}
@@ -117,6 +114,5 @@ class Run:
         usage = f"{self.stack.url}/drive/usage"
         self.stack.until(
             lambda: self.stack.http.get(usage).json()["bytes"] == sum(records.values()),
-            60,
             "what died between a charge and its records is free again",
         )

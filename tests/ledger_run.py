@@ -29,7 +29,7 @@ from core.jobs.model import DONE, QUEUED, RUNNING
 from core.metering.calls import calls_of, consumed
 from core.metering.sums import exact
 from tests.stack import ROOT, Stack, free_ports, wait_for_port
-from tests.waiting import until
+from tests.waiting import LONG_S, until
 
 TOKENS = 17
 """What the provider reports for each answer."""
@@ -49,7 +49,7 @@ class Plan:
     workers: int
     kill_every_s: float = 2.0
     redis_restarts: int = 2
-    within_s: float = 120
+    within_s: float = LONG_S
 
 
 class Workers:
@@ -85,7 +85,7 @@ class Workers:
             mine = {"status": "running", "owner": me.get("_id")}
             return bool(me) and db.jobs.find_one(mine) is not None
 
-        self.stack.until(holds_jobs, 60, "a worker is frozen at work", every=0.05)
+        self.stack.until(holds_jobs, "a worker is frozen at work", every=0.05)
         self.frozen = worker
 
     def thaw_once_dead(self, db: Any) -> None:
@@ -151,7 +151,7 @@ def run(folder: Path, plan: Plan) -> dict[str, Any]:
 
 def _carry_out(stack: Stack, workers: Workers, db: Any, address: str, plan: Plan) -> dict[str, Any]:
     ready = {"role": "chat", "dead": False}
-    stack.until(lambda: db.processes.count_documents(ready) > plan.workers, 60, "all workers are ready")
+    stack.until(lambda: db.processes.count_documents(ready) > plan.workers, "all workers are ready")
     agent = _posted(stack, "agents", {"name": "a", "llm_config": {"managed": True, "tier": "standard"}})["id"]
     budget = {"role": "member", "budget_usd": 100, "budget_period": "month"}
     keys = [_posted(stack, "keys", budget)["key"] for _ in range(plan.clients)]
@@ -162,14 +162,14 @@ def _carry_out(stack: Stack, workers: Workers, db: Any, address: str, plan: Plan
         try:
             list(pool.map(lambda n: _client(stack, agent, keys[n], plan, n), range(plan.clients)))
             accepted = time.monotonic() - started
-            stack.until(lambda: _ended(db) >= plan.jobs, plan.within_s, "all jobs ended", every=2)
+            stack.until(lambda: _ended(db) >= plan.jobs, "all jobs ended", seconds=plan.within_s, every=2)
         finally:
             stop.set()
         killing.result()
-    stack.until(lambda: workers.gone(db), 60, "the frozen worker ended itself")
-    stack.until(lambda: db.jobs.count_documents({"meter": "due"}) == 0, 60, "all are in the ledger")
+    stack.until(lambda: workers.gone(db), "the frozen worker ended itself")
+    stack.until(lambda: db.jobs.count_documents({"meter": "due"}) == 0, "all are in the ledger")
     assert stack.http.post(f"{stack.url}/scheduler/budgets/run").status_code == 202
-    stack.until(lambda: not any(one["pending"] for one in db.budgets.find()), 150, "budgets are settled")
+    stack.until(lambda: not any(one["pending"] for one in db.budgets.find()), "budgets are settled")
     month = "usage/audit?period=month"
     books = {
         "accepted_s": accepted,
@@ -182,7 +182,7 @@ def _carry_out(stack: Stack, workers: Workers, db: Any, address: str, plan: Plan
         "audit": stack.http.get(f"{stack.url}/{month}").json(),
         "summary": stack.http.get(f"{stack.url}/usage/summary").json(),
     }
-    stack.until(lambda: not db.usage_allowances.count_documents({"open": True}), 60, "allowances computed")
+    stack.until(lambda: not db.usage_allowances.count_documents({"open": True}), "allowances computed")
     return {**books, "allowances": list(db.usage_allowances.find())}
 
 

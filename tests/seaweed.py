@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.stack import free_ports
+from tests.waiting import LONG_S
 
 KEY, SECRET = "a-test-key", "a-test-secret-0123456789"
 BUCKET = "drive"
@@ -92,7 +93,7 @@ class SeaweedFS:
             *("-port.iceberg=0", "-port.lance=0"),
         ]
 
-    def _until_it_answers(self, key: str, seconds: float = 60) -> None:
+    def _until_it_answers(self, key: str, seconds: float = LONG_S) -> None:
         deadline = time.monotonic() + seconds
         client = self.client(key)
         try:

@@ -26,7 +26,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PORTS, BLOCK = (12_000, 28_000), 8
 HELD: list[socket.socket] = []
 """What keeps this process's blocks of ports from others, until it ends."""
-STARTS_WITHIN_S = 300
 ADMIN_KEY = "test-admin-key-0123456789abcdef0123456789"
 
 
@@ -52,7 +51,7 @@ class Stack:
             "PYTHONDONTWRITEBYTECODE": "1",
             "WORKER_GRACE_S": "3",
             "STORE_ANSWERS_WITHIN_S": "60",
-            "START_WITHIN_S": str(STARTS_WITHIN_S),
+            "START_WITHIN_S": str(round(LONG_S)),
             **self.given,
             **environment,
         }
@@ -61,7 +60,7 @@ class Stack:
 
     def start(self) -> None:
         self.launch()
-        self.until(self.ready, STARTS_WITHIN_S, "the stack is ready")
+        self.until(self.ready, "the stack is ready")
 
     def launch(self) -> None:
         """Start the launcher, without waiting for what it starts."""
@@ -87,14 +86,14 @@ class Stack:
         if self.launcher.poll() is not None:
             raise AssertionError(f"the launcher ended with {self.launcher.returncode}:\n{self.said()}")
         with contextlib.suppress(requests.RequestException):
-            return self.http.get(f"http://{self.host}:{self.port}/readyz", timeout=10).status_code == 200
+            return self.http.get(f"http://{self.host}:{self.port}/readyz").status_code == 200
         return False
 
     def said(self) -> str:
         self.log.flush()
         return Path(self.log.name).read_text()[-6000:]
 
-    def until(self, holds: Any, seconds: float, what: str, every: float = 0.25) -> None:
+    def until(self, holds: Any, what: str, *, seconds: float = LONG_S, every: float = 0.25) -> None:
         """Wait until `holds()`; fails with the log's end when it does not within `seconds`."""
         until(holds, what, seconds=seconds, every=every, said=self.said)
 

@@ -75,14 +75,12 @@ def submit(stack, agent, n, text):
         return list(pool.map(one, range(n)))
 
 
-def all_end(stack, ids, seconds=180):
+def all_end(stack, ids):
     """Waits until every job has ended and is in the ledger; the jobs as the store keeps them."""
     with stack.database() as db:
         jobs = db.jobs
-        stack.until(
-            lambda: jobs.count_documents({"status": {"$in": ["queued", "running"]}}) == 0, seconds, "all end"
-        )
-        stack.until(lambda: jobs.count_documents({"meter": "due"}) == 0, 60, "all are in the ledger")
+        stack.until(lambda: jobs.count_documents({"status": {"$in": ["queued", "running"]}}) == 0, "all end")
+        stack.until(lambda: jobs.count_documents({"meter": "due"}) == 0, "all are in the ledger")
         return [jobs.find_one({"_id": job_id}) for job_id in ids]
 
 
@@ -120,15 +118,15 @@ def test_all_workers_killed_then_redis_then_the_store(stack, agent, provider):
 
 def test_a_worker_that_was_stopped_past_its_lease_does_no_harm(stack, agent, provider):
     ids = submit(stack, agent, 10, "delay=4 id=stopped-{i}")
-    stack.until(lambda: stack.job(ids[-1])["status"] == "running", 60, "its jobs run")
+    stack.until(lambda: stack.job(ids[-1])["status"] == "running", "its jobs run")
     stopped = stack.kill("workers.main", "chat", how=signal.SIGSTOP)
     with stack.database() as db:
         dead = {"pid": {"$in": stopped}, "dead": True}
-        stack.until(lambda: db.processes.count_documents(dead) == len(stopped), 60, "it was declared dead")
+        stack.until(lambda: db.processes.count_documents(dead) == len(stopped), "it was declared dead")
     for pid in stopped:
         os.kill(pid, signal.SIGCONT)
     assert_finished_once(all_end(stack, ids), provider)
-    stack.until(lambda: not set(stopped) & set(stack.pids("workers.main", "chat")), 60, "it ended itself")
+    stack.until(lambda: not set(stopped) & set(stack.pids("workers.main", "chat")), "it ended itself")
 
 
 def test_a_terminated_worker_hands_its_jobs_back_or_finishes_them(stack, agent, provider):
@@ -152,9 +150,7 @@ def test_while_redis_is_down_chats_are_accepted_and_run_later(stack, agent, prov
 
 def test_an_outage_of_the_store_repeats_no_call_and_new_requests_get_503(stack, agent, provider):
     ids = submit(stack, agent, 20, "delay=3 id=outage-{i}")
-    stack.until(
-        lambda: all(stack.job(i)["status"] == "running" for i in ids), 60, "all of them run", every=0.1
-    )
+    stack.until(lambda: all(stack.job(i)["status"] == "running" for i in ids), "all of them run", every=0.1)
     (store,) = stack.pids("secantusd", "--storage-path")
     os.kill(store, signal.SIGSTOP)
     try:
@@ -184,7 +180,7 @@ def test_a_job_that_kills_its_worker_is_quarantined_while_its_neighbours_succeed
                 os.kill(worker["pid"], signal.SIGKILL)
             return job["status"] == "failed"
 
-        stack.until(has_ended, 180, "it has ended", every=0.1)
+        stack.until(has_ended, "it has ended", every=0.1)
         jobs = all_end(stack, neighbours.result())
     assert list(killed.values()) == ["chat", "chat", "isolation"]
     ended = stack.job(poison)
@@ -217,14 +213,13 @@ def test_a_receiver_that_is_down_slow_redirects_or_fails_gets_each_event_once_it
         return any(delivery["tries"] for delivery in deliveries(jobs[name]))
 
     jobs = {"down": called_back(stack, agent, receiver, "down")}
-    stack.until(lambda: tried("down"), 60, "it was tried in vain")
+    stack.until(lambda: tried("down"), "it was tried in vain")
     receiver.start()
     try:
         for name in ("500", "redirect", "slow"):
             jobs[name] = called_back(stack, agent, receiver, name)
         stack.until(
             lambda: all(d["state"] == "delivered" for job_id in jobs.values() for d in deliveries(job_id)),
-            120,
             "all are delivered",
         )
     finally:
@@ -273,15 +268,15 @@ def beat(stack, times=3):
             now = db.processes.find({"_id": {"$in": list(before)}})
             return all(one["dead"] or one["beat"] >= before[one["_id"]] + times for one in now)
 
-        stack.until(beaten, 60, "all have beaten")
+        stack.until(beaten, "all have beaten")
 
 
 def test_cancelling_a_running_chat_ends_its_call(stack, agent, provider):
     job_id = stack.chat(agent, "id=cancelled delay=60").json()["id"]
-    stack.until(lambda: stack.job(job_id)["status"] == "running", 60, "it runs")
+    stack.until(lambda: stack.job(job_id)["status"] == "running", "it runs")
     before = requests.get(f"{provider}/log", timeout=60).json()["finished"]
     assert stack.http.post(f"{stack.url}/jobs/{job_id}/cancel").status_code == 202
-    stack.until(lambda: stack.job(job_id)["status"] == "cancelled", 60, "it is cancelled")
+    stack.until(lambda: stack.job(job_id)["status"] == "cancelled", "it is cancelled")
     assert requests.get(f"{provider}/log", timeout=60).json()["finished"] == before
 
 

@@ -219,8 +219,8 @@ def test_an_upload_that_is_cut_off_is_refused_and_leaves_nothing(framing, body, 
         assert client.makefile("rb").readline().split()[1] == b"400"
     with on_disk.database() as db:
         storage = LocalStorage(on_disk.data_dir / "drive")
-        on_disk.until(lambda: not list(storage.list("staging")), 60, "nothing is staged")
-        on_disk.until(lambda: db.drive_uploads.find_one() is None, 60, "nothing arrives")
+        on_disk.until(lambda: not list(storage.list("staging")), "nothing is staged")
+        on_disk.until(lambda: db.drive_uploads.find_one() is None, "nothing arrives")
         assert db.drive_files.find_one({"state": {"$ne": "stored"}}) is None
 
 

@@ -88,7 +88,7 @@ def refusal(**environment):
 def pasted(stack):
     """Runs the line that was printed, in another folder and with nothing of our environment."""
     terminal = Path(stack.log.name)
-    stack.until(lambda: "\ncurl " in terminal.read_text(), 60, "the line is printed")
+    stack.until(lambda: "\ncurl " in terminal.read_text(), "the line is printed")
     (line,) = [line for line in terminal.read_text().splitlines() if line.startswith("curl ")]
     ran = subprocess.run(
         ["sh", "-c", line],
@@ -187,7 +187,7 @@ def test_logs_are_on_the_terminal_and_in_a_file_each(stack, folder):
     for name in PROGRAMS:
         assert (folder / "log" / f"{name}.log").exists()
     for log in (folder / "log" / "scheduler.log", Path(stack.log.name)):
-        stack.until(lambda log=log: "scheduler.ready" in log.read_text(), 60, f"it is in {log.name}")
+        stack.until(lambda log=log: "scheduler.ready" in log.read_text(), f"it is in {log.name}")
 
 
 def test_everything_is_on_loopback(stack):
@@ -280,9 +280,9 @@ def test_an_idle_connection_does_not_hold_up_the_end_of_web(stack):
     """A browser or an SDK keeps its connection; gunicorn's own worker waits 30 s for it."""
     assert stack.http.get(f"{stack.url}/agents").status_code == 200
     before = stack.kill("gunicorn", how=signal.SIGTERM)
-    stack.until(lambda: not set(stack.pids("gunicorn")) & set(before), 60, "it has ended")
+    stack.until(lambda: not set(stack.pids("gunicorn")) & set(before), "it has ended")
     assert "graceful timeout" not in (stack.data_dir / "log" / "web.log").read_text()
-    stack.until(stack.ready, 60, "it is started again")
+    stack.until(stack.ready, "it is started again")
 
 
 def test_whatever_is_killed_is_started_again(stack):
@@ -292,10 +292,9 @@ def test_whatever_is_killed_is_started_again(stack):
         os.kill(before[0], signal.SIGKILL)
         stack.until(
             lambda words=words, before=before: set(stack.pids(*words)) - set(before),
-            60,
             f"{words} is started again",
         )
-    stack.until(stack.ready, 60, "all of it answers")
+    stack.until(stack.ready, "all of it answers")
     assert pasted(stack)["status"] == "succeeded"
 
 
@@ -320,10 +319,10 @@ def test_a_launcher_that_is_killed_while_it_starts_leaves_nothing_behind(stack, 
     stack.launcher.terminate()
     stack.launcher.wait(90)
     stack.launch()
-    stack.until(lambda: stack.pids("valkey-server"), 60, "the first server runs", every=0.01)
+    stack.until(lambda: stack.pids("valkey-server"), "the first server runs", every=0.01)
     stack.launcher.kill()
     stack.launcher.wait()
-    stack.until(lambda: not living(folder), 60, "all have ended")
+    stack.until(lambda: not living(folder), "all have ended")
 
 
 def test_with_stores_of_its_own_nothing_embedded_starts(tmp_path, db, settings):

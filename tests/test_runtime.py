@@ -12,7 +12,6 @@ from tests.stack import ROOT, Stack
 from tests.stands_in import executable
 
 MANY = 50
-PATIENCE_S = 180
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def stack(tmp_path_factory):
         BEAT_S="1",
     )
     stack.start()
-    stack.until(lambda: hosts(stack) == {"h1"}, 60, "the host is there")
+    stack.until(lambda: hosts(stack) == {"h1"}, "the host is there")
     yield stack
     stack.stop()
     assert processes.marked(str(stack.data_dir)) == {}
@@ -69,7 +68,7 @@ def ready(stack, wanted):
 def many(stack):
     ids = agents(stack, "a", MANY)
     order(stack, "start", ids)
-    stack.until(lambda: ready(stack, ids), PATIENCE_S, "all are ready")
+    stack.until(lambda: ready(stack, ids), "all are ready")
     return ids
 
 
@@ -85,16 +84,15 @@ def test_workers_killed_in_the_midst_of_stops_and_starts_are_followed_by_the_nex
     order(stack, "stop", many[:25])
     killed = stack.kill("workers.main", "runtime")
     order(stack, "start", many[:10])
-    stack.until(lambda: set(stack.pids("workers.main", "runtime")) - set(killed), 60, "the next is there")
+    stack.until(lambda: set(stack.pids("workers.main", "runtime")) - set(killed), "the next is there")
     stack.until(
         lambda: any(one["status"] == "starting" for one in running(stack).values()),
-        60,
         "some start",
         every=0.05,
     )
     stack.kill("workers.main", "runtime")
     wanted = [*many[:10], *many[25:]]
-    stack.until(lambda: ready(stack, wanted), PATIENCE_S, "observed equals desired")
+    stack.until(lambda: ready(stack, wanted), "observed equals desired")
     marked = processes.marked(str(stack.data_dir))
     assert sorted(len(those) for those in marked.values()) == [1] * len(wanted)
 
@@ -111,17 +109,17 @@ def test_agents_of_a_host_that_dies_are_lost_and_started_anew_on_another(stack, 
             stderr=log,
         )
     try:
-        stack.until(lambda: "h2" in hosts(stack), 60, "the second host is there")
+        stack.until(lambda: "h2" in hosts(stack), "the second host is there")
         ids = agents(stack, "b", 4)
         order(stack, "start", ids)
-        stack.until(lambda: ready(stack, settled | set(ids)), PATIENCE_S, "they are ready")
+        stack.until(lambda: ready(stack, settled | set(ids)), "they are ready")
         assert {running(stack)[agent]["host"] for agent in ids} == {"h2"}  # it has more room
     finally:
         worker.kill()
         worker.wait()
-    stack.until(lambda: all(running(stack)[agent]["lost"] for agent in ids), PATIENCE_S, "they are lost")
+    stack.until(lambda: all(running(stack)[agent]["lost"] for agent in ids), "they are lost")
     assert "its host h2 is silent" in running(stack)[ids[0]]["last_error"]
     order(stack, "start", ids)
-    stack.until(lambda: ready(stack, settled | set(ids)), PATIENCE_S, "they are ready again")
+    stack.until(lambda: ready(stack, settled | set(ids)), "they are ready again")
     assert {running(stack)[agent]["host"] for agent in ids} == {"h1"}
     assert {running(stack)[agent]["state_stayed_on"] for agent in ids} == {"h2"}

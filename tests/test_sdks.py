@@ -220,7 +220,7 @@ def test_a_crash_of_the_web_process_goes_unnoticed(sdk, agent, stack, jobs, obed
         asking = pool.submit(
             sdk.with_options(max_retries=8).chat.completions.create, model=agent, messages=user(text)
         )
-        stack.until(lambda: asked(obedient, text), 20, "the provider was asked")
+        stack.until(lambda: asked(obedient, text), "the provider was asked")
         gunicorn = stack.pids("gunicorn", "web.main")
         stack.kill_one(gunicorn[-1])
         assert asking.result(60).choices[0].message.content == "word0 "

@@ -45,8 +45,8 @@ def log(obedient):
     return requests.get(f"{obedient}/log", timeout=60).json()
 
 
-def is_now(stack, job_id, status, seconds=60):
-    stack.until(lambda: stack.job(job_id)["status"] == status, seconds, f"it is {status}", every=0.1)
+def is_now(stack, job_id, status):
+    stack.until(lambda: stack.job(job_id)["status"] == status, f"it is {status}", every=0.1)
 
 
 def asks(text):
@@ -55,7 +55,7 @@ def asks(text):
 
 def asked(stack, obedient, text):
     """The id of the job with which the provider was asked this, and is about to answer."""
-    stack.until(lambda: asks(text) in [r["body"]["messages"] for r in log(obedient)["requests"]], 60, "asked")
+    stack.until(lambda: asks(text) in [r["body"]["messages"] for r in log(obedient)["requests"]], "asked")
     with stack.database() as db:
         return db.jobs.find_one({"request.messages.content": text, "status": "running"}, {"_id": 1})["_id"]
 
@@ -168,7 +168,7 @@ def test_cancelling_a_stream_ends_it_and_closes_the_providers_connection(stack, 
     next(event for event in stream if event.kind == "delta")
     stack.http.post(f"{stack.url}/jobs/{job_id}/cancel")
     assert list(stream)[-1].data["status"] == "cancelled"
-    stack.until(lambda: log(obedient)["closed_early"] == closed + 1, 60, "the provider saw it")
+    stack.until(lambda: log(obedient)["closed_early"] == closed + 1, "the provider saw it")
 
 
 @pytest.mark.parametrize("after_the_first_word", [True, False])
@@ -183,7 +183,7 @@ def test_a_client_that_leaves_the_door_cancels_its_job(stack, agent, door, obedi
     else:
         job_id = left(stack, obedient, body)
     is_now(stack, job_id, "cancelled")
-    stack.until(lambda: log(obedient)["closed_early"] == closed + 1, 60, "the provider saw it")
+    stack.until(lambda: log(obedient)["closed_early"] == closed + 1, "the provider saw it")
 
 
 def test_it_cancels_too_while_it_waits_for_a_whole_answer(stack, agent, obedient):
@@ -284,7 +284,7 @@ def test_a_redis_that_was_away_leaves_a_gap_and_the_whole_answer(stack, agent):
     told = stack.data_dir / "log" / "chat.log"
     before = told.read_text().count("events.lost")
     os.kill(valkey, signal.SIGSTOP)
-    stack.until(lambda: told.read_text().count("events.lost") > before, 60, "an event is lost")
+    stack.until(lambda: told.read_text().count("events.lost") > before, "an event is lost")
     os.kill(valkey, signal.SIGCONT)
     events = list(stream)
     assert "gap" in [event.kind for event in events]

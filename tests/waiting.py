@@ -12,7 +12,7 @@ import redis
 Found = TypeVar("Found")
 Given = TypeVar("Given")
 
-LONG_S = 120.0
+LONG_S = 300.0
 FIRST_S = 0.001
 
 

@@ -139,9 +139,7 @@ def done(stack: Stack, key: str, job: str) -> None:
     """Wait until this job has succeeded."""
     headers = {"Authorization": f"Bearer {key}"}
     url = f"{stack.url}/jobs/{job}"
-    stack.until(
-        lambda: stack.http.get(url, headers=headers).json()["status"] == "succeeded", 60, "it is done"
-    )
+    stack.until(lambda: stack.http.get(url, headers=headers).json()["status"] == "succeeded", "it is done")
 
 
 def as_webp(page: Page, png: bytes, quality: float = 0.8) -> bytes:

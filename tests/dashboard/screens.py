@@ -71,10 +71,9 @@ def keep_busy(stack: Stack) -> None:
         ids = [job["id"] for job in jobs]
         stack.until(
             lambda: db.jobs.count_documents({"_id": {"$in": ids}, "status": "succeeded"}) == CHATS,
-            120,
             "all is done",
         )
-        stack.until(lambda: db.processes.find_one({"last_jobs.0": {"$exists": True}}), 30, "it is told")
+        stack.until(lambda: db.processes.find_one({"last_jobs.0": {"$exists": True}}), "it is told")
         rollups.write(db.history_queues, "queue", dict(hour()), rollups.MINUTES_KEPT)
 
 

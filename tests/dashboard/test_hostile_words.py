@@ -50,9 +50,7 @@ def told(url):
 
 def ended(stack, key, job, status):
     url, headers = f"{stack.url}/jobs/{job}", {"Authorization": f"Bearer {key}"}
-    stack.until(
-        lambda: stack.http.get(url, headers=headers).json()["status"] == status, 60, f"it has {status}"
-    )
+    stack.until(lambda: stack.http.get(url, headers=headers).json()["status"] == status, f"it has {status}")
 
 
 def made(stack, key, path, body):

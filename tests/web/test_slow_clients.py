@@ -15,7 +15,7 @@ import requests
 
 from core.embedded.supervise import ROOT, from_procfile
 from tests.stack import ADMIN_KEY, free_ports
-from tests.waiting import until
+from tests.waiting import LONG_S, until
 
 BODY_S, HEADERS_S = 2, 2
 CONNECTIONS, IDLE = 200, 100
@@ -91,7 +91,7 @@ def nobody(*more):
 
 def dripped(address, at_once, then):
     """What comes back to a client that sends `at_once`, and a piece of `then` each second."""
-    with socket.create_connection(address, timeout=30) as client:
+    with socket.create_connection(address, timeout=LONG_S) as client:
         client.sendall(at_once)
         for piece in then:
             client.settimeout(1)
@@ -111,7 +111,7 @@ def test_a_body_at_a_byte_a_second_is_refused(address, says, piece):
 
 
 def test_a_body_that_never_comes_is_refused(address):
-    with socket.create_connection(address, timeout=30) as client:
+    with socket.create_connection(address, timeout=LONG_S) as client:
         client.sendall(head("Content-Length: 10"))
         assert client.recv(65536).startswith(b"HTTP/1.1 408 ")
 
@@ -133,11 +133,11 @@ def test_slow_clients_block_nobody(address):
     starts = [b"GET /healthz HTTP/1.1\r\n", head("Content-Length: 1000")] * 50
     with contextlib.ExitStack() as held:
         for start in starts:
-            held.enter_context(socket.create_connection(address, timeout=10)).sendall(start)
+            held.enter_context(socket.create_connection(address, timeout=LONG_S)).sendall(start)
         key = {"Authorization": f"Bearer {ADMIN_KEY}"}
         url = f"http://{address[0]}:{address[1]}/api/v1/agents"
         for _ in range(5):
-            assert requests.get(url, headers=key, timeout=10).status_code == 200
+            assert requests.get(url, headers=key, timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_who_sends_without_end_blocks_nobody(address, start, piece):
             thread.start()
         try:
             for _ in range(5):
-                assert requests.get(f"http://{address[0]}:{address[1]}/healthz", timeout=20).ok
+                assert requests.get(f"http://{address[0]}:{address[1]}/healthz", timeout=60).ok
         finally:
             with contextlib.suppress(OSError):  # the server has hung up first
                 client.shutdown(socket.SHUT_RDWR)

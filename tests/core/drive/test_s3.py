@@ -19,7 +19,7 @@ from tests import seaweed as server
 from tests.core.drive.conftest import MIB
 from tests.core.drive.test_storages import KEY, STAGED, kept, names, read, staged
 from tests.seaweed import BUCKET, SECRET, SeaweedFS
-from tests.waiting import until
+from tests.waiting import LONG_S, until
 
 
 @pytest.fixture(scope="module")
@@ -192,11 +192,11 @@ def test_the_last_part_is_never_empty(s3):
 def test_a_link_gives_the_object_under_the_name_that_was_asked_for(s3):
     kept(s3, b"abc")
     said = {"Content-Type": "text/plain", "Content-Disposition": "attachment; filename*=UTF-8''%C3%A9"}
-    answer = requests.get(s3.link(KEY, 60, said), timeout=10)
+    answer = requests.get(s3.link(KEY, 60, said), timeout=LONG_S)
     assert (answer.status_code, answer.content) == (200, b"abc")
     assert answer.headers["Content-Disposition"] == said["Content-Disposition"]
     assert (
-        requests.get(s3.link(KEY, 60, said).replace("Expires=60", "Expires=600"), timeout=10).status_code
+        requests.get(s3.link(KEY, 60, said).replace("Expires=60", "Expires=600"), timeout=LONG_S).status_code
         == 403
     )
 

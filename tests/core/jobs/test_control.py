@@ -7,6 +7,7 @@ from core.jobs import signals
 from core.jobs.claim import claim, finish, hand_back
 from core.jobs.control import cancel
 from tests.factory import CALL, queued
+from tests.waiting import LONG_S
 
 
 def test_a_queued_job_is_cancelled_at_once(db, redis_client):
@@ -19,9 +20,9 @@ def test_a_running_jobs_worker_is_asked_to_end_it(db, redis_client):
     job = claim(db, queued(db)["_id"], "p1")
     with redis_client.pubsub() as worker:
         worker.subscribe(signals.process_channel("p1"))
-        assert worker.get_message(timeout=30)["type"] == "subscribe"
+        assert worker.get_message(timeout=LONG_S)["type"] == "subscribe"
         asked = cancel(db, redis_client, job)
-        assert worker.get_message(timeout=30)["data"].decode() == job["_id"]
+        assert worker.get_message(timeout=LONG_S)["data"].decode() == job["_id"]
     assert (asked["status"], asked["cancel_requested"]) == ("running", True)
 
 
@@ -51,9 +52,9 @@ def test_a_job_that_changed_hands_meanwhile_is_ended_by_its_new_worker(db, redis
     meanwhile.before("update", "jobs", change_hands)
     with redis_client.pubsub() as worker:
         worker.subscribe(signals.process_channel("p2"))
-        assert worker.get_message(timeout=30)["type"] == "subscribe"
+        assert worker.get_message(timeout=LONG_S)["type"] == "subscribe"
         assert cancel(meanwhile.db, redis_client, job)["cancel_requested"]
-        assert worker.get_message(timeout=30)["data"].decode() == job["_id"]
+        assert worker.get_message(timeout=LONG_S)["data"].decode() == job["_id"]
 
 
 def test_a_job_that_ended_meanwhile_stays_as_it_ended(db, redis_client, meanwhile):

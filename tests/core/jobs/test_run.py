@@ -16,7 +16,7 @@ from core.services import Services, connect_mongo
 from tests.conftest import patient
 from tests.factory import CALL, Sent, queued
 from tests.proxy import Proxy
-from tests.waiting import ending
+from tests.waiting import LONG_S, ending
 
 IN_FLIGHT = {"outcome": "in_flight", "possibly_charged": True}
 UPDATE = b"\x02update\x00"
@@ -230,9 +230,9 @@ def test_whoever_watches_is_told_when_it_begins_and_when_it_has_ended(db, servic
     job = queued(db, metadata=metadata)
     with services.redis.pubsub() as listening:
         listening.subscribe(signals.CHANGED)
-        assert listening.get_message(timeout=30)["type"] == "subscribe"
+        assert listening.get_message(timeout=LONG_S)["type"] == "subscribe"
         runner(services, answering).run(job["_id"])
-        heard = [signals.parsed(listening.get_message(timeout=30)["data"]) for _ in range(2)]
+        heard = [signals.parsed(listening.get_message(timeout=LONG_S)["data"]) for _ in range(2)]
     assert [(s.mark, s.job_id) for s in heard] == [(signals.BEGUN, job["_id"]), (signals.ENDED, job["_id"])]
     stored = db.jobs.find_one({"_id": job["_id"]}, UNASKED)
     assert public(signals.opened(heard[1].told)) == public(stored)
@@ -242,9 +242,9 @@ def test_a_document_that_is_too_large_does_not_travel_with_its_signal(db, servic
     job = queued(db)
     with services.redis.pubsub() as listening:
         listening.subscribe(signals.CHANGED)
-        assert listening.get_message(timeout=30)["type"] == "subscribe"
+        assert listening.get_message(timeout=LONG_S)["type"] == "subscribe"
         runner(services, lambda run: {"message": "x" * signals.MOST_BYTES}).run(job["_id"])
-        _, end = (signals.parsed(listening.get_message(timeout=30)["data"]) for _ in range(2))
+        _, end = (signals.parsed(listening.get_message(timeout=LONG_S)["data"]) for _ in range(2))
     assert end == ("", job["_id"], b"")
 
 

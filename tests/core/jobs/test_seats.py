@@ -14,7 +14,7 @@ from core.jobs.lanes import Lanes
 from core.jobs.model import Idempotency
 from core.jobs.seats import MOST_BYTES, Seats
 from tests.factory import Sent, draft
-from tests.waiting import subscribed
+from tests.waiting import LONG_S, subscribed
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def listening(redis_client):
         subscribed(redis_client, signals.seat_channel("p1"))
 
         def heard():
-            while (message := pubsub.get_message(timeout=5)) is None:
+            while (message := pubsub.get_message(timeout=LONG_S)) is None:
                 pass
             return signals.opened(message["data"])
 
