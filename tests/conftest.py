@@ -17,12 +17,12 @@ from core.embedded import stores
 from core.jobs import signals
 from core.jobs.watch import Watcher
 from core.services import connect_mongo, connect_redis
-from core.store import indexes
 from tests import given
 from tests.meanwhile import Meanwhile
 from tests.seaweed import SeaweedFS
 from tests.stack import ROOT, Stack, free_ports, wait_for_port
 from tests.stands_in import executable
+from tests.used_again import Changed, Databases
 from tests.waiting import subscribed
 
 PATIENT_S = 180
@@ -148,19 +148,30 @@ def settings(mongodb_uri, redis_url, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def mongo(settings):
-    client = patient(settings)
+def changed():
+    return Changed()
+
+
+@pytest.fixture(scope="session")
+def mongo(settings, changed):
+    client = patient(settings, event_listeners=[changed])
     yield client
     client.close()
 
 
+@pytest.fixture(scope="session")
+def databases(mongo, changed):
+    databases = Databases(mongo, changed)
+    yield databases
+    databases.close()
+
+
 @pytest.fixture
-def db(mongo):
+def db(databases):
     """An empty database with all indexes, of this test alone."""
-    database = mongo[given.new_database()]
-    indexes.ensure(database)
+    database = databases.take()
     yield database
-    mongo.drop_database(database.name)
+    databases.give_back(database)
 
 
 @pytest.fixture
