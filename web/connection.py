@@ -43,7 +43,9 @@ class Connection(sockets.socket):
         return found
 
     def recv_into(self, *args: Any) -> int:
-        others_first()
+        """Straight into the reader's memory, where nothing is to be unpacked."""
+        self._count()
+        self._give_way()
         got: int = super().recv_into(*args)
         return got
 

@@ -14,7 +14,6 @@ from flask import Response, after_this_request, request
 from core.drive.form import Piece
 from core.errors import Invalid
 from web.deadline import FORCE_CLOSE
-from web.turns import others_first
 
 SMALLEST, LARGEST = 64 * 1024, 1024 * 1024
 QUICK_S, SLOW_S = 0.25, 1.0
@@ -82,11 +81,10 @@ def _last_answer(response: Response) -> Response:
 
 def _linger(connection: socket.socket) -> None:
     """Take what still comes, for a moment: the answer is lost to a client that is cut off while it sends."""
-    until = time.monotonic() + LINGER_S
+    until, room = time.monotonic() + LINGER_S, bytearray(LARGEST)
     with contextlib.suppress(OSError):  # it has hung up
         connection.shutdown(socket.SHUT_WR)
         while (left := until - time.monotonic()) > 0:
             connection.settimeout(left)
-            if not connection.recv(LARGEST):
+            if not connection.recv_into(room):
                 return
-            others_first()  # who sends quickly is read without a wait

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from types import SimpleNamespace
 
+import gevent
 import pytest
 from gunicorn.config import Config
 from gunicorn.http.errors import NoMoreData
@@ -13,8 +14,11 @@ from gunicorn.http.parser import RequestParser
 from core import floods
 from core.floods import REST, TURN_S, Floods
 from web import connection as connections
+from web import uploading
+from web.api import events
 from web.connection import MOST_S, Connection
 from web.deadline import BodyDeadline
+from web.turns import others_first
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -145,3 +149,49 @@ def test_it_ends_where_the_client_ends(arriving, gave_way):
     parser = requests_on(arriving(CHUNKED + b"1\r\n \r\n"))
     with pytest.raises(NoMoreData):
         next(parser).body.read()
+
+
+@pytest.fixture
+def among_others(gave_way, monkeypatch):
+    """A second of work of others whenever they get their turn."""
+    gave_way.costs = TURN_S / 100
+
+    def others(**_):
+        gave_way.processor += 1.0
+
+    monkeypatch.setattr(gevent, "idle", others)
+    monkeypatch.setattr(connections, "others_first", others_first)
+    return gave_way
+
+
+def test_what_others_do_while_a_body_goes_straight_to_memory_is_not_counted(arriving, among_others):
+    """Neither in it, nor before the next request on the connection."""
+    connection = arriving(HEAD + b"Content-Length: 100000\r\n\r\n" + b" " * 100_000 + HEAD + b"\r\n")
+    parser, got, memory = requests_on(connection), [], memoryview(bytearray(10_000))
+
+    def application(environ, _):
+        while size := environ["wsgi.input"].into(memory):
+            got.append(size)
+        return []
+
+    BodyDeadline(application, 60)({"wsgi.input": next(parser).body, "gunicorn.socket": connection}, None)
+    assert sum(got) == 100_000
+    assert next(parser).headers
+    assert rests(among_others) == []
+
+
+def test_what_others_do_while_a_web_socket_waits_is_not_counted(arriving, among_others, monkeypatch):
+    connection = arriving(b"pong" * 10)
+    listening = events._Listening(connection)
+    monkeypatch.setattr(listening, "_selector", SimpleNamespace(select=lambda _: others_first()))
+    for _ in range(10):
+        listening.select(25)
+        assert connection.recv(4)
+    assert rests(among_others) == []
+
+
+def test_what_others_do_while_a_refused_body_is_drained_is_not_counted(arriving, among_others):
+    connection = arriving(b" " * 1_000_000)
+    uploading._linger(connection)
+    assert connection.recv(1) == b""
+    assert rests(among_others) == []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import selectors
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import Response, current_app, request
@@ -27,6 +29,8 @@ from web.specification.says import tells
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from web.connection import Connection
 
 api = resource("events", "Watching a job")
 
@@ -101,7 +105,12 @@ def _accept(environ: dict[str, Any]) -> Server:
         raise Unavailable("this server cannot take a WebSocket")
     whole = {**environ, "gunicorn.socket": _WholeSends(connection)}
     try:
-        socket = Server(whole, ping_interval=PING_S, max_message_size=LONGEST_SAID)
+        socket = Server(
+            whole,
+            ping_interval=PING_S,
+            max_message_size=LONGEST_SAID,
+            selector_class=partial(_Listening, connection),
+        )
     except RemoteProtocolError as error:
         raise Invalid(f"not a WebSocket handshake: {error}", code="malformed") from None
     socket.input_buffer = cast("list[str | bytes]", deque(maxlen=1))
@@ -126,6 +135,21 @@ class _WholeSends:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
+
+
+class _Listening:
+    """A selector that waits for what a client says next: what it said before is unpacked by then."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._selector = selectors.DefaultSelector()
+
+    def select(self, seconds: float) -> list[Any]:
+        self._connection.unpacked(0)
+        return self._selector.select(seconds)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._selector, name)
 
 
 def _sse(events: Iterator[Event | None]) -> Iterator[bytes]:
