@@ -12,7 +12,8 @@ from core.llm.types import Document
 DEEPEST = 20
 """Levels: a schema may require itself."""
 MOST = 10_000
-"""Values. A schema of a few lines may ask for more than any memory holds."""
+"""Values, parts that they combine, and hundreds of what is said of one each time that it is looked at. A
+schema of a few lines may ask for more than any memory holds, and combine itself with itself."""
 NULL_BELOW = 3
 """Levels: what may be null is something above them, and null below."""
 FORMATS = {
@@ -38,12 +39,16 @@ class _Root:
         self.schema = schema
         self.left = MOST
 
+    def takes(self, n: int) -> bool:
+        """So many go. False: there are none any more."""
+        self.left -= n
+        return self.left >= 0
+
 
 def _of(schema: Document, root: _Root, depth: int) -> Any:
-    root.left -= 1
+    schema = _whole(schema, root, depth)
     if root.left < 0:
         return None
-    schema = _whole(schema, root, depth)
     for name in ("const", "default"):
         if name in schema:
             return _given(schema[name], root)
@@ -57,15 +62,30 @@ def _of(schema: Document, root: _Root, depth: int) -> Any:
 
 def _given(value: Any, root: _Root) -> Any:
     """A value that the schema holds; a long one counts as many."""
-    root.left -= len(str(value)) // 100
+    root.takes(len(str(value)) // 100)
     return value
 
 
 def _whole(schema: Document, root: _Root, depth: int) -> Document:
-    """With what it refers to, the first choice that is not null, and all of what it combines."""
+    """With what it refers to, the first choice that is not null, and all of what it combines, each once."""
+    parts: list[Document] = []
+    todo, seen = [schema], set[int]()
+    while todo and root.takes(1):
+        part = todo.pop()
+        if id(part) not in seen:
+            seen.add(id(part))
+            part = _chosen(part, root, depth)
+            todo += reversed(mappings(part.get("allOf")))
+            parts.append(part)
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _chosen(schema: Document, root: _Root, depth: int) -> Document:
     for _ in range(DEEPEST):
         path = schema.get("$ref")
         choices = mappings(schema.get("anyOf") or schema.get("oneOf"))
+        if not root.takes(_size(schema) // 100):
+            break
         if isinstance(path, str):
             schema = _at(path, root.schema) | {name: of for name, of in schema.items() if name != "$ref"}
         elif choices:
@@ -73,23 +93,24 @@ def _whole(schema: Document, root: _Root, depth: int) -> Document:
                 (one for one in choices if (one.get("type") == "null") == (depth > NULL_BELOW)), choices[0]
             )
             schema = {name: of for name, of in schema.items() if name not in ("anyOf", "oneOf")} | chosen
-        elif schema.get("allOf"):
-            parts = [_whole(part, root, depth) for part in mappings(schema["allOf"])]
-            schema = _joined([{name: of for name, of in schema.items() if name != "allOf"}, *parts])
         else:
             break
     return schema
 
 
+def _size(schema: Document) -> int:
+    return len(schema) + sum(len(said) for said in schema.values() if isinstance(said, str | list | dict))
+
+
 def _joined(parts: list[Document]) -> Document:
     found: Document = {}
+    properties: Document = {}
+    required: list[Any] = []
     for part in parts:
-        properties = mapping(found.get("properties")) | mapping(part.get("properties"))
-        required = [*(found.get("required") or []), *(part.get("required") or [])]
         found |= part
-        if properties:
-            found |= {"properties": properties, "required": required}
-    return found
+        properties |= mapping(part.get("properties"))
+        required += part.get("required") or []
+    return found | {"properties": properties, "required": required} if properties else found
 
 
 def _at(path: str, root: Document) -> Document:

@@ -89,10 +89,23 @@ def test_a_schema_that_requires_itself_ends():
     assert levels == 20
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_schema_that_combines_itself_has_what_else_it_combines(n):
+    it = {"$ref": "#/$defs/it"}
+    more = {"properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    looped = {**it, "$defs": {"it": {"type": "object", "allOf": [more, *[it] * n]}}}
+    assert instance(looped) == {"a": 0}
+
+
 LISTS = {"type": "array", "minItems": 1000, "items": {"type": "array", "minItems": 1000, "items": {}}}
+NAMES = [str(n) for n in range(10_000)]
+WIDE = {"$ref": "#/$defs/wide"}
+OF_WIDE = {"wide": {"properties": {n: {"const": 0} for n in NAMES}, "required": NAMES}}
 MANY = {
     "lists": {"type": "array", "minItems": 1000, "items": LISTS},
     "itself": {"type": "object", "properties": {n: {"$ref": "#"} for n in "abcd"}, "required": [*"abcd"]},
+    "chained": {"$ref": "#/$defs/0", "$defs": {n: {"allOf": [{"$ref": f"#/$defs/{int(n) + 1}"}]} for n in NAMES}},
+    "wide": {"type": "array", "minItems": 1000, "items": {"allOf": [WIDE] * 10_000}, "$defs": OF_WIDE},
     "long": {"type": "array", "minItems": 1000, "items": {"const": "x" * 1_000_000}},
 }
 
