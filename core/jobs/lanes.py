@@ -212,8 +212,9 @@ def _ticket(member: bytes, queue: str, priority: str, workspace_id: str) -> Tick
 def _made(member: bytes) -> datetime:
     """When its job was made: the first 48 bits of a UUID version 7 are milliseconds. Of an id that is none,
     which no code of ours makes: now."""
-    job_id = member.decode().removeprefix(f"{BACKGROUND}|").removeprefix(f"{INTERACTIVE}|").partition("|")[0]
     try:
+        named = member.decode().removeprefix(f"{BACKGROUND}|").removeprefix(f"{INTERACTIVE}|")
+        job_id = named.partition("|")[0]
         return datetime.fromtimestamp((uuid.UUID(job_id).int >> 80) / 1000, UTC)
     except (ValueError, OverflowError):
         return utcnow()

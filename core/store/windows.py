@@ -23,7 +23,8 @@ MANY = 100
 MARKS = 2
 FORESIGHT = timedelta(hours=1)
 """So far back marks are asked for at first; where too few are known, each time eight times as far."""
-OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
+OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""Where a clock begins that nobody has set yet: what was made by it must be found, too."""
 AHEAD = timedelta(days=1)
 """A document's time may be so far ahead of this clock. The calendar's last days cannot be reckoned with."""
 NO_PLACES: Places = lambda *_: ()  # noqa: E731

@@ -7,7 +7,8 @@ from redis.retry import Retry
 
 from core.jobs import backlog, queues
 from core.jobs.claim import claim
-from core.jobs.lanes import Lanes, ticket
+from core.jobs.lanes import Lanes, ring_of, ticket
+from core.jobs.model import INTERACTIVE
 from tests.factory import queued
 
 
@@ -45,7 +46,8 @@ def test_an_id_that_is_not_one_of_ours_hides_nobody(db, redis_client, lanes, mon
     monkeypatch.setattr(backlog, "FEW", 1)
     job = queued(db, sent=lanes.send)
     lanes.send({**job, "_id": "no uuid", "workspace_id": "w2"})
-    assert by(db, redis_client) == {("chat", "w1"): 1, ("chat", "w2"): 1}
+    redis_client.zadd(f"{ring_of('chat', INTERACTIVE)}:w1", {b"\xff no text": 1})
+    assert by(db, redis_client) == {("chat", "w1"): 2, ("chat", "w2"): 1}
 
 
 def test_without_redis_the_documents_say_it(db):

@@ -1,6 +1,6 @@
 """Overdue jobs: what nobody took is sent again, a bounded number in each tick, nobody's before another's."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -48,6 +48,17 @@ def test_a_job_that_is_not_due_is_left_alone(db, passes, sent):
     queued(db)
     assert passes.tick() == {"placed_anew": 0, "resent": 0}
     assert sent.ids == []
+
+
+@pytest.mark.parametrize("among", [0, 3], ids=["alone", "among many"])
+def test_a_job_that_was_accepted_before_the_clock_was_set_is_sent(db, passes, sent, monkeypatch, among):
+    monkeypatch.setattr(overdue, "A_TICK", 2)
+    due(db, *["w1"] * among)
+    passes.tick()
+    (job_id,) = due(db, "w1", ago=utcnow() - datetime(1970, 1, 2, tzinfo=UTC))
+    for _ in range(3):
+        passes.tick()
+    assert ("chat", job_id) in sent.ids
 
 
 def test_a_pass_is_spread_over_ticks_and_comes_to_each_once(db, passes, sent, monkeypatch):
