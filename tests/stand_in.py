@@ -5,13 +5,14 @@ It reads OpenClaw's configuration, and behaves as words in its `AGENTS.md` say:
 `exit=78` (at the start), `dies=0.5` (so many seconds after it was first found ready), `dies-at-random`,
 `deaf` (ignores SIGTERM), `child` (leaves a child behind in its group), `leaver` (one in a session of its
 own), `stranger` (the same, without any environment), `floods=5` (megabytes into its log), `leaks=50`
-(megabytes, kept), `odd` (its answers hold odd JSON, and some that is none), `hangs=1` (stops answering so
-many seconds after it was first found ready).
+(megabytes, kept), `odd` (its answers hold odd JSON, and some that is none), `endless` (its answers have no
+end), `hangs=1` (stops answering so many seconds after it was first found ready).
 `once:dies=0.5` does so at its first start alone. A message is asked of its provider, with its key.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -114,6 +115,8 @@ def serve(config, prompt, told):
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.headers.get("Authorization") != f"Bearer {os.environ['OPENCLAW_GATEWAY_TOKEN']}":
                 return self.say(401, {})
+            if told.has("endless"):
+                return self.go_on("text/event-stream" if asked["stream"] else "application/json")
             try:
                 status, said = 200, answer(config, prompt, asked)
                 if told.has("odd"):
@@ -123,6 +126,14 @@ def serve(config, prompt, told):
                 print(json.dumps({"subsystem": "openai-compat", "message": said}), flush=True)
                 status, said = 500, {"error": {"message": "internal error", "type": "api_error"}}
             return self.say(status, said)
+
+        def go_on(self, kind):
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"\n" * 65536)
 
         def say(self, status, body):
             data = json.dumps(body).encode()

@@ -15,8 +15,9 @@ from core.errors import JobFailed
 from core.jobs.events import Emitter
 from core.jobs.run import Run
 from core.llm.failures import ProviderBusy
-from core.llm.plain import mappings, storable
+from core.llm.plain import mapping, mappings, storable, text
 from core.llm.sse import Parser
+from core.outbound.transport import EVENT_OVERHEAD
 from core.runtime import log_file, openclaw
 from core.runtime.documents import Record
 from core.runtime.folder import Folder
@@ -84,6 +85,7 @@ class Said:
     def __init__(self, run: Run, record: Record, folder: Folder) -> None:
         self.run = run
         self.port = record["port"] or 0
+        self.most = run.services.settings.provider_answer_bytes
         self.folder = folder
         self.emitter = Emitter(run.services.redis, run.job["_id"], run.job["attempt"])
         _, self.log_from = log_file.tail(folder.console, 0)
@@ -96,7 +98,7 @@ class Said:
                     raise self._failure(answered.status)
                 if answered.headers.get_content_type() == "text/event-stream":
                     return self._streamed(answered)
-                return dict(json.loads(answered.read()))
+                return dict(json.loads(b"".join(_pieces(answered, self.most))))
         except (OSError, http.client.HTTPException, ValueError, RecursionError, ProviderBusy) as error:
             if self.run.told_to_stop.is_set():
                 raise InterruptedError from None
@@ -128,19 +130,17 @@ class Said:
                 return
 
     def _streamed(self, answered: http.client.HTTPResponse) -> Document:
-        parser, text, finish = Parser(), "", None
-        while chunk := answered.read1(CHUNK):
-            for event in parser.feed(chunk):
-                if event == "[DONE]":
-                    continue
+        parser, said, finish = Parser(), "", None
+        for chunk in _pieces(answered, self.most * EVENT_OVERHEAD):
+            for event in map(mapping, parser.feed(chunk)):
                 if "error" in event:
                     raise self._failure(answered.status)
-                for choice in event.get("choices") or []:
+                for choice in mappings(event.get("choices")):
                     finish = choice.get("finish_reason") or finish
-                    if content := (choice.get("delta") or {}).get("content"):
-                        text += content
+                    if content := text(mapping(choice.get("delta")).get("content")):
+                        said += content
                         self.emitter.emit("delta", {"type": "content", "content": content})
-        whole = {"message": {"role": "assistant", "content": text}, "finish_reason": finish}
+        whole = {"message": {"role": "assistant", "content": said}, "finish_reason": finish}
         return {"choices": [whole]}
 
     def _failure(self, status: int) -> JobFailed:
@@ -154,3 +154,12 @@ class Said:
                     f"the agent's turn failed: {reason or f'status {status}'}", code="turn_failed"
                 )
             time.sleep(LOOK_S)
+
+
+def _pieces(answered: http.client.HTTPResponse, most: int) -> Iterator[bytes]:
+    """Its body as it comes. Raises `JobFailed`: an agent may do anything, and its host carries others too."""
+    while chunk := answered.read1(CHUNK):
+        most -= len(chunk)
+        if most < 0:
+            raise JobFailed("the agent's answer is larger than allowed", code="broken_off")
+        yield chunk

@@ -293,6 +293,15 @@ def test_what_an_agent_answers_can_be_told_to_anybody(work, obedient):
     assert said == {"role": "assistant", "content": "word0 ", "odd": odd}
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_an_agent_that_answers_without_end_is_cut_off(work, stream):
+    agent = work.world.agent("endless")
+    assert work.does("agent_start", agent)["status"] == "succeeded"
+    job = work.does("agent_message", agent, message="Hi", stream=stream)
+    assert (job["status"], job["error"]["code"]) == ("failed", "broken_off")
+    assert "larger than allowed" in job["error"]["detail"]
+
+
 def test_a_turn_that_fails_says_why(work, asked):
     job = work.does("agent_message", asked, message="status=402")
     assert (job["status"], job["error"]["code"]) == ("failed", "turn_failed")
