@@ -20,7 +20,8 @@ from web.specification.document import published
 ABOUT = """Durable LLM jobs for AI agents: a POST that makes work answers 202 with a job.
 
 `Prefer: wait=N` waits for its end, `Idempotency-Key` makes a repeat harmless, errors are RFC 9457
-problems."""
+problems. Free JSON, as `metadata`, is handed back as it was given; its numbers are 64-bit integers or
+doubles, so `1e-400` comes back as `0.0`."""
 
 FILES = Path(flask_openapi_swagger.__file__).parent / "templates" / "swagger"
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)

@@ -27,7 +27,7 @@ WORDS = {
     # what many bodies have
     "name": "what people call it",
     "id": "what paths name",
-    "metadata": "the client's own: at most 16 KiB, handed back as it was given",
+    "metadata": "the client's own: at most 16 KiB, handed back as given (numbers: 64-bit integers, doubles)",
     "callback_url": "is told when the job ends: a signed POST (Standard Webhooks)",
     "stream": "publish deltas as they come",
     "provider": "the vendor, as `openai`",

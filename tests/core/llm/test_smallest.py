@@ -104,7 +104,10 @@ OF_WIDE = {"wide": {"properties": {n: {"const": 0} for n in NAMES}, "required": 
 MANY = {
     "lists": {"type": "array", "minItems": 1000, "items": LISTS},
     "itself": {"type": "object", "properties": {n: {"$ref": "#"} for n in "abcd"}, "required": [*"abcd"]},
-    "chained": {"$ref": "#/$defs/0", "$defs": {n: {"allOf": [{"$ref": f"#/$defs/{int(n) + 1}"}]} for n in NAMES}},
+    "chained": {
+        "$ref": "#/$defs/0",
+        "$defs": {n: {"allOf": [{"$ref": f"#/$defs/{int(n) + 1}"}]} for n in NAMES},
+    },
     "wide": {"type": "array", "minItems": 1000, "items": {"allOf": [WIDE] * 10_000}, "$defs": OF_WIDE},
     "long": {"type": "array", "minItems": 1000, "items": {"const": "x" * 1_000_000}},
 }
