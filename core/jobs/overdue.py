@@ -72,7 +72,7 @@ class Overdue:
         Where the last pass has found many they are read window by window; most find few, at one look.
         """
         self._bring_back()
-        walk = Walk(jobs_of(self.db), {"status": QUEUED}, SHOWN, A_TICK, by="send_after")
+        walk = Walk(jobs_of(self.db), {"status": QUEUED}, SHOWN, A_TICK, by="send_after", then=())
         upper = self._before or utcnow()
         rows = walk.whole(upper) if self._edge is None else walk.back(upper, edge=self._edge)
         found = list(islice(rows, A_PASS))

@@ -21,13 +21,15 @@ Row = TypeVar("Row", bound=Mapping[str, Any])
 @dataclass
 class Walk(Generic[Row]):
     """`equality`, then `by`, which is a time, are how an index begins. `read`: the projection. `batch`: how
-    many are sent at once. `held`: how many the last window had."""
+    many are sent at once. `then`: what orders those of one time; for that MongoDB sorts a window's documents,
+    which have an order in the index. `held`: how many the last window had."""
 
     collection: Collection[Row]
     equality: Mapping[str, Any]
     read: Mapping[str, Any] | None
     batch: int
     by: str = "created_at"
+    then: tuple[str, ...] = ("_id",)
     held: int = 0
 
     def back(
@@ -48,7 +50,7 @@ class Walk(Generic[Row]):
     def _through(self, bounds: Mapping[str, datetime]) -> Iterator[Row]:
         self.held = 0
         rows = self.collection.find({**self.equality, self.by: bounds}, self.read)
-        with rows.sort([(self.by, -1), ("_id", -1)]).batch_size(self.batch) as found:
+        with rows.sort([(name, -1) for name in (self.by, *self.then)]).batch_size(self.batch) as found:
             for row in found:
                 self.held += 1
                 yield row

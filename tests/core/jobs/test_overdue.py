@@ -11,7 +11,10 @@ from core.jobs.claim import claim
 from core.jobs.lanes import Lanes
 from core.jobs.model import born
 from core.jobs.overdue import Overdue
+from core.store.indexes import INDEXES
+from tests.conftest import patient
 from tests.core.jobs.test_queries import by_indexes
+from tests.core.metering.test_reads import Asked
 from tests.factory import Sent, draft, queued
 
 LATER = timedelta(seconds=1)
@@ -101,6 +104,17 @@ def test_a_long_backlog_is_read_bit_by_bit(db, sent, settings, monkeypatch):
             passes.tick()
     assert len(set(sent.ids)) == len(jobs)
     assert len(sent.ids) == 1000
+
+
+def test_a_pass_comes_in_the_order_of_its_index(db, sent, settings):
+    """For more than that MongoDB gathers all of them, with what was asked, before it gives the first."""
+    due(db, "w1")
+    reads = Asked()
+    with patient(settings, event_listeners=[reads]) as client:
+        Overdue(client[db.name], sent).tick()
+    (index,) = [one.document["key"] for one in INDEXES["jobs"] if one.document["name"] == "open"]
+    sorts = [list(names) for collection, names in reads.sorts if collection == "jobs"]
+    assert sorts == [list(index)[1:]]
 
 
 def test_while_redis_is_away_nothing_counts_as_sent(db, passes, sent):

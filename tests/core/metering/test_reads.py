@@ -16,15 +16,18 @@ from tests.core.metering.rows import PRICES, managed, put, reserve, row
 
 
 class Asked(monitoring.CommandListener):
-    """The filters that were sent, by collection."""
+    """The filters that were sent, and what was to be sorted by what, by collection."""
 
     def __init__(self) -> None:
         self.filters = []
+        self.sorts = []
 
     def started(self, event):
         command, name = event.command, event.command_name
         if name == "find":
             self.filters.append((command["find"], command["filter"]))
+            if "sort" in command:
+                self.sorts.append((command["find"], command["sort"]))
         elif name == "aggregate":
             self.filters.append((command["aggregate"], command["pipeline"][0]["$match"]))
 
