@@ -72,8 +72,8 @@ class Run:
         if not self.done and self.stopped is None:
             self.stopped = reason
             self.told_to_stop.set()
-            if self.work is not None:
-                self.work.kill()
+            if (work := self.work) is not None:  # read once: whoever carries it out lets go of it at its end
+                work.kill()
 
 
 Handler = Callable[[Run], Document]
