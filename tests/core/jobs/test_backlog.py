@@ -1,5 +1,8 @@
 """The backlog: whose jobs wait, as Redis knows it, or the documents where Redis does not."""
 
+import uuid
+from datetime import UTC, datetime
+
 import pytest
 import redis
 from redis.backoff import NoBackoff
@@ -39,7 +42,8 @@ def test_redis_is_asked_alone_once_more_wait_than_are_quickly_counted(db, redis_
     lanes.send({**jobs[4], "queue": "echo.h1", "workspace_id": "w2"})
     db.jobs.delete_many({})
     assert by(db, redis_client) == {("chat", "w1"): 4, ("echo.h1", "w2"): 1}
-    assert backlog.read(db, redis_client)["chat", "w1"][1] == jobs[0]["created_at"]
+    oldest = datetime.fromtimestamp((uuid.UUID(jobs[0]["_id"]).int >> 80) / 1000, UTC)  # as its id says
+    assert backlog.read(db, redis_client)["chat", "w1"][1] == oldest
 
 
 def test_an_id_that_is_not_one_of_ours_hides_nobody(db, redis_client, lanes, monkeypatch):
