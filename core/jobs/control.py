@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import redis
+import structlog
 from pymongo.database import Database
 
 from core.clock import utcnow
@@ -12,9 +13,12 @@ from core.errors import Conflict, NotFound
 from core.jobs import signals
 from core.jobs.document import Job, jobs_of
 from core.jobs.erasing import erase
+from core.jobs.lanes import Lanes
 from core.jobs.model import CANCELLED, DONE, FAILED, QUEUED, RUNNING, ending
 
 Document = dict[str, Any]
+
+log = structlog.get_logger(__name__)
 
 
 def cancel(db: Database[Document], client: redis.Redis, job: Job) -> Job:
@@ -37,8 +41,18 @@ def cancel(db: Database[Document], client: redis.Redis, job: Job) -> Job:
         job = _again(db, job["_id"])
         if not moved:
             signals.publish(client, channel, job["_id"])
+            if job["status"] in DONE:
+                _forgotten(client, job)
             return job
     raise Conflict("the job changes hands just now; try again")
+
+
+def _forgotten(client: redis.Redis, job: Job) -> None:
+    """Nobody comes to take it out of its lane while its queue is paused, or has no worker."""
+    try:
+        Lanes(client).drop(job)
+    except redis.RedisError as error:
+        log.warning("lane.not_left", job_id=job["_id"], error=type(error).__name__)
 
 
 def check_retry(job: Job) -> None:

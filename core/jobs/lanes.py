@@ -39,6 +39,13 @@ end
 """KEYS: lane, ring, turn, bell, queues. ARGV: workspace, member, the most bells, queue. A ring names the
 lanes that are not empty, by turn; each bell wakes one who waits."""
 
+DROP = """
+redis.call('ZREM', KEYS[1], ARGV[2])
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('ZREM', KEYS[2], ARGV[1]) end
+for i = 3, #KEYS do redis.call('ZREM', KEYS[i], ARGV[3]) end
+"""
+"""KEYS: lane, ring, what is put aside of each scope. ARGV: workspace, member, member as it is put aside."""
+
 TAKE = f"""
 local has, free = cjson.decode(ARGV[1]), tonumber(ARGV[2])
 local function next_of(ring)
@@ -118,6 +125,7 @@ class Lanes:
         self.client = client
         self._send = client.register_script(SEND)
         self._take = client.register_script(TAKE)
+        self._drop = client.register_script(DROP)
 
     def send(self, job: Mapping[str, Any]) -> None:
         """Put a job's id into its lane; one that is there already stays where it is."""
@@ -128,6 +136,14 @@ class Lanes:
         ring = ring_of(waiting.queue, waiting.priority)
         keys = [f"{ring}:{waiting.workspace_id}", ring, _turn(waiting.queue), _bell(waiting.queue), QUEUES]
         self._send(keys, [waiting.workspace_id, waiting.member, BELLS, waiting.queue])
+
+    def drop(self, job: Mapping[str, Any]) -> None:
+        """Take out a job's id, put aside or not: it does not wait any more. It need not be there."""
+        waiting = ticket(job)
+        ring, aside = ring_of(waiting.queue, waiting.priority), f"{waiting.priority}|{waiting.member}"
+        parked = [_parked(waiting.queue, name) for name in waiting.scopes]
+        lane = f"{ring}:{waiting.workspace_id}"
+        self._drop([lane, ring, *parked], [waiting.workspace_id, waiting.member, aside])
 
     def take(
         self, queue: str, has: Mapping[str, int], free: int, *, background: bool

@@ -1,11 +1,15 @@
 """What a user does to a job, while workers do what they do."""
 
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from core.errors import Conflict
 from core.jobs import signals
 from core.jobs.claim import claim, finish, hand_back
 from core.jobs.control import cancel
+from core.jobs.lanes import Lanes, ticket
 from tests.factory import CALL, queued
 from tests.waiting import LONG_S
 
@@ -14,6 +18,29 @@ def test_a_queued_job_is_cancelled_at_once(db, redis_client):
     job = queued(db, callback_url="https://example.com/hook")
     assert cancel(db, redis_client, job)["status"] == "cancelled"
     assert db.jobs.find_one({"_id": job["_id"]})["meter"] == "due"
+
+
+@pytest.mark.parametrize("parked", [False, True], ids=["in its lane", "put aside"])
+def test_a_job_that_is_cancelled_waits_in_no_lane(db, redis_client, parked):
+    """A paused queue has nobody who would take it from there."""
+    lanes = Lanes(redis_client)
+    job, other = queued(db), queued(db)
+    for one in (job, other):
+        if parked:
+            lanes.park(ticket(one), "w1/key:k1")
+        else:
+            lanes.send(one)
+    cancel(db, redis_client, job)
+    ((n, _),) = lanes.waiting("chat").values()
+    assert n == 1
+    cancel(db, redis_client, other)
+    assert lanes.waiting("chat") == {}
+    assert lanes.take("chat", {"w1": 99}, 1, background=True) == "nothing"
+
+
+def test_a_job_is_cancelled_while_redis_is_away(db):
+    with redis.Redis(port=1, retry=Retry(NoBackoff(), 0)) as away:
+        assert cancel(db, away, queued(db))["status"] == "cancelled"
 
 
 def test_a_running_jobs_worker_is_asked_to_end_it(db, redis_client):
