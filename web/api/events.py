@@ -109,7 +109,7 @@ def _accept(environ: dict[str, Any]) -> Server:
             whole,
             ping_interval=PING_S,
             max_message_size=LONGEST_SAID,
-            selector_class=partial(_Listening, connection),
+            selector_class=partial(_Listening, connection),  # type: ignore[arg-type] # it is only called
         )
     except RemoteProtocolError as error:
         raise Invalid(f"not a WebSocket handshake: {error}", code="malformed") from None
