@@ -20,7 +20,7 @@ from core.services import connect_mongo, connect_redis
 from tests import given
 from tests.meanwhile import Meanwhile
 from tests.seaweed import SeaweedFS
-from tests.stack import ROOT, Stack, free_ports, wait_for_port
+from tests.stack import ROOT, Shared, Stack, free_ports, wait_for_port
 from tests.stands_in import executable
 from tests.used_again import Changed, Databases
 from tests.waiting import subscribed
@@ -72,7 +72,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if _place(item).startswith(SLOW):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: "/" in _place(item).removeprefix("dashboard/"))
+    items.sort(key=lambda item: not _of_whole_stacks(item))
 
 
 def pytest_collection_finish():
@@ -80,6 +80,10 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 10)
+
+
+def _of_whole_stacks(item):
+    return "/" not in _place(item).removeprefix("dashboard/")
 
 
 def _place(item):
@@ -215,20 +219,34 @@ def obedient(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory):
-    """The whole of Vutler as processes, with leases short enough to kill workers."""
+def shared(tmp_path_factory):
+    """Holds the stack of all tests that leave it alive."""
     folder = tmp_path_factory.mktemp("stack")
-    stack = Stack(
-        folder / "data",
-        OPENCLAW_PATH=str(executable(folder)),
-        RUNTIME_POLL_SECONDS="2",
-        CUSTOM_ENDPOINT_ALLOW="127.0.0.1",
-        LEASE_S="6",
-        BEAT_S="1",
+    shared = Shared(
+        lambda: Stack(
+            folder / "data",
+            OPENCLAW_PATH=str(executable(folder)),
+            RUNTIME_POLL_SECONDS="2",
+            CUSTOM_ENDPOINT_ALLOW="127.0.0.1",
+            LEASE_S="6",
+            BEAT_S="1",
+        )
     )
-    stack.start()
-    yield stack
-    stack.stop()
+    yield shared
+    shared.end()
+
+
+@pytest.fixture(scope="module")
+def stack(shared):
+    """The whole of Vutler as processes, with leases short enough to kill workers."""
+    return shared.running()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_idle_stack(request, shared):
+    """A stack that idles takes a tenth of a core: it ends with the last test of whole stacks."""
+    if not _of_whole_stacks(request):
+        shared.end()
 
 
 @pytest.fixture(scope="session")

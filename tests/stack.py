@@ -48,7 +48,6 @@ class Stack:
             "PORT": str(self.port),
             "DATA_DIR": str(data_dir),
             "ADMIN_API_KEY": ADMIN_KEY,
-            "PYTHONDONTWRITEBYTECODE": "1",
             "WORKER_GRACE_S": "3",
             "STORE_ANSWERS_WITHIN_S": "60",
             "START_WITHIN_S": str(round(LONG_S)),
@@ -165,6 +164,25 @@ class Stack:
 
     def job(self, job_id: str) -> dict[str, Any]:
         return dict(self.http.get(f"{self.url}/jobs/{job_id}").json())
+
+
+class Shared:
+    """A stack of several tests: started for the first of them, and `end`ed when no more will come."""
+
+    def __init__(self, make: Callable[[], Stack]) -> None:
+        self._make = make
+        self._stack: Stack | None = None
+
+    def running(self) -> Stack:
+        if self._stack is None:
+            self._stack = self._make()
+            self._stack.start()
+        return self._stack
+
+    def end(self) -> None:
+        if self._stack is not None:
+            self._stack.stop()
+            self._stack = None
 
 
 class Patient(requests.Session):

@@ -124,13 +124,18 @@ def test_redocly_finds_no_error_in_the_specification(published):
     assert json.loads(node("lint.mjs", published)) == []
 
 
-def test_a_client_with_the_types_of_openapi_typescript(published, base_url, agent):
-    """The types are checked too: what it says of an answer must be what the specification says."""
+@pytest.fixture(scope="module")
+def compiled(published):
+    """A client with the types of openapi-typescript. They are checked: it says of an answer what they say."""
     made = MODULES / ".generated"
     node(MODULES / "openapi-typescript/bin/cli.js", published, "-o", made / "openapi.d.ts")
     shutil.copy(JS / "generated.ts", made)
     node(MODULES / "typescript/bin/tsc", *STRICT, "--outDir", made / "out", made / "generated.ts")
-    seen = printed(made / "out/generated.js", base_url.removesuffix("/v1"), agent)
+    return made / "out/generated.js"
+
+
+def test_a_client_with_the_types_of_openapi_typescript(compiled, base_url, agent):
+    seen = printed(compiled, base_url.removesuffix("/v1"), agent)
     assert (seen["status"], seen["content"], seen["said"]) == ("succeeded", HELLO, HELLO)
     changed = {"description": "newer", "updated_at": seen["after"]["updated_at"]}
     assert seen["after"] == {**seen["before"], **changed}

@@ -73,7 +73,7 @@ def refusal(**environment):
     ended = subprocess.run(
         [sys.executable, "-m", "core.embedded"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         text=True,
         timeout=60,

@@ -12,7 +12,7 @@ from core.drive import jobs
 from core.jobs.run import Runner
 from tests.core.drive.test_form import END, part
 from tests.core.jobs.test_run import Inline
-from tests.naughty import ODDEST
+from tests.naughty import LIST, MORE
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 LARGEST = 200_000
@@ -97,29 +97,55 @@ def test_a_file_of_an_agent_in_a_folder_for_all(member, agent):
     assert record["visibility"] == "workspace"
 
 
+TOGETHER = 40
+FORMS = [
+    *((some, "/".join(some)) for some in (LIST[n : n + TOGETHER] for n in range(0, len(LIST), TOGETHER))),
+    *(([name], name) for name in MORE),
+]
+"""(names of the files, the path) of each upload: all names, and all paths, of which those of ours alone."""
+
+
 def test_any_name_and_any_path_come_back_as_they_were(member, folder):
     outside = set(folder.parent.rglob("*")) - set(folder.rglob("*"))
-    for name in ODDEST:
-        exact = "".join(f"%{byte:02X}" for byte in name.encode())
-        head = f"--b\r\nContent-Disposition: form-data; name=\"file\"; filename*=UTF-8''{exact}\r\n\r\nx\r\n"
-        answer = send(member, part("path", name.encode()) + head.encode() + END, {"Prefer": "wait=60"})
-        assert answer.status_code == 200, (name, answer.text)
-        record = answer.json["result"]
-        assert record["name"] == name
-        assert record["path"] == (name + name if name.endswith("/") else name or name)
-        assert member.get(record["links"]["self"]).json["name"] == name
-        said = member.get(record["links"]["download"]).headers["Content-Disposition"]
-        assert said.isascii()
-        assert exact.upper() in "".join(f"%{byte:02X}" for byte in unquoted(said).encode()) or not name
-    listed, cursor = [], ""
+    known = {}
+    for names, path in FORMS:
+        for name, record in zip(names, sent_as(member, names, path), strict=True):
+            assert record["name"] == name
+            assert record["path"] == within(path, name, alone=names == [name])
+            known[record["id"]] = record
+            said = download(member, record).headers["Content-Disposition"]
+            assert said.isascii()
+            assert exactly(unquoted(said)) == exactly(name) or not name
+    listed, cursor = {}, ""
     while cursor is not None:
         page = member.get(
             f"/drive/files?limit=200&cursor={cursor}" if cursor else "/drive/files?limit=200"
         ).json
-        listed += [file["name"] for file in page["items"]]
+        listed |= {file["id"]: file for file in page["items"]}
         cursor = page["next_cursor"]
-    assert sorted(listed) == sorted(ODDEST)
+    assert listed == known
+    assert len(known) == len(LIST + MORE)
     assert set(folder.parent.rglob("*")) - set(folder.rglob("*")) == outside
+
+
+def sent_as(client, names, path):
+    """The records of files of these names, uploaded at once."""
+    head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename*=UTF-8''{}\r\n\r\nx\r\n"
+    files = "".join(head.format(exactly(name)) for name in names).encode()
+    answer = send(client, part("path", path.encode()) + files + END, {"Prefer": "wait=60"})
+    assert answer.status_code == 200, (names, answer.text)
+    result = answer.json["result"]
+    return [result] if len(names) == 1 else result["files"]
+
+
+def within(path, name, *, alone):
+    if path.endswith("/"):
+        return path + name
+    return path if alone else f"{path}/{name}"
+
+
+def exactly(name):
+    return "".join(f"%{byte:02X}" for byte in name.encode())
 
 
 def unquoted(disposition):

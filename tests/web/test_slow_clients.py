@@ -50,7 +50,6 @@ def serving(settings, folder, keep_alive_s):
                 "ADMIN_API_KEY": ADMIN_KEY,
                 "BODY_TIMEOUT_S": str(BODY_S),
                 "STORE_ANSWERS_WITHIN_S": "30",
-                "PYTHONDONTWRITEBYTECODE": "1",
             },
             stdout=log,
             stderr=log,

@@ -12,6 +12,7 @@ from core.ids import new_id
 from core.metering import allowances, audit, budget, export, reports, rollups, statements, true_up
 from core.metering.periods import period
 from core.store.indexes import INDEXES
+from tests import copied
 from tests.core.metering.rows import PRICES, managed, put, reserve, row
 
 
@@ -51,13 +52,23 @@ def watched(db, settings, asked):
     client.close()
 
 
-@pytest.fixture
-def a_year(db):
-    now = utcnow()
+@pytest.fixture(scope="module")
+def made(databases):
+    """(when, the documents) of a year of calls, rolled up."""
+    db, now = databases.take(), utcnow()
     some = [row, managed]
     put(db, [some[n % 2](now - timedelta(days=n // 2, hours=n % 24), tokens=(300, 200)) for n in range(120)])
     rollups.tick(db)
     db["keys"].insert_one({"_id": "k1", "workspace_id": "w1"})
+    documents = copied.documents(db)
+    databases.give_back(db)
+    return now, documents
+
+
+@pytest.fixture
+def a_year(db, made):
+    now, documents = made
+    copied.put(db, documents)
     return now
 
 

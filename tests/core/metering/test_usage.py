@@ -39,9 +39,10 @@ def some_rows(n=250):
     ]
 
 
-@pytest.fixture(params=["nothing", "some", "everything"])
-def rows(db, request):
-    """Rows in the ledger, of which nothing, some, or all that is over was rolled up."""
+@pytest.fixture(scope="module", params=["nothing", "some", "everything"])
+def ledger(databases, request):
+    """(database, rows in its ledger), of which nothing, some, or all that is over was rolled up."""
+    db = databases.take()
     rows = [r for r in some_rows() if r["timestamp"] < NOW]
     for r in rows:
         r["agent_id"] += r["workspace_id"]  # an agent is of one workspace
@@ -52,7 +53,8 @@ def rows(db, request):
     put(db, rows[200:])
     if request.param == "everything":
         rollups.tick(db, NOW)
-    return rows
+    yield db, rows
+    databases.give_back(db)
 
 
 def expected(rows, zone, **match):
@@ -64,7 +66,8 @@ def expected(rows, zone, **match):
     return by_date
 
 
-def test_it_is_what_the_ledger_says_in_every_time_zone(db, rows):
+def test_it_is_what_the_ledger_says_in_every_time_zone(ledger):
+    db, rows = ledger
     for zone in ZONES:
         asked = period(NOW, first=FIRST, last=LAST, zone_name=zone)
         for found, match in (
@@ -79,7 +82,8 @@ def test_it_is_what_the_ledger_says_in_every_time_zone(db, rows):
             assert list(found.by_date) == asked.dates()
 
 
-def test_costs_are_exact(db, rows):
+def test_costs_are_exact(ledger):
+    db, rows = ledger
     found = usage.of_workspace(db, "w1", period(NOW, first=FIRST, last=LAST))
     mine = [
         r
