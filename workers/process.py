@@ -38,6 +38,8 @@ LOST_GRACE_S = 2.0
 LOOK_S = 0.05
 ENDING_S = 10.0
 IDLE_MS = 60_000
+OPEN_FILES = 10_240
+"""Three times what all calls need. macOS takes no more, though it tells no end (its setrlimit(2))."""
 DISK_THREADS = 8
 NAME_THREADS = 3 * AT_ONCE
 """gevent resolves in threads, addresses too. There must be one left when all names that users and vendors may
@@ -162,8 +164,10 @@ def _more_threads_for_names() -> None:
 
 def _more_open_files() -> None:
     """Each call has a socket. What a shell gives (1,024 mostly) is less than what the system allows."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _register(services: Services, role: Role, queues: list[str]) -> str:
