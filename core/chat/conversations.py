@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise, takewhile
 from typing import Any
 
 import redis
@@ -64,11 +65,11 @@ def get(db: Database[Document], agent: Agent, name: str) -> Document:
 
 
 def jobs(db: Database[Document], conversation: Document, *, limit: int) -> list[Job]:
-    """The last jobs of a conversation, however they ended or still run, in its order."""
+    """The last jobs of a conversation, however they ended or still run, in its order; fewer if large."""
     of_it = {"conversation": conversation["_id"]}
     turns, _ = pages.page(db.conversation_turns, of_it, limit=limit, cursor=None)
-    found = {job["_id"]: job for job in jobs_of(db).find({"_id": {"$in": [turn["_id"] for turn in turns]}})}
-    return [found[turn["_id"]] for turn in reversed(turns) if turn["_id"] in found]
+    found = pages.whole(jobs_of(db), [turn["_id"] for turn in turns])
+    return list(takewhile(pages.Room().takes, found))[::-1]
 
 
 def first_said(db: Database[Document], conversation: Document) -> str:
@@ -88,8 +89,15 @@ def turns_page(
     """The jobs of a conversation that succeeded, newest first."""
     of_it = {"conversation": conversation["_id"]}
     turns, after = pages.page(db.conversation_turns, of_it, limit=limit, cursor=cursor)
-    jobs = (jobs_of(db).find_one({"_id": turn["_id"]}) for turn in turns)
-    return [job for job in jobs if job is not None and _said(job)], after
+    room, items = pages.Room(), list[Job]()
+    for before, turn in pairwise([{}, *turns]):
+        job = jobs_of(db).find_one({"_id": turn["_id"]})
+        if job is None or not _said(job):
+            continue
+        if not room.takes(job):
+            return items, pages.cursor_after(before)
+        items.append(job)
+    return items, after
 
 
 def delete(db: Database[Document], client: redis.Redis, conversation: Document) -> None:

@@ -20,9 +20,11 @@ from core.store.matching import fields_of, matches
 Document = dict[str, Any]
 
 
-def get(db: Database[Document], workspace_id: str, job_id: str) -> Job:
-    """Raises `NotFound`, also for another workspace's job."""
-    job = jobs_of(db).find_one({"_id": job_id})
+def get(
+    db: Database[Document], workspace_id: str, job_id: str, shown: Mapping[str, Any] | None = None
+) -> Job:
+    """Raises `NotFound`, also for another workspace's job. `shown`: `UNASKED` for who only looks at it."""
+    job = jobs_of(db).find_one({"_id": job_id}, shown)
     if job is None or job["workspace_id"] != workspace_id:
         raise NotFound(f"no job {job_id}")
     return job
@@ -61,8 +63,9 @@ def several(
     ids: Sequence[str] = (),
     since: datetime | None = None,
     **filters: Any,
-) -> list[Job]:
-    """At most so many jobs in one of these states, for what is done to many at once; none made after `until`.
+) -> list[str]:
+    """The ids of at most so many jobs in one of these states, for what is done to many at once; none made
+    after `until`.
 
     `ids`: those that may be among them; none: all. `filters`: `matching`'s. Jobs are found by their ids
     alone, or by a list's windows: a query of all that is asked takes seconds among 20,000.
@@ -70,8 +73,8 @@ def several(
     ids = ids or _listed(db, workspace_id, states, until, most, since=since, **filters)
     made: Document = {"$lte": until, **({"$gte": since} if since else {})}
     wanted = {**matching(workspace_id, **filters), "status": {"$in": states}, "created_at": made}
-    found = jobs_of(db).find({"_id": {"$in": list(ids)}})
-    return [job for job in found if matches(job, wanted)][:most]
+    found = db.jobs.find({"_id": {"$in": list(ids)}}, dict.fromkeys(fields_of(wanted), 1))
+    return [job["_id"] for job in found if matches(job, wanted)][:most]
 
 
 def matching(

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import bson
 from pymongo.collection import Collection
 
 from core.clock import utcnow
@@ -28,6 +30,10 @@ DEFAULT_LIMIT = 50
 MOST = 200
 LOOKED_AT = 500
 """So many documents are looked at for one page where no index knows all that is asked: some 30 ms."""
+MOST_BYTES = 4_000_000
+"""A page ends before its documents are larger than this together, but for its first: one may be as large."""
+SENT = 26
+"""Documents that the store sends at once, half a page: a reply of many may be many times `MOST_BYTES`."""
 
 EDGES: dict[tuple[str, ...], datetime] = {}
 """Of each list that was looked at, by collection and values, when its newest was made; `OLDEST`: all of it
@@ -50,7 +56,8 @@ def page(
     """The next `limit` documents that match `query`, and the cursor of the page after (None: no more).
 
     `shown`: the projection, where not all of a document is wanted. `places`: of `windows.back`. Where `query`
-    asks for more than an index knows, a page may have fewer items, or none, and a cursor that looks further.
+    asks for more than an index knows, a page may have fewer items, or none, and a cursor that looks further;
+    so it may where documents are large.
     Raises `Invalid` for a cursor that we did not make, and `LookupError` for a list that no index serves.
     """
     equality, rest = _split(collection.name, query)
@@ -58,9 +65,9 @@ def page(
     after = _decode(cursor) if cursor else None
     upper = after[0] if after else until or utcnow() + timedelta(minutes=1)
     found: list[Row] = []
-    looked_at = 0
+    room, looked_at = Room(), 0
     seen = (collection.full_name, *equality.values())
-    walk = Walk(collection, equality, read, LOOKED_AT if rest else limit + 2)
+    walk = Walk(collection, equality, read, LOOKED_AT if rest else SENT)
     oldest = since or OLDEST
     edge, latest = EDGES.get(seen), upper > utcnow()
     rows = walk.whole(upper, oldest) if edge == OLDEST else walk.back(upper, oldest, places, edge)
@@ -69,16 +76,16 @@ def page(
             _remember(seen, row["created_at"])
         if after and _place(row) >= after:
             continue
-        if len(found) == limit:
-            return _whole(collection, found, rest, shown), _encode(found[-1])
+        if len(found) == limit or (not rest and not room.takes(row)):
+            return _shown(collection, found, rest, shown, cursor_after(found[-1]))
         looked_at += 1
         if matches(row, rest):
             found.append(row)
         elif looked_at >= LOOKED_AT:
-            return _whole(collection, found, rest, shown), _encode(row)
+            return _shown(collection, found, rest, shown, cursor_after(row))
     if looked_at < FEW and latest and since is None:
         _remember(seen, OLDEST)
-    return _whole(collection, found, rest, shown), None
+    return _shown(collection, found, rest, shown, None)
 
 
 def _remember(seen: tuple[str, ...], newest: datetime) -> None:
@@ -111,7 +118,7 @@ def few(
         for row in sorted(rows, key=_place, reverse=True)
         if (after is None or _place(row) < after) and (since is None or row["created_at"] >= since)
     ]
-    return found[:limit], _encode(found[limit - 1]) if len(found) > limit else None
+    return found[:limit], cursor_after(found[limit - 1]) if len(found) > limit else None
 
 
 def reached(cursor: str) -> datetime:
@@ -119,25 +126,54 @@ def reached(cursor: str) -> datetime:
     return _decode(cursor)[0]
 
 
-def _whole(
+def _shown(
     collection: Collection[Row],
     found: list[Row],
     rest: Mapping[str, Any],
     shown: Mapping[str, Any] | None,
-) -> list[Row]:
+    cursor: str | None,
+) -> tuple[list[Row], str | None]:
     """Where we had to look ourselves, just the fields that this takes were read."""
-    if not rest or not found:
-        return found
-    # By `_id` alone: on the embedded server any other field would make it look at all documents.
-    whole = {row["_id"]: row for row in collection.find({"_id": {"$in": [r["_id"] for r in found]}}, shown)}
-    return [whole[row["_id"]] for row in found if row["_id"] in whole]
+    if not rest:
+        return found, cursor
+    room, items = Room(), list[Row]()
+    for row in whole(collection, [row["_id"] for row in found], shown):
+        if not room.takes(row):
+            return items, cursor_after(items[-1])
+        items.append(row)
+    return items, cursor
+
+
+def whole(
+    collection: Collection[Row], ids: Sequence[str], shown: Mapping[str, Any] | None = None
+) -> Iterator[Row]:
+    """The documents with these ids, in their order, read a few at a time; without those that are gone."""
+    for first in range(0, len(ids), SENT):
+        few = ids[first : first + SENT]
+        # By `_id` alone: on the embedded server any other field would make it look at all documents.
+        found = {row["_id"]: row for row in collection.find({"_id": {"$in": few}}, shown)}
+        yield from (found[one] for one in few if one in found)
+
+
+@dataclass
+class Room:
+    """What is left of a page, in bytes."""
+
+    left: int = MOST_BYTES
+
+    def takes(self, row: Mapping[str, Any]) -> bool:
+        """Is there room for this one, too? There is for the first."""
+        first = self.left == MOST_BYTES
+        self.left -= len(bson.encode(row))
+        return first or self.left >= 0
 
 
 def _place(row: Mapping[str, Any]) -> tuple[datetime, str]:
     return row["created_at"], row["_id"]
 
 
-def _encode(last: Mapping[str, Any]) -> str:
+def cursor_after(last: Mapping[str, Any]) -> str:
+    """The cursor of the page that goes on behind this document."""
     text = f"{int(last['created_at'].timestamp() * 1000)} {last['_id']}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 

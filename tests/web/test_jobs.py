@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from pymongo import MongoClient
+from pymongo.monitoring import CommandListener
 
 from core.callbacks import Courier, outbox
 from core.errors import JobFailed
@@ -43,6 +45,35 @@ def test_a_job_is_shown_and_304_to_whom_has_seen_it(member, job, services):
     changed = member.get(job["links"]["self"], headers=seen)
     assert (changed.status_code, changed.json["done"]) == (200, True)
     assert "Retry-After" not in changed.headers
+
+
+class Replies(CommandListener):
+    """Which fields of jobs the store sent."""
+
+    def __init__(self):
+        self.fields = set()
+
+    def started(self, event):
+        pass
+
+    def succeeded(self, event):
+        cursor = event.reply.get("cursor", {})
+        if event.command_name == "find" and cursor["ns"].endswith(".jobs"):
+            self.fields.update(*cursor["firstBatch"])
+
+    def failed(self, event):
+        pass
+
+
+@pytest.mark.parametrize("path", ["", "/deliveries", "/events"])
+def test_who_only_looks_at_a_job_is_not_sent_what_was_asked(member, job, services, settings, path):
+    finish(services, job["id"])
+    replies, before = Replies(), services.mongo
+    with MongoClient(settings.mongodb_address, tz_aware=True, event_listeners=[replies]) as services.mongo:
+        assert member.get(job["links"]["self"] + path).status_code == 200
+    services.mongo = before
+    assert {"_id", "result"} <= replies.fields
+    assert not {"request", "plan"} & replies.fields
 
 
 def test_a_job_is_found_by_the_id_of_its_request_or_of_a_providers(member, agent, client_for, services):

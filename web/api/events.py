@@ -18,6 +18,7 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import RemoteProtocolError
 
 from core.errors import Invalid, Unavailable
+from core.jobs.views import UNASKED
 from core.jobs.watch import Event
 from web import streams
 from web.access import access
@@ -64,7 +65,7 @@ class SocketQuery(BaseModel):
 @tells(takes=("Last-Event-ID",))
 def job_events(path: JobPath) -> Response:
     """A job's events as they come (Server-Sent Events); ends with `done`, which carries the whole job."""
-    job = job_of_caller(path.job_id)
+    job = job_of_caller(path.job_id, UNASKED)
     leaving.hang_up_when_stuck(request.environ)
     last, over = request.headers.get("Last-Event-ID"), standing.ended(job["agent_id"])
     events = watcher().follow(job["_id"], last, over=over)
@@ -80,7 +81,7 @@ def job_events(path: JobPath) -> Response:
 @access(agent=True)
 def job_socket(path: JobPath, query: SocketQuery) -> Response:
     """A job's events over a WebSocket: `{"event": …, "id": …, "data": …}`."""
-    job = job_of_caller(path.job_id)
+    job = job_of_caller(path.job_id, UNASKED)
     leaving.hang_up_when_stuck(request.environ)
     over, end = standing.ended(job["agent_id"]), streams.take()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -64,7 +65,7 @@ class JobsQuery(PageQuery):
 @tells(takes=("If-None-Match",))
 def get_job(path: JobPath) -> Response:
     """A job as it is now."""
-    return answers.current(job_of_caller(path.job_id))
+    return answers.current(job_of_caller(path.job_id, views.UNASKED))
 
 
 @api.get("/jobs", responses=shows(page(JobShape), "A page of jobs, newest first"))
@@ -73,7 +74,8 @@ def list_jobs(query: JobsQuery) -> Response:
     """The workspace's jobs. A page that looks for few among many says how far it has looked back.
 
     By `status` failed, cancelled or running, and by the ids of requests, all are found at once. For the other
-    filters 500 jobs are looked at for a page: it may have fewer items than `limit`, or none. Then
+    filters 500 jobs are looked at for a page: it may have fewer items than `limit`, or none. It has fewer,
+    too, where jobs are large: together they are 4 MB, but for the first. Then
     `looked_back_to` is a time, `detail` says so, and `next_cursor` looks further; `since` ends it sooner.
     """
     named = (query.request_id, query.provider_request_id)
@@ -119,13 +121,13 @@ def erase_job_content(path: JobPath) -> Response:
 @api.get("/jobs/<job_id>/deliveries", responses=shows(page(Delivery), "Each try of the job's callback"))
 def list_deliveries(path: JobPath) -> Response:
     """What became of the job's callback: delivered, due again or given up; with every try."""
-    found = deliveries.of_job(db(), job_of_caller(path.job_id))
+    found = deliveries.of_job(db(), job_of_caller(path.job_id, views.UNASKED))
     return answers.listed(map(deliveries.public, found), None)
 
 
-def job_of_caller(job_id: str) -> Job:
-    """A job that this request's key may touch. Raises `NotFound`."""
-    job = queries.get(db(), workspace_id(), job_id)
+def job_of_caller(job_id: str, shown: Mapping[str, Any] | None = None) -> Job:
+    """A job that this request's key may touch, or what is `shown` of it. Raises `NotFound`."""
+    job = queries.get(db(), workspace_id(), job_id, shown)
     if not caller().may_see(job):
         raise NotFound(f"no job {job_id}")
     return job
@@ -134,7 +136,9 @@ def job_of_caller(job_id: str) -> Job:
 def _looked(cursor: str) -> dict[str, Any]:
     """What a page says whose search is not over."""
     back_to = rfc3339(pages.reached(cursor))
-    detail = f"{pages.LOOKED_AT} jobs were looked at, back to {back_to}: next_cursor looks further"
+    detail = (
+        f"{pages.LOOKED_AT} jobs at most, or few large ones, back to {back_to}: next_cursor looks further"
+    )
     return {"looked_back_to": back_to, "detail": detail}
 
 

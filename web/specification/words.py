@@ -4,7 +4,7 @@ from __future__ import annotations
 
 WORDS = {
     # lists
-    "limit": "how many a page has at most",
+    "limit": "how many a page has at most; one of large items ends before 4 MB",
     "cursor": "the `next_cursor` of the page before",
     "since": "only what is not older; in UTC, unless it says otherwise",
     "until": "only what is older; in UTC, unless it says otherwise",

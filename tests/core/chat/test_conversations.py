@@ -10,6 +10,7 @@ from core.clock import utcnow
 from core.jobs import control
 from core.jobs.claim import claim, finish, hand_back
 from core.retention import Purge
+from core.store import pages
 from core.store.free_json import MANY
 from tests.factory import CALL, asking, queued
 
@@ -53,6 +54,20 @@ def test_what_was_said_first_is_found_among_many_messages(db):
     conversations.recall(db, mine, asking(messages, max_tokens=10), WINDOW)
     answered(db, mine)
     assert conversations.first_said(db, conversations.get(db, {"_id": "a1"}, "c1")) == "now"
+
+
+def test_a_page_of_turns_and_the_last_jobs_are_no_larger_than_a_page(db):
+    for n in range(5):
+        chat(db, f"{n}" * (pages.MOST_BYTES // 5), name="large")
+    conversation = conversations.get(db, {"_id": "a1"}, "large")
+    last = conversations.jobs(db, conversation, limit=30)
+    assert [job["request"]["messages"][0]["content"][0] for job in last] == ["3", "4"]
+    found, cursor, first = [], None, True
+    while first or cursor:
+        first = False
+        turns, cursor = conversations.turns_page(db, conversation, limit=30, cursor=cursor)
+        found.append([job["request"]["messages"][0]["content"][0] for job in turns])
+    assert found == [["4", "3"], ["2", "1"], ["0"]]
 
 
 def test_conversations_and_agents_do_not_hear_each_other(db):

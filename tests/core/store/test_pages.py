@@ -6,7 +6,7 @@ import pytest
 
 from core.clock import utcnow
 from core.errors import Invalid
-from core.store.pages import page
+from core.store.pages import MOST_BYTES, SENT, page, whole
 from tests.conftest import patient
 from tests.core.metering.test_reads import Asked
 
@@ -67,6 +67,28 @@ def test_filters_hold_and_others_are_not_shown(db):
 def test_since_cuts_what_is_older(db):
     expected = filled(db, [0, 100, 5000])
     assert walk(db, 1, since=utcnow() - timedelta(seconds=1000)) == expected[:2]
+
+
+@pytest.mark.parametrize("asked", [{}, {"kept": True}], ids=["by its index", "as looked at"])
+def test_a_page_is_no_larger_than_it_may_be_but_for_its_first(db, asked):
+    large, all_of_a_page = "x" * (MOST_BYTES // 3), "x" * MOST_BYTES
+    sizes = [large] * 5 + [all_of_a_page] + ["x"] * 3
+    expected = filled(db, range(len(sizes)))
+    for one, text in zip(expected, sizes, strict=True):
+        db.credentials.update_one({"_id": one}, {"$set": {"text": text, "kept": True}})
+    found, cursor, first = [], None, True
+    while first or cursor:
+        first = False
+        items, cursor = page(db.credentials, {"workspace_id": "w1", **asked}, cursor=cursor)
+        found.append(ids([items]))
+    assert found == [expected[:2], expected[2:4], expected[4:5], expected[5:6], expected[6:]]
+
+
+def test_documents_come_in_the_order_of_their_ids_without_those_that_are_gone(db):
+    wanted = filled(db, range(2 * SENT + 1))[::2]
+    db.credentials.delete_one({"_id": wanted[3]})
+    found = [row["_id"] for row in whole(db.credentials, wanted)]
+    assert found == [*wanted[:3], *wanted[4:]]
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "%%%", "bm90IG91cnM", "OTk5OTk5OTk5OTk5OTk5OTk5OTkgYQ", "MTIz"])

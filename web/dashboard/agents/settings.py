@@ -14,6 +14,7 @@ from core.documents import Agent
 from core.errors import Problem
 from core.jobs import queries
 from core.jobs.model import DONE
+from core.jobs.views import UNASKED
 from core.llm import providers, tiers
 from web import problems
 from web.api.models import AgentChanges, LlmConfig
@@ -134,7 +135,7 @@ def _route(agent: Agent) -> Document | None:
 
 
 def _tested(agent: Agent, job_id: str) -> Response:
-    job = queries.get(db(), workspace_id(), job_id)
+    job = queries.get(db(), workspace_id(), job_id, UNASKED)
     return answers.page("agents/tested.html", agent=agent, job=job, done=job["status"] in DONE)
 
 

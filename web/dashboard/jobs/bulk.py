@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.datastructures import MultiDict
 
 from core.clock import rfc3339, utcnow
-from core.errors import Conflict, Invalid
+from core.errors import Conflict, Invalid, NotFound
 from core.jobs import control, queries
 from core.jobs.document import Job, Status
 from web import problems
@@ -77,17 +77,17 @@ class Chosen(BaseModel):
         return len(self._found(MOST))
 
     def act(self, most: int) -> int:
-        """Do it; how many it was done to. One whose state has changed meanwhile is left alone."""
+        """Do it; how many it was done to. One that has changed or gone meanwhile is left alone."""
         done = 0
-        for job in self._found(min(most, MOST)):
+        for job_id in self._found(min(most, MOST)):
             try:
-                ACTIONS[self.action].act(job)
+                ACTIONS[self.action].act(queries.get(db(), workspace_id(), job_id))
                 done += 1
-            except Conflict:
+            except (Conflict, NotFound):
                 continue
         return done
 
-    def _found(self, most: int) -> list[Job]:
+    def _found(self, most: int) -> list[str]:
         asked = self.filters.asked(db(), workspace_id())
         status = asked.pop("status")
         return queries.several(

@@ -15,6 +15,7 @@ from core.errors import NotFound
 from core.jobs import events, kinds, lanes, queries, waiting
 from core.jobs.document import Job
 from core.jobs.model import CANCELLED, DONE, FAILED
+from core.jobs.views import UNASKED
 from core.llm import providers
 from core.metering.calls import calls_of
 from core.store import pages
@@ -102,7 +103,7 @@ def job(job_id: str) -> Response:
 @views.get("/jobs/<job_id>/events")
 def told(job_id: str) -> Response:
     """Its events, as far as they are still kept: what its watchers were told."""
-    found = queries.get(db(), workspace_id(), job_id)
+    found = queries.get(db(), workspace_id(), job_id, UNASKED)
     every = events.all_of(services().redis, found["_id"], most=MOST_EVENTS)
     return answers.page("jobs/events.html", events=list(every), most=MOST_EVENTS)
 
@@ -110,13 +111,13 @@ def told(job_id: str) -> Response:
 @views.get("/jobs/<job_id>/stream")
 def stream(job_id: str) -> Response:
     """A job's words as they come, and `change` whenever its page is to be asked for again."""
-    return live.of_job(queries.get(db(), workspace_id(), job_id))
+    return live.of_job(queries.get(db(), workspace_id(), job_id, UNASKED))
 
 
 def _named(text: str) -> str | None:
     """The id of the one job that this is the id of."""
     try:
-        return queries.get(db(), workspace_id(), text)["_id"]
+        return queries.get(db(), workspace_id(), text, UNASKED)["_id"]
     except NotFound:
         return None
 
