@@ -1,9 +1,9 @@
 """Pages left open beside a busy stack: `python -m bench.left_open [refreshes]`.
 
-Chromium holds a tab for each page that changes by itself. A chat is asked for every half second, and each
-tab asks for its live parts as soon as they are there, instead of once a second at most and only in the window
+Chromium holds a window for each page that changes by itself. A chat is asked for every half second, and each
+window asks for its live parts as soon as they are there, instead of once a second at most and only in the one
 that has the focus: eight hours are 28,800 refreshes at most. Halfway the web processes are killed. At the
-start and after each quarter is printed what each tab holds after its garbage was collected (heap, nodes,
+start and after each quarter is printed what each page holds after its garbage was collected (heap, nodes,
 listeners), and what the web processes do.
 """
 
@@ -31,7 +31,7 @@ ROUND = 100
 QUARTERS = 4
 PAUSE_S = 0.5
 HURRY = """
-async (rounds) => {
+(rounds) => { window.__hurrying = (async () => {
   for (let n = 0; n < rounds; n += 1) {
     const parts = [...document.querySelectorAll("[data-live]")];
     const swapped = new Promise((done) => {
@@ -52,8 +52,9 @@ async (rounds) => {
     await swapped;
   }
   window.__asked = (window.__asked ?? 0) + rounds;
-}
+})(); }
 """
+HURRIED = "window.__hurrying"
 LIVE = "!document.body.classList.contains('offline')"
 SAME = "window.__asked"
 
@@ -109,10 +110,9 @@ def asked(stack: Stack, key: str) -> Iterator[None]:
 def watch(stack: Stack, key: str, refreshes: int) -> None:
     """Hold the tabs open, and say what they and the web processes hold."""
     with chromium() as browser:
-        watched = opened(browser, f"http://{stack.host}:{stack.port}")
-        sign_in(watched.page, key)
-        tabs = [watched.page.context.new_page() for _ in PATHS]
+        tabs = [opened(browser, f"http://{stack.host}:{stack.port}").page for _ in PATHS]
         for tab, path in zip(tabs, PATHS, strict=True):
+            sign_in(tab, key)
             tab.goto(path)
         hurry(tabs, ROUND * len(tabs))
         print(f"{'start':>9}  {held(stack, tabs)}", flush=True)
@@ -124,15 +124,17 @@ def watch(stack: Stack, key: str, refreshes: int) -> None:
         counted = [tab.evaluate(SAME) for tab in tabs]
         assert min(counted) >= refreshes // len(tabs), f"a tab was loaded anew: {counted}"
         print(f"{sum(counted):9} refreshes; no tab was loaded anew", flush=True)
-        watched.page.context.close()
+        for tab in tabs:
+            tab.context.close()
 
 
 def hurry(tabs: list[Page], refreshes: int) -> None:
-    """Each tab in turn, in front, since nothing is drawn elsewhere; at least so many by all of them."""
+    """All at once, each in a window of its own, since nothing is drawn behind others."""
     for _ in range(math.ceil(refreshes / (ROUND * len(tabs)))):
         for tab in tabs:
-            tab.bring_to_front()
             tab.evaluate(HURRY, ROUND)
+        for tab in tabs:
+            tab.evaluate(HURRIED)
 
 
 def restart(stack: Stack, tabs: list[Page]) -> None:
@@ -140,7 +142,6 @@ def restart(stack: Stack, tabs: list[Page]) -> None:
     stack.kill("gunicorn")
     stack.until(stack.ready, "it is back")
     for tab in tabs:
-        tab.bring_to_front()
         # `wait_for_function` evaluates in the page, which its policy forbids, and leaves 13 listeners there.
         stack.until(lambda tab=tab: tab.evaluate(LIVE), "it has its stream")
     print("the web processes were killed and are back; each tab has its stream again", flush=True)

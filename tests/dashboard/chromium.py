@@ -17,7 +17,7 @@ from tests.stack import Stack
 
 SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
 THEMES = ("light", "dark")
-PATIENT_MS = 30_000
+PATIENT_MS = 180_000
 NAME = "chromium"
 REFUSED = re.compile(r"responded with a status of (409|422)\b")
 """What Chromium notes when a form is told what is wrong with it."""
