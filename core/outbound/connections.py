@@ -128,6 +128,13 @@ class _Response(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_PacedReader(reader.detach(), sock, pace))
 
 
+class Bounded(http.client.HTTPConnection):
+    """The standard library's; but the whole head of an answer has the time that single reads have there."""
+
+    def response_class(self, sock: socket.socket, *args: Any, **kwargs: Any) -> _Response:  # type: ignore[override]
+        return _Response(sock, *args, pace=Pace(float(self.timeout or 0)), **kwargs)
+
+
 class _Paced:
     """Mixed into urllib3's connections. `pace` is that of the answer under way."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 
+from core.outbound.connections import Bounded
 from core.runtime.ports import HOST
 
 PATH = "/v1/models"
@@ -16,7 +17,7 @@ PATIENCE_S = 3.0
 def answers(port: int, token: str, *, timeout_s: float | None = None) -> str | None:
     """None: it does, with our token. Otherwise what is wrong, in words."""
     timeout_s = PATIENCE_S if timeout_s is None else timeout_s
-    connection = http.client.HTTPConnection(HOST, port, timeout=timeout_s)
+    connection = Bounded(HOST, port, timeout=timeout_s)
     try:
         connection.request("GET", PATH, headers={"Authorization": f"Bearer {token}"})
         status = connection.getresponse().status

@@ -1,8 +1,10 @@
 """Ready is who answers with our token."""
 
+import contextlib
 import http.server
 import socket
 import threading
+import time
 
 import pytest
 
@@ -53,6 +55,32 @@ def test_who_never_answers_is_told():
     with socket.create_server(("127.0.0.1", 0)) as server:
         said = ready.answers(server.getsockname()[1], "right", timeout_s=0.1)
     assert "within 0.1 s" in said
+
+
+@pytest.mark.parametrize(
+    ("begins", "goes_on"),
+    [(b"HTTP/1.1 200 OK\r\nX: ", b"x"), (b"", b"HTTP/1.1 100 Continue\r\n\r\n")],
+    ids=["within a header", "with interim answers"],
+)
+def test_who_goes_on_and_on_before_it_answers_is_told(begins, goes_on):
+    """Each piece comes in time, and all of them do not."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def speak():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(begins)
+                for _ in range(60):
+                    connection.sendall(goes_on)
+                    time.sleep(0.05)
+                connection.sendall(b"\r\n\r\n" if begins else b"HTTP/1.1 200 OK\r\n\r\n")
+
+        speaker = threading.Thread(target=speak)
+        speaker.start()
+        said = ready.answers(server.getsockname()[1], "right", timeout_s=0.5)
+        speaker.join()
+    assert said is not None
+    assert "within 0.5 s" in said
 
 
 def test_what_is_no_http_is_told():
