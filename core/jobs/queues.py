@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,12 +24,9 @@ def overview(db: Database[Document], client: redis.Redis) -> list[Document]:
     `waiting`: for admins, whose they are: `workspace_id`, `depth` and `oldest_age_s`, those with most first.
     """
     waiting = backlog.read(db, client)
-    running = {
-        row["_id"]: row["n"]
-        for row in db.jobs.aggregate(
-            [{"$match": {"status": RUNNING}}, {"$group": {"_id": "$queue", "n": {"$sum": 1}}}]
-        )
-    }
+    running: Counter[str] = Counter()
+    for (queue, _), row in backlog.grouped(db, RUNNING, {"n": {"$sum": 1}}):
+        running[queue] += row["n"]
     workers = list(db.processes.find({"dead": False}))
     stopped = paused(db)
     seen = [*(queue for queue, _ in waiting), *running, *(q for w in workers for q in w["queues"])]
@@ -37,7 +35,7 @@ def overview(db: Database[Document], client: redis.Redis) -> list[Document]:
             "name": queue,
             "paused": queue in stopped,
             **_waits(waiting, queue=queue),
-            "running": running.get(queue, 0),
+            "running": running[queue],
             "finished_last_minute": sum(
                 w.get("finished_last_minute", 0) for w in workers if queue in w["queues"]
             ),

@@ -42,5 +42,5 @@ def why(db: Database[Document], job: Job) -> Why | None:
     if bounds.reached(db, job):
         return "bounded"
     # By the state alone: for two fields the embedded server would look at all jobs there are.
-    running = sum(one["queue"] == queue for one in db.jobs.find({"status": RUNNING}, {"queue": 1}))
+    running = sum(one.get("queue") == queue for one in db.jobs.find({"status": RUNNING}, {"queue": 1}))
     return "busy" if running >= slots else "next"

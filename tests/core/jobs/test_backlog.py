@@ -69,3 +69,12 @@ def test_the_overview_says_who_waits_those_with_most_first(db, redis_client, lan
     assert chat["oldest_age_s"] >= chat["waiting"][0]["oldest_age_s"] >= 0
     assert queues.waiting(db, redis_client, "w2")["depth"] == 2
     assert queues.waiting(db, redis_client, "w9") == {"depth": 0, "oldest_age_s": None}
+
+
+def test_a_job_that_says_its_queue_oddly_hides_no_queue(db, redis_client):
+    for status in ("queued", "running"):
+        ids = [queued(db)["_id"] for _ in range(2)]
+        db.jobs.update_many({"_id": {"$in": ids}}, {"$set": {"status": status}})
+        db.jobs.update_one({"_id": ids[0]}, {"$set": {"queue": None}})
+    (chat, *_) = queues.overview(db, redis_client)
+    assert (chat["name"], chat["depth"], chat["running"]) == ("chat", 1, 1)
