@@ -18,6 +18,8 @@ from web.deadline import FORCE_CLOSE
 SMALLEST, LARGEST = 64 * 1024, 1024 * 1024
 QUICK_S, SLOW_S = 0.25, 1.0
 LINGER_S = 5.0
+AT_ONCE = 16 * 1024
+"""Bytes that each of those takes at a time which are not wanted: they may be all connections."""
 
 
 def pieces() -> Iterator[Piece]:
@@ -81,7 +83,7 @@ def _last_answer(response: Response) -> Response:
 
 def _linger(connection: socket.socket) -> None:
     """Take what still comes, for a moment: the answer is lost to a client that is cut off while it sends."""
-    until, room = time.monotonic() + LINGER_S, bytearray(LARGEST)
+    until, room = time.monotonic() + LINGER_S, bytearray(AT_ONCE)
     with contextlib.suppress(OSError):  # it has hung up
         connection.shutdown(socket.SHUT_WR)
         while (left := until - time.monotonic()) > 0:
