@@ -133,6 +133,7 @@ def run(folder: Path, plan: Plan) -> dict[str, Any]:
         stack = Stack(
             folder / "data",
             embedded=("REDIS_URL",),
+            without=("drive", "runtime", "sandbox"),
             LEASE_S="6",
             BEAT_S="1",
             WORKER_GRACE_S="2",

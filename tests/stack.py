@@ -19,6 +19,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from core.config import Settings
+from core.embedded import __main__ as launcher
 from tests import given
 from tests.waiting import LONG_S, until
 
@@ -26,21 +27,31 @@ ROOT = Path(__file__).resolve().parent.parent
 PORTS, BLOCK = (12_000, 28_000), 8
 HELD: list[socket.socket] = []
 """What keeps this process's blocks of ports from others, until it ends."""
+FEWER = "import sys; from tests.stack import fewer; sys.exit(fewer(sys.argv[1].split(',')))"
 ADMIN_KEY = "test-admin-key-0123456789abcdef0123456789"
 
 
 class Stack:
-    """`python -m core.embedded` with a data directory and ports of its own.
+    """What `python -m core.embedded` starts, with a data directory and ports of its own.
 
     On the stores that were given (`tests/given.py`), if any. `embedded`: the names of those that tests kill.
+    `without`: those of the Procfile that no test of this stack has work for; each takes 2 s to start.
     """
 
-    def __init__(self, data_dir: Path, *, embedded: tuple[str, ...] = (), **environment: str) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        embedded: tuple[str, ...] = (),
+        without: tuple[str, ...] = (),
+        **environment: str,
+    ) -> None:
         self.host = "127.0.0.1"
         self.port = free_ports()
         self.url = f"http://127.0.0.1:{self.port}/api/v1"
         self.data_dir = data_dir
         self.log = (data_dir.parent / f"{data_dir.name}.log").open("w+")
+        self.command = ["-m", "core.embedded"] if not without else ["-c", FEWER, ",".join(without)]
         self.given = given.stores(embedded)
         self.environment = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -64,7 +75,7 @@ class Stack:
     def launch(self) -> None:
         """Start the launcher, without waiting for what it starts."""
         self.launcher = subprocess.Popen(
-            [sys.executable, "-m", "core.embedded"],
+            [sys.executable, *self.command],
             cwd=ROOT,
             env=self.environment,
             stdout=self.log,
@@ -164,6 +175,16 @@ class Stack:
 
     def job(self, job_id: str) -> dict[str, Any]:
         return dict(self.http.get(f"{self.url}/jobs/{job_id}").json())
+
+
+def fewer(without: list[str]) -> int:
+    """The launcher, which starts all programs but these; its exit code."""
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    names = [line.partition(":")[0] for line in lines]
+    assert set(without) <= set(names)
+    return launcher.main(
+        "\n".join(line for line, name in zip(lines, names, strict=True) if name not in without)
+    )
 
 
 class Shared:

@@ -41,6 +41,7 @@ def stack(tmp_path_factory, provider, receiver):
     stack = Stack(
         tmp_path_factory.mktemp("stack") / "data",
         embedded=NAMES,
+        without=("drive", "runtime", "sandbox"),
         CUSTOM_ENDPOINT_ALLOW=f"{address},127.0.0.1:{receiver.port}",
         LEASE_S="6",
         BEAT_S="1",

@@ -23,6 +23,7 @@ from tests.seaweed import KEY as ACCESS_KEY
 from tests.stack import Stack
 
 MIB = 1024 * 1024
+UNNEEDED = ("chat", "isolation", "runtime", "sandbox")
 QUICK = {"LEASE_S": "4", "BEAT_S": "1", "DRIVE_STAGING_S": "8", "BODY_TIMEOUT_S": "3"}
 
 
@@ -37,7 +38,7 @@ def bucket(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def on_disk(tmp_path_factory):
-    stack = Stack(tmp_path_factory.mktemp("drive") / "data", **QUICK)
+    stack = Stack(tmp_path_factory.mktemp("drive") / "data", without=UNNEEDED, **QUICK)
     stack.start()
     yield stack
     stack.stop()
@@ -46,7 +47,9 @@ def on_disk(tmp_path_factory):
 @pytest.fixture(scope="module")
 def in_bucket(tmp_path_factory, bucket):
     kept_in = {"DRIVE_STORAGE": "s3", "DRIVE_S3_BUCKET": BUCKET, "DRIVE_S3_ENDPOINT": bucket.url}
-    stack = Stack(tmp_path_factory.mktemp("drive") / "data", **QUICK, **kept_in, **bucket.environment)
+    stack = Stack(
+        tmp_path_factory.mktemp("drive") / "data", without=UNNEEDED, **QUICK, **kept_in, **bucket.environment
+    )
     stack.start()
     yield stack
     stack.stop()

@@ -19,6 +19,7 @@ def stack(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runtime")
     stack = Stack(
         folder / "data",
+        without=("chat", "isolation", "drive", "sandbox"),
         OPENCLAW_PATH=str(executable(folder)),
         RUNTIME_POLL_SECONDS="2",
         RUNTIME_CAPACITY="80",

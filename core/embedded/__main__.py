@@ -34,8 +34,11 @@ KNOCK_S = 0.1
 LOCAL_MODELS = "127.0.0.1:11434,127.0.0.1:1234,localhost:11434,localhost:1234"
 
 
-def main() -> int:
-    """The exit code: 0 ended as asked, 1 not started or not kept up, with one line that says why."""
+def main(procfile: str | None = None) -> int:
+    """The exit code: 0 ended as asked, 1 not started or not kept up, with one line that says why.
+
+    `procfile`: what is started beside the embedded stores; None: all that there is.
+    """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
@@ -44,17 +47,17 @@ def main() -> int:
         checks.python(tuple(sys.version_info[:3]))
         settings = checks.settings()
         with checks.only_one(settings.data_dir) as lock:
-            return _run(settings, lock, stopping)
+            return _run(settings, lock, stopping, procfile)
     except (StartFailed, NotPrivate, OSError) as error:
         print(f"vutler: {error}", file=sys.stderr)
         return 1
 
 
-def _run(settings: Settings, lock: TextIO, stopping: threading.Event) -> int:
+def _run(settings: Settings, lock: TextIO, stopping: threading.Event, procfile: str | None) -> int:
     folder = settings.data_dir.resolve()
     checks.ports(settings)
     embedded = _embedded(settings, folder)
-    app = from_procfile((ROOT / "Procfile").read_text(), stop_s=int(settings.worker_grace_s) + 20)
+    app = from_procfile(procfile or (ROOT / "Procfile").read_text(), stop_s=int(settings.worker_grace_s) + 20)
     config = folder / "supervisord.conf"
     environment = _environment(settings, folder)
     config.write_text(configuration(embedded, app, folder, environment=environment))

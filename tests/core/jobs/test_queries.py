@@ -18,6 +18,7 @@ from tests.core.metering.test_reads import Asked
 from tests.factory import CALL, draft, queued
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
+MANY = 2000
 FAILED = {"code": "internal", "detail": "an error of ours"}
 
 
@@ -51,7 +52,7 @@ def look(db, settings):
 
 
 @contextmanager
-def by_indexes(db, settings, whole=(), most=1500):
+def by_indexes(db, settings, whole=(), most=3 * MANY // 4):
     """The database; at the end each read was by an index, of few documents.
 
     `whole`: collections that may be read as they are. `most`: how many may be examined to find some.
@@ -93,7 +94,7 @@ def test_a_job_is_found_by_the_id_of_a_request(db, look, known_as):
 
 @pytest.mark.parametrize("over", [timedelta(seconds=20), timedelta(hours=3), timedelta(days=30)])
 def test_the_newest_of_thousands_are_found_among_few(db, look, over):
-    ids = fill(db, 3000, over)
+    ids = fill(db, MANY, over)
     fill(db, 20, over, workspace_id="w2")
     found, cursor = look()
     assert found == ids[:50]
@@ -101,7 +102,7 @@ def test_the_newest_of_thousands_are_found_among_few(db, look, over):
 
 
 def test_a_busy_minute_long_ago_is_read_bit_by_bit(db, look):
-    ids = fill(db, 4000, timedelta(seconds=60), ago=timedelta(days=3))
+    ids = fill(db, MANY, timedelta(seconds=60), ago=timedelta(days=3))
     newest = fill(db, 2, timedelta(seconds=2))
     found, cursor = look()
     assert found == [*newest, *ids[:48]]
@@ -109,7 +110,7 @@ def test_a_busy_minute_long_ago_is_read_bit_by_bit(db, look):
 
 
 def test_a_workspace_with_few_jobs_sees_all_of_them_beside_thousands_of_others(db, look):
-    fill(db, 3000, timedelta(seconds=60), workspace_id="w2")
+    fill(db, MANY, timedelta(seconds=60), workspace_id="w2")
     ids = fill(db, 5, timedelta(days=2), status="queued")
     assert look() == (ids, None)
     assert look(status="queued") == (ids, None)
@@ -119,7 +120,7 @@ def test_a_workspace_with_few_jobs_sees_all_of_them_beside_thousands_of_others(d
 
 def test_what_failed_is_found_among_thousands_that_did_not(db, look):
     bad = fill(db, 3, timedelta(days=20), ago=timedelta(days=5), status="failed", error=FAILED)
-    fill(db, 3000, timedelta(hours=1))
+    fill(db, MANY, timedelta(hours=1))
     assert look(status="failed") == (bad, None)
     assert look(status="failed", q="of OURS") == (bad, None)
     assert look(status="failed", code="internal", kind="chat") == (bad, None)
@@ -130,7 +131,7 @@ def test_what_failed_is_found_among_thousands_that_did_not(db, look):
 def test_what_runs_is_found_however_much_came_later(db, look):
     running = fill(db, 3, timedelta(seconds=3), ago=timedelta(days=1), status="running")
     fill(db, 2, timedelta(seconds=3), status="running", workspace_id="w2")
-    fill(db, 2000, timedelta(hours=1))
+    fill(db, MANY, timedelta(hours=1))
     assert look(status="running") == (running, None)
     first, cursor = look(status="running", limit=2, agent_id="a1")
     assert (first, look(status="running", cursor=cursor)) == (running[:2], (running[2:], None))
@@ -166,7 +167,7 @@ def test_one_job_among_a_hundred_or_so_is_marked():
 @pytest.mark.parametrize("picked", [True, False], ids=["picked", "as filtered"])
 def test_several_are_found_without_looking_at_all(db, settings, picked):
     wanted = fill(db, 3, timedelta(hours=1), status="failed", error=FAILED)
-    fill(db, 2000, timedelta(days=30))
+    fill(db, MANY, timedelta(days=30))
     with by_indexes(db, settings) as watched:
         found = queries.several(
             watched,
