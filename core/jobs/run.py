@@ -31,7 +31,7 @@ from core.store.repeat import OUTAGE, through_outages
 Document = dict[str, Any]
 
 ENDING_S = 10.0
-ENDING = 16
+ENDING = 8
 """Ends that are written at the same time, as many as jobs begin. More of them delay each other at the store,
 and a workspace that has few: beside 900 calls that ended within ten seconds, another's chat took six."""
 MINUTE_S = 60.0
