@@ -10,8 +10,8 @@ from core.jobs.lanes import SHARE, Ticket
 from core.jobs.model import BACKGROUND
 
 BEGINNING = 8
-"""Jobs that are claimed at the same time. More of them delay each other, and the next, at the store: with 16, and
-as many ends, a chat beside 10,000 quick jobs took twice as long, and these were no sooner done."""
+"""Jobs that are claimed at the same time. More of them delay each other, and the next, at the store: with 16,
+and as many ends, a chat beside 10,000 quick jobs took twice as long, and these were no sooner done."""
 
 
 class Shares:
