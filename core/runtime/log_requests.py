@@ -6,6 +6,7 @@ alone, which is gone a few seconds after nobody takes from it. Nothing of a log 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -69,7 +70,8 @@ def ask(
                 return
             yield list(json.loads(popped[1]))
     finally:
-        client.delete(_alive(reply), reply)
+        with contextlib.suppress(redis.RedisError):  # both expire
+            client.delete(_alive(reply), reply)
 
 
 class LogServer:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import redis
 
 from core.clock import utcnow
 from core.runtime import instance_keys, orders, placement, records
 from core.runtime.states import READY, STARTING, STOPPED, UNHEALTHY
 from tests.core.runtime.conftest import here
+from web.doors.orders import told
 
 
 def host(db, name="h1", capacity=5, free_mb=5000.0):
@@ -252,3 +254,17 @@ def test_a_log_whose_host_does_not_answer_is_told(db, member, agent):
     member.post(f"/agents/{agent}/start")
     answer = member.get(f"/agents/{agent}/logs")
     assert (answer.status_code, answer.json["code"]) == (503, "host_silent")
+
+
+def test_a_log_that_is_followed_ends_where_redis_went_away():
+    closed = []
+
+    def pieces():
+        try:
+            yield ["one"]
+            raise redis.TimeoutError
+        finally:
+            closed.append(True)
+
+    assert list(told([], pieces())) == [b'event: line\ndata: "one"\n\n']
+    assert closed

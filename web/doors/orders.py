@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import redis
+import structlog
+
 from core.documents import Agent
 from core.errors import Conflict
 from core.ids import new_id
@@ -19,6 +22,8 @@ from web.doors import work
 
 HEARTBEAT_LOOKS = 50
 """So many looks of 0.3 s without a line: a comment is sent, so that proxies keep the connection."""
+
+logger = structlog.get_logger(__name__)
 
 
 def start(agent: Agent, asked: Mapping[str, Any]) -> Job:
@@ -51,7 +56,10 @@ def log(agent: Agent, *, tail: int, follow: bool) -> tuple[str, Iterator[list[st
 
 
 def told(first: list[str], rest: Iterator[list[str] | None]) -> Iterator[bytes]:
-    """Lines as Server-Sent Events, each a `line`; the rest is closed with it."""
+    """Lines as Server-Sent Events, each a `line`; the rest is closed with it.
+
+    Without Redis it ends, as it began: whoever follows asks again.
+    """
     quiet = 0
     try:
         yield from map(_line, first)
@@ -61,6 +69,8 @@ def told(first: list[str], rest: Iterator[list[str] | None]) -> Iterator[bytes]:
                 quiet = 0
                 yield b": still here\n\n"
             yield from map(_line, lines or [])
+    except redis.RedisError as error:
+        logger.warning("logs.redis_away", error=type(error).__name__)
     finally:
         rest.close()  # type: ignore[attr-defined] # a generator
 

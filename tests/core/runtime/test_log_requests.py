@@ -4,6 +4,7 @@ import threading
 from contextlib import closing
 
 import pytest
+import redis
 
 from core.errors import Unavailable
 from core.runtime import log_requests
@@ -75,6 +76,15 @@ def test_who_goes_away_is_not_followed_any_longer(server, redis_client, console)
 
 
 def test_a_host_that_nobody_hears_from_is_told_at_once(redis_client):
+    with asked(redis_client, host="h9") as pieces, pytest.raises(Unavailable, match="h9 does not answer"):
+        next(pieces)
+
+
+def test_what_went_wrong_is_told_also_when_redis_has_gone_away_meanwhile(redis_client, monkeypatch):
+    def away(*_):
+        raise redis.TimeoutError
+
+    monkeypatch.setattr(redis_client, "delete", away)
     with asked(redis_client, host="h9") as pieces, pytest.raises(Unavailable, match="h9 does not answer"):
         next(pieces)
 
