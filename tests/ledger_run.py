@@ -75,17 +75,16 @@ class Workers:
         """Stop a worker that has calls under way, so that it loses its jobs and knows their answers later."""
         worker = self._own.pop(0)
         self._own.append(self._started())
-        me: dict[str, Any] = {}
+        mine = {"status": RUNNING, "owner": db.processes.find_one({"pid": worker.pid})["_id"]}
 
         def holds_jobs() -> bool:
             os.kill(worker.pid, signal.SIGCONT)
-            time.sleep(0.1)
+            if db.jobs.find_one(mine) is None:
+                return False
             os.kill(worker.pid, signal.SIGSTOP)
-            me.update(db.processes.find_one({"pid": worker.pid}) or {})
-            mine = {"status": "running", "owner": me.get("_id")}
-            return bool(me) and db.jobs.find_one(mine) is not None
+            return db.jobs.find_one(mine) is not None  # and not ended meanwhile
 
-        self.stack.until(holds_jobs, "a worker is frozen at work", every=0.05)
+        self.stack.until(holds_jobs, "a worker is frozen at work", every=0.01)
         self.frozen = worker
 
     def thaw_once_dead(self, db: Any) -> None:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-import bson
 from pymongo.collection import Collection
 
 from core.clock import utcnow
 from core.errors import Invalid
+from core.store.free_json import packed
 from core.store.indexes import index_for
 from core.store.matching import fields_of, matches
 from core.store.walk import Walk
@@ -164,7 +164,7 @@ class Room:
     def takes(self, row: Mapping[str, Any]) -> bool:
         """Is there room for this one, too? There is for the first."""
         first = self.left == MOST_BYTES
-        self.left -= len(bson.encode(row))
+        self.left -= len(packed(row))
         return first or self.left >= 0
 
 

@@ -41,6 +41,8 @@ CUT = """
 """
 """A line may end in an ellipsis; a drop-down cuts its text without one. No table may need to be scrolled."""
 
+LOOKS, LOOK_MS = 20, 250
+
 
 def cut(page: Page) -> list[str]:
     """What does not fit where it is narrow; the page is left wide."""
@@ -53,6 +55,11 @@ def cut(page: Page) -> list[str]:
 
 
 def too_wide(page: Page) -> list[str]:
-    """What does not fit on the page as wide as it is."""
+    """What does not fit on the page as wide as it is. Charts are drawn anew a moment after it narrows."""
     found: list[str] = page.evaluate(CUT)
+    for _ in range(LOOKS):
+        if not found:
+            break
+        page.wait_for_timeout(LOOK_MS)
+        found = page.evaluate(CUT)
     return found
