@@ -149,10 +149,10 @@ def whole(
 ) -> Iterator[Row]:
     """The documents with these ids, in their order, read a few at a time; without those that are gone."""
     for first in range(0, len(ids), SENT):
-        few = ids[first : first + SENT]
+        some = ids[first : first + SENT]
         # By `_id` alone: on the embedded server any other field would make it look at all documents.
-        found = {row["_id"]: row for row in collection.find({"_id": {"$in": few}}, shown)}
-        yield from (found[one] for one in few if one in found)
+        found = {row["_id"]: row for row in collection.find({"_id": {"$in": some}}, shown)}
+        yield from (found[one] for one in some if one in found)
 
 
 @dataclass
