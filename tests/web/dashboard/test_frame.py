@@ -156,6 +156,15 @@ def test_the_stream_tells_of_a_change_and_ends_with_the_session(browser, service
     stream.close()
 
 
+@pytest.mark.parametrize("address", ["/live", "/jobs/job_that_was/stream"])
+def test_a_stream_that_is_asked_for_after_the_session_ended_says_so(browser, services, address):
+    """A browser gives an `EventSource` up for good, without a word to its page, that gets a page's markup."""
+    keys.revoke(services.db, browser.key)
+    told = browser.get(address, headers={"Accept": "text/event-stream"})
+    assert (told.status_code, told.mimetype) == (200, "text/event-stream")
+    assert told.data == b"event: signed-out\ndata:\n\n"
+
+
 def test_the_api_needs_no_page(app):
     assert app.test_client().get("/api/v1/agents", headers={"X-API-Key": ADMIN}).status_code == 200
 

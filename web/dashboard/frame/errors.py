@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from core import errors
 from web import problems, sessions
-from web.dashboard.frame import answers
+from web.dashboard.frame import answers, live
 
 SIGN_IN = "/"
 NO_PAGE = {
@@ -41,8 +41,10 @@ def respond(error: Exception) -> Response:
 
 
 def _signed_out() -> Response:
-    """Where to sign in, and from there back to where they were going."""
-    if request.path == "/" and not answers.by_htmx():
+    """Where to sign in, and from there back to where they were going; a stream is told in its own words."""
+    if request.accept_mimetypes.best == live.STREAM:
+        response = Response(live.SIGNED_OUT, content_type=live.STREAM)
+    elif request.path == "/" and not answers.by_htmx():
         response = Response(
             render_template("frame/sign_in.html", then=request.args.get("then", ""), error="")
         )

@@ -19,7 +19,9 @@ from web.doors import leaving
 
 views = Blueprint("live", __name__)
 
+STREAM = "text/event-stream"
 CHANGE = b"event: change\ndata:\n\n"
+SIGNED_OUT = b"event: signed-out\ndata:\n\n"
 LOOK_S = 2.0
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -39,7 +41,7 @@ def of_events(events: Iterator[bytes]) -> Response:
     """A page's stream of these events, as long as the session goes on."""
     leaving.hang_up_when_stuck(request.environ)
     still = _session()
-    response = Response(_while(still, events), content_type="text/event-stream", headers=HEADERS)
+    response = Response(_while(still, events), content_type=STREAM, headers=HEADERS)
     return streams.counted(response)
 
 
@@ -64,7 +66,7 @@ def _while(still: Callable[[], bool], events: Iterator[bytes]) -> Iterator[bytes
     yield b"event: ready\ndata:\n\n"
     for event in events:
         if not still():
-            yield b"event: signed-out\ndata:\n\n"
+            yield SIGNED_OUT
             return
         yield event
 
