@@ -16,6 +16,7 @@ from core.clock import utcnow
 from core.config import Settings
 from core.documents import agents_of, keys_of
 from core.history import reading
+from core.history.reading import History
 from core.llm import breaker, managed, providers
 from core.metering import budget, budgets
 from core.runtime import states
@@ -46,6 +47,7 @@ class Asked:
     settings: Settings
     workspace_id: str
     now: datetime
+    history: History
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,9 @@ class Finding:
     bad: bool = True
 
 
-def of_workspace(
-    db: Database[Document], client: redis.Redis, settings: Settings, workspace_id: str
-) -> list[Finding]:
-    """What needs somebody in a workspace, the worst first."""
-    asked = Asked(db, client, settings, workspace_id, utcnow())
+def of_workspace(history: History, client: redis.Redis, settings: Settings) -> list[Finding]:
+    """What needs somebody in the history's workspace, the worst first. Of its points, `agents` is read."""
+    asked = Asked(history.db, client, settings, history.workspace_id, history.now, history)
     found = [finding for check in CHECKS for finding in check(asked)]
     return sorted(found, key=lambda finding: not finding.bad)
 
@@ -114,7 +114,7 @@ def _late_ticks(db: Database[Document], now: datetime) -> Iterator[Finding]:
 
 
 def _failing_agents(asked: Asked) -> Iterator[Finding]:
-    recent = reading.summary(reading.minutes(asked.db, asked.workspace_id, now=asked.now))
+    recent = reading.summary(asked.history.minutes())
     often = {one["name"]: one["n"] for one in recent["agents"] if one["n"] >= FAILED_OFTEN}
     for agent in agents.of_ids(asked.db, asked.workspace_id, sorted(often)):
         said = f"{often[agent['_id']]} of its jobs failed within an hour"

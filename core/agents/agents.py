@@ -118,6 +118,8 @@ def page(
 
 def of_ids(db: Database[Document], workspace_id: str, ids: Sequence[str]) -> list[Agent]:
     """Those of these agents that are there, by name."""
+    if not ids:
+        return []
     found = agents_of(db).find({"_id": {"$in": list(ids)}, "workspace_id": workspace_id})
     return sorted(map(_read, found), key=lambda agent: agent["name"])
 

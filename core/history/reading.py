@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any, cast
 
 from pymongo.collection import Collection
@@ -19,35 +20,48 @@ from core.history.rollups import HOUR
 Document = dict[str, Any]
 
 
-def minutes(
-    db: Database[Document], workspace_id: str, *, span: timedelta = HOUR, now: datetime | None = None
-) -> list[Point]:
-    """The last whole minutes, oldest first; one in which nothing happened has its time alone."""
-    until = (now or utcnow()).replace(second=0, microsecond=0)
-    found = _read(db.history_minutes, {"workspace_id": workspace_id}, until - span, until)
-    return [cast(Point, found.get(at, {"at": at})) for at in _times(until - span, until, MINUTE)]
+class History:
+    """What is known of a workspace at one moment, `now`; the minutes that several ask for are read once.
 
+    `only`: the fields of a point that are read; empty: all.
+    """
 
-def hours(
-    db: Database[Document],
-    workspace_id: str,
-    *,
-    days: int = 1,
-    now: datetime | None = None,
-    only: Sequence[str] = (),
-) -> list[Point]:
-    """The last hours, oldest first; the present one and that before it, which may not be rolled up yet, from
-    their minutes. `only`: the fields that are read; empty: all."""
-    now = now or utcnow()
-    present = now.replace(minute=0, second=0, microsecond=0)
-    since = present - timedelta(days=days) + HOUR
-    late = present - HOUR
-    found = _read(db.history_hours, {"workspace_id": workspace_id}, since, late, only)
-    recent = _read(db.history_minutes, {"workspace_id": workspace_id}, late, now, only)
-    for at in (late, present):
-        of_hour = [cast(Point, point) for t, point in recent.items() if at <= t < at + HOUR]
-        found[at] = dict(points.merged(at, of_hour))
-    return [cast(Point, found.get(at, {"at": at})) for at in _times(since, present + HOUR, HOUR)]
+    def __init__(
+        self,
+        db: Database[Document],
+        workspace_id: str,
+        *,
+        now: datetime | None = None,
+        only: Sequence[str] = (),
+    ) -> None:
+        self.db, self.workspace_id, self.now = db, workspace_id, now or utcnow()
+        self._only = only
+        self._present = self.now.replace(minute=0, second=0, microsecond=0)
+
+    def minutes(self) -> list[Point]:
+        """The last 60 whole minutes, oldest first; one in which nothing happened has its time alone."""
+        until = self.now.replace(second=0, microsecond=0)
+        return [cast(Point, self._recent.get(at, {"at": at})) for at in _times(until - HOUR, until, MINUTE)]
+
+    def hours(self, days: int = 1) -> list[Point]:
+        """The last hours, oldest first; the present one and that before it, which may not be rolled up yet,
+        from their minutes."""
+        since, late = self._present - timedelta(days=days) + HOUR, self._present - HOUR
+        found = self._read(self.db.history_hours, since, late)
+        for at in (late, self._present):
+            of_hour = [cast(Point, point) for t, point in self._recent.items() if at <= t < at + HOUR]
+            found[at] = dict(points.merged(at, of_hour))
+        return [cast(Point, found.get(at, {"at": at})) for at in _times(since, self._present + HOUR, HOUR)]
+
+    @cached_property
+    def _recent(self) -> dict[datetime, Document]:
+        """The minutes of the present hour and of that before it, in which the last 60 are."""
+        return self._read(self.db.history_minutes, self._present - HOUR, self.now)
+
+    def _read(
+        self, collection: Collection[Document], since: datetime, until: datetime
+    ) -> dict[datetime, Document]:
+        return _read(collection, {"workspace_id": self.workspace_id}, since, until, self._only)
 
 
 def providers(
@@ -57,7 +71,7 @@ def providers(
     now = now or utcnow()
     dates = [now.date() - timedelta(days=ago) for ago in reversed(range(days))]
     of_date: dict[date, list[Point]] = {at: [] for at in dates}
-    for point in hours(db, workspace_id, days=days, now=now, only=("providers",)):
+    for point in History(db, workspace_id, now=now, only=("providers",)).hours(days):
         of_date.get(point["at"].date(), []).append(point)
     merged = {at: points.merged(now, read) for at, read in of_date.items()}
     whole = points.merged(now, list(merged.values()))

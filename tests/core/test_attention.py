@@ -13,6 +13,7 @@ from core.accounts import keys
 from core.agents import agents
 from core.clock import utcnow
 from core.deliveries import born
+from core.history.reading import History
 from core.llm.breaker import FAILURES, Breaker
 from core.llm.failures import ProviderBusy
 from core.llm.types import Target
@@ -27,7 +28,7 @@ def agent(db):
 
 
 def found(db, redis_client, settings, workspace="w1"):
-    return attention.of_workspace(db, redis_client, settings, workspace)
+    return attention.of_workspace(History(db, workspace), redis_client, settings)
 
 
 def test_where_all_is_well_nothing_is_found(db, redis_client, settings, agent):

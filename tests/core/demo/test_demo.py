@@ -8,6 +8,7 @@ from core.demo import write
 from core.demo.people import COLLEAGUES, FILES, WORKSPACE
 from core.drive import files, storages
 from core.history import reading
+from core.history.reading import History
 from core.metering import allowances, usage
 from core.metering.periods import period
 from core.store import indexes
@@ -40,7 +41,7 @@ def test_a_day_of_work_is_there_once_however_often_it_is_written(db, filled, set
     assert {job["status"] for job in jobs} == {"queued", "succeeded", "failed", "cancelled"}
     assert all("meter" not in job for job in jobs), "nothing is entered twice"
     assert db.agents.count_documents({"workspace_id": WORKSPACE}) == len(COLLEAGUES)
-    day = reading.summary(reading.hours(db, WORKSPACE))
+    day = reading.summary(History(db, WORKSPACE).hours())
     assert day["succeeded"] > 400
     assert len(day["reasons"]) > 3
     assert day["p95_ms"] > day["p50_ms"]

@@ -8,6 +8,7 @@ import pytest
 from core.callbacks import outbox
 from core.clock import utcnow
 from core.history import batches, reading, rollups
+from core.history.reading import History
 from core.jobs.claim import claim, finish, note_unkept
 from core.jobs.control import cancel
 from core.metering import ledger
@@ -51,8 +52,8 @@ def long_ago(db, job_id, ago):
 
 
 def whole(db, workspace="w1"):
-    """All that the last two hours say."""
-    return reading.summary(reading.minutes(db, workspace, span=2 * HOUR, now=utcnow() + MINUTE))
+    """All that the last day says."""
+    return reading.summary(History(db, workspace, now=utcnow() + MINUTE).hours())
 
 
 def test_jobs_count_by_how_they_ended_and_why(db, redis_client):
@@ -96,7 +97,7 @@ def test_jobs_that_come_to_the_ledger_later_join_their_minute(db):
         long_ago(db, finished(db, [call()]), 5 * MINUTE)
         enter(db)
         rollups.ended(db)
-    assert sum(point.get("succeeded", 0) for point in reading.minutes(db, "w1")) == 2
+    assert sum(point.get("succeeded", 0) for point in History(db, "w1").minutes()) == 2
 
 
 def test_a_job_that_comes_to_the_ledger_twice_counts_once(db):
@@ -189,7 +190,7 @@ def test_a_day_has_every_hour_also_those_that_are_not_rolled_up(db):
     for ago in (timedelta(hours=5), HOUR, timedelta()):
         db.history_minutes.insert_one(point(now - ago, accepted=1))
     rollups.hours(db, now.replace(minute=0) - timedelta(hours=4))
-    found = reading.hours(db, "w1", now=now + MINUTE)
+    found = History(db, "w1", now=now + MINUTE).hours()
     assert len(found) == 24
     assert [n for n, hour in enumerate(found) if hour.get("accepted")] == [18, 22, 23]
 
@@ -200,7 +201,7 @@ def test_minutes_have_no_gap_and_are_of_one_workspace(db):
     db.history_minutes.insert_one(
         {"_id": "other", "workspace_id": "w2", "at": now - 2 * MINUTE, "accepted": 5}
     )
-    found = reading.minutes(db, "w1", now=now + timedelta(seconds=20))
+    found = History(db, "w1", now=now + timedelta(seconds=20)).minutes()
     assert [point["at"] for point in found] == [now - n * MINUTE for n in range(60, 0, -1)]
     assert [point["accepted"] for point in found if "accepted" in point] == [1]
 

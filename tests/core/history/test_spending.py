@@ -8,6 +8,7 @@ from decimal import Decimal
 from bson.decimal128 import Decimal128
 
 from core.history import spending
+from core.history.reading import History
 
 NOW = datetime(2026, 11, 3, 10, 30, tzinfo=UTC)
 
@@ -30,15 +31,15 @@ def test_days_that_are_over_come_from_the_ledgers_sums_and_today_from_the_charts
     point(db, "history_hours", NOW.replace(hour=1, minute=0), "0.25")
     point(db, "history_minutes", NOW.replace(minute=29), "0.5")
     point(db, "history_minutes", NOW.replace(minute=29), "99", workspace_id="w2")
-    found = spending.by_date(db, "w1", date(2026, 11, 1), NOW)
+    found = spending.by_date(History(db, "w1", now=NOW), date(2026, 11, 1))
     assert found == {date(2026, 11, 2): Decimal("2.5"), date(2026, 11, 3): Decimal("0.75")}
 
 
 def test_yesterday_comes_from_the_charts_until_the_ledger_was_added_up(db):
     db.usage_days.insert_one({"workspace_id": "w1", "date": "2026-11-02", "open": True})
     point(db, "history_hours", NOW.replace(day=2, hour=23, minute=0), "3")
-    assert spending.by_date(db, "w1", date(2026, 11, 1), NOW)[date(2026, 11, 2)] == Decimal(3)
+    assert spending.by_date(History(db, "w1", now=NOW), date(2026, 11, 1))[date(2026, 11, 2)] == Decimal(3)
 
 
 def test_a_workspace_that_used_nothing_spent_nothing(db):
-    assert spending.by_date(db, "w1", date(2026, 11, 1), NOW) == {date(2026, 11, 3): Decimal(0)}
+    assert spending.by_date(History(db, "w1", now=NOW), date(2026, 11, 1)) == {date(2026, 11, 3): Decimal(0)}

@@ -10,6 +10,7 @@ from flask import Response
 from core.agents import agents
 from core.documents import Agent
 from core.history import reading
+from core.history.reading import History
 from core.runtime import records
 from core.runtime.documents import Record
 from web.context import db, workspace_id
@@ -32,6 +33,6 @@ def lights(asked: Iterable[Agent]) -> tuple[dict[str, Record], dict[str, Light]]
     """These agents' processes and lights, by agent."""
     shown = list(asked)
     processes = records.of_agents(db(), [agent["_id"] for agent in shown])
-    failed = reading.summary(reading.minutes(db(), workspace_id())).get("agents", ())
-    failures = {one["name"]: one["n"] for one in failed}
+    hour = reading.summary(History(db(), workspace_id(), only=("agents",)).minutes())
+    failures = {one["name"]: one["n"] for one in hour["agents"]}
     return processes, {agent["_id"]: light(agent, processes.get(agent["_id"]), failures) for agent in shown}

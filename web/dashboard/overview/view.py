@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from core import attention
-from core.clock import utcnow
 from core.history import reading, spending
 from core.history.documents import Point
+from core.history.reading import History
 from core.jobs import queues
 from core.runtime import records
 from web.context import caller, db, services, workspace_id
@@ -35,14 +35,17 @@ LINKS = {
 }
 """Where to look after a finding, by its kind."""
 RECENT = 5
+READ = ("accepted", "succeeded", "failed", "cancelled", "latency", "first_token", "cost", "reasons", "agents")
+"""Of a point. The most of one are the sketches of each provider, which the page does not show."""
 
 
 @views.get("/")
 def overview() -> Response:
     """The first page."""
     span = request.args.get("span", "hour")
-    minutes = reading.minutes(db(), workspace_id())
-    points = minutes if span != "day" else reading.hours(db(), workspace_id())
+    history = History(db(), workspace_id(), only=READ)
+    minutes = history.minutes()
+    points = history.hours() if span == "day" else minutes
     return answers.page(
         "overview/page.html",
         span=span if span in SPANS else "hour",
@@ -51,16 +54,18 @@ def overview() -> Response:
         a_minute=_a_minute(minutes),
         waiting=queues.waiting(db(), services().redis, workspace_id()),
         running=len(records.running(db(), workspace_id())),
-        costs=_costs(utcnow()),
+        costs=_costs(history),
         throughput=_throughput(points),
         latency=_latency(points),
         reasons=reading.summary(points)["reasons"],
-        findings=[(finding, LINKS[finding.kind].format(about=finding.about)) for finding in _findings()],
+        findings=[
+            (finding, LINKS[finding.kind].format(about=finding.about)) for finding in _findings(history)
+        ],
     )
 
 
-def _findings() -> list[attention.Finding]:
-    mine = attention.of_workspace(db(), services().redis, services().settings, workspace_id())
+def _findings(history: History) -> list[attention.Finding]:
+    mine = attention.of_workspace(history, services().redis, services().settings)
     return [*attention.of_installation(db()), *mine] if caller().role == "admin" else mine
 
 
@@ -73,12 +78,12 @@ def _ended(point: Point) -> int:
     return point.get("succeeded", 0) + point.get("failed", 0) + point.get("cancelled", 0)
 
 
-def _costs(now: datetime) -> Document:
+def _costs(history: History) -> Document:
     """USD of today, of this month, and of the month before up to the same day."""
-    today = now.date()
+    today = history.now.date()
     month = today.replace(day=1)
     before = (month - timedelta(days=1)).replace(day=1)
-    spent = spending.by_date(db(), workspace_id(), before, now)
+    spent = spending.by_date(history, before)
     return {
         "today": spent.get(today, Decimal(0)),
         "month": sum((cost for at, cost in spent.items() if at >= month), Decimal(0)),
