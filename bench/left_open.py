@@ -4,7 +4,7 @@ Chromium holds a window for each page that changes by itself. A chat is asked fo
 window asks for its live parts as soon as they are there, instead of once a second at most and only in the one
 that has the focus: eight hours are 28,800 refreshes at most. Halfway the web processes are killed. At the
 start and after each quarter is printed what each page holds after its garbage was collected (heap, nodes,
-listeners), and what the web processes do.
+listeners), and what the web processes and the embedded store do.
 """
 
 from __future__ import annotations
@@ -148,9 +148,10 @@ def restart(stack: Stack, tabs: list[Page]) -> None:
 
 
 def held(stack: Stack, tabs: list[Page]) -> str:
-    """Of each tab the JavaScript heap and the nodes, of the web processes the memory."""
-    found = [f"{path} {heap(tab)}" for path, tab in zip(PATHS, tabs, strict=True)]
-    return f"web {sum(map(resident, stack.pids('gunicorn'))):.0f} MB  " + "  ".join(found)
+    """Of each tab the JavaScript heap, the nodes and the listeners, of the processes the memory."""
+    processes = (("web", "gunicorn"), ("store", "secantusd"))
+    memory = [f"{name} {sum(map(resident, stack.pids(pattern))):.0f} MB" for name, pattern in processes]
+    return "  ".join(memory + [f"{path} {heap(tab)}" for path, tab in zip(PATHS, tabs, strict=True)])
 
 
 def heap(tab: Page) -> str:
