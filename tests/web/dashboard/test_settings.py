@@ -193,7 +193,7 @@ def test_the_webhook_secret_is_rotated(admin):
 def test_the_audit_log_names_who_did_what(admin, key, trail):
     admin.submit(f"/settings/keys/{key[0]['_id']}/revoke")
     trail.flush()
-    page = admin.page("/settings/audit-log")
+    page = admin.page("/settings/audit-log").replace("<wbr>", "")
     assert "POST /settings/keys/&lt;key_id&gt;/revoke" in page
     assert key[0]["_id"] in page
 
