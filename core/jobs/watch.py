@@ -193,18 +193,22 @@ class Watcher:
                     yield None
                 waiter.bell.wait(min(REREAD_S, OVER_S, heartbeat_s - quiet))
 
-    def changes(self, *, pause_s: float = 1.0, longest_s: float = 10.0) -> Iterator[None]:
+    def changes(
+        self, over: Callable[[], bool], *, pause_s: float = 1.0, longest_s: float = 10.0
+    ) -> Iterator[None]:
         """Whenever something has changed in some job: one for all that changes within `pause_s`.
 
-        One comes after `longest_s` anyway: of a job that was only accepted nobody is told.
+        One comes after `longest_s` anyway: of a job that was only accepted nobody is told. They end once
+        `over()` says that this watcher may not go on.
         """
+        told_at = time.monotonic()
         with self._waiter(ANY, (signals.EVENTS,), None) as waiter:
-            while not self._closed.is_set():
-                waiter.bell.wait(longest_s)
-                waiter.bell.clear()
-                if not self._closed.is_set():
+            while not self._closed.is_set() and not over():
+                if waiter.bell.wait(min(OVER_S, longest_s)) or time.monotonic() - told_at >= longest_s:
+                    waiter.bell.clear()
+                    told_at = time.monotonic()
                     yield
-                self._closed.wait(pause_s)
+                    self._closed.wait(pause_s)
 
     def _new_events(self, job_id: str, position: tuple[int, int]) -> Iterator[Event]:
         attempt, n = position

@@ -266,5 +266,5 @@ def test_a_log_that_is_followed_ends_where_redis_went_away():
         finally:
             closed.append(True)
 
-    assert list(told([], pieces())) == [b'event: line\ndata: "one"\n\n']
+    assert list(told([], pieces(), lambda: False)) == [b'event: line\ndata: "one"\n\n']
     assert closed

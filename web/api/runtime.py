@@ -11,12 +11,13 @@ from core.agents import agents
 from core.agents.fields import Metadata, Url
 from core.runtime import reads
 from core.runtime.records import SAMPLES_KEPT
+from web import streams
 from web.access import access
 from web.answers import answer, listed
 from web.api.events import HEADERS
 from web.api.models import ConversationId
 from web.context import caller, db, workspace_id
-from web.doors import leaving, orders, work
+from web.doors import leaving, orders, standing, work
 from web.resource import AgentPath, Model, example, resource
 from web.shapes.base import page
 from web.shapes.jobs import OF_KIND
@@ -123,4 +124,5 @@ def agent_logs(path: AgentPath, query: LogQuery) -> Response:
         pieces.close()  # type: ignore[attr-defined] # a generator
         return answer({"host": host, "lines": first})
     leaving.hang_up_when_stuck(request.environ)
-    return Response(orders.told(first, pieces), content_type="text/event-stream", headers=HEADERS)
+    events = orders.told(first, pieces, standing.ended(path.agent_id))
+    return streams.counted(Response(events, content_type="text/event-stream", headers=HEADERS))

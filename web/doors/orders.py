@@ -55,15 +55,18 @@ def log(agent: Agent, *, tail: int, follow: bool) -> tuple[str, Iterator[list[st
     return host, log_requests.ask(services().redis, host, agent["_id"], tail=tail, follow=follow)
 
 
-def told(first: list[str], rest: Iterator[list[str] | None]) -> Iterator[bytes]:
+def told(first: list[str], rest: Iterator[list[str] | None], over: Callable[[], bool]) -> Iterator[bytes]:
     """Lines as Server-Sent Events, each a `line`; the rest is closed with it.
 
-    Without Redis it ends, as it began: whoever follows asks again.
+    They end once `over()` says that whoever follows may not go on. Without Redis they end, too, and are
+    asked for again.
     """
     quiet = 0
     try:
         yield from map(_line, first)
         for lines in rest:
+            if over():
+                break
             quiet = 0 if lines else quiet + 1
             if quiet >= HEARTBEAT_LOOKS:
                 quiet = 0

@@ -10,11 +10,14 @@ import pytest
 
 from core.accounts import keys
 from core.jobs import signals
+from core.jobs.claim import claim
+from core.jobs.events import Emitter
 from core.jobs.watch import ANY, Watcher
+from tests.factory import queued
 from tests.waiting import ending, until
 from tests.web.conftest import ADMIN
 from tests.web.dashboard.browser import Browser
-from web.dashboard.frame import live
+from web.doors import standing
 
 TAKES_FOR_MARKUP = re.compile(r"\|\s*safe\b|autoescape|Markup")
 HOUR = 3600
@@ -134,7 +137,7 @@ def test_a_write_is_in_the_audit_log(browser_for, services, trail):
 
 
 def test_the_stream_tells_of_a_change_and_ends_with_the_session(browser, services, watcher, monkeypatch):
-    monkeypatch.setattr(live, "LOOK_S", 0.0)
+    monkeypatch.setattr(standing, "LOOK_S", 0.0)
     monkeypatch.setattr(Watcher.changes, "__kwdefaults__", {"pause_s": 0.01, "longest_s": HOUR})
     stream = browser.get("/live")
     told = stream.response
@@ -151,8 +154,23 @@ def test_the_stream_tells_of_a_change_and_ends_with_the_session(browser, service
     assert next(told).startswith(b"event: ready")
     assert next_after("some-job").startswith(b"event: change")
     keys.revoke(services.db, browser.key)
-    assert next_after("another-job").startswith(b"event: signed-out")
-    assert list(told) == []
+    assert list(told) == [b"event: signed-out\ndata:\n\n"], "nothing has changed since"
+    stream.close()
+
+
+@pytest.mark.parametrize("end", [keys.revoke, lambda db, key: db.sessions.delete_many({})])
+def test_a_page_that_shows_a_job_hears_no_more_of_it_once_its_session_ended(
+    browser, services, agent, monkeypatch, end
+):
+    monkeypatch.setattr(standing, "LOOK_S", 0.0)
+    job = claim(services.db, queued(services.db, workspace_id="default", agent_id=agent)["_id"], "p1")
+    Emitter(services.redis, job["_id"], 1).emit("delta", {"type": "content", "content": "word"})
+    stream = browser.get(f"/jobs/{job['_id']}/stream")
+    told = stream.response
+    assert any(b"word" in event for event in told)
+    end(services.db, browser.key)
+    *_, last = told
+    assert last == b"event: signed-out\ndata:\n\n"
     stream.close()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 from pymongo import MongoClient
 
@@ -9,8 +11,15 @@ from core.accounts import keys
 from core.jobs import signals
 from core.jobs.claim import claim
 from core.jobs.events import Emitter
+from core.runtime import placement
+from core.runtime.folder import Folder
+from core.runtime.log_requests import LogServer, channel
+from core.services import connect_redis
+from tests.core.runtime.conftest import here
 from tests.factory import queued
+from tests.waiting import until
 from tests.web.asking import HELLO
+from web.context import STREAMS
 from web.doors import standing
 
 
@@ -25,6 +34,23 @@ def running(services, agent):
     job = claim(services.db, queued(services.db, workspace_id="default", agent_id=agent)["_id"], "p1")
     Emitter(services.redis, job["_id"], 1).emit("delta", {"type": "content", "content": "word"})
     return job["_id"]
+
+
+@pytest.fixture
+def console(db, redis_client, settings, member, agent, tmp_path):
+    """What the agent's process has printed: a file on its host, which answers for it."""
+    here(db, "h1")
+    placement.describe(db, "h1", capacity=5, free_mb=5000.0, used_mb=0, agents=0)
+    assert member.post(f"/agents/{agent}/start").status_code == 202
+    listening = connect_redis(settings)
+    server = LogServer("h1", tmp_path, redis_client, listening)
+    server.start()
+    until(lambda: redis_client.pubsub_numsub(channel("h1"))[0][1], "it listens")
+    folder = Folder(tmp_path / agent)
+    folder.make()
+    yield folder.console
+    server.close()
+    listening.close()
 
 
 def key_of(client):
@@ -47,6 +73,28 @@ def test_an_event_stream_ends_with_its_key(admin, member, running, end):
     end(admin, member)
     rest = b"".join(said)
     assert b"done" not in rest
+
+
+@pytest.mark.parametrize("end", [revoke, bind_to_another])
+def test_whoever_follows_a_log_reads_no_further_than_the_key_stands(admin, member, agent, console, end):
+    console.write_text("one\n")
+    with closing(member.get(f"/agents/{agent}/logs?follow=true")) as stream:
+        said = stream.response
+        assert b"one" in next(said)
+        with console.open("a") as out:
+            out.write("two\n")
+        assert b"two" in next(line for line in said if b"line" in line)
+        end(admin, member)
+        assert list(said) == []
+
+
+def test_a_log_that_is_followed_is_one_of_the_streams_of_its_key(app, member, agent, console):
+    app.extensions[STREAMS].most = 1
+    path = f"/agents/{agent}/logs?follow=true"
+    with closing(member.get(path)):
+        assert member.get(path).status_code == 429
+    with closing(member.get(path)) as again:
+        assert again.status_code == 200
 
 
 def test_while_its_key_stands_a_stream_goes_on(services, member, running):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response
@@ -88,12 +89,12 @@ def log(agent_id: str) -> Response:
 def stream(agent_id: str) -> Response:
     """Server-Sent Events: `line` for each line; `silent` when its host does not answer."""
     _, pieces = orders.log(one.get(agent_id), tail=TAIL, follow=True)
-    return live.of_events(_told(pieces))
+    return live.of_events(partial(_told, pieces))
 
 
-def _told(pieces: Iterator[list[str] | None]) -> Iterator[bytes]:
+def _told(pieces: Iterator[list[str] | None], over: live.Over) -> Iterator[bytes]:
     try:
-        yield from orders.told([], pieces)
+        yield from orders.told([], pieces, over)
     except Unavailable:
         yield b"event: silent\ndata:\n\n"
 

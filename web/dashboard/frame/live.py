@@ -3,72 +3,54 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 
 from flask import Blueprint, Response, request
 
-from core.accounts import sessions as stored
-from core.clock import utcnow
-from core.errors import Unauthorized
 from core.jobs.document import Job
 from core.jobs.watch import Event
-from web import sessions, streams
-from web.context import db, watcher
-from web.doors import leaving
+from web import streams
+from web.context import watcher
+from web.doors import leaving, standing
 
 views = Blueprint("live", __name__)
 
 STREAM = "text/event-stream"
 CHANGE = b"event: change\ndata:\n\n"
 SIGNED_OUT = b"event: signed-out\ndata:\n\n"
-LOOK_S = 2.0
+Over = Callable[[], bool]
+"""Tells whether a session has ended since its stream began."""
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 @views.get("/live")
 def live() -> Response:
     """Server-Sent Events: `change`, at most one a second, however much happens; `signed-out` is the last."""
-    return of_events(_changes(watcher().changes()))
+    return of_events(lambda over: _changes(watcher().changes(over)))
 
 
 def of_job(job: Job) -> Response:
     """The stream of a job's page: its words too, as `delta`; `restart` voids those before."""
-    return of_events(_of_job(watcher().follow(job["_id"], request.headers.get("Last-Event-ID"))))
+    last = request.headers.get("Last-Event-ID")
+    return of_events(lambda over: _of_job(watcher().follow(job["_id"], last, over=over)))
 
 
-def of_events(events: Iterator[bytes]) -> Response:
-    """A page's stream of these events, as long as the session goes on."""
+def of_events(events: Callable[[Over], Iterator[bytes]]) -> Response:
+    """A page's stream of the events of one who may see them until he is told that it is over."""
     leaving.hang_up_when_stuck(request.environ)
-    still = _session()
-    response = Response(_while(still, events), content_type=STREAM, headers=HEADERS)
+    over = standing.ended(None)
+    response = Response(_until(over, events(over)), content_type=STREAM, headers=HEADERS)
     return streams.counted(response)
 
 
-def _session() -> Callable[[], bool]:
-    """Tells, whenever it is called, whether the session goes on; a look at the store every few seconds."""
-    text, store, looked = sessions.cookie(), db(), [float("-inf")]
-
-    def still() -> bool:
-        if time.monotonic() - looked[0] < LOOK_S:
-            return True
-        looked[0] = time.monotonic()
-        try:
-            stored.find(store, text, utcnow())
-        except Unauthorized:
-            return False
-        return True
-
-    return still
-
-
-def _while(still: Callable[[], bool], events: Iterator[bytes]) -> Iterator[bytes]:
+def _until(over: Over, events: Iterator[bytes]) -> Iterator[bytes]:
     yield b"event: ready\ndata:\n\n"
     for event in events:
-        if not still():
-            yield SIGNED_OUT
-            return
+        if over():
+            break
         yield event
+    if over():
+        yield SIGNED_OUT
 
 
 def _changes(changes: Iterator[None]) -> Iterator[bytes]:
