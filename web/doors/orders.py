@@ -23,6 +23,8 @@ from web.doors import work
 HEARTBEAT_LOOKS = 50
 """So many looks of 0.3 s without a line: a comment is sent, so that proxies keep the connection."""
 
+STILL_HERE = b": still here\n\n"
+
 logger = structlog.get_logger(__name__)
 
 
@@ -63,14 +65,14 @@ def told(first: list[str], rest: Iterator[list[str] | None], over: Callable[[], 
     """
     quiet = 0
     try:
-        yield from map(_line, first)
+        yield from map(_line, first) if first else [STILL_HERE]  # headers are sent with the first bytes
         for lines in rest:
             if over():
                 break
             quiet = 0 if lines else quiet + 1
             if quiet >= HEARTBEAT_LOOKS:
                 quiet = 0
-                yield b": still here\n\n"
+                yield STILL_HERE
             yield from map(_line, lines or [])
     except redis.RedisError as error:
         logger.warning("logs.redis_away", error=type(error).__name__)

@@ -21,6 +21,7 @@ from tests.waiting import until
 from tests.web.asking import HELLO
 from web.context import STREAMS
 from web.doors import standing
+from web.doors.orders import STILL_HERE
 
 
 @pytest.fixture(autouse=True)
@@ -89,9 +90,11 @@ def test_whoever_follows_a_log_reads_no_further_than_the_key_stands(admin, membe
 
 
 def test_a_log_that_is_followed_is_one_of_the_streams_of_its_key(app, member, agent, console):
+    """It begins at once, also where nothing was printed yet."""
     app.extensions[STREAMS].most = 1
     path = f"/agents/{agent}/logs?follow=true"
-    with closing(member.get(path)):
+    with closing(member.get(path)) as stream:
+        assert next(stream.response) == STILL_HERE
         assert member.get(path).status_code == 429
     with closing(member.get(path)) as again:
         assert again.status_code == 200
