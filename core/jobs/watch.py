@@ -203,8 +203,11 @@ class Watcher:
         """
         told_at = time.monotonic()
         with self._waiter(ANY, (signals.EVENTS,), None) as waiter:
-            while not self._closed.is_set() and not over():
-                if waiter.bell.wait(min(OVER_S, longest_s)) or time.monotonic() - told_at >= longest_s:
+            while not over():
+                rung = waiter.bell.wait(min(OVER_S, longest_s))
+                if self._closed.is_set():
+                    return
+                if rung or time.monotonic() - told_at >= longest_s:
                     waiter.bell.clear()
                     told_at = time.monotonic()
                     yield

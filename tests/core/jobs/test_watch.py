@@ -218,3 +218,12 @@ def test_what_it_remembers_is_forgotten_when_a_signal_may_have_been_lost(watcher
     assert watcher.remembered.get("k", lambda: 1) == 1
     redis_client.client_kill_filter(_type="pubsub")
     until(lambda: watcher.remembered.get("k", lambda: 2) == 2, "it reads again")
+
+
+def test_a_watcher_that_is_closed_tells_of_no_change(watcher, later):
+    def close():
+        until(lambda: watcher._waiting[watch.ANY], "somebody listens")
+        watcher.close()
+
+    later(close)
+    assert ending(lambda: list(watcher.changes(lambda: False))) == []
