@@ -21,7 +21,7 @@ Document = dict[str, Any]
 
 
 class History:
-    """What is known of a workspace at one moment, `now`; the minutes that several ask for are read once.
+    """What is known of a workspace at one moment, `now`; what several ask for is read once.
 
     `only`: the fields of a point that are read; empty: all.
     """
@@ -36,6 +36,7 @@ class History:
     ) -> None:
         self.db, self.workspace_id, self.now = db, workspace_id, now or utcnow()
         self._only = only
+        self._hours: dict[int, list[Point]] = {}
         self._present = self.now.replace(minute=0, second=0, microsecond=0)
 
     def minutes(self) -> list[Point]:
@@ -46,6 +47,11 @@ class History:
     def hours(self, days: int = 1) -> list[Point]:
         """The last hours, oldest first; the present one and that before it, which may not be rolled up yet,
         from their minutes."""
+        if days not in self._hours:
+            self._hours[days] = self._read_hours(days)
+        return self._hours[days]
+
+    def _read_hours(self, days: int) -> list[Point]:
         since, late = self._present - timedelta(days=days) + HOUR, self._present - HOUR
         found = self._read(self.db.history_hours, since, late)
         for at in (late, self._present):

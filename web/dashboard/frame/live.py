@@ -36,7 +36,7 @@ def of_job(job: Job) -> Response:
 
 
 def of_events(events: Callable[[Over], Iterator[bytes]]) -> Response:
-    """A page's stream of the events of one who may see them until he is told that it is over."""
+    """A page's stream of events, which end with its session: the function that they are given tells when."""
     leaving.hang_up_when_stuck(request.environ)
     over = standing.ended(None)
     response = Response(_until(over, events(over)), content_type=STREAM, headers=HEADERS)
