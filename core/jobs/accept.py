@@ -14,7 +14,7 @@ from core.errors import Conflict, IdempotencyMismatch
 from core.ids import new_id, new_nonce
 from core.jobs.claim import let_go
 from core.jobs.document import Job, jobs_of
-from core.jobs.model import Draft, Idempotency, born, marked, seated
+from core.jobs.model import Draft, Idempotency, born, seated
 from core.jobs.seats import Seats
 from core.services import Insert, Send
 from core.store.free_json import compact, storable
@@ -116,7 +116,7 @@ def earlier(db: Database[Document], draft: Draft) -> Job | None:
     if job is None:
         return None
     if not mark.held_by(job, utcnow()):
-        db.jobs.update_one({"_id": job["_id"]}, {"$set": {"idempotency": marked(job["_id"], None)}})
+        db.jobs.update_one({"_id": job["_id"]}, {"$unset": {"idempotency": ""}})
         return None
     _same_body(job, mark)
     return job

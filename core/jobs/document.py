@@ -18,7 +18,7 @@ Stop = Literal["cancelled", "deadline", "handed_back"]
 
 
 class Mark(TypedDict):
-    """A client's idempotency key. A job without one has its own id as the key, for the unique index."""
+    """A client's idempotency key."""
 
     route: str
     key: str
@@ -75,7 +75,9 @@ class Job(TypedDict):
     cancel_requested: bool  # written by control, read by its worker and by reconcile
     created_by: str  # the id of the API key, whose limits and budgets it counts for
     request_id: str  # of the HTTP request that made it
-    known_as: list[str]  # that id, and the providers' own of its calls; `core.jobs.queries` finds it by them
+    known_as: list[
+        str
+    ]  # that id, the providers' own of its calls, and marks: what `core.jobs.queries` finds it by
     request: Any  # the validated body, an object; `core.jobs.erasing` sets it to None
     plan: Any  # what its worker needs; for kinds that ask providers a `core.llm.records.Plan`
     metadata: dict[str, Any]  # the client's own
@@ -85,7 +87,7 @@ class Job(TypedDict):
     meter: NotRequired[Literal["due", "stuck"]]  # the ledger is to enter it; `stuck`: of earlier versions
     meter_rev: int  # raised with every change that the ledger must see
     holds: NotRequired[dict[str, Hold]]  # by month, of a key with a budget; `core.metering` reads and writes
-    idempotency: Mark
+    idempotency: NotRequired[Mark]
     lost: NotRequired[list[Lost]]
     handed_back: NotRequired[list[HandedBack]]
     unkept: NotRequired[list[Unkept]]

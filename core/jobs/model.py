@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 from core.jobs import kinds
-from core.jobs.document import Hold, Job, Mark, Status
+from core.jobs.document import Hold, Job, Status
 from core.llm.records import OK, Call
 from core.store.free_json import storable
 from core.store.marks import chosen
@@ -25,7 +25,8 @@ BACKGROUND: Final = "background"
 DONE: frozenset[Status] = frozenset({SUCCEEDED, FAILED, CANCELLED})
 
 MARK = "~"
-"""Among the ids of a job; none of a request can have it. `_mark` says which jobs do."""
+"""Begins what stands among the ids of a job and is none: no id of a request has it. Alone: `_mark` says of
+which jobs."""
 FIRST_RESEND = timedelta(seconds=10)
 CONTENT_SOON = {"none": timedelta(0), "done": timedelta(hours=1)}
 
@@ -56,7 +57,7 @@ class Draft:
     """A job about to be accepted. `request` is the validated body, `plan` all that a worker will need.
 
     `host`: the host that is to carry it out, for a kind by host; None: the reconciler finds one. `holds`:
-    what was reserved for it, by month.
+    what was reserved for it, by month. `known_as`: what it is to be found by, beside the request's id.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Draft:
     request_id: str
     host: str | None = None
     idempotency: Idempotency | None = None
+    known_as: Sequence[str] = ()
     callback_url: str | None = None
     retry_of: str | None = None
     background: bool = False
@@ -94,7 +96,7 @@ def born(draft: Draft, job_id: str, now: datetime) -> Job:
         "cancel_requested": False,
         "created_by": draft.created_by,
         "request_id": draft.request_id,
-        "known_as": [draft.request_id, *_mark(job_id)],
+        "known_as": [draft.request_id, *draft.known_as, *_mark(job_id)],
         "request": dict(draft.request),
         "plan": dict(draft.plan),
         "metadata": dict(draft.metadata),
@@ -102,8 +104,9 @@ def born(draft: Draft, job_id: str, now: datetime) -> Job:
         "error": None,
         "calls": [],
         "meter_rev": 0,
-        "idempotency": marked(job_id, draft.idempotency),
     }
+    if (mark := draft.idempotency) is not None:
+        job["idempotency"] = {"route": mark.route, "key": mark.key, "hash": mark.hash}
     if draft.callback_url:
         job["callback_url"] = draft.callback_url
     if draft.background:
@@ -119,16 +122,6 @@ def seated(job: Job, process_id: str, fence: str) -> Job:
     """The same job, born in a seat of a process, as if that had claimed it."""
     changes = {"status": RUNNING, "owner": process_id, "fence": fence, "attempt": 1}
     return cast(Job, {**job, **changes, "started_at": job["created_at"]})
-
-
-def marked(job_id: str, mark: Idempotency | None) -> Mark:
-    """What a job carries of an idempotency key; without one, a mark of its own.
-
-    Every job is in the index, since the embedded server does not use a partial index (a look at 20,000 jobs
-    took 1,500 ms instead of 0.7).
-    """
-    mark = mark or Idempotency(route="", key=job_id, hash="")
-    return {"route": mark.route, "key": mark.key, "hash": mark.hash}
 
 
 def ending(
@@ -161,7 +154,7 @@ def ending(
     }
     if any("sealed" in target for target in job["plan"].get("targets", [])):
         changes["plan"] = storable(without_keys(job["plan"]))
-    also = {"known_as": {"$each": known_by(calls)}}
+    also = {"known_as": {"$each": [*known_by(calls), *ended_badly(status)]}}
     return {"$set": changes, "$addToSet": also, "$inc": {"meter_rev": 1}}
 
 
@@ -170,9 +163,16 @@ def _mark(job_id: str) -> list[str]:
     return [MARK] if chosen(job_id) else []
 
 
+def ended_badly(status: Status | None) -> list[str]:
+    """By what a job that has failed, or was cancelled, is found: these are few, and have no index of their own,
+    which would make each write of all jobs dearer."""
+    return [f"{MARK}{status}"] if status in (FAILED, CANCELLED) else []
+
+
 def known_by(calls: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The ids that providers gave these calls."""
-    return [call["provider_request_id"] for call in calls if call.get("provider_request_id")]
+    """The ids that providers gave these calls, but for what would be a mark of ours."""
+    ids = (call.get("provider_request_id") for call in calls)
+    return [one for one in ids if one and not one.startswith(MARK)]
 
 
 def runs_again(job: Job, calls: list[Call] | None) -> bool:

@@ -12,7 +12,7 @@ from pymongo.database import Database
 
 from core.errors import NotFound
 from core.jobs.document import Job, Status, jobs_of
-from core.jobs.model import BACKGROUND, MARK, RUNNING
+from core.jobs.model import BACKGROUND, MARK, RUNNING, ended_badly
 from core.jobs.views import UNASKED
 from core.store import pages
 from core.store.matching import fields_of, matches
@@ -106,7 +106,7 @@ def matching(
     wanted: Document = {"workspace_id": workspace_id, **{k: v for k, v in given.items() if v}}
     if priority:
         wanted["priority"] = BACKGROUND if priority == BACKGROUND else None
-    if ids := list(known_as):
+    if ids := [*known_as, *ended_badly(status)]:
         wanted["known_as"] = ids[0] if len(ids) == 1 else {"$all": ids}
     if q:
         found = re.compile(re.escape(q), re.IGNORECASE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -82,6 +82,7 @@ def draft(
     idempotency: Idempotency | None = None,
     retry_of: str | None = None,
     on_worker_loss: OnWorkerLoss | None = None,
+    known_as: Sequence[str] = (),
 ) -> Draft:
     """A job for an agent, with the agent's configuration as it is now.
 
@@ -106,6 +107,7 @@ def draft(
         created_by=caller().key_id,
         request_id=request_id(),
         idempotency=idempotency,
+        known_as=known_as,
         callback_url=asked.get("callback_url"),
         retry_of=retry_of,
         background=asked.get("priority") == BACKGROUND,

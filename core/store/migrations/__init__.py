@@ -18,7 +18,16 @@ from pymongo.errors import DuplicateKeyError
 
 from core.clock import utcnow
 from core.store import indexes
-from core.store.migrations import fences, holds, idempotency_marks, names, old_indexes, references, slots
+from core.store.migrations import (
+    fences,
+    holds,
+    idempotency_marks,
+    job_marks,
+    names,
+    old_indexes,
+    references,
+    slots,
+)
 from core.store.repeat import once_it_answers
 
 Document = dict[str, Any]
@@ -33,6 +42,8 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("names", names.run),
     ("holds", holds.run),
     ("expiring_indexes", old_indexes.run),
+    ("job_marks", job_marks.run),
+    ("job_indexes", old_indexes.run),
 )
 LOOK_S = 0.5
 TOLD_AFTER = 20

@@ -12,7 +12,8 @@ from core.store.indexes import EXPIRING, EXPIRING_INDEX, INDEXES
 Document = dict[str, Any]
 
 RETIRED = (
-    ("jobs", "idempotent"),  # was partial: the embedded server makes no use of such an index
+    ("jobs", "idempotent"),  # was partial in another way, and then of all jobs
+    ("jobs", "ended_badly"),  # its place is taken by marks in `known`
     ("jobs", "metering"),  # its place is taken by `due`
     ("managed_overage", "by_workspace"),  # its place is taken by `listed`
     ("usage_quarters", "by_day"),  # had the agent as a third field

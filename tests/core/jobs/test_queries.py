@@ -11,7 +11,7 @@ from core.clock import utcnow
 from core.ids import new_id
 from core.jobs import queries
 from core.jobs.claim import claim, finish
-from core.jobs.model import MARK, born
+from core.jobs.model import MARK, born, ended_badly
 from core.store.pages import LOOKED_AT
 from tests.conftest import patient
 from tests.core.metering.test_reads import Asked
@@ -29,9 +29,9 @@ def fill(db, n, over, ago=timedelta(0), **changes):
     for i in range(n):
         at = end - over * (i / n)
         job = born(draft(), new_id(), at)
-        made.append({**job, "status": "succeeded", "known_as": ["r1"], **changes})
-    for at in range(0, n, MARKED_EACH):
-        made[at]["known_as"] = ["r1", MARK]
+        made.append({**job, "status": "succeeded", **changes})
+    for at, job in enumerate(made):
+        job["known_as"] = ["r1", *ended_badly(job["status"]), *([] if at % MARKED_EACH else [MARK])]
     db.jobs.insert_many(made)
     return [job["_id"] for job in made]
 

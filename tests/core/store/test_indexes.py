@@ -11,7 +11,7 @@ def documents(collection):
 
 def test_all_jobs_are_in_five_at_most():
     """A single update takes twice as long with six of them as with two."""
-    assert len([index for index in documents("jobs") if index["name"] != "ended_badly"]) <= 5
+    assert len(documents("jobs")) <= 5
 
 
 def test_each_list_has_an_index_that_begins_with_what_it_is_read_by():
@@ -23,9 +23,9 @@ def test_each_list_has_an_index_that_begins_with_what_it_is_read_by():
 
 def test_the_best_index_that_knows_what_is_asked_is_taken():
     mine = {"workspace_id": "w1"}
-    assert index_for("jobs", mine | {"status": "failed"}) == ("workspace_id", "status")
+    assert index_for("jobs", mine | {"status": "failed"}) == ("workspace_id",)
     assert index_for("jobs", mine | {"status": "queued"}) == ("workspace_id",)
-    assert index_for("jobs", mine | {"status": {"$in": ["failed"]}}) == ("workspace_id",)
+    assert index_for("jobs", mine | {"known_as": {"$in": ["a"]}}) == ("workspace_id",)
     assert index_for("jobs", mine | {"known_as": {"$all": ["a", "b"]}}) == ("workspace_id", "known_as")
     with pytest.raises(LookupError):
         index_for("jobs", {"status": "failed"})

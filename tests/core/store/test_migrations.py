@@ -3,11 +3,12 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from bson.decimal128 import Decimal128
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from core.clock import utcnow
 from core.store import indexes, migrations
@@ -17,6 +18,7 @@ from core.store.migrations import (
     fences,
     holds,
     idempotency_marks,
+    job_marks,
     names,
     old_indexes,
     references,
@@ -154,6 +156,11 @@ OLD = {
             partialFilterExpression={"idempotency.key": {"$exists": True}},
         ),
         IndexModel([("meter", ASCENDING)], name="metering"),
+        IndexModel(
+            [("workspace_id", ASCENDING), ("status", ASCENDING), ("created_at", DESCENDING)],
+            name="ended_badly",
+            partialFilterExpression={"status": {"$lt": "g"}},
+        ),
     ],
     "managed_overage": [
         IndexModel([("workspace_id", ASCENDING), ("month", ASCENDING)], name="by_workspace"),
@@ -180,7 +187,7 @@ def test_indexes_of_earlier_versions_go_and_those_of_this_one_are_made(db):
     for collection in OLD:
         wanted = {index.document["name"] for index in indexes.INDEXES[collection]}
         assert {index["name"] for index in db[collection].list_indexes()} == wanted | {"_id_"}
-    assert "partialFilterExpression" not in definition(db, "jobs", "idempotent")
+    assert definition(db, "jobs", "idempotent")["partialFilterExpression"] == {"idempotency.key": {"$gt": ""}}
     assert len(definition(db, "usage_quarters", "by_day")["key"]) == 2
     assert not any("expireAfterSeconds" in definition(db, name, "expiring") for name in indexes.EXPIRING)
 
@@ -219,6 +226,32 @@ def test_a_job_of_earlier_versions_is_known_by_the_ids_of_its_requests(db):
     names.run(db)
     kept = {job["_id"]: job["known_as"] for job in db.jobs.find()}
     assert kept == {"old": ["r1", "req_1", "req_0"], "new": ["r2", "req_9"]}
+
+
+def test_jobs_that_ended_badly_are_found_among_all(db):
+    statuses = ("failed", "cancelled", "succeeded", "running")
+    db.jobs.insert_many([{"_id": status, "status": status, "known_as": ["r"]} for status in statuses])
+    for _ in range(2):
+        job_marks.run(db)
+    found = {job["_id"]: job["known_as"] for job in db.jobs.find()}
+    assert found == {
+        "failed": ["r", "~failed"],
+        "cancelled": ["r", "~cancelled"],
+        "succeeded": ["r"],
+        "running": ["r"],
+    }
+
+
+def test_a_client_of_the_door_still_joins_the_job_of_its_first_try(db):
+    now = utcnow()
+    routes = {"lately": "door/abc", "before": "door/abc", "chat": "chat/a1"}
+    for name, route in routes.items():
+        made = now - timedelta(minutes=11 if name == "before" else 1)
+        mark = {"route": route, "key": name, "hash": ""}
+        db.jobs.insert_one({"_id": name, "created_at": made, "known_as": [], "idempotency": mark})
+    job_marks.run(db)
+    found = {job["_id"]: job["known_as"] for job in db.jobs.find()}
+    assert found == {"lately": ["~door/abc"], "before": [], "chat": []}
 
 
 def test_json_that_looks_like_a_reference_can_be_read_again(db):

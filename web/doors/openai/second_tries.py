@@ -1,25 +1,25 @@
 """Second tries: OpenAI's SDKs repeat a request by themselves, without an idempotency key.
 
-Each job of the door is marked with its API key and body, in the index of idempotency keys. A first try gets a
-key of its own, since people do ask the same thing twice. All later tries of a request share one key, so that
-two of them at once make one job.
+Each job of the door is known by its API key and body. A first try makes a job of its own, since people do ask
+the same thing twice. All later tries of a request share an idempotency key, so that two of them at once make one
+job.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flask import request
 
 from core.clock import utcnow
 from core.errors import Conflict
-from core.ids import new_id, new_nonce
+from core.ids import new_nonce
 from core.jobs import control
 from core.jobs.document import Job, jobs_of
-from core.jobs.model import CANCELLED, FAILED, QUEUED, RUNNING, Idempotency
+from core.jobs.model import CANCELLED, FAILED, MARK, QUEUED, RUNNING, Idempotency
 from core.services import Services
 from web.context import caller, db, workspace_id
 
@@ -29,11 +29,16 @@ COUNT = "x-stainless-retry-count"
 JOINED_WITHIN = timedelta(minutes=10)
 
 
-def mark() -> Idempotency:
-    """The mark of this request's job, by which the client's next try finds the job."""
-    route = _route()
+def name() -> str:
+    """By what the client's next try finds this request's job."""
+    return f"{MARK}{_route()}"
+
+
+def mark() -> Idempotency | None:
+    """The idempotency key of this request, if it is not the first try."""
     if _is_first():
-        return Idempotency(route, new_id(), hash=route)
+        return None
+    route = _route()
     return Idempotency(route, "again", hash=route, kept=JOINED_WITHIN, frees_failures=True)
 
 
@@ -44,15 +49,13 @@ def earlier() -> Job | None:
     since = utcnow() - JOINED_WITHIN
     marked = {
         "workspace_id": workspace_id(),
-        "idempotency.route": _route(),
-        "idempotency.key": {"$gte": _first_id(since)},
+        "known_as": name(),
+        "created_at": {"$gte": since},
     }
     found = [
         job
         for job in jobs_of(db()).find(marked)
-        if job["created_at"] >= since
-        and job["status"] not in (FAILED, CANCELLED)
-        and not job["cancel_requested"]
+        if job["status"] not in (FAILED, CANCELLED) and not job["cancel_requested"]
     ]
     return max(found, key=lambda job: job["created_at"], default=None)
 
@@ -87,9 +90,3 @@ def _is_first() -> bool:
 def _route() -> str:
     body = json.dumps(request.get_json(), sort_keys=True)
     return "door/" + hashlib.sha256(f"{caller().key_id} {body}".encode()).hexdigest()
-
-
-def _first_id(at: datetime) -> str:
-    """The smallest id that could have been made at this time: a UUID version 7 begins with milliseconds."""
-    millis = f"{int(at.timestamp() * 1000):012x}"
-    return f"{millis[:8]}-{millis[8:]}"

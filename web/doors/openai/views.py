@@ -156,11 +156,13 @@ def _job(body: Completion) -> tuple[Job, str | None]:
 
 def _accepted(body: Completion) -> tuple[Job, bool]:
     agent = work.agent_named(body.model)
+    mark = work.idempotency(f"door/{agent['_id']}/{caller().key_id}")
     draft = work.draft(
         "runtime" if caller().role == "runtime" else "chat",
         agent,
         body.asked(),
-        idempotency=work.idempotency(f"door/{agent['_id']}/{caller().key_id}") or second_tries.mark(),
+        idempotency=mark or second_tries.mark(),
+        known_as=[second_tries.name()] if mark is None else (),
         on_worker_loss=LOST if body.stream and agent["on_worker_loss"] == "retry" else None,
     )
     return work.accepted(draft, agent)
