@@ -164,8 +164,8 @@ def _mark(job_id: str) -> list[str]:
 
 
 def ended_badly(status: Status | None) -> list[str]:
-    """By what a job that has failed, or was cancelled, is found: these are few, and have no index of their own,
-    which would make each write of all jobs dearer."""
+    """By what a job that has failed, or was cancelled, is found. These are few: an index of their own would
+    make each write of all jobs dearer."""
     return [f"{MARK}{status}"] if status in (FAILED, CANCELLED) else []
 
 

@@ -63,14 +63,13 @@ INDEXES: dict[str, list[IndexModel]] = {
             [("workspace_id", ASCENDING), ("idempotency.route", ASCENDING), ("idempotency.key", ASCENDING)],
             name="idempotent",
             unique=True,
-            # Most jobs have no key. Not `$exists`, of which the embedded server makes no use: a look at 20,000
-            # jobs took 1,500 ms, not 0.7.
+            # Most jobs have no key. Not `$exists`, of which the embedded server makes no use: a look at
+            # 20,000 jobs took 1,500 ms, not 0.7.
             partialFilterExpression={"idempotency.key": {"$gt": ""}},
         ),
         IndexModel([("meter", ASCENDING)], name="due", partialFilterExpression={"meter": "due"}),
-        # By the id of a request, ours or a provider's, and by marks: one index for all, since that server reads
-        # its catalog seven times for an update, and each time all indexes. Two less made the end of a chat 0.8
-        # of what it cost, its insert 0.6.
+        # By the id of a request, ours or a provider's, and by marks: one index for all, since that server
+        # reads its catalog seven times for an update, and each time all indexes of the collection.
         _by(("workspace_id", "known_as"), "known"),
     ],
     "conversations": [

@@ -1,4 +1,4 @@
-"""Gives jobs the marks among their ids by which lists and second tries find them; each had an index before."""
+"""Gives jobs the marks among their ids by which lists and second tries find them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ JOINED_WITHIN = timedelta(minutes=10)
 def run(db: Database[Document]) -> None:
     """Of jobs that ended badly, and of those that a client of the door may ask for once more."""
     for status in ("failed", "cancelled"):
-        mark = f"~{status}"
-        change_each(db.jobs, {"status": status, "known_as": {"$ne": mark}}, lambda _, mark=mark: _add(mark))
+        unmarked = {"status": status, "known_as": {"$ne": f"~{status}"}}
+        change_each(db.jobs, unmarked, lambda job: _add(f"~{job['status']}"), "status")
     asked = {"$gte": "door/", "$lt": "door0"}
     lately = {"created_at": {"$gte": utcnow() - JOINED_WITHIN}, "idempotency.route": asked}
     change_each(db.jobs, lately, lambda job: _add(f"~{job['idempotency']['route']}"), "idempotency")

@@ -1,8 +1,8 @@
 """Second tries: OpenAI's SDKs repeat a request by themselves, without an idempotency key.
 
 Each job of the door is known by its API key and body. A first try makes a job of its own, since people do ask
-the same thing twice. All later tries of a request share an idempotency key, so that two of them at once make one
-job.
+the same thing twice. All later tries of a request share an idempotency key, so that two of them at once make
+one job.
 """
 
 from __future__ import annotations
