@@ -77,7 +77,7 @@ class Job(TypedDict):
     request_id: str  # of the HTTP request that made it
     known_as: list[
         str
-    ]  # that id, the providers' own of its calls, and marks: what `core.jobs.queries` finds it by
+    ]  # that id, the providers' own of its calls, marks: `core.jobs.queries` finds it by them
     request: Any  # the validated body, an object; `core.jobs.erasing` sets it to None
     plan: Any  # what its worker needs; for kinds that ask providers a `core.llm.records.Plan`
     metadata: dict[str, Any]  # the client's own

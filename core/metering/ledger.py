@@ -56,7 +56,7 @@ NEEDED = (
 """All that is read of a job: never its content, which may be megabytes."""
 
 CLEARED = 10
-"""Jobs at once: meanwhile the embedded server lets nobody else at the jobs, 1 to 2.5 ms for each."""
+"""Marks that are cleared at once. For 2 ms each, the embedded server lets nobody else at the jobs."""
 MOST_WAITING = 20_000
 """Of a longer backlog this much is looked at."""
 

@@ -10,12 +10,14 @@ import pytest
 from core.clock import utcnow
 from core.ids import new_id
 from core.jobs import queries
+from core.jobs.accept import earlier
 from core.jobs.claim import claim, finish
+from core.jobs.isolation import requeued
 from core.jobs.model import MARK, born, ended_badly
 from core.store.pages import LOOKED_AT
 from tests.conftest import patient
 from tests.core.metering.test_reads import Asked
-from tests.factory import CALL, draft, queued
+from tests.factory import CALL, draft, mark, queued
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 MANY = 2000
@@ -90,6 +92,21 @@ def test_a_job_is_found_by_the_id_of_a_request(db, look, known_as):
     assert look(known_as=[known_as]) == ([job["_id"]], None)
     assert look(known_as=["of ours", "of a provider's"]) == ([job["_id"]], None)
     assert look(known_as=["of ours", "r1"]) == ([], None)
+
+
+def test_a_provider_cannot_mark_a_job_by_the_id_that_it_gives(db, look):
+    job = claim(db, queued(db)["_id"], "p1")
+    assert finish(db, job, status="succeeded", calls=[{**CALL, "provider_request_id": "~failed"}], result={})
+    assert look(status="failed") == ([], None)
+    assert "~failed" not in db.jobs.find_one({"_id": job["_id"]})["known_as"]
+
+
+def test_the_job_of_a_key_is_found_among_thousands(db, settings):
+    fill(db, MANY, timedelta(hours=1))
+    job, again = queued(db, idempotency=mark()), queued(db, idempotency=mark("j1", route="retry"))
+    with by_indexes(db, settings, most=2) as watched:
+        assert earlier(watched, draft(idempotency=mark()))["_id"] == job["_id"]
+        assert requeued(watched, "w1", ["j1", "j2"])["j1"]["_id"] == again["_id"]
 
 
 @pytest.mark.parametrize("over", [timedelta(seconds=20), timedelta(hours=3), timedelta(days=30)])

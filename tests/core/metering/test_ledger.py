@@ -172,6 +172,13 @@ def test_it_takes_at_most_so_many_jobs_at_once(db):
     assert [enter(db, limit=2).get("jobs", 0) for _ in range(4)] == [2, 2, 1, 0]
 
 
+def test_every_mark_is_cleared_of_more_jobs_than_are_written_together(db):
+    for _ in range(2 * ledger.CLEARED + 1):
+        finished(db, [call()])
+    assert enter(db)["jobs"] == 2 * ledger.CLEARED + 1
+    assert enter(db) == {}
+
+
 def test_a_backlog_of_one_workspace_keeps_no_other_waiting(db):
     for _ in range(6):
         finished(db, [call()])
