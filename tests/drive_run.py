@@ -78,6 +78,9 @@ class Run:
         for words in itertools.cycle(VICTIMS):
             if self._over.wait(random.uniform(0.5, 1.5) * every_s):
                 return
+            while self._one_more_loss_is_the_last():
+                if self._over.wait(0.2):
+                    return
             self.stack.kill(*words)
             self.kills += 1
             if more is not None:
@@ -85,6 +88,12 @@ class Run:
             while not self.stack.ready():  # or nothing would ever be answered
                 if self._over.wait(0.2):
                     return
+
+    def _one_more_loss_is_the_last(self) -> bool:
+        """Has an upload lost two workers already? A third ends it, as it should (on a slow machine, soon)."""
+        waiting = {"status": {"$in": ["queued", "running"]}}
+        with self.stack.database() as db:
+            return any(len(job.get("lost", [])) > 1 for job in db.jobs.find(waiting))
 
     def _stored(self, answered: list[tuple[str, int, str]]) -> list[tuple[str, str]]:
         """(sha256, file's id) of each, once all jobs have ended."""
