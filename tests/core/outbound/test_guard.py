@@ -55,6 +55,21 @@ def test_a_name_that_leads_there_at_call_time_is_refused(kind, host):
         guard.addresses("models.example.com", 443, "https")
 
 
+@pytest.mark.parametrize(("kind", "host"), LITERALS)
+def test_such_an_address_is_refused_at_call_time_in_its_own_spelling(kind, host):
+    with pytest.raises(AddressForbidden):
+        Guard("", resolve=resolving(str(literal(host)))).addresses(host, 443, "https")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_opened_address_is_connected_to_at_its_port_alone(host):
+    guard = Guard("127.0.0.1:1,[::1]:1")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    assert guard.addresses(host, 1, "http") == [(host, family)]
+    with pytest.raises(AddressForbidden):
+        guard.addresses(host, 2, "https")
+
+
 def test_one_private_address_among_public_ones_is_refused():
     with pytest.raises(AddressForbidden):
         Guard("", resolve=resolving("1.1.1.1", "10.0.0.1")).addresses("a.example.com", 443, "https")
