@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from core.outbound.connections import Pace, adapter
+from core.outbound.connections import URLS, Pace, adapter
 from core.outbound.errors import (
     AnswerTooLarge,
     ConnectionCut,
@@ -47,8 +47,6 @@ ALWAYS = {
 SENDABLE = re.compile(r"([!-~\xa1-\xff][ \t!-~\xa0-\xff]*)?")
 """Values of headers (RFC 9110, 5.5): in Latin-1, no control characters, no white space at the start."""
 
-URLS = 256
-"""So many are remembered as they are sent."""
 NEVER_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError)
 
 
@@ -69,13 +67,15 @@ class Deadlines:
 class Answer:
     """An HTTP answer under way. Reads are bounded by the deadlines and by `most` bytes."""
 
-    def __init__(self, response: requests.Response, deadlines: Deadlines, started: float, most: int) -> None:
-        self.status = response.status_code
+    def __init__(
+        self, response: urllib3.HTTPResponse, deadlines: Deadlines, started: float, most: int
+    ) -> None:
+        self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self._response = response
         self._deadlines = deadlines
         self._most = most
-        connection: Any = response.raw.connection
+        connection: Any = response.connection
         self._pace: Pace = connection.pace
         self._pace.ends = started + deadlines.total
 
@@ -87,7 +87,7 @@ class Answer:
         """The body as it comes. Raises `NoAnswerInTime`, `ConnectionCut` or `AnswerTooLarge`."""
         size = 0
         try:
-            while chunk := self._response.raw.read1(CHUNK, decode_content=True):
+            while chunk := self._response.read1(CHUNK, decode_content=True):
                 size += len(chunk)
                 self._pace.body(len(chunk))
                 if size > self._most:
@@ -171,20 +171,26 @@ class Transport:
         started = time.monotonic()
         if not all(map(SENDABLE.fullmatch, headers.values())):
             raise UnsendableHeader("a header (as the key is) holds characters that HTTP cannot carry")
-        with self._sent(url, {**ALWAYS, **headers}, body, deadlines, guarded=guarded) as response:
+        response = self._sent(url, {**ALWAYS, **headers}, body, deadlines, guarded=guarded)
+        try:
             yield Answer(response, deadlines, started, self.most_bytes * (EVENT_OVERHEAD if stream else 1))
+        finally:
+            response.close()
+            response.release_conn()
 
     def _sent(
         self, url: str, headers: Mapping[str, str], body: bytes, deadlines: Deadlines, *, guarded: bool
-    ) -> requests.Response:
+    ) -> urllib3.HTTPResponse:
+        ours: Any = self._guarded if guarded else self._unguarded
         try:
-            return (self._guarded if guarded else self._unguarded).send(
+            answer: urllib3.HTTPResponse = ours.send(
                 _prepared(url, headers, body),
                 stream=True,
                 timeout=(deadlines.connect, deadlines.first_byte),
                 verify=self._verify,
                 proxies={} if guarded else self._proxies,
             )
+            return answer
         except requests.ConnectTimeout:
             raise NoConnection(f"no connection to {_where(url)} within the time allowed") from None
         except requests.ReadTimeout:

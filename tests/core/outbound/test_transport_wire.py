@@ -52,6 +52,7 @@ INVALID = [
     "http://127.0.0.1:port/v1",
     "http://127.0.0.1:99999/v1",
     "ftp://models.example.com/v1",
+    "ftp://models.example.com:99999/v1",
     "httpx://models.example.com/v1",
     "mailto:models.example.com",
 ]
@@ -146,6 +147,33 @@ def test_through_a_proxy_they_are_too(plain):
         transport.close()
         assert listener.received[::2] == listener.received[1::2]
         assert len(listener.received) == 4
+
+
+@pytest.mark.parametrize("verify", [True, "/etc/hosts", "/etc"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://models.example.com",
+        "http://models.example.com:443/v1",
+        "https://models.example.com/v1?a=b",
+        "https://models.example.com:8443/v1",
+        "https://[::1]/v1",
+    ],
+)
+def test_its_connections_are_where_requests_looks_for_them(url, verify):
+    ours = adapter(GUARD)
+    request = requests.Request("POST", url).prepare()
+    theirs = requests.adapters.HTTPAdapter.get_connection_with_tls_context(ours, request, verify)
+    other = requests.Request("POST", "https://other.example.com").prepare()
+    for _ in range(2):
+        assert ours.get_connection_with_tls_context(request, verify) is theirs
+        assert ours.get_connection_with_tls_context(request, not verify) is not theirs
+        assert ours.get_connection_with_tls_context(other, verify) is not theirs
+    ours.close()
+    anew = ours.get_connection_with_tls_context(request, verify)
+    assert (anew.scheme, anew.host, anew.port) == (theirs.scheme, theirs.host, theirs.port)
+    assert anew is not theirs
+    ours.close()
 
 
 @pytest.mark.parametrize("url", INVALID)
