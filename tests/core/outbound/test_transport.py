@@ -86,6 +86,17 @@ def test_a_new_connection_that_is_cut_was_cut_and_not_refused(transport):
     assert cut.value.status is None
 
 
+def test_a_connection_whose_answer_has_not_come_whole_is_not_used_again(transport):
+    def half(write):
+        write(head(200, "application/json", ("Content-Length", 10)))
+
+    with provider(half, FINE) as one:
+        with transport.post(one.url, {}, b"{}", guarded=False) as answer:
+            assert answer.status == 200
+        assert post(transport, one.url) == (200, b'{"ok": true}')
+        assert one.connections == 2
+
+
 @pytest.mark.parametrize("guarded", [False, True])
 def test_nobody_listens(transport, guarded):
     with pytest.raises(NoConnection):
