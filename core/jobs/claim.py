@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, cast
 
 from pymongo.database import Database
@@ -14,8 +14,17 @@ from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending, known_by, 
 from core.llm.records import Call
 from core.store.free_json import storable
 from core.store.repeat import update_where
+from core.store.together import Finds, Updates
 
 Document = dict[str, Any]
+
+
+class Batched:
+    """Finds and updates single jobs for a process that carries out many: those of the same time together."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self.find: Callable[[str], Job | None] = Finds(jobs_of(db)).find
+        self.update = Updates(db.jobs).update
 
 
 def claim(
@@ -25,15 +34,17 @@ def claim(
     *,
     fence: str | None = None,
     queues: Collection[str] | None = None,
+    by: Batched | None = None,
 ) -> Job | None:
     """Make a queued job this process's own. The job as claimed, or None: somebody else was first.
 
     Each claim has a random fence of its own; all later writes of the claim are filtered by it. `fence`: that
     of an earlier try whose reply may have been lost; if it succeeded, the job is ours. `queues`: those that
-    this process takes from; a job may have moved to another queue after its message was sent.
+    this process takes from; a job may have moved to another queue after its message was sent. `by`: with
+    those of the same time.
     """
     fence = fence or new_nonce()
-    job = jobs_of(db).find_one({"_id": job_id})
+    job = by.find(job_id) if by else jobs_of(db).find_one({"_id": job_id})
     if job is not None and job["fence"] == fence:
         return job
     if job is None or job["status"] != QUEUED or (queues is not None and job["queue"] not in queues):
@@ -45,6 +56,7 @@ def claim(
         {"status": QUEUED, "attempt": job["attempt"], "queue": job["queue"]},
         {"$set": changes, "$inc": {"attempt": 1}},
         was_mine=lambda found: found["fence"] == changes["fence"],
+        write=by.update if by else None,
     )
     return cast(Job, {**job, **changes, "attempt": job["attempt"] + 1}) if won else None
 
@@ -57,10 +69,11 @@ def finish(
     calls: list[Call],
     result: Document | None = None,
     error: Document | None = None,
+    by: Batched | None = None,
 ) -> Job | None:
     """End a job that this claim owns, in one write; the job as it has ended.
 
-    None: somebody else owns it; nothing was changed.
+    None: somebody else owns it; nothing was changed. `by`: with those of the same time.
     """
     update = ending(
         job,
@@ -77,6 +90,7 @@ def finish(
         {"status": RUNNING, "fence": job["fence"]},
         update,
         was_mine=lambda found: found["fence"] == job["fence"] and found["status"] in DONE,
+        write=by.update if by else None,
     )
     return cast(Job, {**job, **update["$set"]}) if ended else None
 

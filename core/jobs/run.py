@@ -8,11 +8,11 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
 from bson.errors import InvalidDocument
-from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, PyMongoError, WriteError
 
 from core.errors import JobFailed, Problem
@@ -20,7 +20,7 @@ from core.ids import new_nonce
 from core.jobs import kinds, signals
 from core.jobs.accept import enqueue
 from core.jobs.bounds import Bounds
-from core.jobs.claim import claim, finish, hand_back, note_unkept
+from core.jobs.claim import Batched, claim, finish, hand_back, note_unkept
 from core.jobs.document import Job, Status, Stop
 from core.jobs.gate import Gate
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, runs_again
@@ -114,6 +114,8 @@ class Runner:
         self.running: dict[str, Run] = {}
         self.draining = False
         self._writes = Gate(ENDING)
+        self._by = Batched(services.db)
+        self._signals = signals.Publisher(services.redis)
         self._ended: deque[float] = deque()
         self._last: deque[str] = deque(maxlen=LAST)
 
@@ -168,7 +170,7 @@ class Runner:
         fence, db = new_nonce(), self.services.db
 
         def claimed() -> Job | None:
-            job = claim(db, job_id, self.process_id, fence=fence, queues=self.queues)
+            job = claim(db, job_id, self.process_id, fence=fence, queues=self.queues, by=self._by)
             if job is None or self.bounds.exceeded(db, job) is None:
                 return job
             if hand_back(db, job, []):  # several processes began the last one together
@@ -195,7 +197,7 @@ class Runner:
     def _carry_out(self, run: Run) -> None:
         run.work = self.start(lambda: self._handle(run))
         time.sleep(0)  # the work goes first, and this goes on while it waits for somebody
-        signals.publish(self.services.redis, signals.CHANGED, signals.begun(run.job["_id"]))
+        self._signals.publish(signals.CHANGED, signals.begun(run.job["_id"]))
         log.info("job.started", kind=run.job["kind"], attempt=run.job["attempt"])
         if run.stopped:  # asked for between the claim and this line
             run.work.kill()
@@ -231,16 +233,37 @@ class Runner:
             result = run.result or run.partial
             kept = self._write(
                 job,
-                lambda: _finish(self.services.db, job, status, calls=ended, result=result, error=error),
+                lambda: self._finish(job, status, calls=ended, result=result, error=error),
                 "finish",
             )
         if kept:
             signal = job["_id"] if kept is True else signals.ended(kept)
-            signals.publish(self.services.redis, signals.CHANGED, signal)
+            self._signals.publish(signals.CHANGED, signal)
             log.info("job.ended", outcome=outcome, attempt=job["attempt"])
         else:
             log.warning("job.lost", outcome=outcome, attempt=job["attempt"])
             self._write(job, lambda: note_unkept(self.services.db, job, ended), "note unkept calls")
+
+    def _finish(
+        self,
+        job: Job,
+        status: Status,
+        *,
+        calls: list[Call],
+        result: Document | None,
+        error: Document | None,
+    ) -> Job | None:
+        """Finish, whatever a provider sent: a job whose end cannot be stored would run for ever."""
+        end = partial(finish, self.services.db, job, by=self._by)
+        try:
+            return end(status=status, calls=calls, result=result, error=error)
+        except NOT_STORABLE as problem:
+            log.error("job.not_storable", job_id=job["_id"], error=type(problem).__name__)
+            lean: list[Call] = [{**call, "usage_raw": None, "detail": None} for call in calls]
+            failure = JobFailed(
+                "the answer cannot be stored: it is too large, or no JSON", code="not_storable"
+            )
+            return end(status=FAILED, calls=lean, error=failure.as_dict())
 
     def _write(self, job: Job, write: Callable[[], Any], what: str) -> Any:
         def in_turn() -> Any:
@@ -252,25 +275,6 @@ class Runner:
         except PyMongoError as error:
             log.error("job.not_written", what=what, error=type(error).__name__)
             return False
-
-
-def _finish(
-    db: Database[Document],
-    job: Job,
-    status: Status,
-    *,
-    calls: list[Call],
-    result: Document | None,
-    error: Document | None,
-) -> Job | None:
-    """Finish, whatever a provider sent: a job whose end cannot be stored would run for ever."""
-    try:
-        return finish(db, job, status=status, calls=calls, result=result, error=error)
-    except NOT_STORABLE as problem:
-        log.error("job.not_storable", job_id=job["_id"], error=type(problem).__name__)
-        lean: list[Call] = [{**call, "usage_raw": None, "detail": None} for call in calls]
-        failure = JobFailed("the answer cannot be stored: it is too large, or no JSON", code="not_storable")
-        return finish(db, job, status=FAILED, calls=lean, error=failure.as_dict())
 
 
 def _verdict(run: Run) -> tuple[Status, Document | None]:

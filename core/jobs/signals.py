@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import redis
@@ -10,6 +11,7 @@ import structlog
 from core.jobs.document import Job
 from core.jobs.views import UNASKED
 from core.store import free_json
+from core.store.batches import Batches, One
 
 UNSEEN = frozenset(UNASKED)
 
@@ -78,6 +80,30 @@ def parsed(message: bytes) -> Signal:
 def opened(told: bytes) -> Job:
     """The document that travelled with a signal."""
     return cast("Job", free_json.unpacked(told))
+
+
+class Publisher(Batches):
+    """Publishes for a process that carries out many jobs: what is said at the same time goes together."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__()
+        self.client = client
+
+    def publish(self, channel: str, message: str | bytes) -> None:
+        """As the function of this name. When it returns it was said, or noted that it could not be."""
+        self.ask((channel, message))
+
+    def carry(self, batch: Sequence[One]) -> None:
+        if len(batch) == 1:
+            publish(self.client, *batch[0].asked)
+            return
+        said = self.client.pipeline(transaction=False)
+        for one in batch:
+            said.publish(*one.asked)
+        try:
+            said.execute()
+        except redis.RedisError as error:
+            log.warning("signal.not_sent", signals=len(batch), error=type(error).__name__)
 
 
 def publish(client: redis.Redis, channel: str, message: str | bytes) -> None:

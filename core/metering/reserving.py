@@ -70,7 +70,7 @@ class Reserving(Together):
             asked.held = True
             self.insert(document, asked)
 
-    def _write(self, batch: Sequence[Any]) -> None:
+    def carry(self, batch: Sequence[Any]) -> None:
         by_budget: dict[Budget, list[Any]] = {}
         for one in batch:
             if not one.also.held:
@@ -81,7 +81,7 @@ class Reserving(Together):
                 one.error = error
         insert = [one for one in batch if one.error is None]
         if insert:
-            super()._write(insert)
+            super().carry(insert)
         stored = [one.also for one in insert if one.error is None]
         self._committed.extend((each.budget.name, each.change.nonce) for each in stored)
 

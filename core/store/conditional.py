@@ -8,29 +8,40 @@ from typing import Any
 Document = dict[str, Any]
 
 
-def conditional(where: Mapping[str, Any], update: Mapping[str, Any]) -> tuple[list[Document], Document]:
-    """The pipeline that updates a document which has these values, and leaves any other as it is; its `let`.
+class Conditional:
+    """Updates a document which has these values, and leaves any other as it is.
 
     `where`: fields and their values. `update`: `$set`, `$inc`, `$push` of one, and `$addToSet` with `$each`,
     all of fields at the top of the document.
 
-    The values are in one variable, as they are: what a user or a provider said may look like a field, or an
-    operator. Within the pipeline the embedded server looks at each of them three times before it begins, an
-    eighth of what the end of a chat costs it (2026-11).
+    `said`: what the pipeline's variable is to be. All values are in it, as they are: what a user or a
+    provider said may look like a field, or an operator. Within the pipeline the embedded server looks at each
+    of them three times before it begins, an eighth of what the end of a chat costs it (2026-11).
     """
-    said: Document = {"where": dict(where), "set": {}}
-    changes: Document = {}
-    for operator, fields in update.items():
-        if operator == "$set":
-            said["set"] = fields
-            continue
-        change, value = OPERATORS[operator]
-        said[operator[1:]] = {name: value(one) for name, one in fields.items()}
-        changes |= {name: change(f"${name}", f"$$said.{operator[1:]}.{name}") for name in fields}
-    holds = [{"$eq": [f"${name}", f"$$said.where.{name}"]} for name in where]
-    changed = {"$mergeObjects": ["$$ROOT", "$$said.set", changes]}
-    pipeline = [{"$replaceWith": {"$cond": [{"$and": holds}, changed, "$$ROOT"]}}]
-    return pipeline, {"said": {"$literal": said}}
+
+    def __init__(self, where: Mapping[str, Any], update: Mapping[str, Any]) -> None:
+        self._where = where
+        self._update = update
+        values: Document = {"where": dict(where), "set": {}}
+        for operator, fields in update.items():
+            if operator == "$set":
+                values["set"] = fields
+            else:
+                _, value = OPERATORS[operator]
+                values[operator[1:]] = {name: value(one) for name, one in fields.items()}
+        self.said: Mapping[str, Any] = {"$literal": values}
+
+    def pipeline(self, variable: str = "said") -> list[Document]:
+        """The update, with all its values in this variable."""
+        changes: Document = {}
+        for operator, fields in self._update.items():
+            if operator != "$set":
+                change, _ = OPERATORS[operator]
+                told = f"$${variable}.{operator[1:]}"
+                changes |= {name: change(f"${name}", f"{told}.{name}") for name in fields}
+        holds = [{"$eq": [f"${name}", f"$${variable}.where.{name}"]} for name in self._where]
+        changed = {"$mergeObjects": ["$$ROOT", f"$${variable}.set", changes]}
+        return [{"$replaceWith": {"$cond": [{"$and": holds}, changed, "$$ROOT"]}}]
 
 
 def _list(field: str) -> Document:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import bson
 from bson.binary import USER_DEFINED_SUBTYPE, Binary
 from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
+from bson.raw_bson import RawBSONDocument
 from pydantic_core import from_json
 
 from core import json_values
@@ -173,6 +174,11 @@ class _Codec(TypeCodec):
 REGISTRY = TypeRegistry([_Codec()])
 """For the client. With it, reading a chat takes 12 microseconds instead of 10 (pymongo 4.20, measured)."""
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, type_registry=REGISTRY)
+
+
+def encoded(document: Mapping[str, Any], options: CodecOptions[Any]) -> RawBSONDocument:
+    """A document as a collection with these options sends it, so that it is encoded once, and has a size."""
+    return RawBSONDocument(bson.encode(document, codec_options=options))
 
 
 def packed(document: Mapping[str, Any]) -> bytes:

@@ -1,103 +1,47 @@
-"""Inserts that arrive together travel together: one round trip, and one look at the disk, for all of them.
+"""What arrives at a store together travels together: one round trip, and one look at the disk, for all of it.
 
 The embedded server takes 680 single inserts a second and 4,500 in batches (2026-11, two cores); a real
-MongoDB also waits for its journal once for a batch.
+MongoDB also waits for its journal once for a batch. Of eight finds or updates by `_id` that go together each
+costs a client a fourth of what it costs alone, and the embedded server 0.4 and 0.87 of it.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
+from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError, WriteConcernError, WriteError
 
-from core.store.repeat import DUPLICATE
+from core.store import free_json
+from core.store.batches import Batches, One
+from core.store.conditional import Conditional
+from core.store.repeat import DUPLICATE, update_alone
 
 Document = dict[str, Any]
 
-MOST = 100
-"""Documents in a batch. A chat with a long history is a megabyte, and a message has 48 at most."""
+MOST_BYTES = 64 * 1024
+"""Of an update that travels with others. All of a batch are in one document, of 16 MB at most."""
 
 
-class _Insert:
-    """One document on its way. `mine`: the thread that waits for it is to carry the next batch."""
-
-    def __init__(self, document: Document, also: Any) -> None:
-        self.document = document
-        self.also = also
-        self.error: BaseException | None = None
-        self.done = False
-        self.mine = False
-        self.turn = threading.Event()
-
-
-class Together:
-    """Inserts into one collection: while a batch is on its way, the next one gathers. It waits for no clock.
-
-    Whoever comes first carries the batch for all; then whoever waits longest carries the next.
-    """
+class Together(Batches):
+    """Inserts into one collection, those of the same time in one batch."""
 
     def __init__(self, collection: Collection[Document]) -> None:
+        super().__init__()
         self.collection = collection
-        self._waiting: deque[_Insert] = deque()
-        self._lock = threading.Lock()
-        self._under_way = False
 
     def insert(self, document: Document, also: Any = None) -> None:
         """As `insert_one`, with what it raises. `also`: what a subclass does with its batch."""
-        one = _Insert(document, also)
-        with self._lock:
-            self._waiting.append(one)
-            one.mine, self._under_way = not self._under_way, True
-        if not one.mine:
-            self._wait(one)
-        if not one.done:
-            self._carry()
-        if one.error is not None:
-            raise one.error
+        self.ask(document, also)
 
-    def _wait(self, one: _Insert) -> None:
-        try:
-            one.turn.wait()
-        except BaseException:  # this thread is ended: nobody may wait for it to carry anything
-            with self._lock:
-                if one in self._waiting:
-                    self._waiting.remove(one)
-            if one.turn.is_set() and not one.done:
-                self._pass_on()
-            raise
-
-    def _carry(self) -> None:
-        with self._lock:
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
-        try:
-            self._write(batch)
-        except BaseException as error:  # they wait for this thread, whatever ends it
-            for one in batch:
-                one.error = one.error or error
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            for one in batch:
-                one.done = True
-                one.turn.set()
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting[0].turn.set()
-            else:
-                self._under_way = False
-
-    def _write(self, batch: list[_Insert]) -> None:
+    def carry(self, batch: Sequence[One]) -> None:
         if len(batch) == 1:
-            self.collection.insert_one(batch[0].document)
+            self.collection.insert_one(batch[0].asked)
             return
         try:
-            self.collection.insert_many([one.document for one in batch], ordered=False)
+            self.collection.insert_many([one.asked for one in batch], ordered=False)
         except BulkWriteError as error:
             _tell(batch, error.details)
         except PyMongoError:
@@ -105,15 +49,74 @@ class Together:
         except Exception:  # noqa: BLE001 - one of them cannot be sent: each hears of its own
             self._alone(batch)
 
-    def _alone(self, batch: list[_Insert]) -> None:
+    def _alone(self, batch: Sequence[One]) -> None:
         for one in batch:
             try:
-                self.collection.insert_one(one.document)
+                self.collection.insert_one(one.asked)
             except Exception as error:  # noqa: BLE001 - whoever waits for it raises it
                 one.error = error
 
 
-def _tell(batch: list[_Insert], said: Any) -> None:
+class Finds(Batches):
+    """Documents of one collection by their `_id`, those asked for at the same time in one question."""
+
+    def __init__(self, collection: Collection[Any]) -> None:
+        super().__init__()
+        self.collection = collection
+
+    def find(self, name: str) -> Any:
+        """The document, or None. Whoever asked for it at the same time has the same one: it is not to be
+        changed."""
+        return self.ask(name)
+
+    def carry(self, batch: Sequence[One]) -> None:
+        if len(batch) == 1:
+            batch[0].answer = self.collection.find_one({"_id": batch[0].asked})
+            return
+        names = [one.asked for one in batch]
+        found = {document["_id"]: document for document in self.collection.find({"_id": {"$in": names}})}
+        for one in batch:
+            one.answer = found.get(one.asked)
+
+
+class Updates(Batches):
+    """Conditional updates by `_id` in one collection, those of the same time in one command."""
+
+    def __init__(self, collection: Collection[Any]) -> None:
+        super().__init__()
+        self.collection = collection
+
+    def update(self, name: str, change: Conditional) -> bool:
+        """Update the document with this `_id`, with what `update_one` raises. True: it took effect.
+
+        False: it did not, or nobody knows of those that went together which one did. The document tells.
+        """
+        said = free_json.encoded(change.said, self.collection.codec_options)
+        if len(said.raw) > MOST_BYTES:
+            return update_alone(self.collection, name, change, said)
+        took_effect: bool | None = self.ask((name, change, said))
+        return bool(took_effect)
+
+    def carry(self, batch: Sequence[One]) -> None:
+        if len(batch) == 1:
+            batch[0].answer = update_alone(self.collection, *batch[0].asked)
+            return
+        writes, let = [], {}
+        for n, one in enumerate(batch):
+            name, change, said = one.asked
+            variable = f"said{n}"
+            let[variable] = said
+            writes.append(UpdateOne({"_id": name}, change.pipeline(variable)))
+        try:
+            done = self.collection.bulk_write(writes, ordered=False, let=let)
+        except BulkWriteError as error:
+            _tell(batch, error.details)
+        else:
+            for one in batch:
+                one.answer = done.modified_count == len(batch)
+
+
+def _tell(batch: Sequence[One], said: Any) -> None:
     """Each hears what became of its own; all hear that the majority may not have what was written."""
     for failed in said["writeErrors"]:
         kind = DuplicateKeyError if failed["code"] == DUPLICATE else WriteError

@@ -7,9 +7,10 @@ import pytest
 from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, DuplicateKeyError
 
-from core.store import together as module
+from core.store import batches as module
+from core.store.batches import MOST
 from core.store.repeat import insert_once
-from core.store.together import MOST, Together
+from core.store.together import Together
 from tests.waiting import until
 
 
