@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from typing import Any
 
 import dramatiq
@@ -63,38 +64,40 @@ class LaneConsumer(Consumer):
     def __init__(self, broker: LaneBroker, queue: str) -> None:
         self.broker = broker
         self.queue = queue
+        self._taken: deque[Ticket] = deque()
         self._kept_back = False
         self._closing = threading.Event()
 
     def __next__(self) -> MessageProxy | None:
         """The next job's message. None: nothing yet."""
+        if self._taken:  # they have their slots, whatever has become of the queue
+            return _message(self._taken.popleft())
         if self.queue in self.broker.paused:
             self._closing.wait(PAUSED_S)
             return None
-        if not self.broker.shares.room(WAIT_S):
+        room = self.broker.shares.room(WAIT_S)
+        if not room:
             return None
         try:
-            message = self._taken()
-            if message is None:
+            self._take(room)
+            if not self._taken:
                 self.broker.lanes.wait(self.queue, WAIT_S)
         except redis.RedisError as error:
-            raise ConnectionClosed(error) from None
-        return message
+            if not self._taken:  # whoever closes this consumer forgets what it has
+                raise ConnectionClosed(error) from None
+        return _message(self._taken.popleft()) if self._taken else None
 
-    def _taken(self) -> MessageProxy | None:
+    def _take(self, room: int) -> None:
+        """Take as many as may begin, each for a slot of its own."""
         shares = self.broker.shares
         self._kept_back = True  # before it looks: a slot that becomes free meanwhile must not be missed
-        ticket = self.broker.lanes.take(
-            self.queue, shares.by_workspace, shares.free, background=shares.background
+        found = self.broker.lanes.take(
+            self.queue, shares.by_workspace, shares.free, room, background=shares.background
         )
-        self._kept_back = ticket == "not yours"
-        if isinstance(ticket, str) or self._put_aside(ticket) or not shares.took(ticket):
-            return None
-        return MessageProxy(
-            dramatiq.Message(
-                queue_name=self.queue, actor_name=ACTOR, args=(ticket.job_id,), kwargs={}, options={}
-            )
-        )
+        self._kept_back = found == "not yours"
+        for ticket in () if isinstance(found, str) else found:
+            if not self._put_aside(ticket) and shares.took(ticket):
+                self._taken.append(ticket)
 
     def _put_aside(self, ticket: Ticket) -> bool:
         """Is it above its `max_running`? Then it waits until another of its scope is over."""
@@ -125,6 +128,14 @@ class LaneConsumer(Consumer):
 
     def close(self) -> None:
         self._closing.set()
+
+
+def _message(ticket: Ticket) -> MessageProxy:
+    return MessageProxy(
+        dramatiq.Message(
+            queue_name=ticket.queue, actor_name=ACTOR, args=(ticket.job_id,), kwargs={}, options={}
+        )
+    )
 
 
 def make_broker(client: redis.Redis, slots: int = 1) -> LaneBroker:

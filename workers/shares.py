@@ -37,9 +37,9 @@ class Shares:
         return not self._held
 
     @property
-    def background(self) -> bool:
-        """May one more of low priority begin?"""
-        return self._background < max(1, self.slots // 2)
+    def background(self) -> int:
+        """How many more of low priority may begin."""
+        return max(1, self.slots // 2) - self._background
 
     @property
     def by_workspace(self) -> Mapping[str, int]:
@@ -49,12 +49,14 @@ class Shares:
         """How many slots a scope has: a workspace, a key, an agent."""
         return self._by_scope[name]
 
-    def room(self, timeout_s: float) -> bool:
-        """Wait until one more may begin; False when none may by then."""
+    def room(self, timeout_s: float) -> int:
+        """Wait until one more may begin; how many may by then."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: self.free > 0 and len(self._beginning) < self.beginning, timeout_s
-            )
+            self._changed.wait_for(lambda: self._room() > 0, timeout_s)
+            return max(0, self._room())
+
+    def _room(self) -> int:
+        return min(self.free, self.beginning - len(self._beginning))
 
     def fair(self, workspace_id: str) -> bool:
         """May this workspace have one more, as `core.jobs.lanes` would say?"""

@@ -47,7 +47,7 @@ for i = 3, #KEYS do redis.call('ZREM', KEYS[i], ARGV[3]) end
 """KEYS: lane, ring, what is put aside of each scope. ARGV: workspace, member, member as it is put aside."""
 
 TAKE = f"""
-local has, free = cjson.decode(ARGV[1]), tonumber(ARGV[2])
+local has, free, low = cjson.decode(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
 local function next_of(ring)
   local chosen, least
   for _, workspace in ipairs(redis.call('ZRANGE', ring, 0, -1)) do
@@ -56,22 +56,33 @@ local function next_of(ring)
   end
   return chosen
 end
-for i = 3, 2 + tonumber(ARGV[3]) do
-  local workspace = next_of(KEYS[i])
+local function one_of(ring)
+  local workspace = next_of(ring)
   while workspace do
-    local lane = KEYS[i] .. ':' .. workspace
+    local lane = ring .. ':' .. workspace
     local member = redis.call('ZPOPMIN', lane)[1]
-    if redis.call('EXISTS', lane) == 0 then redis.call('ZREM', KEYS[i], workspace)
-    else redis.call('ZADD', KEYS[i], redis.call('INCR', KEYS[1]), workspace) end
-    if member then return {{i - 2, workspace, member}} end
-    workspace = next_of(KEYS[i])
+    if redis.call('EXISTS', lane) == 0 then redis.call('ZREM', ring, workspace)
+    else redis.call('ZADD', ring, redis.call('INCR', KEYS[1]), workspace) end
+    if member then return workspace, member end
+    workspace = next_of(ring)
   end
 end
+local found = {{}}
+for i = 3, #KEYS do
+  local most = i == #KEYS and low or free
+  while #found < 3 * tonumber(ARGV[3]) and most > 0 do
+    local workspace, member = one_of(KEYS[i])
+    if not workspace then break end
+    has[workspace], free, most = (has[workspace] or 0) + 1, free - 1, most - 1
+    for _, said in ipairs({{i - 2, workspace, member}}) do found[#found + 1] = said end
+  end
+end
+if #found > 0 then return found end
 redis.call('DEL', KEYS[2])
 return redis.call('EXISTS', unpack(KEYS, 3)) > 0 and 1 or 0
 """
-"""KEYS: turn, bell, rings. ARGV: slots by workspace, free slots, how many of the rings may be served. Without
-a ticket it returns whether any waits."""
+"""KEYS: turn, bell, rings. ARGV: slots by workspace, free slots, how many to take, how many of the last ring.
+Three values for each ticket; without one it returns whether any waits."""
 
 
 @dataclass(frozen=True)
@@ -146,19 +157,22 @@ class Lanes:
         self._drop([lane, ring, *parked], [waiting.workspace_id, waiting.member, aside])
 
     def take(
-        self, queue: str, has: Mapping[str, int], free: int, *, background: bool
-    ) -> Ticket | Literal["nothing", "not yours"]:
-        """Take the next id for one of `free` slots. "not yours": what waits may have none of them now.
+        self, queue: str, has: Mapping[str, int], free: int, n: int = 1, *, background: int
+    ) -> list[Ticket] | Literal["nothing", "not yours"]:
+        """Take up to `n` ids, each the next one for one of `free` slots.
 
-        `has`: slots by workspace. `background`: may it be one of low priority?
+        "not yours": what waits may have none of them now. `has`: slots by workspace. `background`: how many
+        may be of low priority.
         """
         rings = [ring_of(queue, priority) for priority in PRIORITIES]
-        served = len(PRIORITIES) if background else 1
-        found = self._take([_turn(queue), _bell(queue), *rings], [json.dumps(has), free, served])
+        found = self._take([_turn(queue), _bell(queue), *rings], [json.dumps(has), free, n, background])
         if isinstance(found, int):
             return "not yours" if found else "nothing"
-        number, workspace_id, member = found
-        return _ticket(member, queue, PRIORITIES[number - 1], workspace_id.decode())
+        told = iter(found)
+        return [
+            _ticket(member, queue, PRIORITIES[number - 1], workspace_id.decode())
+            for number, workspace_id, member in zip(told, told, told, strict=True)
+        ]
 
     def wait(self, queue: str, seconds: float) -> None:
         """Until something is sent to this queue, or so many seconds have passed."""

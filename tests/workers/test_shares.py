@@ -43,12 +43,14 @@ def test_a_job_that_is_sent_again_gets_no_second_slot():
 
 
 def test_no_more_begin_at_once_than_may():
-    shares = Shares(slots=4, beginning=1)
-    assert shares.room(0)
+    shares = Shares(slots=4, beginning=2)
+    assert shares.room(0) == 2
     shares.took(ticket("1"))
-    assert not shares.room(0)
+    assert shares.room(0) == 1
+    shares.took(ticket("2"))
+    assert shares.room(0) == 0
     shares.begun("1")
-    assert shares.room(0)
+    assert shares.room(0) == 1
 
 
 def test_there_is_no_room_while_all_slots_are_held():
@@ -62,10 +64,10 @@ def test_there_is_no_room_while_all_slots_are_held():
 
 def test_background_gets_half_of_the_slots_and_one_of_one():
     shares = Shares(slots=4)
-    for job_id in ("1", "2"):
-        assert shares.background
+    for job_id, left in (("1", 2), ("2", 1)):
+        assert shares.background == left
         shares.took(ticket(job_id, priority="background"))
-    assert not shares.background
+    assert shares.background == 0
     shares.over("1")
-    assert shares.background
+    assert shares.background == 1
     assert Shares(slots=1).background

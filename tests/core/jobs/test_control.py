@@ -35,7 +35,7 @@ def test_a_job_that_is_cancelled_waits_in_no_lane(db, redis_client, parked):
     assert n == 1
     cancel(db, redis_client, other)
     assert lanes.waiting("chat") == {}
-    assert lanes.take("chat", {"w1": 99}, 1, background=True) == "nothing"
+    assert lanes.take("chat", {"w1": 99}, 1, background=1) == "nothing"
 
 
 def test_a_job_is_cancelled_while_redis_is_away(db):

@@ -32,8 +32,10 @@ def send(lanes, workspace_id="w1", *, priority=None, queue="chat", n=1):
     return [job["_id"] for job in jobs]
 
 
-def take(lanes, n=1, *, has=None, free=10, background=True, queue="chat"):
-    return [lanes.take(queue, has or {}, free, background=background) for _ in range(n)]
+def take(lanes, n=1, *, has=None, free=10, background=5, queue="chat"):
+    """What is taken, one after another: a ticket, or why there is none."""
+    taken = (lanes.take(queue, has or {}, free, background=background) for _ in range(n))
+    return [found if isinstance(found, str) else found[0] for found in taken]
 
 
 def ids(tickets):
@@ -56,7 +58,7 @@ def test_a_lane_gives_the_oldest_first_whenever_it_was_sent(lanes):
 def test_a_job_that_is_sent_twice_is_there_once(lanes, redis_client):
     (job_id,) = send(lanes)
     lanes.put(take(lanes)[0])
-    lanes.put(lanes.take("chat", {}, 1, background=True))
+    lanes.put(take(lanes)[0])
     assert ids(take(lanes)) == [job_id]
     assert take(lanes) == ["nothing"]
 
@@ -110,10 +112,35 @@ def test_background_waits_while_anything_interactive_can_be_served(lanes):
 
 def test_background_is_not_taken_where_it_has_its_half(lanes):
     (low,) = send(lanes, priority="background")
-    assert take(lanes, background=False) == ["not yours"]
+    assert take(lanes, background=0) == ["not yours"]
     (high,) = send(lanes)
-    assert ids(take(lanes, background=False)) == [high]
+    assert ids(take(lanes, background=0)) == [high]
     assert ids(take(lanes)) == [low]
+
+
+def test_several_are_taken_as_if_one_after_another(lanes):
+    send(lanes, "w1", n=4)
+    send(lanes, "w2", n=2)
+    send(lanes, "w3", n=2, priority="background")
+    taken = lanes.take("chat", {"w1": 1}, 10, 7, background=2)
+    assert [ticket.workspace_id for ticket in taken] == ["w2", "w1", "w2", "w1", "w1", "w1", "w3"]
+    assert [ticket.priority for ticket in taken] == ["interactive"] * 6 + ["background"]
+    assert len(ids(taken)) == len(set(ids(taken)))
+    assert [ticket.workspace_id for ticket in lanes.take("chat", {}, 10, 7, background=2)] == ["w3"]
+
+
+def test_several_leave_what_the_next_may_need(lanes):
+    send(lanes, "greedy", n=20)
+    taken = lanes.take("chat", {}, 10, 20, background=5)
+    assert len(taken) == 8  # with two slots free, eight are four times as many
+    assert lanes.take("chat", {"greedy": 8}, 2, 2, background=5) == "not yours"
+
+
+def test_no_more_of_low_priority_than_may(lanes):
+    low = send(lanes, n=3, priority="background")
+    assert ids(lanes.take("chat", {}, 10, 5, background=2)) == low[:2]
+    (high,) = send(lanes)
+    assert ids(lanes.take("chat", {}, 10, 5, background=1)) == [high, low[2]]
 
 
 def test_queues_know_nothing_of_each_other(lanes):

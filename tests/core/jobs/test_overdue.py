@@ -135,7 +135,7 @@ def test_what_redis_lost_comes_back_and_what_it_has_is_there_once(db, redis_clie
     assert {name: n for name, (n, _) in lanes.waiting("chat").items()} == {"w1": 2, "w2": 1}
     redis_client.flushdb()
     passes.tick()
-    taken = [lanes.take("chat", {}, 1, background=True).job_id for _ in range(3)]
+    taken = [lanes.take("chat", {}, 1, background=1)[0].job_id for _ in range(3)]
     assert sorted(taken) == sorted(ids)
 
 
@@ -151,6 +151,6 @@ def test_two_leaders_that_overlap_put_each_job_into_its_lane_once(db, redis_clie
     first, second = Overdue(db, lanes.send), Overdue(db, lanes.send)
     first.tick()
     second.tick()
-    taken = [lanes.take("chat", {}, 9, background=True).job_id for _ in range(3)]
+    taken = [lanes.take("chat", {}, 9, background=1)[0].job_id for _ in range(3)]
     assert sorted(taken) == sorted(ids)
-    assert lanes.take("chat", {}, 9, background=True) == "nothing"
+    assert lanes.take("chat", {}, 9, background=1) == "nothing"

@@ -65,7 +65,7 @@ def test_nobody_is_seated_while_another_waits(seats, redis_client):
     lanes = Lanes(redis_client)
     lanes.send({"_id": new_id(), "queue": "chat", "workspace_id": "w2", "created_by": "k1", "agent_id": None})
     assert seats.take({"queue": "chat"}) is None
-    lanes.take("chat", {}, 1, background=False)
+    lanes.take("chat", {}, 1, background=0)
     assert seats.take({"queue": "chat"}) == "p1"
 
 
