@@ -47,6 +47,7 @@ def _hear_signals(settings: Settings, runner: Runner, broker: LaneBroker, over: 
         try:
             with client.pubsub(ignore_subscribe_messages=True) as pubsub:
                 pubsub.subscribe(channel, signals.QUEUES_CHANGED, signals.CONFIGURED)
+                _read_settings(runner, broker)  # what was said before is heard by nobody
                 while not over():
                     message = pubsub.get_message(timeout=2.0)
                     if message is None:

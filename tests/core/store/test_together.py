@@ -1,16 +1,18 @@
-"""Inserts that arrive together: one batch, each with its own end, and nobody left waiting."""
+"""What arrives together: one batch, each with its own end, and nobody left waiting."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from bson.errors import InvalidDocument
-from pymongo.errors import AutoReconnect, DuplicateKeyError
+from pymongo.errors import AutoReconnect, DuplicateKeyError, WriteError
 
 from core.store import batches as module
 from core.store.batches import MOST
-from core.store.repeat import insert_once
-from core.store.together import Together
+from core.store.conditional import Conditional
+from core.store.repeat import insert_once, update_where
+from core.store.together import MOST_BYTES, Finds, Together, Updates
 from tests.waiting import until
 
 
@@ -136,3 +138,120 @@ def test_a_thread_that_is_ended_while_it_waits_leaves_nobody_waiting(db, held, m
         first.result(60)
         second.result(60)
     assert {found["_id"] for found in db.things.find()} == {"first", "second"}
+
+
+class Slow:
+    """A collection whose first command waits until it is let go. It tells how many commands there were."""
+
+    def __init__(self, collection):
+        self.collection = collection
+        self.codec_options = collection.codec_options
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.commands = []
+
+    def __getattr__(self, name):
+        def command(*args, **options):
+            first = not self.commands
+            self.commands.append(name)
+            if first:
+                self.begun.set()
+                assert self.go.wait(60)
+            return getattr(self.collection, name)(*args, **options)
+
+        return command
+
+
+@pytest.fixture
+def slow(db):
+    return Slow(db.things)
+
+
+def together(batches, slow, first, others):
+    """Ask for these while the first is on its way; what came of the others."""
+    with ThreadPoolExecutor(len(others) + 1) as pool:
+        ahead = pool.submit(first)
+        assert slow.begun.wait(60)
+        asked = [pool.submit(each) for each in others]
+        until(lambda: len(batches._waiting) == len(others), "all wait behind the first")
+        slow.go.set()
+        ahead.result(60)
+        return asked
+
+
+def test_finds_of_the_same_time_are_one_question_and_each_has_its_own(db, slow):
+    db.things.insert_many({"_id": n, "n": n} for n in range(4))
+    finds = Finds(slow)
+    asked = [partial(finds.find, n) for n in (2, 9, 1, 2)]
+    found = [one.result(60) for one in together(finds, slow, partial(finds.find, 0), asked)]
+    assert found == [{"_id": 2, "n": 2}, None, {"_id": 1, "n": 1}, {"_id": 2, "n": 2}]
+    assert slow.commands == ["find_one", "find"]
+
+
+def closing(updates, name, state="open", by="me"):
+    change = Conditional({"state": state}, {"$set": {"state": "closed", "by": by, "said": "$by"}})
+    return partial(updates.update, name, change)
+
+
+def test_updates_of_the_same_time_are_one_command_and_each_has_its_own_values(db, slow):
+    db.things.insert_many({"_id": n, "state": "open"} for n in range(4))
+    updates = Updates(slow)
+    asked = [closing(updates, n, by=f"b{n}") for n in (1, 2, 3)]
+    done = together(updates, slow, closing(updates, 0, by="b0"), asked)
+    assert [one.result(60) for one in done] == [True] * 3
+    assert slow.commands == ["update_one", "bulk_write"]
+    assert [(found["by"], found["said"]) for found in db.things.find().sort("_id")] == [
+        (f"b{n}", "$by") for n in range(4)
+    ]
+
+
+def test_of_updates_where_not_all_took_effect_nobody_is_told_so_and_the_documents_tell(db, slow):
+    db.things.insert_many({"_id": n, "state": "open"} for n in range(4))
+    updates = Updates(slow)
+
+    def close(name, state="open"):
+        was_mine = partial(mine, name)
+        change = {"$set": {"state": "closed", "by": f"b{name}"}}
+        return update_where(
+            db.things, name, {"state": state}, change, was_mine=was_mine, write=updates.update
+        )
+
+    def mine(name, found):
+        return found.get("by") == f"b{name}"
+
+    asked = [partial(close, 1), partial(close, 2, "shut"), partial(close, 3), partial(close, 9)]
+    done = together(updates, slow, partial(close, 0), asked)
+    assert [one.result(60) for one in done] == [True, False, True, False]
+    assert slow.commands == ["update_one", "bulk_write"]
+    assert [found["state"] for found in db.things.find().sort("_id")] == [
+        "closed",
+        "closed",
+        "open",
+        "closed",
+    ]
+
+
+def test_a_large_update_goes_alone_and_one_that_is_no_document_bothers_nobody(db, slow):
+    db.things.insert_many({"_id": n, "state": "open"} for n in range(3))
+    updates = Updates(slow)
+    large = Conditional({"state": "open"}, {"$set": {"state": "x" * (MOST_BYTES + 1)}})
+    with pytest.raises(InvalidDocument):
+        updates.update(1, Conditional({}, {"$set": {"state": object()}}))
+    asked = [closing(updates, 1)]
+    (done,) = together(updates, slow, closing(updates, 0), asked)
+    assert done.result(60)
+    begun, slow.commands = len(slow.commands), ["before"]
+    assert begun == 2
+    with ThreadPoolExecutor(2) as pool:
+        updates._under_way = True  # a batch that never comes back
+        assert pool.submit(updates.update, 2, large).result(60)
+    assert slow.commands == ["before", "update_one"]
+
+
+def test_an_update_that_the_store_refuses_is_refused_alone(db, slow):
+    db.things.insert_many({"_id": n, "state": "open", "n": 1} for n in range(3))
+    updates = Updates(slow)
+    refused = Conditional({"state": "open"}, {"$set": {"_id": "another"}})
+    asked = [closing(updates, 1), partial(updates.update, 2, refused)]
+    done = together(updates, slow, closing(updates, 0), asked)
+    assert [type(one.exception(60)) for one in done] == [type(None), WriteError]
+    assert [found["state"] for found in db.things.find().sort("_id")] == ["closed", "closed", "open"]
