@@ -7,6 +7,8 @@ import time
 
 import dramatiq
 import pytest
+import redis
+from dramatiq.errors import ConnectionClosed
 
 from core.ids import new_id
 from core.services import connect_redis
@@ -161,3 +163,42 @@ def test_a_bound_that_is_lifted_lets_go_of_what_waited_for_it(broker, worker, ha
     db["keys"].update_one({"_id": "k1"}, {"$set": {"max_running": None}})
     broker.read_bounds(db)
     until(lambda: broker.shares.by_workspace["w1"] == 3, "all of them are under way")
+
+
+def test_what_was_taken_before_redis_went_away_is_given_out_all_the_same(broker, db, monkeypatch):
+    """A consumer whose connection is lost is replaced: what it has would hold its slots for ever."""
+    db["keys"].insert_one({"_id": "k1", "workspace_id": "w1", "max_running": 2, "created_at": 1})
+    broker.read_bounds(db)
+    sent = send(broker, 3)
+
+    def away(*_, **__):
+        raise redis.ConnectionError
+
+    consumer = broker.consume("chat")
+    with monkeypatch.context() as patched:
+        patched.setattr(broker.lanes, "park", away)
+        given = [next(consumer), next(consumer)]
+        patched.setattr(broker.lanes, "take", away)
+        with pytest.raises(ConnectionClosed):
+            next(consumer)
+    assert [message.args[0] for message in given] == sent[:2]
+    assert broker.shares.by_workspace == {"w1": 2}
+
+
+def test_a_queue_that_is_paused_keeps_nothing_that_was_taken_from_it(broker):
+    sent = send(broker, 3)
+    consumer = broker.consume("chat")
+    first = next(consumer)
+    broker.paused = frozenset({"chat"})
+    given = [first, next(consumer), next(consumer)]
+    assert [message.args[0] for message in given] == sent
+    assert next(consumer) is None
+
+
+def test_no_more_are_taken_than_may_begin(broker):
+    sent = send(broker, SLOTS + 2)
+    broker.shares.beginning = 2
+    consumer = broker.consume("chat")
+    assert next(consumer).args[0] == sent[0]
+    assert broker.shares.by_workspace == {"w1": 2}
+    assert waiting(broker) == SLOTS
