@@ -15,6 +15,7 @@ from core.metering import budget, budgets
 from core.metering.budget import OverLimit
 from core.metering.intents import Change
 from core.metering.reserving import Reservation, Reserving
+from core.store.batches import One
 from core.store.repeat import insert_once
 from tests.factory import draft
 
@@ -120,19 +121,17 @@ def test_what_the_store_says_of_one_is_not_said_to_another(db, mongo):
     reserving, fine = Reserving(db), asked(of("k2", 1))
     failing = asked(broken)
     budgets.used(db, fine.budget)  # makes it
-    batch = [_One(failing), _One(fine)]
-    reserving._write(batch)
+    batch = [one_of(failing), one_of(fine)]
+    reserving.carry(batch)
     assert isinstance(batch[0].error, OperationFailure)
     assert (batch[1].error, fine.held, db.jobs.count_documents({})) == (None, True, 1)
     with pytest.raises(OperationFailure, match="non-numeric"):
         reserving.insert_of(failing)(job_of(failing))
 
 
-class _One:
+def one_of(reservation):
     """One of a batch."""
-
-    def __init__(self, reservation):
-        self.document, self.also, self.error = job_of(reservation), reservation, None
+    return One(job_of(reservation), reservation)
 
 
 def test_of_a_batch_the_intent_of_a_job_that_was_not_stored_stays(db):
@@ -140,8 +139,8 @@ def test_of_a_batch_the_intent_of_a_job_that_was_not_stored_stays(db):
     budgets.used(db, wide)
     taken = asked(wide)
     db.jobs.insert_one({**job_of(taken), "holds": {}})
-    batch = [_One(taken), _One(asked(wide))]
-    reserving._write(batch)
+    batch = [one_of(taken), one_of(asked(wide))]
+    reserving.carry(batch)
     assert [type(one.error) for one in batch] == [DuplicateKeyError, type(None)]
     last = store(reserving, wide)
     assert pending(db, wide) == {taken.change.job_id, last["_id"]}
