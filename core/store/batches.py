@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
@@ -31,7 +32,8 @@ class One:
 class Batches(ABC):
     """While a batch is on its way, the next one gathers. It waits for no clock.
 
-    Whoever comes first carries the batch for all; then whoever waits longest carries the next.
+    Whoever comes first lets those go on who can, since they may want the same, and carries the batch for all;
+    then whoever waits longest carries the next.
     """
 
     def __init__(self) -> None:
@@ -45,8 +47,7 @@ class Batches(ABC):
         with self._lock:
             self._waiting.append(one)
             one.mine, self._under_way = not self._under_way, True
-        if not one.mine:
-            self._wait(one)
+        self._wait(one)
         if not one.done:
             self._carry()
         if one.error is not None:
@@ -59,6 +60,9 @@ class Batches(ABC):
 
     def _wait(self, one: One) -> None:
         try:
+            if one.mine:
+                one.turn.set()
+                time.sleep(0)
             one.turn.wait()
         except BaseException:  # this thread is ended: nobody may wait for it to carry anything
             with self._lock:

@@ -1,5 +1,7 @@
 """What arrives together: one batch, each with its own end, and nobody left waiting."""
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,6 +15,7 @@ from core.store.batches import MOST
 from core.store.conditional import Conditional
 from core.store.repeat import insert_once, update_where
 from core.store.together import MOST_BYTES, Finds, Together, Updates
+from tests.stack import ROOT
 from tests.waiting import until
 
 
@@ -114,6 +117,44 @@ def test_a_thread_that_is_ended_while_it_carries_leaves_nobody_waiting(db, held)
     assert [type(end) for end in ends] == [Ended] * 3
     together.insert({"_id": "next"})
     assert db.things.find_one({"_id": "next"})
+
+
+def test_a_thread_that_is_ended_while_it_lets_others_go_on_leaves_nobody_waiting(db, held, monkeypatch):
+    class Ended(BaseException):
+        pass
+
+    def ended(_):
+        raise Ended
+
+    together = Together(held)
+    with monkeypatch.context() as patched:
+        patched.setattr(module.time, "sleep", ended)
+        with pytest.raises(Ended):
+            together.insert({"_id": "gone"})
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(together.insert, {"_id": "next"}).result(60)
+    assert [found["_id"] for found in db.things.find()] == ["next"]
+
+
+def test_greenlets_that_begin_together_travel_together():
+    said = subprocess.run(
+        [sys.executable, "-c", GREENLETS], check=True, capture_output=True, cwd=ROOT, text=True
+    )
+    assert said.stdout.split() == ["8"]
+
+
+GREENLETS = """
+from gevent import joinall, monkey, spawn
+monkey.patch_all()
+from core.store.batches import Batches
+
+class Noted(Batches):
+    def carry(self, batch):
+        print(len(batch))
+
+noted = Noted()
+joinall([spawn(noted.ask, n) for n in range(8)])
+"""
 
 
 def test_a_thread_that_is_ended_while_it_waits_leaves_nobody_waiting(db, held, monkeypatch):
