@@ -19,7 +19,8 @@ if __name__ == "__main__":
     if working:
         made = procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=address))
         with made.open():
-            made.schema_manager.apply_schema()
+            if not made.check_connection():  # of the rounds, the first makes the tables
+                made.schema_manager.apply_schema()
         app.run_worker(concurrency=16)
         sys.exit()
     with app.open():
