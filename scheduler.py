@@ -31,6 +31,7 @@ from core.jobs.reconcile import Reconciler
 from core.llm import tiers
 from core.log import configure as configure_logs
 from core.metering import allowances, budgets, ledger, recent, rollups, statements, true_up
+from core.metering.entered import Entered
 from core.metering.prices import Prices
 from core.metering.row import LedgerRow
 from core.outbound.guard import Guard
@@ -61,13 +62,13 @@ def ticks(services: Services) -> list[Tick]:
         ended=lambda job_id: signals.publish(services.redis, signals.CHANGED, job_id),
         lease_s=services.settings.lease_s,
     )
-    prices = Prices()
+    prices, entered, noted = Prices(), Entered(), _noted(services.redis)
     runtimes = Poll(db, patience_s=2 * services.settings.lease_s)
     courier = Courier(services.db, services.sealer, _post(services))
     services.cleanups.append(courier.close)
     return [
         Tick("reconcile", 2, reconciler.tick),
-        Tick("meter", 1, lambda: ledger.enter(db, prices, outbox=outbox, note=_noted(services.redis))),
+        Tick("meter", 1, lambda: ledger.enter(db, prices, outbox=outbox, note=noted, entered=entered)),
         Tick("allowances", 10, lambda: allowances.tick(db, tiers.table().monthly_tokens())),
         Tick("callbacks", 1, courier.tick),
         Tick("runtimes", services.settings.runtime_poll_seconds, runtimes.tick),

@@ -1,6 +1,6 @@
 """Callbacks: a signed Standard Webhooks POST when a job ends, at least once, with a log of every try.
 
-The write that ends a job also marks it (`meter: due`). `outbox` makes a delivery for each mark. `Courier`
+The write that ends a job also marks it (`meter`). `outbox` makes a delivery for each mark. `Courier`
 carries deliveries out, by turns of their workspaces, until the receiver takes them or a day has passed.
 Format: https://www.standardwebhooks.com (specification 1.0.0, read 2026-11).
 """

@@ -20,6 +20,8 @@ from core.errors import Invalid
 from core.jobs.document import Job, jobs_of
 from core.jobs.erasing import erase, leave_conversation
 from core.jobs.model import DONE, MARK, content_kept
+from core.jobs.places import DUE
+from core.metering.entered import waits
 from core.store import aside, marks, overwriting, sizes
 from core.store.indexes import EXPIRING
 from core.store.windows import OLDEST
@@ -37,8 +39,8 @@ AT_ONCE = 200
 PROCESSES_KEPT = timedelta(days=1)
 DELIVERIES_KEPT = timedelta(days=40)
 DELIVERIES_ENDED = ("delivered", "failed")
-METERED: Document = {"status": {"$in": sorted(DONE)}, "meter": {"$exists": False}}
-"""Jobs that are done, and in the ledger."""
+NOT_DUE: Document = {"status": {"$in": sorted(DONE)}, "meter": {"$nin": [DUE, "stuck"]}}
+"""Jobs that are done, and in the ledger, if they do not wait for it in a row of places."""
 
 log = structlog.get_logger(__name__)
 
@@ -50,10 +52,11 @@ class Purge:
         self.db = db
         self.client = client
         self.settings = settings
+        self._waits = waits(db)
 
     def tick(self) -> Document:
         """Erase what is past its time, for a bounded time; what was done, by name."""
-        now = utcnow()
+        now, self._waits = utcnow(), waits(self.db)
         done = {
             "contents_erased": self._erase_contents(now),
             "jobs_deleted": self._delete_jobs(now),
@@ -91,7 +94,7 @@ class Purge:
         over = (job["finished_at"] or now) + content_kept(rule)
         if job.get("content_erased_at") is None and over > now:
             return over
-        needed = job.get("meter") == "due" or self.db.deliveries.find_one(
+        needed = self._waits(job) or self.db.deliveries.find_one(
             {"_id": delivery_id(job), "state": "due"}, {"_id": 1}
         )
         return now + LOOKED_AGAIN if needed else None
@@ -125,17 +128,20 @@ class Purge:
 
     def _delete(self, job: Job) -> int:
         leave_conversation(self.db, job)
-        return self.db.jobs.delete_one({"_id": job["_id"], **METERED}).deleted_count
+        unchanged = {"_id": job["_id"], "status": job["status"], "meter": job.get("meter")}
+        return self.db.jobs.delete_one(unchanged).deleted_count
 
     def _finished(self, since: datetime, before: datetime) -> Iterator[Job]:
         """Those that were made in this time. What the index knows comes first, and alone: for more, or for a
         range without a beginning, the embedded server looks at all jobs of all workspaces."""
         for workspace in self.db.workspaces.find({}, {"_id": 1}):
             indexed = {"workspace_id": workspace["_id"], "created_at": {"$gte": since, "$lt": before}}
-            yield from jobs_of(self.db).aggregate([{"$match": indexed}, {"$match": METERED}])
+            found = jobs_of(self.db).aggregate([{"$match": indexed}, {"$match": NOT_DUE}])
+            yield from (job for job in found if not self._waits(job))
 
     def _delete_processes(self, now: datetime) -> int:
-        gone = {"dead": True, "renewed_at": {"$lt": now - PROCESSES_KEPT}}
+        """Those whose jobs are all in the ledger."""
+        gone = {"dead": True, "renewed_at": {"$lt": now - PROCESSES_KEPT}, "in_line": {"$ne": True}}
         return self.db.processes.delete_many(gone).deleted_count
 
     def _delete_deliveries(self, now: datetime) -> int:

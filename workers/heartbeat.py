@@ -60,6 +60,7 @@ class Heartbeat:
         self._loop_seen = time.monotonic()
         self._loop_thread = 0
         self._stood_still_at = 0.0
+        self._renewed_at: tuple[float, float] | None = None
 
     def start(self) -> None:
         self._loop_thread = _this_thread()
@@ -68,6 +69,19 @@ class Heartbeat:
 
     def stop(self) -> None:
         self._stopped = True
+
+    @property
+    def fresh(self) -> bool:
+        """Is it sure that this process was not declared dead? It may be, a lease after it was last renewed.
+
+        Two clocks: the steady one stands still with a machine that sleeps.
+        """
+        if self._stopped or self.lost or self._renewed_at is None:
+            return False
+        return all(
+            abs(now - at) < self.settings.lease_s / 2
+            for now, at in zip(_clocks(), self._renewed_at, strict=True)
+        )
 
     def _show_that_the_loop_turns(self) -> None:
         while not self._stopped:
@@ -105,9 +119,13 @@ class Heartbeat:
 
     def _renew(self, db: Database[dict[str, Any]]) -> bool:
         n, last = self._done
-        return lease.renew(
+        before = _clocks()
+        renewed = lease.renew(
             db, self.process_id, finished_last_minute=n, last_jobs=last, memory_bytes=_memory()
         )
+        if renewed:
+            self._renewed_at = before
+        return renewed
 
     def _stands_still(self) -> bool:
         """Seen at two beats: a process that was stopped as a whole finds its loop late too, once."""
@@ -118,6 +136,7 @@ class Heartbeat:
 
     def _give_up(self, db: Database[dict[str, Any]]) -> None:
         log.error("process.loop_stuck", seconds=LOOP_STUCK_S)
+        self._stopped = True  # before the lease ends: nothing takes a place after that
         try:
             suspect.condemn(db, sys._current_frames().get(self._loop_thread))
             lease.retire(db, self.process_id)
@@ -130,6 +149,10 @@ class Heartbeat:
         until = time.monotonic() + seconds
         while not self._stopped and time.monotonic() < until:
             _sleep(0.2)
+
+
+def _clocks() -> tuple[float, float]:
+    return time.monotonic(), time.time()
 
 
 def _memory() -> int | None:

@@ -19,6 +19,7 @@ from core import memory
 from core import services as core_services
 from core.config import Settings
 from core.jobs import kinds, lease
+from core.jobs.places import Places
 from core.jobs.queues import paused
 from core.jobs.run import Handler, Runner, Start
 from core.log import configure as configure_logs
@@ -105,6 +106,7 @@ def serve(role: Role) -> int:
         queues=queues,
         begun=broker.shares.begun,
         bounds=broker.bounds,
+        places=Places(process_id, lambda: heartbeat.fresh) if role.green else None,
     )
     _consume(broker, queues, role.slots, runner)
     heartbeat.start()
@@ -180,6 +182,7 @@ def _register(services: Services, role: Role, queues: list[str]) -> str:
             queues=queues,
             slots=role.slots,
             version=core.VERSION,
+            in_line=role.green,
         )
     )
 

@@ -11,6 +11,7 @@ from core.clock import utcnow
 from core.ids import new_nonce
 from core.jobs.document import Job, Status, jobs_of
 from core.jobs.model import CANCELLED, DONE, QUEUED, RUNNING, ending, known_by, queued_again
+from core.jobs.places import DUE
 from core.llm.records import Call
 from core.store.free_json import storable
 from core.store.repeat import update_where
@@ -69,11 +70,12 @@ def finish(
     calls: list[Call],
     result: Document | None = None,
     error: Document | None = None,
+    place: str | None = None,
     by: Batched | None = None,
 ) -> Job | None:
     """End a job that this claim owns, in one write; the job as it has ended.
 
-    None: somebody else owns it; nothing was changed. `by`: with those of the same time.
+    None: somebody else owns it, and nothing was changed, nor will be. `by`: with those of the same time.
     """
     update = ending(
         job,
@@ -83,6 +85,7 @@ def finish(
         error=error,
         calls=job["calls"] + calls,
         fence=job["fence"],
+        place=place,
     )
     ended = update_where(
         db.jobs,
@@ -147,7 +150,7 @@ def note_unkept(db: Database[Document], job: Job, calls: list[Call]) -> None:
             {
                 "$push": {"unkept": unkept},
                 "$addToSet": {"known_as": {"$each": known_by(calls)}},
-                "$set": {"meter": "due"},
+                "$set": {"meter": DUE},
                 "$inc": {"meter_rev": 1},
             },
         )

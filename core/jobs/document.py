@@ -84,7 +84,8 @@ class Job(TypedDict):
     result: Any  # an object as `core.jobs.kinds` says for its kind, or None
     error: Any  # a problem object, or None
     calls: list[Call]  # of the claims that ended it or handed it back; the ledger reads them
-    meter: NotRequired[Literal["due", "stuck"]]  # the ledger is to enter it; `stuck`: of earlier versions
+    meter: NotRequired[str]  # the ledger is to enter it: `due`, or its place; `stuck`: of earlier versions
+    place: NotRequired[str]  # in the row of the process that ended it; `core.jobs.places` makes it
     meter_rev: int  # raised with every change that the ledger must see
     holds: NotRequired[dict[str, Hold]]  # by month, of a key with a budget; `core.metering` reads and writes
     idempotency: NotRequired[Mark]
@@ -116,6 +117,8 @@ class Process(TypedDict):
     finished_last_minute: NotRequired[int]  # for the overview of queues
     last_jobs: NotRequired[list[str]]  # those that it ended last, the latest first; shown
     memory_bytes: NotRequired[int | None]  # resident; shown
+    in_line: NotRequired[bool]  # jobs that it ended wait in its row; `core.metering.entered` changes it
+    entered: NotRequired[int]  # up to this place all of its row are in the ledger, which writes it
     dead: bool  # a process that finds this true ends itself
     stopped_at: datetime | None  # when it ended in good order
     declared_dead_at: NotRequired[datetime]  # when reconcile did so

@@ -21,9 +21,16 @@ Document = dict[str, Any]
 
 
 def register(
-    db: Database[Document], *, role: str, host: str, queues: list[str], slots: int, version: str
+    db: Database[Document],
+    *,
+    role: str,
+    host: str,
+    queues: list[str],
+    slots: int,
+    version: str,
+    in_line: bool = False,
 ) -> str:
-    """Enter this process among the living; its id."""
+    """Enter this process among the living; its id. `in_line`: the jobs that it ends are to take places."""
     process: Process = {
         "_id": new_id(),
         "role": role,
@@ -37,6 +44,8 @@ def register(
         "beat": 0,
         "dead": False,
         "stopped_at": None,
+        "in_line": in_line,
+        "entered": 0,
     }
     insert_once(db.processes, dict(process))
     return process["_id"]

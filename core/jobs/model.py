@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from core.jobs import kinds
 from core.jobs.document import Hold, Job, Status
+from core.jobs.places import DUE
 from core.llm.records import OK, Call
 from core.store.free_json import storable
 from core.store.marks import chosen
@@ -133,10 +134,12 @@ def ending(
     error: Document | None = None,
     calls: list[Call] | None = None,
     fence: str | None = None,
+    place: str | None = None,
 ) -> Document:
     """The update that ends a job. It sets the outcome and the calls, and removes the sealed keys.
 
-    `fence`: of the claim that ends it. It stays on the document, to prove which claim did.
+    `fence`: of the claim that ends it. It stays on the document, to prove which claim did. `place`: in the
+    row of its process.
     """
     calls = job["calls"] if calls is None else calls
     rule = job["plan"].get("content_retention")
@@ -150,8 +153,10 @@ def ending(
         "result": storable(result),
         "error": storable(error),
         "calls": storable(calls),
-        "meter": "due",  # one without calls too: its callback, and the history of its workspace
+        "meter": place or DUE,  # one without calls too: its callback, and the history of its workspace
     }
+    if place:
+        changes["place"] = place
     if any("sealed" in target for target in job["plan"].get("targets", [])):
         changes["plan"] = storable(without_keys(job["plan"]))
     also = {"known_as": {"$each": [*known_by(calls), *ended_badly(status)]}}

@@ -24,6 +24,7 @@ from core.jobs.claim import Batched, claim, finish, hand_back, note_unkept
 from core.jobs.document import Job, Status, Stop
 from core.jobs.gate import Gate
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, runs_again
+from core.jobs.places import Places
 from core.llm.records import CUT_OFF, IN_FLIGHT, Call
 from core.services import Services
 from core.store.repeat import OUTAGE, through_outages
@@ -88,7 +89,8 @@ class Runner:
     """Carries out the jobs of one process.
 
     `lost()`: was this process declared dead? `queues`: those that this process takes from; None: any.
-    `begun(job_id)`: it was claimed, or could not be. `bounds`: how many may run of whom.
+    `begun(job_id)`: it was claimed, or could not be. `bounds`: how many may run of whom. `places`: those of
+    this process; None: all that it ends are `due`.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Runner:
         queues: Collection[str] | None = None,
         begun: Callable[[str], None] = lambda _: None,
         bounds: Bounds | None = None,
+        places: Places | None = None,
     ) -> None:
         self.services = services
         self.process_id = process_id
@@ -111,6 +114,7 @@ class Runner:
         self.queues = queues
         self.begun = begun
         self.bounds = bounds or Bounds()
+        self.places = places or Places(process_id, fresh=lambda: False)
         self.running: dict[str, Run] = {}
         self.draining = False
         self._writes = Gate(ENDING)
@@ -231,10 +235,8 @@ class Runner:
             status, error = _verdict(run)
             outcome = status
             result = run.result or run.partial
-            kept = self._write(
-                job,
-                lambda: self._finish(job, status, calls=ended, result=result, error=error),
-                "finish",
+            kept = self._in_its_place(
+                job, lambda: self._finish(job, status, calls=ended, result=result, error=error)
             )
         if kept:
             signal = job["_id"] if kept is True else signals.ended(kept)
@@ -254,7 +256,7 @@ class Runner:
         error: Document | None,
     ) -> Job | None:
         """Finish, whatever a provider sent: a job whose end cannot be stored would run for ever."""
-        end = partial(finish, self.services.db, job, by=self._by)
+        end = partial(finish, self.services.db, job, place=self.places.take(job), by=self._by)
         try:
             return end(status=status, calls=calls, result=result, error=error)
         except NOT_STORABLE as problem:
@@ -264,6 +266,15 @@ class Runner:
                 "the answer cannot be stored: it is too large, or no JSON", code="not_storable"
             )
             return end(status=FAILED, calls=lean, error=failure.as_dict())
+
+    def _in_its_place(self, job: Job, end: Callable[[], Job | None]) -> Any:
+        """Write the end; the places hear what became of it, whatever ends this."""
+        kept: Any = False
+        try:
+            kept = self._write(job, end, "finish")
+        finally:
+            self.places.told(job, kept=None if kept is False else kept is not None)
+        return kept
 
     def _write(self, job: Job, write: Callable[[], Any], what: str) -> Any:
         def in_turn() -> Any:

@@ -5,7 +5,7 @@ It covers the time for which jobs are retained. It goes through it day by day, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from core.clock import rfc3339
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.metering.calls import calls_of, consumed, tokens
+from core.metering.entered import waits
 from core.metering.ledger import LOOP
 from core.metering.periods import DAY, Period
 from core.store import aside
@@ -34,6 +35,7 @@ class Findings:
 
     start: datetime
     end: datetime
+    waits: Callable[[Job], bool]
     agreed: int = 0
     tokens: int = 0
     not_kept: int = 0
@@ -61,7 +63,7 @@ class Findings:
 
 def audit(db: Database[Document], workspace_id: str, period: Period, *, retained_since: datetime) -> Document:
     """Calls against rows; `equal` when there is no difference. `retained_since`: older jobs may be gone."""
-    found = Findings(max(period.start, retained_since), period.end)
+    found = Findings(max(period.start, retained_since), period.end, waits(db))
     found.aside = {one.removeprefix(f"{LOOP}:") for one in aside.known(db, LOOP)}
     day = (found.start - WAITING).replace(hour=0, minute=0, second=0, microsecond=0)
     while day < found.end:
@@ -91,7 +93,7 @@ def _read_jobs(db: Database[Document], workspace_id: str, day: datetime, found: 
                 continue
             if consumed(call):
                 found.calls[name] = tokens(call)
-                if job["status"] not in DONE or (job.get("meter") == "due" and job["_id"] not in found.aside):
+                if job["status"] not in DONE or (found.waits(job) and job["_id"] not in found.aside):
                     found.pending.add(name)
             if call.get("possibly_charged"):
                 found.charged.append(_charged(name, call))

@@ -10,6 +10,7 @@ from pymongo.database import Database
 
 from core.jobs.document import jobs_of
 from core.jobs.model import QUEUED, RUNNING
+from core.jobs.places import DUE
 from core.metering.sums import exact
 from core.store import aside
 
@@ -26,7 +27,7 @@ def holding(job: Holder) -> list[str]:
 
 def due(db: Database[Document]) -> dict[str, Document]:
     """Jobs by id that have held something, and wait for the ledger, which may have come to some of them."""
-    return {job["_id"]: job for job in _read(db, {"meter": "due"})}
+    return {job["_id"]: job for job in _read(db, {"meter": DUE})}
 
 
 def under_way(db: Database[Document]) -> Iterator[Document]:

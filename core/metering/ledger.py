@@ -1,13 +1,14 @@
 """The ledger: collection `token_usage`, one row for each provider call that consumed tokens, insert-only.
 
-Finished jobs wait with `meter: due`. A tick enters their calls and then clears the mark; whatever crashes in
+Finished jobs wait in the rows of the processes that ended them, or, the few that were not ended in a row, as
+`due`. A tick enters their calls, and then notes how far it has come or clears the mark; whatever crashes in
 between is done again, and a row that is there already is the same row.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, cast
 
@@ -20,10 +21,12 @@ from core.clock import utcnow
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.jobs.overdue import in_turn
+from core.jobs.places import DUE
 from core.llm.records import Call
 from core.metering import marks, settling
 from core.metering import prices as price_tables
 from core.metering.calls import calls_of, consumed, row_id
+from core.metering.entered import Entered
 from core.metering.prices import NOTHING, Price, Prices, Table
 from core.metering.row import LedgerRow
 from core.store import aside
@@ -47,6 +50,8 @@ NEEDED = (
     "callback_url",
     "calls",
     "unkept",
+    "meter",
+    "place",
     "meter_rev",
     "queue",
     "created_at",
@@ -64,24 +69,52 @@ log = structlog.get_logger(__name__)
 
 
 def enter(
-    db: Database[Document], prices: Prices, *, outbox: Outbox, note: Note | None = None, limit: int = 500
+    db: Database[Document],
+    prices: Prices,
+    *,
+    outbox: Outbox,
+    note: Note | None = None,
+    entered: Entered | None = None,
+    limit: int = 500,
 ) -> Document:
-    """Enter the calls of jobs that wait for it, at most `limit` jobs; what was done, by name.
+    """Enter the calls of jobs that wait for it, at most `limit` jobs of each row; what was done, by name.
 
-    Before the marks are cleared, `outbox(db, jobs)` makes the callbacks of the jobs that are done, and
-    `note(db, jobs, rows)` their part of the history.
+    Before they are noted as entered, `outbox(db, jobs)` makes the callbacks of the jobs that are done, and
+    `note(db, jobs, rows)` their part of the history. `entered`: how far it has come in the rows of places.
     """
-    jobs = _due(db, limit)
-    if not jobs:
-        return {}
-    try:
-        return _enter(db, jobs, prices, outbox, note)
-    except OUTAGE:
-        raise
-    except Exception:  # noqa: BLE001 - one of them must not hold up the others
-        log.warning("meter.one_by_one", jobs=len(jobs))
-        done = aside.each(db, LOOP, jobs, lambda job: _enter(db, [job], prices, outbox, note))
-        return {name: sum(one[name] for one in done) for name in ("rows", "jobs")}
+    entered = entered or Entered()
+    entered.look(db)
+    shown = dict.fromkeys(NEEDED, 1)
+    placed = list(entered.waiting(db, limit, shown))
+    jobs = placed + _due(db, limit, shown)
+    done: Document = {}
+    if jobs:
+        try:
+            done = _enter(db, jobs, prices, outbox, note)
+        except OUTAGE:
+            raise
+        except Exception:  # noqa: BLE001 - one of them must not hold up the others
+            done = _one_by_one(db, jobs, lambda job: _enter(db, [job], prices, outbox, note))
+    entered.note(placed)
+    entered.save(db)
+    return done
+
+
+def _one_by_one(db: Database[Document], jobs: list[Job], one: Callable[[Job], Document]) -> Document:
+    """Enter each by itself. One that cannot be leaves its row and is `due`, to be tried again later."""
+    log.warning("meter.one_by_one", jobs=len(jobs))
+
+    def tried(job: Job) -> Document:
+        try:
+            return one(job)
+        except OUTAGE:
+            raise
+        except Exception:
+            db.jobs.update_one({"_id": job["_id"]}, {"$set": {"meter": DUE}, "$inc": {"meter_rev": 1}})
+            raise
+
+    done = aside.each(db, LOOP, jobs, tried)
+    return {name: sum(one[name] for one in done) for name in ("rows", "jobs")}
 
 
 def _enter(
@@ -96,13 +129,14 @@ def _enter(
     outbox(db, done)
     if note is not None:
         note(db, done, rows)
-    return {"rows": entered, "jobs": _clear(db, (job for job in jobs if job["_id"] not in unsettled))}
+    settled = [job for job in jobs if job["_id"] not in unsettled]
+    placed = sum(job.get("meter") != DUE for job in settled)
+    return {"rows": entered, "jobs": placed + _clear(db, [job for job in settled if job.get("meter") == DUE])}
 
 
-def _due(db: Database[Document], limit: int) -> list[Job]:
-    """Jobs that wait for the ledger; where there are more than `limit`, by turns of their workspaces."""
-    shown = dict.fromkeys(NEEDED, 1)
-    due = {"meter": "due", **aside.waiting(db, LOOP)}
+def _due(db: Database[Document], limit: int, shown: Mapping[str, int]) -> list[Job]:
+    """Jobs that are due; where there are more than `limit`, by turns of their workspaces."""
+    due = {"meter": DUE, **aside.waiting(db, LOOP)}
     some = list(jobs_of(db).find(due, shown).limit(limit))
     if len(some) < limit:
         return some
@@ -175,15 +209,18 @@ def _as_entered(db: Database[Document], rows: Iterable[LedgerRow]) -> list[Ledge
 def _clear(db: Database[Document], jobs: Iterable[Job]) -> int:
     """Clear the marks of those to which nothing was added since they were read; how many.
 
-    Those that were added to as often are written together: on the embedded server half the price.
+    Those that were added to as often are written together: on the embedded server half the price. One that
+    has a place, and calls that came later, stands in its place again.
     """
-    by_rev: defaultdict[int, list[str]] = defaultdict(list)
+    alike: defaultdict[tuple[int, str | None], list[str]] = defaultdict(list)
     for job in jobs:
-        by_rev[job["meter_rev"]].append(job["_id"])
+        alike[job["meter_rev"], job.get("place")].append(job["_id"])
     return sum(
-        db.jobs.update_many(
-            {"_id": {"$in": some}, "meter_rev": rev}, {"$unset": {"meter": ""}}
-        ).modified_count
-        for rev, ids in by_rev.items()
+        db.jobs.update_many({"_id": {"$in": some}, "meter_rev": rev}, _cleared(at)).modified_count
+        for (rev, at), ids in alike.items()
         for some in (ids[n : n + CLEARED] for n in range(0, len(ids), CLEARED))
     )
+
+
+def _cleared(place: str | None) -> Document:
+    return {"$set": {"meter": place}} if place else {"$unset": {"meter": ""}}

@@ -10,6 +10,7 @@ from pymongo.database import Database
 
 from core.jobs.document import jobs_of
 from core.jobs.model import DONE
+from core.jobs.places import DUE
 from core.metering import intents
 from core.metering.budget import month_of
 from core.metering.holders import Holder, holding
@@ -47,7 +48,7 @@ def settle(db: Database[Document], jobs: Iterable[Holder], rows: Iterable[Ledger
 
 def without_calls(db: Database[Document], key_id: str) -> int:
     """Settle a key's jobs that have ended without a call, which the ledger has not come to; how many."""
-    due = jobs_of(db).find({"meter": "due"}, dict.fromkeys(NEEDED, 1)).limit(LOOKED_AT)
+    due = jobs_of(db).find({"meter": DUE}, dict.fromkeys(NEEDED, 1)).limit(LOOKED_AT)
     mine = (job for job in due if job["created_by"] == key_id and job["status"] in DONE)
     found = [job for job in mine if not job["calls"] and holding(job)]
     return len(found) - len(settle(db, found, []))

@@ -68,7 +68,8 @@ INDEXES: dict[str, list[IndexModel]] = {
             # finds nothing; for several keys, it reads all jobs.
             partialFilterExpression={"idempotency.key": {"$gt": ""}},
         ),
-        IndexModel([("meter", ASCENDING)], name="due", partialFilterExpression={"meter": "due"}),
+        # Of jobs that are due, and of those with a place, which keep it.
+        IndexModel([("meter", ASCENDING)], name="metered", partialFilterExpression={"meter": {"$gt": ""}}),
         # By the id of a request, ours or a provider's, and by marks: one index for all, since that server
         # reads its catalog seven times for an update, and each time all indexes of the collection.
         _by(("workspace_id", "known_as"), "known"),

@@ -44,6 +44,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("expiring_indexes", old_indexes.run),
     ("job_marks", job_marks.run),
     ("job_indexes", old_indexes.run),
+    ("job_places", old_indexes.run),
 )
 LOOK_S = 0.5
 TOLD_AFTER = 20

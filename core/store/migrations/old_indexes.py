@@ -14,7 +14,8 @@ Document = dict[str, Any]
 RETIRED = (
     ("jobs", "idempotent"),  # was partial in another way, and then of all jobs
     ("jobs", "ended_badly"),  # its place is taken by marks in `known`
-    ("jobs", "metering"),  # its place is taken by `due`
+    ("jobs", "metering"),  # its place is taken by `metered`
+    ("jobs", "due"),  # had no jobs with a place
     ("managed_overage", "by_workspace"),  # its place is taken by `listed`
     ("usage_quarters", "by_day"),  # had the agent as a third field
     *((name, EXPIRING_INDEX) for name in EXPIRING),  # let the store delete what is over

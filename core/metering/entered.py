@@ -1,0 +1,119 @@
+"""How far the ledger has come in the row of each process, as the collection `processes` keeps it.
+
+`entered`: up to this number all are. `in_line`: true for as long as more may come; after that all are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import inf
+from typing import Any
+
+from pymongo.database import Database
+
+from core.jobs.document import Job, jobs_of
+from core.jobs.model import RUNNING
+from core.jobs.places import DUE, place, read
+
+Document = dict[str, Any]
+
+
+class Row:
+    """How far the ledger is in one row. `last`: the highest number; `gaps`: those that lack below it."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        self.gaps: set[int] = set()
+        self.over = False
+
+    @property
+    def entered(self) -> int:
+        return min(self.gaps) - 1 if self.gaps else self.last
+
+    def skip(self, entered: int) -> None:
+        """All up to this number are in the ledger, by whomever."""
+        self.last = max(self.last, entered)
+        self.gaps = {number for number in self.gaps if number > entered}
+
+    def note(self, number: int) -> None:
+        """This one is in the ledger."""
+        self.gaps.update(range(self.last + 1, number))
+        self.gaps.discard(number)
+        self.last = max(self.last, number)
+
+
+class Entered:
+    """The rows, as the ledger goes along them. What it remembers between ticks spares it work, no more:
+    another leader begins where `processes` says, and what is entered twice is entered once."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Row] = {}
+        self._saved: dict[str, int] = {}
+
+    def look(self, db: Database[Document]) -> None:
+        """Read which rows there are, and to which nobody comes any more. Jobs are to be read after this."""
+        shown = {"entered": 1, "dead": 1}
+        found = {one["_id"]: one for one in db.processes.find({"in_line": True}, shown)}
+        self._saved = {name: one.get("entered", 0) for name, one in found.items()}
+        dead = [name for name, one in found.items() if one["dead"]]
+        working = _working(db, dead) if dead else set()
+        self._rows = {name: self._rows.get(name) or Row() for name in found}
+        for name, row in self._rows.items():
+            row.skip(self._saved[name])
+            row.over = name in dead and name not in working
+
+    def waiting(self, db: Database[Document], limit: int, shown: Mapping[str, int]) -> Iterator[Job]:
+        """Jobs that are next in their rows, of each at most `limit` and some that were late."""
+        for name, row in self._rows.items():
+            after = {"$gt": place(name, row.last), "$lte": place(name, row.last + limit)}
+            yield from jobs_of(db).find({"meter": after}, shown)
+            if row.gaps:
+                late = [place(name, number) for number in sorted(row.gaps)[:limit]]
+                yield from jobs_of(db).find({"meter": {"$in": late}}, shown)
+
+    def note(self, jobs: Iterable[Job]) -> None:
+        """These are in the ledger, or wait there as `due`."""
+        for job in jobs:
+            at = read(job.get("meter"))
+            if at is not None and at[0] in self._rows:
+                self._rows[at[0]].note(at[1])
+                self._rows[at[0]].over = False  # it may not have been the last
+
+    def save(self, db: Database[Document]) -> None:
+        """Write down how far it is, in all rows that went on or are at their end."""
+        for name, row in self._rows.items():
+            if row.over and not _more(db, name, row.last):
+                db.processes.update_one({"_id": name}, {"$set": {"in_line": False}})
+            elif row.entered > self._saved[name]:
+                db.processes.update_one({"_id": name}, {"$max": {"entered": row.entered}})
+
+
+def waits(db: Database[Document]) -> Callable[[Mapping[str, Any]], bool]:
+    """Tells of a job that was read whether it is still to be entered. It remembers the rows that it has read.
+
+    The row is to be read after the job: a job of a process that is not in line was entered.
+    """
+    rows: dict[str, float] = {}
+
+    def waiting(job: Mapping[str, Any]) -> bool:
+        at = read(job.get("meter"))
+        if at is None:
+            return job.get("meter") == DUE
+        name, number = at
+        if number > rows.get(name, 0):
+            found = db.processes.find_one({"_id": name, "in_line": True}, {"entered": 1})
+            rows[name] = inf if found is None else found.get("entered", 0)
+        return number > rows[name]
+
+    return waiting
+
+
+def _working(db: Database[Document], processes: list[str]) -> set[str]:
+    """Those to which a running job belongs: they may still end it, as far as anybody knows."""
+    theirs = {"status": RUNNING, "owner": {"$in": processes}}
+    return {str(job["owner"]) for job in jobs_of(db).find(theirs, {"owner": 1})}
+
+
+def _more(db: Database[Document], name: str, last: int) -> bool:
+    beyond = {"$gt": place(name, last), "$lt": f"{name}/~"}
+    return jobs_of(db).find_one({"meter": beyond}, {"_id": 1}) is not None
