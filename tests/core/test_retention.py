@@ -7,9 +7,11 @@ import pytest
 from core import retention
 from core.clock import utcnow
 from core.ids import new_id
+from core.jobs import lease
 from core.jobs.claim import claim, finish
 from core.jobs.events import Emitter, stream_key
 from core.jobs.model import MARK, born
+from core.jobs.places import place
 from core.retention import Purge
 from core.store import marks, sizes
 from core.store.indexes import EXPIRING
@@ -97,6 +99,67 @@ def test_jobs_go_after_their_time_but_never_before_they_were_metered(db, purge):
     assert old() is None
     assert unmetered() is not None
     assert young() is not None
+
+
+def in_a_row(db, process_id, number, days_ago):
+    """As `ended`, but it waits in its place."""
+    job = ended(db, days_ago, metered=False)
+    db.jobs.update_one({"_id": job()["_id"]}, {"$set": {"meter": place(process_id, number)}})
+    return job
+
+
+def registered(db, **more):
+    found = {"role": "chat", "host": "h", "queues": [], "slots": 1, "version": "test"}
+    return lease.register(db, **found, in_line=True)
+
+
+def test_jobs_in_a_row_go_once_the_ledger_was_there(db, purge):
+    process = registered(db)
+    db.processes.update_one({"_id": process}, {"$set": {"entered": 1}})
+    passed, waiting = in_a_row(db, process, 1, 41), in_a_row(db, process, 2, 41)
+    stuck = ended(db, 41, metered=False)
+    db.jobs.update_one({"_id": stuck()["_id"]}, {"$set": {"meter": "stuck"}})
+    purge.tick()
+    assert (passed(), waiting() is None, stuck() is None) == (None, False, False)
+    db.processes.update_one({"_id": process}, {"$set": {"in_line": False}})
+    purge.tick()
+    assert (waiting(), stuck() is None) == (None, False)
+
+
+def test_a_job_to_which_something_was_added_since_it_was_read_stays(db, purge):
+    job = ended(db, 41)
+    read = job()
+    db.jobs.update_one({"_id": read["_id"]}, {"$set": {"meter": "due"}})
+    assert purge._delete(read) == 0
+    assert job() is not None
+
+
+def test_the_content_of_a_job_in_a_row_stays_until_the_ledger_was_there(db, purge):
+    process = registered(db)
+    job = in_a_row(db, process, 1, 8)
+    purge.tick()
+    assert job()["request"] is not None
+    db.processes.update_one({"_id": process}, {"$set": {"entered": 1}})
+    db.jobs.update_one({"_id": job()["_id"]}, {"$set": {"send_after": utcnow()}})
+    purge.tick()
+    assert job()["request"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "goes"),
+    [
+        ({"in_line": False, "dead": True}, True),
+        ({"in_line": True, "dead": True}, False),
+        ({"in_line": False, "dead": False}, False),
+        ({"in_line": False, "dead": True, "renewed_at": None}, False),
+    ],
+)
+def test_a_dead_process_goes_once_its_row_is_in_the_ledger(db, purge, changes, goes):
+    process = registered(db)
+    long_ago = {"renewed_at": utcnow() - timedelta(days=2)}
+    db.processes.update_one({"_id": process}, {"$set": {**long_ago, **changes}})
+    assert purge.tick()["processes_deleted"] == goes
+    assert (db.processes.find_one({"_id": process}) is None) == goes
 
 
 def test_what_is_old_is_found_without_a_look_at_what_is_new(db, redis_client, settings):

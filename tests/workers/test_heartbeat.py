@@ -53,6 +53,41 @@ def test_a_process_that_was_declared_dead_is_told_and_beats_no_more(db, heartbea
     assert document(db, process_id)["dead"]
 
 
+def test_it_is_fresh_while_it_beats_and_no_longer_once_it_was_declared_dead_or_stopped(
+    db, heartbeat, process_id
+):
+    until(lambda: heartbeat.fresh, "it is fresh after its first beat")
+    until(lambda: lease.declare_dead(db, process_id, document(db, process_id)["beat"]), "it is declared dead")
+    assert heartbeat.told.wait(LONG_S)
+    assert not heartbeat.fresh
+
+
+def test_it_is_fresh_for_half_a_lease_after_a_renewal_by_either_clock(db, settings, process_id, monkeypatch):
+    clocks = [1000.0, 5000.0]
+    monkeypatch.setattr("workers.heartbeat._clocks", lambda: tuple(clocks))
+    one = Heartbeat(settings, process_id, on_lost=lambda: None, done=lambda: (0, []))
+    assert not one.fresh, "it has no lease yet, as far as it knows"
+    assert one._renew(db)
+    half = settings.lease_s / 2
+    for passed in ((0.0, 0.0), (half - 0.1, half - 0.1)):
+        clocks[:] = [1000.0 + passed[0], 5000.0 + passed[1]]
+        assert one.fresh
+    for passed in ((half, 0.0), (0.0, half), (0.0, -half)):
+        clocks[:] = [1000.0 + passed[0], 5000.0 + passed[1]]
+        assert not one.fresh
+    assert one._renew(db)
+    assert one.fresh
+    one.stop()
+    assert not one.fresh
+
+
+def test_a_renewal_that_failed_does_not_make_it_fresh(db, settings, process_id):
+    one = Heartbeat(settings, process_id, on_lost=lambda: None, done=lambda: (0, []))
+    lease.retire(db, process_id)
+    assert not one._renew(db)
+    assert not one.fresh
+
+
 def test_a_process_that_was_forgotten_is_told_too(db, heartbeat, process_id):
     db.processes.delete_one({"_id": process_id})
     assert heartbeat.told.wait(LONG_S)

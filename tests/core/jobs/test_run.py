@@ -10,6 +10,7 @@ import pytest
 from core.errors import Invalid
 from core.jobs import signals
 from core.jobs.claim import claim
+from core.jobs.places import Places, place
 from core.jobs.run import Runner
 from core.jobs.views import UNASKED, public
 from core.services import Services, connect_mongo
@@ -344,3 +345,88 @@ def test_an_answer_that_cannot_be_stored_fails_its_job_and_is_still_accounted_fo
     kept = db.jobs.find_one({"_id": job["_id"]})
     assert (kept["status"], kept["error"]["code"], kept["meter"]) == ("failed", "not_storable", "due")
     assert kept["calls"] == [{**CALL, "attempt": 1, "usage_raw": None, "detail": None}]
+
+
+def placed(services, handler, *, lost=lambda: True, fresh=lambda: True):
+    """A runner whose jobs take places; the places as well."""
+    places = Places("p1", fresh)
+    one = Runner(services, "p1", {"chat": handler}, start=Inline, lost=lost, places=places)
+    return one, places
+
+
+def test_what_it_ends_takes_the_next_place(db, services):
+    one, _ = placed(services, answering)
+    jobs = [queued(db) for _ in range(2)]
+    for job in jobs:
+        one.run(job["_id"])
+    assert [db.jobs.find_one({"_id": job["_id"]})["meter"] for job in jobs] == [
+        place("p1", 1),
+        place("p1", 2),
+    ]
+    assert db.jobs.find_one({"_id": jobs[0]["_id"]})["place"] == place("p1", 1)
+
+
+def test_a_job_that_holds_a_part_of_a_budget_is_due(db, services):
+    one, _ = placed(services, answering)
+    job = queued(db)
+    db.jobs.update_one({"_id": job["_id"]}, {"$set": {"holds": {"2026-11": {"nonce": "n", "days": {}}}}})
+    one.run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["meter"], "place" in kept) == ("due", False)
+
+
+def test_the_place_of_an_end_that_came_too_late_is_given_to_the_next(db, services):
+    job, other = queued(db), queued(db)
+
+    def overtaken(run):
+        if run.job["_id"] == job["_id"]:
+            db.jobs.update_one({"_id": job["_id"]}, {"$set": {"status": "queued", "fence": None}})
+            claim(db, job["_id"], "p2")
+        return {}
+
+    one, _ = placed(services, overtaken)
+    one.run(job["_id"])
+    one.run(other["_id"])
+    assert db.jobs.find_one({"_id": other["_id"]})["meter"] == place("p1", 1)
+
+
+def test_an_answer_that_cannot_be_stored_fails_its_job_in_the_place_it_had(db, services):
+    job = queued(db)
+    one, places = placed(services, lambda run: {"answer": 2**70})
+    one.run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["error"]["code"], kept["meter"]) == ("not_storable", place("p1", 1))
+    assert places.take({"_id": "next"}) == place("p1", 2)
+
+
+def test_after_an_end_of_which_nobody_knows_no_place_is_taken(db, settings, services):
+    proxy = Proxy(settings.mongodb_uri)
+    client = patient(settings.model_copy(update={"mongodb_uri": proxy.uri}))
+    job = queued(db)
+
+    def handler(run):
+        proxy.lose_reply_to(UPDATE, 9)
+        return {}
+
+    one, places = placed(replace(services, mongo=client), handler)
+    try:
+        client.admin.command("ping")
+        one.run(job["_id"])
+    finally:
+        client.close()
+        proxy.close()
+    assert db.jobs.find_one({"_id": job["_id"]})["meter"] == place("p1", 1), "it was stored"
+    assert places.take({"_id": "next"}) is None, "but its reply was lost"
+
+
+def test_an_end_that_is_cut_off_leaves_its_place_in_doubt(db, services, monkeypatch):
+    job = queued(db)
+    one, places = placed(services, answering)
+
+    def cut_off(*_, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("core.jobs.run.finish", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        one.run(job["_id"])
+    assert places.take({"_id": "next"}) is None

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from core.clock import utcnow
+from core.jobs import lease
 from core.jobs.claim import claim, note_unkept
+from core.jobs.places import place
 from core.metering.audit import audit
 from core.metering.periods import period
 from tests.core.metering.rows import call, enter, finished, put, row
@@ -29,6 +31,15 @@ def test_calls_and_rows_are_equal(db, ask):
     found = ask()
     assert (found["calls"], found["rows"], found["equal"], found["pending"]) == (3, 3, True, 0)
     assert found["tokens"] == 3 * 17
+
+
+def test_a_job_in_a_row_waits_until_the_ledger_was_there(db, ask):
+    process = lease.register(db, role="chat", host="h", queues=[], slots=1, version="test", in_line=True)
+    job_id = finished(db, [call()])
+    db.jobs.update_one({"_id": job_id}, {"$set": {"meter": place(process, 1)}})
+    assert (ask()["pending"], ask()["missing"]) == (1, [])
+    db.processes.update_one({"_id": process}, {"$set": {"entered": 1}})
+    assert (ask()["pending"], ask()["missing"]) == (0, [f"{job_id}:1:0"])
 
 
 def test_a_missing_row_is_named(db, ask):

@@ -156,6 +156,7 @@ OLD = {
             partialFilterExpression={"idempotency.key": {"$exists": True}},
         ),
         IndexModel([("meter", ASCENDING)], name="metering"),
+        IndexModel([("meter", ASCENDING)], name="due", partialFilterExpression={"meter": "due"}),
         IndexModel(
             [("workspace_id", ASCENDING), ("status", ASCENDING), ("created_at", DESCENDING)],
             name="ended_badly",

@@ -1,0 +1,303 @@
+"""Rows of places: each job is entered once and none is forgotten, in whichever order they come."""
+
+import pytest
+
+from core.jobs import lease
+from core.jobs.claim import claim, finish, note_unkept
+from core.jobs.model import queued_again
+from core.jobs.places import place
+from core.metering import ledger
+from core.metering.entered import Entered, Row, waits
+from tests.core.metering.rows import PRICES, call
+from tests.core.metering.rows import enter as enter_all
+from tests.factory import queued
+
+
+@pytest.fixture
+def process(db):
+    return registered(db)
+
+
+@pytest.fixture
+def entered():
+    return Entered()
+
+
+@pytest.fixture
+def enter(db, entered):
+    """One tick of a leader that remembers its rows; how many ledger rows and jobs it took."""
+
+    def enter(**more):
+        done = enter_all(db, entered=entered, **more)
+        return done.get("rows", 0), done.get("jobs", 0)
+
+    return enter
+
+
+def registered(db):
+    return lease.register(db, role="chat", host="h", queues=["chat"], slots=1, version="test", in_line=True)
+
+
+def ended(db, process_id, number, *, calls=None, **changes):
+    """The id of a job that ended in this place; without a number it is `due`."""
+    job = claim(db, queued(db, **changes)["_id"], process_id)
+    at = place(process_id, number) if number else None
+    assert finish(
+        db, job, status="succeeded", calls=[call()] if calls is None else calls, result={}, place=at
+    )
+    return job["_id"]
+
+
+def row(db, process_id):
+    found = db.processes.find_one({"_id": process_id})
+    return found["entered"], found["in_line"]
+
+
+def books(db):
+    return sorted(row["job_id"] for row in db.token_usage.find())
+
+
+def test_jobs_in_a_row_are_entered_and_keep_their_places(db, process, enter):
+    ids = sorted(ended(db, process, n) for n in (1, 2, 3))
+    assert enter() == (3, 3)
+    assert books(db) == ids
+    assert row(db, process) == (3, True)
+    assert {job["meter"] for job in db.jobs.find()} == {place(process, n) for n in (1, 2, 3)}
+    assert all(job["meter"] == job["place"] for job in db.jobs.find())
+    assert enter() == (0, 0), "nothing is looked at twice"
+
+
+def test_a_gap_is_not_passed_and_what_is_behind_it_is_entered_once(db, process, enter):
+    ended(db, process, 1)
+    for n in (3, 4):
+        ended(db, process, n)
+    assert enter() == (3, 3)
+    assert row(db, process) == (1, True)
+    assert enter() == (0, 0)
+    ended(db, process, 2)
+    assert enter() == (1, 1)
+    assert row(db, process) == (4, True)
+
+
+def test_two_gaps_are_closed_one_after_the_other(db, process, enter):
+    for n in (2, 4):
+        ended(db, process, n)
+    enter()
+    assert row(db, process) == (0, True)
+    ended(db, process, 3)
+    enter()
+    assert row(db, process) == (0, True)
+    ended(db, process, 1)
+    enter()
+    assert row(db, process) == (4, True)
+
+
+def test_another_leader_goes_on_where_the_last_one_was(db, process, enter):
+    ids = [ended(db, process, n) for n in (1, 3)]
+    enter()
+    ids += [ended(db, process, n) for n in (2, 4)]
+    other = Entered()
+    assert enter_all(db, entered=other) == {"rows": 2, "jobs": 3}, "the one behind the gap is met again"
+    assert books(db) == sorted(ids)
+    assert row(db, process) == (4, True)
+    ended(db, process, 5)
+    assert enter() == (1, 1), "and the first, which remembers less, goes on where the other was"
+
+
+def test_a_leader_that_is_behind_takes_nothing_back(db, process, enter):
+    late = Entered()
+    ended(db, process, 1)
+    late.look(db)
+    jobs = list(late.waiting(db, 10, {"meter": 1}))
+    ended(db, process, 2)
+    enter()
+    late.note(jobs)
+    late.save(db)
+    assert row(db, process) == (2, True)
+
+
+def test_rows_of_several_processes_are_apart(db, process, enter):
+    other = registered(db)
+    ended(db, process, 1)
+    ended(db, other, 1)
+    ended(db, other, 2)
+    assert enter() == (3, 3)
+    assert (row(db, process), row(db, other)) == ((1, True), (2, True))
+
+
+def test_it_takes_at_most_so_many_of_each_row(db, process, enter):
+    for n in range(1, 6):
+        ended(db, process, n)
+    assert [enter(limit=2) for _ in range(4)] == [(2, 2), (2, 2), (1, 1), (0, 0)]
+    assert row(db, process) == (5, True)
+
+
+def test_a_crash_before_it_is_noted_is_mended_by_the_next_tick(db, process, entered, enter):
+    for n in (1, 2):
+        ended(db, process, n)
+
+    def dies(db, jobs):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ledger.enter(db, PRICES, outbox=dies, entered=entered)
+    assert row(db, process) == (0, True)
+    assert enter() == (0, 2)
+    assert len(books(db)) == 2
+    assert row(db, process) == (2, True)
+
+
+def test_a_dead_process_without_a_running_job_is_in_line_no_longer(db, process, enter):
+    for n in (1, 3):  # the one between was never stored
+        ended(db, process, n)
+    lease.retire(db, process)
+    assert enter() == (2, 2)
+    assert row(db, process) == (1, True), "it may not have been the last"
+    enter()
+    assert row(db, process) == (1, False)
+    assert len(books(db)) == 2
+
+
+def test_a_dead_process_with_a_running_job_stays_in_line_and_its_late_end_is_entered(db, process, enter):
+    job = claim(db, queued(db)["_id"], process)
+    lease.retire(db, process)
+    for _ in range(2):
+        enter()
+    assert row(db, process) == (0, True)
+    finish(db, job, status="succeeded", calls=[call()], result={}, place=place(process, 1))
+    assert enter() == (1, 1)
+    enter()
+    assert row(db, process) == (1, False)
+
+
+def test_a_job_of_another_process_keeps_no_dead_one_in_line(db, process, enter):
+    claim(db, queued(db)["_id"], registered(db))
+    queued(db)
+    lease.retire(db, process)
+    enter()
+    assert row(db, process) == (0, False)
+
+
+def test_an_end_between_the_look_and_the_reading_is_not_missed(db, process, entered):
+    job = claim(db, queued(db)["_id"], process)
+    lease.retire(db, process)
+    entered.look(db)
+    assert list(entered.waiting(db, 10, {"meter": 1})) == []
+    finish(db, job, status="succeeded", calls=[call()], result={}, place=place(process, 1))
+    entered.save(db)
+    assert row(db, process) == (0, True)
+
+
+def test_a_dead_process_stays_in_line_until_all_were_read(db, process, enter):
+    for n in range(1, 6):
+        ended(db, process, n)
+    lease.retire(db, process)
+    seen = []
+    while row(db, process)[1]:
+        seen.append(enter(limit=2)[0])
+    assert seen == [2, 2, 1, 0]
+
+
+def test_what_lies_far_behind_keeps_a_dead_process_in_line(db, process, enter):
+    ended(db, process, 9)
+    lease.retire(db, process)
+    enter(limit=2)
+    assert row(db, process) == (0, True)
+    assert enter(limit=10) == (1, 1)
+    enter()
+    assert row(db, process)[1] is False
+
+
+def test_calls_that_come_after_the_end_are_entered_and_the_job_stands_in_its_place_again(db, process, enter):
+    job_id = queued(db)["_id"]
+    slow = claim(db, job_id, "p0")
+    db.jobs.update_one({"_id": job_id}, {"$set": queued_again(slow["created_at"])})
+    fast = claim(db, job_id, process)
+    finish(db, fast, status="succeeded", calls=[call(attempt=2)], result={}, place=place(process, 1))
+    note_unkept(db, slow, [call()])
+    ended(db, process, 2)
+    assert enter() == (3, 2), "it is due, and no longer in its row"
+    assert row(db, process) == (0, True)
+    assert db.jobs.find_one({"_id": job_id})["meter"] == place(process, 1)
+    enter()
+    assert row(db, process) == (2, True), "which has no gap for that"
+    assert sorted(row["kept"] for row in db.token_usage.find({"job_id": job_id})) == [False, True]
+
+
+def test_late_calls_of_a_job_that_was_entered_are_not_lost(db, process, enter):
+    job_id = ended(db, process, 1)
+    enter()
+    note_unkept(db, {"_id": job_id, "attempt": 7, "owner": "p0"}, [call(attempt=7)])
+    assert enter() == (1, 1)
+    assert db.jobs.find_one({"_id": job_id})["meter"] == place(process, 1)
+    assert enter() == (0, 0)
+
+
+def test_a_job_that_cannot_be_entered_leaves_the_row_and_holds_up_nobody(db, process, enter):
+    broken = ended(db, process, 1, calls=[call(started_at=None)])
+    ended(db, process, 2)
+    assert enter() == (1, 1)
+    assert row(db, process) == (2, True)
+    assert db.jobs.find_one({"_id": broken})["meter"] == "due"
+    assert enter() == (0, 0), "it was put aside"
+    db.jobs.update_one({"_id": broken}, {"$set": {"calls": [{**call(), "attempt": 1}]}})
+    db.aside.update_many({}, {"$set": {"next_at": call()["started_at"]}})
+    assert enter() == (1, 1)
+    assert db.jobs.find_one({"_id": broken})["meter"] == place(process, 1)
+
+
+def test_those_without_a_place_are_entered_beside_them(db, process, enter):
+    due = ended(db, process, None)
+    ended(db, process, 1)
+    assert enter() == (2, 2)
+    assert "meter" not in db.jobs.find_one({"_id": due})
+
+
+def test_a_place_of_a_process_that_nobody_knows_is_left_alone(db, enter):
+    ended(db, "stranger", 1)
+    assert enter() == (0, 0)
+
+
+def test_whether_a_job_waits(db, process, enter):
+    ids = [ended(db, process, n) for n in (1, 3)]
+    ids.append(ended(db, process, None))
+    running = claim(db, queued(db)["_id"], process)["_id"]
+    stuck = ended(db, process, None)
+    db.jobs.update_one({"_id": stuck}, {"$set": {"meter": "stuck"}})
+
+    def found():
+        waiting = waits(db)
+        return [waiting(db.jobs.find_one({"_id": one})) for one in (*ids, running, stuck)]
+
+    assert found() == [True, True, True, False, False]
+    enter()
+    assert found() == [False, True, False, False, False], "behind a gap nobody is sure"
+    lease.retire(db, process)
+    db.jobs.update_one({"_id": running}, {"$set": {"owner": "p0"}})
+    enter()
+    assert found() == [False] * 5
+    db.processes.delete_one({"_id": process})
+    assert found() == [False] * 5
+
+
+def test_whether_it_waits_is_read_after_the_job(db, process, enter):
+    waiting = waits(db)
+    first = db.jobs.find_one({"_id": ended(db, process, 1)})
+    assert waiting(first)
+    second = db.jobs.find_one({"_id": ended(db, process, 2)})
+    enter()
+    assert not waiting(second)
+    assert not waiting(first)
+
+
+def test_numbers_far_apart_leave_the_gaps_between_them():
+    one = Row()
+    for number in (2, 5, 1):
+        one.note(number)
+    assert (one.entered, one.last, one.gaps) == (2, 5, {3, 4})
+    one.skip(3)
+    assert (one.entered, one.last, one.gaps) == (3, 5, {4})
+    one.skip(9)
+    assert (one.entered, one.last, one.gaps) == (9, 9, set())
+    one.note(10)
+    assert one.entered == 10
