@@ -256,6 +256,7 @@ def balance(books: dict[str, Any]) -> dict[str, int]:
     return {
         "jobs": len(books["jobs"]),
         "succeeded": sum(job["status"] == "succeeded" for job in books["jobs"]),
+        "in_a_row": sum("place" in job for job in books["jobs"]),
         "kills": books["kills"],
         "owners_lost": sum(len(job.get("lost", ())) for job in books["jobs"]),
         "provider_saw": sum(books["seen"].values()),
