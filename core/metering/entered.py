@@ -18,6 +18,10 @@ from core.jobs.places import DUE, place, read
 Document = dict[str, Any]
 
 
+LATE = 20
+"""Gaps of a row that are asked for in a tick: more than a process writes ends at the same time."""
+
+
 class Row:
     """How far the ledger is in one row. `last`: the highest number; `gaps`: those that lack below it."""
 
@@ -63,13 +67,13 @@ class Entered:
             row.over = name in dead and name not in working
 
     def waiting(self, db: Database[Document], limit: int, shown: Mapping[str, int]) -> Iterator[Job]:
-        """Jobs that are next in their rows, of each at most `limit` and some that were late."""
+        """Jobs that are next in their rows, of each at most `limit` and `LATE` of those that were late."""
         for name, row in self._rows.items():
             after = {"$gt": place(name, row.last), "$lte": place(name, row.last + limit)}
             yield from jobs_of(db).find({"meter": after}, shown)
-            if row.gaps:
-                late = [place(name, number) for number in sorted(row.gaps)[:limit]]
-                yield from jobs_of(db).find({"meter": {"$in": late}}, shown)
+            # One by one: asked for several, the embedded server looks at all jobs.
+            for number in sorted(row.gaps)[:LATE]:
+                yield from jobs_of(db).find({"meter": place(name, number)}, shown)
 
     def note(self, jobs: Iterable[Job]) -> None:
         """These are in the ledger, or wait there as `due`."""
@@ -110,8 +114,8 @@ def waits(db: Database[Document]) -> Callable[[Mapping[str, Any]], bool]:
 
 def _working(db: Database[Document], processes: list[str]) -> set[str]:
     """Those to which a running job belongs: they may still end it, as far as anybody knows."""
-    theirs = {"status": RUNNING, "owner": {"$in": processes}}
-    return {str(job["owner"]) for job in jobs_of(db).find(theirs, {"owner": 1})}
+    running = list(jobs_of(db).find({"status": RUNNING}, {"owner": 1}))
+    return {name for name in processes if any(job.get("owner") == name for job in running)}
 
 
 def _more(db: Database[Document], name: str, last: int) -> bool:

@@ -110,7 +110,7 @@ def _one_by_one(db: Database[Document], jobs: list[Job], one: Callable[[Job], Do
         except OUTAGE:
             raise
         except Exception:
-            db.jobs.update_one({"_id": job["_id"]}, {"$set": {"meter": DUE}, "$inc": {"meter_rev": 1}})
+            db.jobs.update_one({"_id": job["_id"]}, {"$set": {"meter": DUE}})
             raise
 
     done = aside.each(db, LOOP, jobs, tried)

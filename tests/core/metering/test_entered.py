@@ -1,14 +1,18 @@
 """Rows of places: each job is entered once and none is forgotten, in whichever order they come."""
 
 import pytest
+from pymongo.monitoring import CommandListener
 
 from core.jobs import lease
 from core.jobs.claim import claim, finish, note_unkept
 from core.jobs.model import queued_again
 from core.jobs.places import place
+from core.metering import entered as entered_rows
 from core.metering import ledger
 from core.metering.entered import Entered, Row, waits
-from tests.core.metering.rows import PRICES, call
+from tests.conftest import patient
+from tests.core.jobs.test_queries import by_indexes
+from tests.core.metering.rows import PRICES, call, finished
 from tests.core.metering.rows import enter as enter_all
 from tests.factory import queued
 
@@ -130,6 +134,74 @@ def test_it_takes_at_most_so_many_of_each_row(db, process, enter):
         ended(db, process, n)
     assert [enter(limit=2) for _ in range(4)] == [(2, 2), (2, 2), (1, 1), (0, 0)]
     assert row(db, process) == (5, True)
+
+
+def test_of_many_gaps_it_takes_so_many_at_once_the_first_of_them_first(db, process, enter, monkeypatch):
+    monkeypatch.setattr(entered_rows, "LATE", 2)
+    ended(db, process, 6)
+    enter()
+    for n in range(1, 6):
+        ended(db, process, n)
+    seen = []
+    for _ in range(4):
+        enter()
+        seen.append(row(db, process)[0])
+    assert seen == [2, 4, 6, 6]
+
+
+def test_nothing_is_written_where_it_did_not_go_on(db, process, entered, enter):
+    ended(db, process, 1)
+    enter()
+    entered.look(db)
+    db.processes.update_one({"_id": process}, {"$set": {"entered": 0}})
+    entered.save(db)
+    assert row(db, process) == (0, True)
+
+
+def test_a_row_that_is_over_is_not_looked_at_any_more(db, process, enter):
+    lease.retire(db, process)
+    enter()
+    ended(db, process, 1)
+    assert enter() == (0, 0)
+
+
+class Sent(CommandListener):
+    """What a client sends: commands with their collections."""
+
+    def __init__(self):
+        self.commands = []
+
+    def started(self, event):
+        self.commands.append((event.command_name, event.command.get(event.command_name)))
+
+    def succeeded(self, event):
+        pass
+
+    def failed(self, event):
+        pass
+
+
+def test_it_does_not_write_to_a_job_in_its_place(db, settings, process):
+    ended(db, process, 1)
+    sent = Sent()
+    with patient(settings, event_listeners=[sent]) as client:
+        assert enter_all(client[db.name], entered=Entered()) == {"rows": 1, "jobs": 1}
+    assert ("update", "processes") in sent.commands
+    assert ("update", "jobs") not in sent.commands
+
+
+def test_what_is_in_rows_is_found_without_a_look_at_other_jobs(db, settings, process, entered):
+    gone = registered(db)
+    for n in range(1, 40):
+        finished(db, [], created_by=f"k{n}")
+    enter_all(db)
+    claim(db, queued(db)["_id"], gone)
+    lease.retire(db, gone)
+    for n in (1, 3):
+        ended(db, process, n)
+    with by_indexes(db, settings, whole=("processes", "aside", "workspace_prices")) as watched:
+        for _ in range(2):
+            assert enter_all(watched, entered=entered).get("jobs", 0) in (2, 0)
 
 
 def test_a_crash_before_it_is_noted_is_mended_by_the_next_tick(db, process, entered, enter):
