@@ -20,7 +20,6 @@ from core.errors import Invalid
 from core.jobs.document import Job, jobs_of
 from core.jobs.erasing import erase, leave_conversation
 from core.jobs.model import DONE, MARK, content_kept
-from core.jobs.places import DUE
 from core.metering.entered import waits
 from core.store import aside, marks, overwriting, sizes
 from core.store.indexes import EXPIRING
@@ -39,8 +38,8 @@ AT_ONCE = 200
 PROCESSES_KEPT = timedelta(days=1)
 DELIVERIES_KEPT = timedelta(days=40)
 DELIVERIES_ENDED = ("delivered", "failed")
-NOT_DUE: Document = {"status": {"$in": sorted(DONE)}, "meter": {"$nin": [DUE, "stuck"]}}
-"""Jobs that are done, and in the ledger, if they do not wait for it in a row of places."""
+ENDED: Document = {"status": {"$in": sorted(DONE)}, "meter": {"$ne": "stuck"}}
+"""Jobs that are done. An earlier version has left those out that it could not enter into the ledger."""
 
 log = structlog.get_logger(__name__)
 
@@ -136,7 +135,7 @@ class Purge:
         range without a beginning, the embedded server looks at all jobs of all workspaces."""
         for workspace in self.db.workspaces.find({}, {"_id": 1}):
             indexed = {"workspace_id": workspace["_id"], "created_at": {"$gte": since, "$lt": before}}
-            found = jobs_of(self.db).aggregate([{"$match": indexed}, {"$match": NOT_DUE}])
+            found = jobs_of(self.db).aggregate([{"$match": indexed}, {"$match": ENDED}])
             yield from (job for job in found if not self._waits(job))
 
     def _delete_processes(self, now: datetime) -> int:

@@ -81,6 +81,17 @@ def test_it_is_fresh_for_half_a_lease_after_a_renewal_by_either_clock(db, settin
     assert not one.fresh
 
 
+def test_it_is_not_fresh_any_more_when_it_gives_its_lease_up(db, settings, process_id, monkeypatch):
+    one, seen = Heartbeat(settings, process_id, on_lost=lambda: None, done=lambda: (0, [])), []
+    monkeypatch.setattr("workers.heartbeat.suspect.condemn", lambda *_: None)
+    monkeypatch.setattr("workers.heartbeat.lease.retire", lambda *_: seen.append(one.fresh))
+    monkeypatch.setattr("workers.heartbeat.os._exit", lambda code: seen.append(code))
+    one._renew(db)
+    assert one.fresh
+    one._give_up(db)
+    assert seen == [False, CRASHED]
+
+
 def test_a_renewal_that_failed_does_not_make_it_fresh(db, settings, process_id):
     one = Heartbeat(settings, process_id, on_lost=lambda: None, done=lambda: (0, []))
     lease.retire(db, process_id)
