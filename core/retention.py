@@ -55,7 +55,7 @@ class Purge:
 
     def tick(self) -> Document:
         """Erase what is past its time, for a bounded time; what was done, by name."""
-        now, self._waits = utcnow(), waits(self.db)
+        now = utcnow()
         done = {
             "contents_erased": self._erase_contents(now),
             "jobs_deleted": self._delete_jobs(now),
