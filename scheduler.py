@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -198,9 +198,17 @@ def _scheduled(leadership: Leadership, runs: Runs) -> BackgroundScheduler:
         next_run_time=utcnow(),
     )
     scheduler.add_job(partial(guarded, "look", look), "interval", seconds=EVERY_S, executor=LOOKING)
-    for tick in runs.table.values():
+    # Not all at the same moment: the store would serve nobody else while they are at it together.
+    began, share = utcnow(), 1 / len(runs.table)
+    for n, tick in enumerate(runs.table.values()):
+        every = timedelta(seconds=tick.look_s or tick.every_s)
         scheduler.add_job(
-            runs.run, "interval", args=[tick.name], seconds=tick.look_s or tick.every_s, id=tick.name
+            runs.run,
+            "interval",
+            args=[tick.name],
+            seconds=every.total_seconds(),
+            id=tick.name,
+            next_run_time=began + every * (1 + n * share),
         )
     return scheduler
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, cast
 
 import redis
@@ -21,7 +22,7 @@ from core.history import points
 from core.history.batches import LATEST, MINUTE
 from core.history.documents import Batch, Point
 from core.jobs import backlog
-from core.jobs.model import RUNNING
+from core.jobs.model import MARK, RUNNING
 from core.store import aside
 
 Document = dict[str, Any]
@@ -32,6 +33,8 @@ HOUR = timedelta(hours=1)
 MINUTES_KEPT = timedelta(days=2)
 HOURS_KEPT = timedelta(days=100)
 BATCHES_A_TICK = 2000
+CLOSED = 10
+"""Batches that are closed at once: each holds a second of a workspace's jobs, and is written anew."""
 MINUTES = "%Y-%m-%dT%H:%M"
 
 
@@ -60,8 +63,8 @@ def ended(db: Database[Document], *, limit: int = BATCHES_A_TICK) -> int:
     queues = {at for _, at in minutes}
     aside.each(db, "history", queues, lambda at: _queues(db, at), name=lambda at: f"{at:{MINUTES}}")
     read = [batch for batches in computed for batch in batches]
-    if read:
-        db.history_batches.update_many({"_id": {"$in": read}}, {"$set": {"open": False}})
+    for n in range(0, len(read), CLOSED):
+        db.history_batches.update_many({"_id": {"$in": read[n : n + CLOSED]}}, {"$set": {"open": False}})
     return len(computed)
 
 
@@ -114,13 +117,21 @@ def _of_hour(one: tuple[Key, list[Point]]) -> str:
 
 
 def _accepted(db: Database[Document], at: datetime) -> dict[str, Document]:
-    """By workspace, those that accepted anything: one range of the index of lists each."""
-    found = {}
-    for workspace in db.workspaces.find({}, {"_id": 1}):
-        within = {"workspace_id": workspace["_id"], "created_at": {"$gte": at, "$lt": at + MINUTE}}
-        if n := db.jobs.count_documents(within):
-            found[workspace["_id"]] = {"accepted": n}
-    return found
+    """By workspace, those that accepted anything."""
+    counted = ((one["_id"], _counted(db, one["_id"], at)) for one in db.workspaces.find({}, {"_id": 1}))
+    return {name: {"accepted": n} for name, n in counted if n}
+
+
+def _counted(db: Database[Document], workspace_id: str, at: datetime) -> int:
+    """From one marked job to the next, 128 or so each time: while the embedded server counts the 6,000 of a
+    busy minute, which takes it half a second, it lets nobody else at the jobs."""
+    whose = {"workspace_id": workspace_id}
+    marked = {**whose, "known_as": MARK, "created_at": {"$gte": at, "$lt": at + MINUTE}}
+    edges = [at, *sorted(job["created_at"] for job in db.jobs.find(marked, {"created_at": 1})), at + MINUTE]
+    return sum(
+        db.jobs.count_documents({**whose, "created_at": {"$gte": since, "$lt": until}})
+        for since, until in pairwise(edges)
+    )
 
 
 def _open(db: Database[Document], client: redis.Redis) -> tuple[dict[str, Document], dict[str, Document]]:

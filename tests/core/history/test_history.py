@@ -11,6 +11,7 @@ from core.history import batches, reading, rollups
 from core.history.reading import History
 from core.jobs.claim import claim, finish, note_unkept
 from core.jobs.control import cancel
+from core.jobs.model import MARK
 from core.metering import ledger
 from core.scheduling.slots import EPOCH
 from tests.core.metering.rows import PRICES, call, finished
@@ -124,6 +125,28 @@ def test_what_a_scheduler_left_behind_when_it_died_is_done_again_and_counts_once
     rollups.ended(db)
     rollups.ended(db)
     assert whole(db)["succeeded"] == 1
+
+
+def test_what_was_accepted_is_counted_once_wherever_marks_lie(db, redis_client):
+    over = slot(utcnow())
+    began = over - MINUTE
+    times = [-0.001, 0, 0, 10, 10, 20, 59.999, 60]
+    for n, at in enumerate(times):
+        job = queued(db)
+        known = [MARK] if n in (1, 3, 4, 7) else []
+        created = began + timedelta(seconds=at)
+        db.jobs.update_one({"_id": job["_id"]}, {"$set": {"created_at": created, "known_as": known}})
+    rollups.tick(db, redis_client, over, over)
+    assert minute(db, began)["accepted"] == 6
+
+
+def test_more_batches_are_closed_than_are_written_together(db):
+    for _ in range(rollups.CLOSED + 1):
+        finished(db, [call()])
+        enter(db)
+    assert rollups.ended(db) >= 1
+    assert db.history_batches.count_documents({"open": True}) == 0
+    assert whole(db)["succeeded"] == rollups.CLOSED + 1
 
 
 def test_a_minute_that_is_over_says_what_was_accepted_and_what_waits(db, redis_client):
