@@ -89,6 +89,7 @@ def held(calls: str = "500", takes_s: str = "5") -> None:
             )
         opened = datetime.now(UTC)
         stack.http.post(f"{stack.url}/queues/chat/resume", timeout=10).raise_for_status()
+        time.sleep(float(takes_s))  # none can have ended; to ask after 2,000 takes the embedded store 0.1 s
         with database(stack) as jobs:
             wait_for_all(jobs)
             ended = [jobs.find_one({"_id": i}) for i in ids]
