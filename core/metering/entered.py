@@ -58,8 +58,8 @@ class Entered:
         """Read which rows there are, and to which nobody comes any more. Jobs are to be read after this."""
         shown = {"entered": 1, "dead": 1}
         found = {one["_id"]: one for one in db.processes.find({"in_line": True}, shown)}
-        self._saved = {name: one.get("entered", 0) for name, one in found.items()}
-        dead = [name for name, one in found.items() if one["dead"]]
+        self._saved = {name: _up_to(one) for name, one in found.items()}
+        dead = [name for name, one in found.items() if one.get("dead")]
         working = _working(db, dead) if dead else set()
         self._rows = {name: self._rows.get(name) or Row() for name in found}
         for name, row in self._rows.items():
@@ -106,10 +106,16 @@ def waits(db: Database[Document]) -> Callable[[Mapping[str, Any]], bool]:
         name, number = at
         if number > rows.get(name, 0):
             found = db.processes.find_one({"_id": name, "in_line": True}, {"entered": 1})
-            rows[name] = inf if found is None else found.get("entered", 0)
+            rows[name] = inf if found is None else _up_to(found)
         return number > rows[name]
 
     return waiting
+
+
+def _up_to(process: Mapping[str, Any]) -> int:
+    """Up to which place all are entered. A document that says it oddly has none: they are entered again."""
+    said = process.get("entered")
+    return said if isinstance(said, int) else 0
 
 
 def _working(db: Database[Document], processes: list[str]) -> set[str]:

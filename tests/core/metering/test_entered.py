@@ -325,6 +325,17 @@ def test_those_without_a_place_are_entered_beside_them(db, process, enter):
     assert "meter" not in db.jobs.find_one({"_id": due})
 
 
+@pytest.mark.parametrize("said", ["far", None, 1.5, [1], {"n": 1}])
+def test_a_process_that_says_oddly_how_far_it_is_stops_nobody(db, process, enter, said):
+    db.processes.insert_one({"_id": "odd", "in_line": True, "entered": said})
+    odd, even = ended(db, "odd", 1), ended(db, process, 1)
+    waiting = waits(db)
+    assert [waiting(db.jobs.find_one({"_id": one})) for one in (odd, even)] == [True, True]
+    assert enter() == (2, 2)
+    assert enter() == (0, 0)
+    assert row(db, process) == (1, True)
+
+
 def test_a_place_of_a_process_that_nobody_knows_is_left_alone(db, enter):
     ended(db, "stranger", 1)
     assert enter() == (0, 0)
