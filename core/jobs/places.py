@@ -1,8 +1,8 @@
 """Places: a job that ends in a process of many takes the next number of that process's row as its mark.
 
 By the numbers the ledger knows how far it has come in each row, and need not write to a job that it has
-entered: see `core.metering.entered`. A row has no gaps for good, since a number is given again when it is
-sure that nobody has it.
+entered: see `core.metering.entered`. A number is given again when it is sure that nobody has it, so a row has
+no gaps for good as long as what became of its ends is known.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from core.jobs.document import Job
 DUE: Final = "due"
 """The mark of a job without a place: the ledger takes it away."""
 DIGITS = 12
+LAST: Final = 10**DIGITS - 1
+AT_ONCE = 20
+"""Places of a process that are taken and not stored. Ends are written fewer at a time, but in an outage more
+begin; what ends beyond them is `due`. So a row has at most so many gaps."""
 
 
 class Places:
@@ -31,29 +35,34 @@ class Places:
         self._next = 1
         self._given_back: list[int] = []
         self._in_doubt = False
-        self._taken: dict[str, int | None] = {}
+        self._taken: dict[str | None, int | None] = {}
 
     def take(self, job: Job) -> str | None:
-        """The place of a job that is about to end, the same at each try; None: it has to be `due`.
+        """The place of a job that is about to end, the same at each try of a claim; None: it has to be `due`.
 
         One that holds a part of a budget is: the ledger has to write to it all the same.
         """
-        if job["_id"] not in self._taken:
-            barred = self._in_doubt or job.get("holds") or not self._fresh()
-            self._taken[job["_id"]] = None if barred else self._number()
-        number = self._taken[job["_id"]]
+        claim = job["fence"]
+        if claim not in self._taken:
+            barred = self._in_doubt or self._open >= AT_ONCE or job.get("holds") or not self._fresh()
+            self._taken[claim] = None if barred else self._number()
+        number = self._taken[claim]
         return None if number is None else place(self._process_id, number)
 
     def told(self, job: Job, *, kept: bool | None) -> None:
         """What became of this job's end: it is stored, or never will be. None: nobody knows, and from now on
         no place is taken, since the row may have a gap."""
-        number = self._taken.pop(job["_id"], None)
+        number = self._taken.pop(job["fence"], None)
         if number is None or kept:
             return
         if kept is None:
             self._in_doubt = True
         else:
             heappush(self._given_back, number)
+
+    @property
+    def _open(self) -> int:
+        return sum(number is not None for number in self._taken.values())
 
     def _number(self) -> int:
         if self._given_back:
@@ -72,4 +81,5 @@ def read(mark: object) -> tuple[str, int] | None:
     if not isinstance(mark, str):
         return None
     process_id, _, number = mark.rpartition("/")
-    return (process_id, int(number)) if process_id and number.isdecimal() else None
+    is_one = process_id and len(number) == DIGITS and number.isascii() and number.isdecimal()
+    return (process_id, int(number)) if is_one else None

@@ -13,13 +13,9 @@ from pymongo.database import Database
 
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import RUNNING
-from core.jobs.places import DUE, place, read
+from core.jobs.places import AT_ONCE, LAST, place, read
 
 Document = dict[str, Any]
-
-
-LATE = 20
-"""Gaps of a row that are asked for in a tick: more than a process writes ends at the same time."""
 
 
 class Row:
@@ -59,7 +55,7 @@ class Entered:
         shown = {"entered": 1, "dead": 1}
         found = {one["_id"]: one for one in db.processes.find({"in_line": True}, shown)}
         self._saved = {name: _up_to(one) for name, one in found.items()}
-        dead = [name for name, one in found.items() if one.get("dead")]
+        dead = [name for name, one in found.items() if one.get("dead") is True]
         working = _working(db, dead) if dead else set()
         self._rows = {name: self._rows.get(name) or Row() for name in found}
         for name, row in self._rows.items():
@@ -67,18 +63,19 @@ class Entered:
             row.over = name in dead and name not in working
 
     def waiting(self, db: Database[Document], limit: int, shown: Mapping[str, int]) -> Iterator[Job]:
-        """Jobs that are next in their rows, of each at most `limit` and `LATE` of those that were late."""
+        """Jobs that are next in their rows, of each at most `limit`, and those that were late."""
         for name, row in self._rows.items():
             after = {"$gt": place(name, row.last), "$lte": place(name, row.last + limit)}
             yield from jobs_of(db).find({"meter": after}, shown)
-            # One by one: asked for several, the embedded server looks at all jobs.
-            for number in sorted(row.gaps)[:LATE]:
+            # One by one: asked for several, the embedded server looks at all jobs. A living process leaves no
+            # more of them; of one that has nobody to come, each is asked for once more before that is said.
+            for number in sorted(row.gaps)[: None if row.over else AT_ONCE]:
                 yield from jobs_of(db).find({"meter": place(name, number)}, shown)
 
     def note(self, jobs: Iterable[Job]) -> None:
-        """These are in the ledger, or wait there as `due`."""
+        """These are in the ledger, or wait for it as `due`, which may be with a place."""
         for job in jobs:
-            at = read(job.get("meter"))
+            at = read(job.get("place"))
             if at is not None and at[0] in self._rows:
                 self._rows[at[0]].note(at[1])
                 self._rows[at[0]].over = False  # it may not have been the last
@@ -86,7 +83,10 @@ class Entered:
     def save(self, db: Database[Document]) -> None:
         """Write down how far it is, in all rows that went on or are at their end."""
         for name, row in self._rows.items():
-            if row.over and not _more(db, name, row.last):
+            following = _following(db, name, row.last) if row.over else None
+            if following is not None:
+                row.skip(following - 1)  # nobody comes to what lacks before it
+            if row.over and following is None:
                 db.processes.update_one({"_id": name}, {"$set": {"in_line": False}})
             elif row.entered > self._saved[name]:
                 db.processes.update_one({"_id": name}, {"$max": {"entered": row.entered}})
@@ -101,8 +101,8 @@ def waits(db: Database[Document]) -> Callable[[Mapping[str, Any]], bool]:
 
     def waiting(job: Mapping[str, Any]) -> bool:
         at = read(job.get("meter"))
-        if at is None:
-            return job.get("meter") == DUE
+        if at is None:  # `due`, or nobody knows what; `stuck` is what an earlier version could not enter
+            return job.get("meter") not in (None, "stuck")
         name, number = at
         if number > rows.get(name, 0):
             found = db.processes.find_one({"_id": name, "in_line": True}, {"entered": 1})
@@ -115,7 +115,7 @@ def waits(db: Database[Document]) -> Callable[[Mapping[str, Any]], bool]:
 def _up_to(process: Mapping[str, Any]) -> int:
     """Up to which place all are entered. A document that says it oddly has none: they are entered again."""
     said = process.get("entered")
-    return said if isinstance(said, int) else 0
+    return said if type(said) is int and 0 <= said <= LAST else 0
 
 
 def _working(db: Database[Document], processes: list[str]) -> set[str]:
@@ -124,6 +124,8 @@ def _working(db: Database[Document], processes: list[str]) -> set[str]:
     return {name for name in processes if any(job.get("owner") == name for job in running)}
 
 
-def _more(db: Database[Document], name: str, last: int) -> bool:
-    beyond = {"$gt": place(name, last), "$lt": f"{name}/~"}
-    return jobs_of(db).find_one({"meter": beyond}, {"_id": 1}) is not None
+def _following(db: Database[Document], name: str, last: int) -> int | None:
+    """The next number in this row, if there is one."""
+    beyond = {"$gt": place(name, last), "$lte": place(name, LAST)}
+    found = (read(job.get("meter")) for job in jobs_of(db).find({"meter": beyond}, {"meter": 1}))
+    return min((at[1] for at in found if at is not None), default=None)

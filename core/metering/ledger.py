@@ -21,7 +21,7 @@ from core.clock import utcnow
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.jobs.overdue import in_turn
-from core.jobs.places import DUE
+from core.jobs.places import DUE, read
 from core.llm.records import Call
 from core.metering import marks, settling
 from core.metering import prices as price_tables
@@ -85,8 +85,8 @@ def enter(
     entered = entered or Entered()
     entered.look(db)
     shown = dict.fromkeys(NEEDED, 1)
-    placed = list(entered.waiting(db, limit, shown))
-    jobs = placed + _due(db, limit, shown)
+    found = [*entered.waiting(db, limit, shown), *_due(db, limit, shown)]
+    jobs = list({job["_id"]: job for job in found}.values())  # one may have become due between the two
     done: Document = {}
     if jobs:
         try:
@@ -95,26 +95,41 @@ def enter(
             raise
         except Exception:  # noqa: BLE001 - one of them must not hold up the others
             done = _one_by_one(db, jobs, lambda job: _enter(db, [job], prices, outbox, note))
-    entered.note(placed)
+    entered.note(job for job in jobs if job["_id"] not in done.get("left", ()))
     entered.save(db)
-    return done
+    return {name: done[name] for name in ("rows", "jobs") if name in done}
 
 
 def _one_by_one(db: Database[Document], jobs: list[Job], one: Callable[[Job], Document]) -> Document:
-    """Enter each by itself. One that cannot be leaves its row and is `due`, to be tried again later."""
+    """Enter each by itself. One that cannot be leaves its row and is `due`, to be tried again later.
+
+    `left`: the ids of those that are neither entered nor due.
+    """
     log.warning("meter.one_by_one", jobs=len(jobs))
+    left = {job["_id"] for job in jobs}
 
     def tried(job: Job) -> Document:
-        try:
-            return one(job)
-        except OUTAGE:
-            raise
-        except Exception:
-            db.jobs.update_one({"_id": job["_id"]}, {"$set": {"meter": DUE}})
-            raise
+        done = one(job)
+        left.discard(job["_id"])
+        return done
 
     done = aside.each(db, LOOP, jobs, tried)
-    return {name: sum(one[name] for one in done) for name in ("rows", "jobs")}
+    for job in jobs:  # those that could not be entered now, and those that were put aside before
+        if job["_id"] in left and _leave(db, job):
+            left.discard(job["_id"])
+    return {**{name: sum(one[name] for one in done) for name in ("rows", "jobs")}, "left": left}
+
+
+def _leave(db: Database[Document], job: Job) -> bool:
+    """Take a job from its row, and make it due. True: it is."""
+    try:
+        db.jobs.update_one({"_id": job["_id"]}, {"$set": {"meter": DUE}})
+    except OUTAGE:
+        raise
+    except Exception:
+        log.exception("meter.not_due", job_id=job["_id"])
+        return False
+    return True
 
 
 def _enter(
@@ -214,7 +229,7 @@ def _clear(db: Database[Document], jobs: Iterable[Job]) -> int:
     """
     alike: defaultdict[tuple[int, str | None], list[str]] = defaultdict(list)
     for job in jobs:
-        alike[job["meter_rev"], job.get("place")].append(job["_id"])
+        alike[job["meter_rev"], job.get("place") if read(job.get("place")) else None].append(job["_id"])
     return sum(
         db.jobs.update_many({"_id": {"$in": some}, "meter_rev": rev}, _cleared(at)).modified_count
         for (rev, at), ids in alike.items()

@@ -126,6 +126,22 @@ def test_jobs_in_a_row_go_once_the_ledger_was_there(db, purge):
     assert (waiting(), stuck() is None) == (None, False)
 
 
+@pytest.mark.parametrize("mark", ["p1:1", "p1/x", 7, ["due"]])
+def test_jobs_of_which_nobody_knows_whether_they_wait_stay(db, purge, mark):
+    job = ended(db, 41, metered=False)
+    db.jobs.update_one({"_id": job()["_id"]}, {"$set": {"meter": mark}})
+    purge.tick()
+    assert job() is not None
+
+
+def test_a_process_that_says_oddly_how_far_its_row_is_does_not_stop_the_purge(db, purge):
+    process = registered(db)
+    db.processes.update_one({"_id": process}, {"$set": {"entered": "far"}})
+    waiting, old = in_a_row(db, process, 1, 41), ended(db, 41)
+    purge.tick()
+    assert (waiting() is None, old()) == (False, None)
+
+
 def test_a_job_to_which_something_was_added_since_it_was_read_stays(db, purge):
     job = ended(db, 41)
     read = job()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.jobs.places import Places, place, read
+from core.jobs.places import AT_ONCE, Places, place, read
 
 
 class Lease:
@@ -23,8 +23,8 @@ def places(lease):
     return Places("p1", lease)
 
 
-def job(name, **more):
-    return {"_id": name, **more}
+def job(name, claim=1, **more):
+    return {"_id": name, "fence": f"{name}{claim}", **more}
 
 
 def test_each_job_takes_the_next_number(places):
@@ -49,6 +49,24 @@ def test_a_number_that_is_stored_is_not_given_again(places):
     places.take(job("a"))
     places.told(job("a"), kept=True)
     assert places.take(job("a")) == place("p1", 2)
+
+
+def test_a_job_that_is_claimed_again_has_not_the_place_of_its_first_claim(places, lease):
+    places.take(job("a"))
+    assert places.take(job("a", claim=2)) == place("p1", 2)
+    lease.fresh = False
+    assert places.take(job("a", claim=3)) is None, "the process may have been declared dead since"
+    places.told(job("a"), kept=False)
+    assert places.take(job("a", claim=2)) == place("p1", 2)
+
+
+def test_no_more_places_are_open_than_the_ledger_asks_for(places):
+    ends = [job(str(n)) for n in range(AT_ONCE + 2)]
+    taken = [places.take(end) for end in ends]
+    assert taken[AT_ONCE - 1 :] == [place("p1", AT_ONCE), None, None]
+    places.told(ends[3], kept=True)
+    assert places.take(job("next")) == place("p1", AT_ONCE + 1)
+    assert places.take(job("another")) is None
 
 
 def test_after_an_end_that_nobody_knows_of_no_place_is_taken(places):
@@ -103,6 +121,10 @@ def test_places_stand_in_the_order_of_their_numbers_and_within_their_process():
         ("p1/", None),
         ("/7", None),
         ("p1/x", None),
+        ("p1/7", None),
+        ("p1/0000000000023000000", None),
+        (place("p1", 2) + "0" * 5000, None),
+        ("p1/00000000000٧", None),
     ],
 )
 def test_what_is_no_place_is_not_read_as_one(mark, what):

@@ -396,7 +396,7 @@ def test_an_answer_that_cannot_be_stored_fails_its_job_in_the_place_it_had(db, s
     one.run(job["_id"])
     kept = db.jobs.find_one({"_id": job["_id"]})
     assert (kept["error"]["code"], kept["meter"]) == ("not_storable", place("p1", 1))
-    assert places.take({"_id": "next"}) == place("p1", 2)
+    assert places.take({"_id": "next", "fence": "of the next"}) == place("p1", 2)
 
 
 def test_after_an_end_of_which_nobody_knows_no_place_is_taken(db, settings, services):
@@ -416,7 +416,7 @@ def test_after_an_end_of_which_nobody_knows_no_place_is_taken(db, settings, serv
         client.close()
         proxy.close()
     assert db.jobs.find_one({"_id": job["_id"]})["meter"] == place("p1", 1), "it was stored"
-    assert places.take({"_id": "next"}) is None, "but its reply was lost"
+    assert places.take({"_id": "next", "fence": "of the next"}) is None, "but its reply was lost"
 
 
 def test_an_end_that_is_cut_off_leaves_its_place_in_doubt(db, services, monkeypatch):
@@ -429,4 +429,4 @@ def test_an_end_that_is_cut_off_leaves_its_place_in_doubt(db, services, monkeypa
     monkeypatch.setattr("core.jobs.run.finish", cut_off)
     with pytest.raises(KeyboardInterrupt):
         one.run(job["_id"])
-    assert places.take({"_id": "next"}) is None
+    assert places.take({"_id": "next", "fence": "of the next"}) is None

@@ -1,13 +1,15 @@
 """Rows of places: each job is entered once and none is forgotten, in whichever order they come."""
 
 import pytest
+from pymongo.errors import OperationFailure
 from pymongo.monitoring import CommandListener
 
+from core.callbacks import outbox
+from core.history import batches
 from core.jobs import lease
 from core.jobs.claim import claim, finish, note_unkept
 from core.jobs.model import queued_again
-from core.jobs.places import place
-from core.metering import entered as entered_rows
+from core.jobs.places import AT_ONCE, place
 from core.metering import ledger
 from core.metering.entered import Entered, Row, waits
 from tests.conftest import patient
@@ -136,17 +138,32 @@ def test_it_takes_at_most_so_many_of_each_row(db, process, enter):
     assert row(db, process) == (5, True)
 
 
-def test_of_many_gaps_it_takes_so_many_at_once_the_first_of_them_first(db, process, enter, monkeypatch):
-    monkeypatch.setattr(entered_rows, "LATE", 2)
-    ended(db, process, 6)
+def test_of_a_living_process_so_many_gaps_are_asked_for_as_it_may_leave(db, process, enter):
+    ended(db, process, AT_ONCE + 2)
     enter()
-    for n in range(1, 6):
+    for n in (AT_ONCE + 1, AT_ONCE):
         ended(db, process, n)
-    seen = []
-    for _ in range(4):
+    assert enter() == (1, 1)
+
+
+def test_of_a_dead_process_each_gap_is_asked_for_before_it_is_over(db, process, enter):
+    ended(db, process, 2 * AT_ONCE)
+    enter()
+    late = ended(db, process, AT_ONCE + 10)  # and those before it never come
+    lease.retire(db, process)
+    for _ in range(3):
         enter()
-        seen.append(row(db, process)[0])
-    assert seen == [2, 4, 6, 6]
+    assert late in books(db)
+    assert row(db, process)[1] is False
+
+
+def test_what_lies_further_than_a_tick_reaches_is_entered_too_once_nobody_comes(db, process, enter):
+    jobs = [ended(db, process, n) for n in (502, 505, 1200)]
+    lease.retire(db, process)
+    for _ in range(8):
+        enter()
+    assert set(jobs) <= set(books(db))
+    assert row(db, process)[1] is False
 
 
 def test_nothing_is_written_where_it_did_not_go_on(db, process, entered, enter):
@@ -270,16 +287,6 @@ def test_a_dead_process_stays_in_line_until_all_were_read(db, process, enter):
     assert seen == [2, 2, 1, 0]
 
 
-def test_what_lies_far_behind_keeps_a_dead_process_in_line(db, process, enter):
-    ended(db, process, 9)
-    lease.retire(db, process)
-    enter(limit=2)
-    assert row(db, process) == (0, True)
-    assert enter(limit=10) == (1, 1)
-    enter()
-    assert row(db, process)[1] is False
-
-
 def test_calls_that_come_after_the_end_are_entered_and_the_job_stands_in_its_place_again(db, process, enter):
     job_id = queued(db)["_id"]
     slow = claim(db, job_id, "p0")
@@ -289,10 +296,9 @@ def test_calls_that_come_after_the_end_are_entered_and_the_job_stands_in_its_pla
     note_unkept(db, slow, [call()])
     ended(db, process, 2)
     assert enter() == (3, 2), "it is due, and no longer in its row"
-    assert row(db, process) == (0, True)
-    assert db.jobs.find_one({"_id": job_id})["meter"] == place(process, 1)
-    enter()
     assert row(db, process) == (2, True), "which has no gap for that"
+    assert db.jobs.find_one({"_id": job_id})["meter"] == place(process, 1)
+    assert enter() == (0, 0)
     assert sorted(row["kept"] for row in db.token_usage.find({"job_id": job_id})) == [False, True]
 
 
@@ -325,7 +331,7 @@ def test_those_without_a_place_are_entered_beside_them(db, process, enter):
     assert "meter" not in db.jobs.find_one({"_id": due})
 
 
-@pytest.mark.parametrize("said", ["far", None, 1.5, [1], {"n": 1}])
+@pytest.mark.parametrize("said", ["far", None, 1.5, [1], {"n": 1}, True, -1, 10**15])
 def test_a_process_that_says_oddly_how_far_it_is_stops_nobody(db, process, enter, said):
     db.processes.insert_one({"_id": "odd", "in_line": True, "entered": said})
     odd, even = ended(db, "odd", 1), ended(db, process, 1)
@@ -384,3 +390,110 @@ def test_numbers_far_apart_leave_the_gaps_between_them():
     assert (one.entered, one.last, one.gaps) == (9, 9, set())
     one.note(10)
     assert one.entered == 10
+
+
+def run_twice(db, process_id):
+    """The id of a job that its second claim has, the first of which left calls that cannot be entered."""
+    job_id = queued(db)["_id"]
+    slow = claim(db, job_id, "p0")
+    db.jobs.update_one({"_id": job_id}, {"$set": queued_again(slow["created_at"])})
+    note_unkept(db, slow, [call(started_at=None)])
+    return claim(db, job_id, process_id)
+
+
+def test_a_job_that_is_put_aside_when_it_ends_is_due_and_not_forgotten(db, process, enter):
+    job = run_twice(db, process)
+    enter()
+    assert db.aside.count_documents({}) == 1
+    finish(db, job, status="succeeded", calls=[call(attempt=2)], result={}, place=place(process, 1))
+    enter()
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert kept["meter"] == "due"
+    assert waits(db)(kept)
+
+
+def test_a_job_that_waits_aside_is_passed_and_delays_nobody_behind_it(db, process, enter):
+    job_id = ended(db, process, 1)
+    note_unkept(db, {"_id": job_id, "attempt": 7, "owner": "p0"}, [call(attempt=7, started_at=None)])
+    for n in range(2, 6):
+        ended(db, process, n)
+    enter()
+    assert row(db, process) == (5, True)
+    assert waits(db)(db.jobs.find_one({"_id": job_id}))
+
+
+def test_a_job_that_cannot_even_be_made_due_is_not_passed(db, process, entered):
+    odd, even = ended(db, process, 1, calls=[call(started_at=None)]), ended(db, process, 2)
+    enter_all(Refusing(db), entered=entered)
+    assert row(db, process) == (0, True)
+    assert waits(db)(db.jobs.find_one({"_id": odd}))
+    assert books(db) == [even]
+    enter_all(db, entered=entered)
+    assert row(db, process) == (2, True)
+    assert db.jobs.find_one({"_id": odd})["meter"] == "due"
+
+
+class Refusing:
+    """A database that changes no single job."""
+
+    def __init__(self, db):
+        self._db = db
+
+    def __getattr__(self, name):
+        return RefusingJobs(self._db.jobs) if name == "jobs" else getattr(self._db, name)
+
+    def __getitem__(self, name):
+        return self._db[name]
+
+
+class RefusingJobs:
+    def __init__(self, jobs):
+        self._jobs = jobs
+
+    def __getattr__(self, name):
+        return getattr(self._jobs, name)
+
+    def update_one(self, *_, **more):
+        raise OperationFailure("internal server error")
+
+
+def test_a_job_that_becomes_due_between_the_two_reads_is_noted_once_in_the_history(db, process, meanwhile):
+    job_id = ended(db, process, 1)
+    late = {"_id": job_id, "attempt": 7, "owner": "p0"}
+    meanwhile.before("find", "aside", lambda: note_unkept(db, late, [call(attempt=7)]))
+    ledger.enter(meanwhile.db, PRICES, outbox=outbox, note=batches.note, entered=Entered())
+    (told,) = [fact for batch in db.history_batches.find() for fact in batch["jobs"]]
+    (kept,) = db.token_usage.find({"kept": True})
+    assert told["cost"] == kept["cost"]
+
+
+@pytest.mark.parametrize("odd", ["due", ["x"], 7, "p1/x"])
+def test_an_odd_place_is_cleared_like_none(db, enter, odd):
+    job_id = ended(db, "p", None)
+    db.jobs.update_one({"_id": job_id}, {"$set": {"place": odd}})
+    assert enter() == (1, 1)
+    assert enter() == (0, 0)
+    assert "meter" not in db.jobs.find_one({"_id": job_id})
+
+
+@pytest.mark.parametrize("odd", ["x", "0000000000023000000", "000000000002" + "0" * 5000])
+def test_an_odd_mark_in_a_row_is_passed_over(db, process, entered, enter, odd):
+    ended(db, process, 1)
+    job_id = ended(db, process, 2)
+    mark = f"{process}/{odd}"
+    db.jobs.update_one({"_id": job_id}, {"$set": {"meter": mark, "place": mark}})
+    ended(db, process, 3)
+    enter()
+    assert entered._rows[process].gaps == {2}
+    assert waits(db)(db.jobs.find_one({"_id": job_id}))
+    lease.retire(db, process)
+    for _ in range(3):
+        enter()
+    assert row(db, process)[1] is False
+
+
+def test_of_a_process_that_does_not_say_whether_it_lives_the_jobs_are_entered(db, process, enter):
+    db.processes.update_one({"_id": process}, {"$unset": {"dead": ""}})
+    ended(db, process, 1)
+    assert enter() == (1, 1)
+    assert row(db, process) == (1, True)

@@ -19,6 +19,7 @@ from core.deliveries import born
 from core.history import batches
 from core.jobs.claim import claim, finish
 from core.jobs.lanes import Lanes
+from core.jobs.places import place
 from core.runtime import instance_keys, records
 from core.services import Services
 from core.store import overwriting
@@ -83,6 +84,9 @@ def jobs(db):
     db.jobs.update_one({"_id": ids["erased"]}, {"$set": content})
     db.jobs.update_one({"_id": ids["expired"]}, {"$set": {"created_at": LONG_AGO, **content}})
     ids["metered"] = finished(db, [call()], callback_url="http://127.0.0.1:9/hook")
+    ids["placed"] = queued(db)["_id"]
+    at = place("alive", 1)
+    finish(db, claim(db, ids["placed"], "alive"), status="succeeded", calls=[call()], result={}, place=at)
     return ids
 
 
@@ -139,7 +143,7 @@ def drive(db):
     usage = {"bytes": 1, "open": {"u9": 1}, "stale": True, "revision": 0}
     db.drive_usage.insert_one({"_id": "w1", **usage})
     host = {"queues": ["drive.h"], "role": "drive", "host": "h", "beat": 1, "renewed_at": NOW}
-    db.processes.insert_one({"_id": "alive", "dead": False, **host})
+    db.processes.insert_one({"_id": "alive", "dead": False, "in_line": True, "entered": 0, **host})
     overwriting.note(db)
     return {}
 
@@ -150,7 +154,10 @@ def status(db, job_id):
 
 HANDLED = {
     "reconcile": lambda db, of: status(db, of["orphan"]) == "queued",
-    "meter": lambda db, of: "meter" not in db.jobs.find_one({"_id": of["metered"]}),
+    "meter": lambda db, of: (
+        "meter" not in db.jobs.find_one({"_id": of["metered"]})
+        and db.token_usage.find_one({"job_id": of["placed"]})
+    ),
     "allowances": lambda db, _: not db.usage_allowances.find_one({"_id": f"a1:economy:{NOW:%Y-%m}"})["open"],
     "callbacks": lambda db, _: db.deliveries.find_one({"_id": "told"}).get("n"),
     "runtimes": lambda db, _: (
