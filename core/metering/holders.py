@@ -49,11 +49,14 @@ def amounts(jobs: Iterable[Document]) -> dict[str, dict[str, Decimal]]:
 
 def _read(db: Database[Document], wanted: Document) -> list[Document]:
     """Those that have held something. One that says it oddly is put aside: nobody can say what it holds."""
-    found = (job for job in jobs_of(db).find(wanted, {"created_by": 1, "holds": 1}) if job.get("holds"))
+    shown = {"workspace_id": 1, "created_by": 1, "holds": 1}
+    found = (job for job in jobs_of(db).find(wanted, shown) if job.get("holds"))
     return aside.each(db, LOOP, found, _sound)
 
 
 def _sound(job: Holder) -> Document:
     """Raises for one that cannot be read."""
     amounts([dict(job)])
+    if not isinstance(job["workspace_id"], str):
+        raise TypeError("a job is of a workspace")
     return dict(job)

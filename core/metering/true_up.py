@@ -59,7 +59,8 @@ def _mended(db: Database[Document], state: Document, now: datetime | None) -> st
     intents.resolve(db, state, now)
     dates_of(state["month"])
     names = (state["key_id"], state["workspace_id"] or "", str(state["rev"]), str(state["moves"]))
-    amounts = [exact(counted[of]) for counted in (state, *state["days"].values()) for of in ("spent", "used")]
+    counters = (state, *state["days"].values())  # a day in which nothing was spent yet does not say so
+    amounts = [exact(counted.get(of)) for counted in counters for of in ("spent", "used")]
     if not all(isinstance(name, str) for name in names) or not all(map(Decimal.is_finite, amounts)):
         raise TypeError("a budget has names and amounts")
     return str(state["_id"])
@@ -76,8 +77,12 @@ def _spent(
     wanted: dict[str, list[str]] = {}
     for state in states:
         wanted.setdefault(state["key_id"], []).extend(dates_of(state["month"]))
-    unsettled = [job_id for job_id, job in due.items() if holding(job)]
-    opened = spending.open_dates(db, workspace_id)
+    unsettled = {job_id: job for job_id, job in due.items() if holding(job)}
+    opened = {whose: set(dates) for whose, dates in spending.open_dates(db, workspace_id).items()}
+    for job in unsettled.values():  # a day may have been closed with what they cost
+        if workspace_id in (None, job["workspace_id"]):
+            days = (job["holds"][month]["days"] for month in holding(job))
+            opened.setdefault(job["workspace_id"], set()).update(*days)
     found = spending.of_keys(db, wanted, opened, without=unsettled)
     return {
         state["_id"]: {d: usd for d, usd in found[state["key_id"]].items() if month_of(d) == state["month"]}

@@ -267,6 +267,37 @@ def test_what_an_ended_job_held_is_free_once_somebody_has_begun_to_give_it_back(
     state.teardown()
 
 
+def test_a_job_whose_day_was_closed_before_it_was_settled_counts_once(db):
+    """Found likewise: its row was there, and its day rolled up, while it still held what it may cost."""
+    state = Money(db)
+    state.accept(dies=None)
+    state.start(pick=0)
+    state.ask(dies=None, pick=0, tokens=97)
+    state.finish(pick=0, status=FAILED)
+    state.time_goes_on(hours=30)
+    state.enter(dies=3)
+    state.roll_up()
+    (spent,) = db.usage_keys.find()
+    assert exact(spent["cost"]) > 0
+    state.true_up(dies=None)
+    (budget,) = db.budgets.find()
+    assert exact(budget["spent"]) == 0, "it is held until it is settled"
+    state.teardown()
+
+
+def test_a_day_in_which_nothing_was_spent_keeps_no_budget_from_its_true_up(db):
+    state = Money(db)
+    state.accept(dies=None)
+    state.start(pick=0)
+    state.time_goes_on(hours=3)
+    state.ask(dies=None, pick=0, tokens=5)
+    (budget,) = db.budgets.find()
+    assert any("spent" not in day for day in budget["days"].values())
+    state.true_up(dies=None)
+    assert db.aside.count_documents({}) == 0
+    state.teardown()
+
+
 def test_no_more_is_promised_than_there_is_and_in_the_end_all_is_the_ledger(db):
     run_state_machine_as_test(
         lambda: Money(db),
