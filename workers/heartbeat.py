@@ -136,7 +136,7 @@ class Heartbeat:
 
     def _give_up(self, db: Database[dict[str, Any]]) -> None:
         log.error("process.loop_stuck", seconds=LOOP_STUCK_S)
-        self._stopped = True  # before the lease ends: nothing takes a place after that
+        self._renewed_at = None  # before the lease ends: nothing takes a place after that
         try:
             suspect.condemn(db, sys._current_frames().get(self._loop_thread))
             lease.retire(db, self.process_id)

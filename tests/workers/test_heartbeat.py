@@ -92,6 +92,18 @@ def test_it_is_not_fresh_any_more_when_it_gives_its_lease_up(db, settings, proce
     assert seen == [False, CRASHED]
 
 
+def test_whatever_goes_wrong_while_it_gives_up_the_process_ends(db, settings, process_id, monkeypatch):
+    def fails(*_):
+        raise KeyError("no frame")
+
+    one, exits = Heartbeat(settings, process_id, on_lost=lambda: None, done=lambda: (0, [])), []
+    monkeypatch.setattr("workers.heartbeat.suspect.condemn", fails)
+    monkeypatch.setattr("workers.heartbeat.os._exit", exits.append)
+    monkeypatch.setattr(one, "_renew_until_stopped", lambda: one._give_up(db))
+    one._beat()
+    assert exits == [CRASHED]
+
+
 def test_a_renewal_that_failed_does_not_make_it_fresh(db, settings, process_id):
     one = Heartbeat(settings, process_id, on_lost=lambda: None, done=lambda: (0, []))
     lease.retire(db, process_id)
