@@ -20,6 +20,7 @@ from core.errors import Invalid
 from core.jobs.document import Job, jobs_of
 from core.jobs.erasing import erase, leave_conversation
 from core.jobs.model import DONE, MARK, content_kept
+from core.jobs.places import STUCK
 from core.metering.entered import waits
 from core.store import aside, marks, overwriting, sizes
 from core.store.indexes import EXPIRING
@@ -38,8 +39,8 @@ AT_ONCE = 200
 PROCESSES_KEPT = timedelta(days=1)
 DELIVERIES_KEPT = timedelta(days=40)
 DELIVERIES_ENDED = ("delivered", "failed")
-ENDED: Document = {"status": {"$in": sorted(DONE)}, "meter": {"$ne": "stuck"}}
-"""Jobs that are done. An earlier version has left those out that it could not enter into the ledger."""
+ENDED: Document = {"status": {"$in": sorted(DONE)}, "meter": {"$ne": STUCK}}
+"""Jobs that are done, but for those that an earlier version could not enter into the ledger: they stay."""
 
 log = structlog.get_logger(__name__)
 

@@ -15,6 +15,8 @@ from core.jobs.document import Job
 
 DUE: Final = "due"
 """The mark of a job without a place: the ledger takes it away."""
+STUCK: Final = "stuck"
+"""The mark that an earlier version gave to what it could not enter. Nobody waits for it."""
 DIGITS = 12
 LAST: Final = 10**DIGITS - 1
 AT_ONCE = 20

@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import RUNNING
-from core.jobs.places import AT_ONCE, LAST, place, read
+from core.jobs.places import AT_ONCE, LAST, STUCK, place, read
 
 Document = dict[str, Any]
 
@@ -101,8 +101,8 @@ def waits(db: Database[Document]) -> Callable[[Mapping[str, Any]], bool]:
 
     def waiting(job: Mapping[str, Any]) -> bool:
         at = read(job.get("meter"))
-        if at is None:  # `due`, or nobody knows what; `stuck` is what an earlier version could not enter
-            return job.get("meter") not in (None, "stuck")
+        if at is None:  # `due`, or nobody knows what
+            return job.get("meter") not in (None, STUCK)
         name, number = at
         if number > rows.get(name, 0):
             found = db.processes.find_one({"_id": name, "in_line": True}, {"entered": 1})
