@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Document = dict[str, Any]
@@ -31,8 +31,17 @@ class Conditional:
                 values[operator[1:]] = {name: value(one) for name, one in fields.items()}
         self.said: Mapping[str, Any] = {"$literal": values}
 
-    def pipeline(self, variable: str = "said") -> list[Document]:
-        """The update, with all its values in this variable."""
+    def pipeline(self) -> list[Document]:
+        """The update, with all its values in the variable `said`."""
+        holds, changed = self._parts("said")
+        return [{"$replaceWith": {"$cond": [{"$and": holds}, changed, "$$ROOT"]}}]
+
+    def branch(self, name: Any, variable: str) -> Document:
+        """That of the document with this `_id` in the update of several."""
+        holds, changed = self._parts(variable)
+        return {"case": {"$and": [{"$eq": ["$_id", {"$literal": name}]}, *holds]}, "then": changed}
+
+    def _parts(self, variable: str) -> tuple[list[Document], Document]:
         changes: Document = {}
         for operator, fields in self._update.items():
             if operator != "$set":
@@ -40,8 +49,12 @@ class Conditional:
                 told = f"$${variable}.{operator[1:]}"
                 changes |= {name: change(f"${name}", f"{told}.{name}") for name in fields}
         holds = [{"$eq": [f"${name}", f"$${variable}.where.{name}"]} for name in self._where]
-        changed = {"$mergeObjects": ["$$ROOT", f"$${variable}.set", changes]}
-        return [{"$replaceWith": {"$cond": [{"$and": holds}, changed, "$$ROOT"]}}]
+        return holds, {"$mergeObjects": ["$$ROOT", f"$${variable}.set", changes]}
+
+
+def of_several(branches: Iterable[Document]) -> list[Document]:
+    """The update of documents of which each has a branch of its own."""
+    return [{"$replaceWith": {"$switch": {"branches": list(branches), "default": "$$ROOT"}}}]
 
 
 def _list(field: str) -> Document:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError, WriteConcernError, WriteError
 
 from core.store import free_json
 from core.store.batches import Batches, One
-from core.store.conditional import Conditional
+from core.store.conditional import Conditional, of_several
 from core.store.repeat import DUPLICATE, update_alone
 
 Document = dict[str, Any]
@@ -101,19 +100,29 @@ class Updates(Batches):
         if len(batch) == 1:
             batch[0].answer = update_alone(self.collection, *batch[0].asked)
             return
-        writes, let = [], {}
-        for n, one in enumerate(batch):
-            name, change, said = one.asked
+        names = [one.asked[0] for one in batch]
+        if len(set(names)) < len(names):
+            self._alone(batch)  # one after the other, as they were asked for
+            return
+        branches, let = [], {}
+        for n, (name, change, said) in enumerate(one.asked for one in batch):
             variable = f"said{n}"
             let[variable] = said
-            writes.append(UpdateOne({"_id": name}, change.pipeline(variable)))
+            branches.append(change.branch(name, variable))
         try:
-            done = self.collection.bulk_write(writes, ordered=False, let=let)
-        except BulkWriteError as error:
-            _tell(batch, error.details)
+            done = self.collection.update_many({"_id": {"$in": names}}, of_several(branches), let=let)
+        except WriteError:  # one of them cannot be stored: each hears of its own
+            self._alone(batch)
         else:
             for one in batch:
                 one.answer = done.modified_count == len(batch)
+
+    def _alone(self, batch: Sequence[One]) -> None:
+        for one in batch:
+            try:
+                one.answer = update_alone(self.collection, *one.asked)
+            except WriteError as error:
+                one.error = error
 
 
 def _tell(batch: Sequence[One], said: Any) -> None:

@@ -239,7 +239,7 @@ def test_updates_of_the_same_time_are_one_command_and_each_has_its_own_values(db
     asked = [closing(updates, n, by=f"b{n}") for n in (1, 2, 3)]
     done = together(updates, slow, closing(updates, 0, by="b0"), asked)
     assert [one.result(60) for one in done] == [True] * 3
-    assert slow.commands == ["update_one", "bulk_write"]
+    assert slow.commands == ["update_one", "update_many"]
     assert [(found["by"], found["said"]) for found in db.things.find().sort("_id")] == [
         (f"b{n}", "$by") for n in range(4)
     ]
@@ -262,7 +262,7 @@ def test_of_updates_where_not_all_took_effect_nobody_is_told_so_and_the_document
     asked = [partial(close, 1), partial(close, 2, "shut"), partial(close, 3), partial(close, 9)]
     done = together(updates, slow, partial(close, 0), asked)
     assert [one.result(60) for one in done] == [True, False, True, False]
-    assert slow.commands == ["update_one", "bulk_write"]
+    assert slow.commands == ["update_one", "update_many"]
     assert [found["state"] for found in db.things.find().sort("_id")] == [
         "closed",
         "closed",
