@@ -288,6 +288,37 @@ def test_a_large_update_goes_alone_and_one_that_is_no_document_bothers_nobody(db
     assert slow.commands == ["before", "update_one"]
 
 
+def test_updates_of_the_same_document_at_the_same_time_are_made_one_after_the_other(db, slow):
+    db.things.insert_many({"_id": n, "state": "open"} for n in range(2))
+    updates = Updates(slow)
+    again = partial(updates.update, 1, Conditional({"state": "closed"}, {"$inc": {"again": 1}}))
+    done = together(updates, slow, closing(updates, 0), [closing(updates, 1), again])
+    assert [one.result(60) for one in done] == [True, True]
+    assert db.things.find_one({"_id": 1})["again"] == 1
+
+
+def test_who_travels_with_an_update_that_is_refused_is_told_what_became_of_its_own(db, slow):
+    db.things.insert_many({"_id": n, "state": "open"} for n in range(4))
+    updates = Updates(slow)
+
+    def close(name, **more):
+        change = {"$set": {"state": "closed", **more}, "$inc": {"times": 1}}
+        return update_where(
+            db.things,
+            name,
+            {"state": "open"},
+            change,
+            was_mine=lambda found: found.get("times") == 1,
+            write=updates.update,
+        )
+
+    asked = [partial(close, 1), partial(close, 2, _id="another"), partial(close, 3)]
+    done = together(updates, slow, partial(close, 0), asked)
+    assert [type(one.exception(60)) for one in done] == [type(None), WriteError, type(None)]
+    assert [done[n].result() for n in (0, 2)] == [True, True]
+    assert [found.get("times") for found in db.things.find().sort("_id")] == [1, 1, None, 1]
+
+
 def test_an_update_that_the_store_refuses_is_refused_alone(db, slow):
     db.things.insert_many({"_id": n, "state": "open", "n": 1} for n in range(3))
     updates = Updates(slow)
