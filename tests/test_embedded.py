@@ -197,6 +197,14 @@ def test_everything_is_on_loopback(stack):
         raise AssertionError(f"port {port} listens on more than 127.0.0.1")
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose")
+def test_the_mongodb_compatible_server_keeps_to_one_processor(stack):
+    (store,) = stack.pids("secantusd-py")
+    assert len(os.sched_getaffinity(store)) == 1
+    (other,) = stack.pids("valkey-server")
+    assert os.sched_getaffinity(other) == os.sched_getaffinity(0)
+
+
 def test_a_second_start_in_the_same_folder_is_refused(stack, folder):
     assert "runs in" in refusal(DATA_DIR=str(folder), PORT=str(free_ports()))
 

@@ -18,7 +18,7 @@ from pymongo.errors import PyMongoError
 
 from core import health
 from core.config import Settings
-from core.embedded import checks, parent, passwords, stores, welcome
+from core.embedded import checks, one_core, parent, passwords, stores, welcome
 from core.embedded.stores import StartFailed
 from core.embedded.supervise import ROOT, Program, configuration, from_procfile
 from core.embedded.terminal import Tail
@@ -101,7 +101,7 @@ def _embedded(settings: Settings, folder: Path) -> list[Program]:
     if settings.mongodb_uri is None:
         port, home = settings.port + 2, folder / "mongodb"
         passwords.set_in_mongodb(port, home, passwords.make(settings, "mongodb"))
-        programs.append(("mongodb", stores.mongodb(port, home, "--auth")))
+        programs.append(("mongodb", one_core.keeping(stores.mongodb(port, home, "--auth"))))
     return [Program(name, shlex.join(command), stop_s=20) for name, command in programs]
 
 

@@ -13,6 +13,11 @@ import random
 import sys
 
 
+def keeping(command: list[str]) -> list[str]:
+    """The command that becomes this one, on one processor."""
+    return [sys.executable, "-m", "core.embedded.one_core", *command]
+
+
 def main(*command: str) -> None:
     """Become `command`. Which processor is chance: several of these may run. Where none can be chosen
     (macOS), it has them all."""

@@ -50,7 +50,6 @@ def mongodb(port: int, folder: Path, *more: str) -> list[str]:
     configuration = folder / "empty.toml"  # otherwise it reads ./secantusd.toml
     configuration.touch()
     return [
-        *(sys.executable, "-m", "core.embedded.one_core"),
         str(Path(sys.executable).parent / "secantusd-py"),
         *("--host", "127.0.0.1", "--port", str(port), "--storage-path", str((folder / "data").resolve())),
         *("--sync-on-commit", "--log-level", "WARNING", "--config", str(configuration.resolve())),

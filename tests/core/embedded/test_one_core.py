@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from core.embedded import one_core, stores
+from core.embedded import one_core
 from tests.stack import ROOT
 
 SEEN = "import os, sys; print(os.getpid(), len(os.sched_getaffinity(0)), *sys.argv[1:])"
@@ -18,8 +17,8 @@ linux = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Li
 
 @linux
 def test_the_program_is_the_process_that_was_started_on_one_processor_of_those_it_may_have():
-    begin = [sys.executable, "-m", "core.embedded.one_core", sys.executable, "-c", SEEN]
-    process = subprocess.Popen([*begin, "a b", "--c"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    command = one_core.keeping([sys.executable, "-c", SEEN, "a b", "--c"])
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     said, _ = process.communicate(timeout=60)
     assert said.split() == [str(process.pid), "1", "a", "b", "--c"]
 
@@ -39,9 +38,3 @@ def test_where_no_processor_can_be_chosen_it_has_them_all(monkeypatch, lack):
 
 def refuse(*_):
     raise OSError
-
-
-def test_the_mongodb_compatible_server_is_started_so(tmp_path):
-    command = stores.mongodb(1, tmp_path)
-    assert command[:3] == [sys.executable, "-m", "core.embedded.one_core"]
-    assert Path(command[3]).name == "secantusd-py"
