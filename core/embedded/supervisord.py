@@ -1,12 +1,18 @@
-"""`python -m core.embedded.supervisord`: supervisord, which loses no signal and acts on each at once."""
+"""`python -m core.embedded.supervisord`: supervisord, which loses no signal and acts on each at once.
+
+It reads what the processes write fifty times a second at most: to wake for each line took it 0.4 ms a chat.
+"""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
+import time
 
 from supervisor import poller, supervisord
 
+GATHERED_S = 0.02
 HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -24,13 +30,20 @@ class Prompt(poller.Poller):  # type: ignore[misc] # has no types
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         self.register_readable(self.woken)
         self.at_once = True
+        self.read_at = float("-inf")
 
     def poll(self, timeout: float) -> tuple[list[int], list[int]]:
+        gathering = self.read_at + GATHERED_S - time.monotonic()
+        if gathering > 0 and not self.at_once:
+            select.select([self.woken], [], [], gathering)
         readable, writable = super().poll(0 if self.at_once else timeout)
         self.at_once = self.woken in readable
         if self.at_once:
             os.read(self.woken, 4096)
-        return [fd for fd in readable if fd != self.woken], writable
+        written = [fd for fd in readable if fd != self.woken]
+        if written:
+            self.read_at = time.monotonic()
+        return written, writable
 
 
 def hear_from_the_first_moment() -> None:

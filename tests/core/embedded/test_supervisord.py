@@ -42,8 +42,35 @@ print("done")
 """
 
 
-@pytest.mark.parametrize("script", [FORKED, SIGNALLED], ids=["forked", "signalled"])
-def test_no_signal_is_lost_or_slept_through(script):
+GATHERED = """
+import os, select, signal, subprocess
+from core.embedded import supervisord
+
+def gathers(read, *rest):
+    os.write(end, b"second")
+    return chosen(read, [], [], 0)
+
+poller = supervisord.Prompt(None)
+signal.signal(signal.SIGCHLD, lambda *_: None)
+poller.poll(0)
+out, end = os.pipe()
+poller.register_readable(out)
+os.write(end, b"first")
+chosen, select.select = select.select, gathers
+assert poller.poll(600) == ([out], [])
+assert os.read(out, 100) == b"first"
+assert poller.poll(600) == ([out], [])
+assert os.read(out, 100) == b"second", "it looked before it had waited"
+select.select, supervisord.GATHERED_S = chosen, 600
+ended = subprocess.Popen(["true"])
+assert poller.poll(600) == ([], [])
+ended.wait()
+print("done")
+"""
+
+
+@pytest.mark.parametrize("script", [FORKED, SIGNALLED, GATHERED], ids=["forked", "signalled", "gathered"])
+def test_no_signal_is_lost_or_slept_through_and_what_is_written_is_gathered(script):
     ended = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=LONG_S, check=False
     )
