@@ -30,11 +30,12 @@ def start(
     broker: LaneBroker,
     *,
     over: Callable[[], bool],
-    running: Callable[[Collection[str]], None],
+    running: Callable[[Collection[str]], None] | None,
 ) -> None:
     """Listen and look until it is `over`, in threads; these are greenlets where the process is patched.
 
-    `running` hears each beat which jobs are this process's own, as the documents say.
+    `running` hears each beat which jobs are this process's own, as the documents say. None: it has none but
+    those that it claimed itself.
     """
     for function, more in ((_hear_signals, ()), (_read_documents, (running,))):
         threading.Thread(target=function, args=(settings, runner, broker, over, *more), daemon=True).start()
@@ -71,25 +72,29 @@ def _read_documents(
     runner: Runner,
     broker: LaneBroker,
     over: Callable[[], bool],
-    running: Callable[[Collection[str]], None],
+    running: Callable[[Collection[str]], None] | None,
 ) -> None:
-    shown = {"owner": 1, "cancel_requested": 1}
     while not over():
         time.sleep(settings.beat_s)
         try:
-            # All that run are read: for two fields the embedded server would look at all jobs there are.
-            all_running = runner.services.db.jobs.find({"status": RUNNING}, shown)
-            found = {job["_id"]: job for job in all_running if job["owner"] == runner.process_id}
-            running(found)
-            for job_id, job in found.items():
-                if job["cancel_requested"]:
-                    runner.stop(job_id, "cancelled")
+            if running is not None or runner.running:
+                _read_jobs(runner, running or (lambda _: None))
             _read_settings(runner, broker)
         except (PyMongoError, redis.RedisError) as error:
             if not over():  # the clients close as the process ends
                 log.warning("flags.store_away", error=type(error).__name__)
         except Exception:  # whatever it was: nobody else looks
             log.exception("flags.failed")
+
+
+def _read_jobs(runner: Runner, running: Callable[[Collection[str]], None]) -> None:
+    # All that run are read: for two fields the embedded server would look at all jobs there are.
+    all_running = runner.services.db.jobs.find({"status": RUNNING}, {"owner": 1, "cancel_requested": 1})
+    found = {job["_id"]: job for job in all_running if job["owner"] == runner.process_id}
+    running(found)
+    for job_id, job in found.items():
+        if job["cancel_requested"]:
+            runner.stop(job_id, "cancelled")
 
 
 def _read_settings(runner: Runner, broker: LaneBroker) -> None:

@@ -113,7 +113,7 @@ def serve(role: Role) -> int:
     seating = Seating(settings, runner, broker, queues[0])
     if role.seats:
         seating.start()
-    running = seating.missed if role.seats else lambda _: None
+    running = seating.missed if role.seats else None
     listening.start(settings, runner, broker, over=lambda: stopping.over, running=running)
     memory.settled()
     log.info("worker.ready", role=role.name, process_id=process_id, slots=role.slots)

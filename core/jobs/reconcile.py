@@ -34,12 +34,16 @@ Document = dict[str, Any]
 
 ISOLATED_FROM = 2
 QUARANTINED_FROM = 3
+LOOKED_S = 10.0
+"""So long nothing is lost where nothing was and everybody lives on. It is to read all that run: with 2,000 of
+them a quarter of what the embedded server did."""
 
 log = structlog.get_logger(__name__)
 
 
 class Reconciler:
-    """Works in ticks. Between them it remembers only each process's beat, and since when it has stood still.
+    """Works in ticks. Between them it remembers only each process's beat, and since when it has stood still,
+    and with whom alive nothing was lost.
 
     `ended(job_id)`: wakes whoever watches a job.
     """
@@ -61,6 +65,7 @@ class Reconciler:
         self.monotonic = monotonic
         self._seen: dict[str, tuple[int, float]] = {}
         self._last_tick: float | None = None
+        self._complete: tuple[frozenset[str], float] | None = None
 
     def tick(self) -> Document:
         """Put right what there is now. Returns how much was done, by name."""
@@ -71,6 +76,7 @@ class Reconciler:
             self._last_tick = self.monotonic()
         except PyMongoError:
             self._seen.clear()
+            self._complete = None
             raise
         return {"declared_dead": declared, "taken_up": taken, **self.overdue.tick()}
 
@@ -95,9 +101,13 @@ class Reconciler:
 
     def _take_up_orphans(self) -> int:
         """Jobs whose owner does not live go back to the queue, or end."""
-        living = [p["_id"] for p in self.db.processes.find({"dead": False}, {"_id": 1})]
-        abandoned = {"status": RUNNING, "owner": {"$nin": living}}
+        living = frozenset(p["_id"] for p in self.db.processes.find({"dead": False}, {"_id": 1}))
+        now, complete = self.monotonic(), self._complete
+        if complete is not None and complete[0] == living and now - complete[1] < LOOKED_S:
+            return 0
+        abandoned = {"status": RUNNING, "owner": {"$nin": list(living)}}
         orphans = list(jobs_of(self.db).find(abandoned, {"request": 0}))  # a request may be megabytes
+        self._complete = None if orphans else (living, now)
         if not orphans:
             return 0
         # A process may have registered, and claimed, between the two reads above.

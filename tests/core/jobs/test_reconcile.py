@@ -166,6 +166,50 @@ def test_a_job_whose_owner_is_unknown_is_taken_up(db, world):
     assert db.jobs.find_one({"_id": job["_id"]})["status"] == "queued"
 
 
+def status(db, job):
+    return db.jobs.find_one({"_id": job["_id"]})["status"]
+
+
+def test_where_nothing_was_lost_and_everybody_lives_on_it_looks_again_within_ten_seconds(db, world):
+    living = process(db)
+    world.tick()
+    job = claim(db, queued(db)["_id"], "never-registered")
+    world.tick(8, beating=[living])
+    assert status(db, job) == "running"
+    world.tick(2, beating=[living])
+    assert status(db, job) == "queued"
+
+
+def test_it_looks_again_at_once_when_somebody_has_left_or_come(db, world):
+    living, leaving = process(db), process(db)
+    world.tick()
+    job = claim(db, queued(db)["_id"], leaving)
+    lease.retire(db, leaving)
+    world.tick(beating=[living])
+    assert status(db, job) == "queued"
+    world.tick(beating=[living])
+    process(db)
+    job = claim(db, queued(db)["_id"], "never-registered")
+    world.tick(beating=[living])
+    assert status(db, job) == "queued"
+
+
+def test_it_looks_again_at_once_after_it_found_something_and_after_an_error(db, world):
+    for _ in range(2):
+        job = claim(db, queued(db)["_id"], "never-registered")
+        world.tick()
+        assert status(db, job) == "queued"
+    world.tick()
+    job = claim(db, queued(db)["_id"], "never-registered")
+    with MongoClient("mongodb://127.0.0.1:1/", serverSelectionTimeoutMS=10) as nowhere:
+        world.reconciler.db = nowhere["x"]
+        with pytest.raises(PyMongoError):
+            world.reconciler.tick()
+    world.reconciler.db = db
+    world.tick()
+    assert status(db, job) == "queued"
+
+
 def test_a_lost_job_whose_cancellation_was_asked_for_is_cancelled(db, world):
     job = claim(db, queued(db)["_id"], "gone")
     db.jobs.update_one({"_id": job["_id"]}, {"$set": {"cancel_requested": True}})
