@@ -2,7 +2,7 @@
 
 The embedded server takes 680 single inserts a second and 4,500 in batches (2026-11, two cores); a real
 MongoDB also waits for its journal once for a batch. Of eight finds or updates by `_id` that go together each
-costs a client a fourth of what it costs alone, and the embedded server 0.4 and 0.87 of it.
+costs a client a fourth of what it costs alone, and the embedded server 0.4 and 0.65 of it.
 """
 
 from __future__ import annotations
