@@ -79,7 +79,7 @@ class Finds(Batches):
 
 
 class Updates(Batches):
-    """Conditional updates by `_id` in one collection, those of the same time in one command."""
+    """Conditional updates by `_id` in one collection, those of the same time in one statement."""
 
     def __init__(self, collection: Collection[Any]) -> None:
         super().__init__()
