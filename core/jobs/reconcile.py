@@ -35,8 +35,8 @@ Document = dict[str, Any]
 ISOLATED_FROM = 2
 QUARANTINED_FROM = 3
 LOOKED_S = 10.0
-"""So long nothing is looked for where nothing was lost and everybody lives on. A look reads all that run: it took
-the embedded server 126 ms while 2,000 calls began (2026-11)."""
+"""So long nothing is looked for where nothing was lost and everybody lives on. A look reads all that run: it
+took the embedded server 126 ms while 2,000 calls began (2026-11)."""
 
 log = structlog.get_logger(__name__)
 
