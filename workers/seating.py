@@ -53,6 +53,7 @@ class Seating:
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._told_to_close = False
         self._left = 0
+        self._taking = threading.Lock()
         self._heard: dict[str, None] = {}
         self._unheard: frozenset[str] = frozenset()
 
@@ -122,9 +123,12 @@ class Seating:
         return self._told_to_close or self.runner.draining or self.queue in self.broker.paused
 
     def _take(self, job: Job) -> None:
-        self._heard[job["_id"]] = None
-        while len(self._heard) > REMEMBERED:
-            del self._heard[next(iter(self._heard))]
+        with self._taking:  # told late, it may have been found already
+            if self._knows(job["_id"]):
+                return
+            self._heard[job["_id"]] = None
+            while len(self._heard) > REMEMBERED:
+                del self._heard[next(iter(self._heard))]
         if self._may_have(job):
             threading.Thread(target=self._carry_out, args=(job,), daemon=True).start()
         else:
@@ -152,7 +156,7 @@ class Seating:
     def _refuse(self, job: Job) -> None:
         services = self.runner.services
         try:
-            queued = let_go(services.db, job)
+            queued = let_go(services.db, job, never_begun=True)
             if queued is not None:
                 enqueue(services.send, queued)
             else:

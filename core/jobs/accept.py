@@ -15,7 +15,7 @@ from core.ids import new_id, new_nonce
 from core.jobs.claim import let_go
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import Draft, Idempotency, born, seated
-from core.jobs.seats import Seats
+from core.jobs.seats import Seats, message
 from core.services import Insert, Send
 from core.store.free_json import compact, storable
 from core.store.repeat import insert_once
@@ -43,14 +43,15 @@ def accept(
     `IdempotencyMismatch` for another body, `PyMongoError` when the store is away. When Redis is away the job
     only starts later: the document is the outbox.
     """
-    job, made = _placed(born(draft, job_id or new_id(), utcnow()), seats), False
+    job, told = _placed(born(draft, job_id or new_id(), utcnow()), seats)
+    made = False
     try:
         found = _stored(db, draft, job, insert)
         made = found is None
     finally:
         if seats is not None and not made:
             seats.leave(job)
-    return (_started(db, send, job, seats), True) if found is None else (found, False)
+    return (_started(db, send, job, seats, told), True) if found is None else (found, False)
 
 
 def _stored(db: Database[Document], draft: Draft, job: Job, insert: Insert | None) -> Job | None:
@@ -67,15 +68,22 @@ def _stored(db: Database[Document], draft: Draft, job: Job, insert: Insert | Non
     raise Conflict("this Idempotency-Key is being used by several requests at once; try again")
 
 
-def _placed(job: Job, seats: Seats | None) -> Job:
+def _placed(job: Job, seats: Seats | None) -> tuple[Job, bytes | None]:
+    """The job, in a seat if there is one, and what its process is to be told."""
     process_id = seats.take(job) if seats is not None else None
-    return job if process_id is None else seated(job, process_id, new_nonce())
+    if seats is None or process_id is None:
+        return job, None
+    placed = seated(job, process_id, new_nonce())
+    if (told := message(placed)) is None:
+        seats.leave(placed)
+        return job, None
+    return placed, told
 
 
-def _started(db: Database[Document], send: Send, job: Job, seats: Seats | None) -> Job:
+def _started(db: Database[Document], send: Send, job: Job, seats: Seats | None, told: bytes | None) -> Job:
     """Its process is told, or its lane. Returns the job as it is then."""
-    if job["owner"] is not None and seats is not None:
-        if seats.tell(job):
+    if seats is not None and told is not None:
+        if seats.tell(job, told):
             return job
         try:
             queued = let_go(db, job)

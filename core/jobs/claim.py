@@ -98,12 +98,16 @@ def finish(
     return cast(Job, {**job, **update["$set"]}) if ended else None
 
 
-def let_go(db: Database[Document], job: Job) -> Job | None:
-    """A seated job that its process did not begin is queued, as if it had never been there.
+def let_go(db: Database[Document], job: Job, *, never_begun: bool = False) -> Job | None:
+    """A seated job that its process will not end is queued.
 
+    `never_begun`: its process says so, and it is as if it had never been there. Otherwise its attempt counts:
+    calls and events of two claims must not have the same ids.
     None: it is somebody else's by now, or is to be cancelled, which ends it as any running job.
     """
-    changes = {**queued_again(utcnow()), "attempt": 0, "started_at": None}
+    changes: Document = {**queued_again(utcnow()), "started_at": None}
+    if never_begun:
+        changes["attempt"] = 0
     done = update_where(
         db.jobs,
         job["_id"],

@@ -63,19 +63,19 @@ class Seats:
         except redis.RedisError as error:
             log.warning("seat.not_left", job_id=job["_id"], error=type(error).__name__)
 
-    def tell(self, job: Job) -> bool:
-        """Tell the process of its new job. False: it does not listen."""
+    def tell(self, job: Job, told: bytes) -> bool:
+        """Tell the process of its new job. False: it does not listen.
+
+        An answer that was lost says nothing: the process may be at it, and finds the job otherwise.
+        """
         process_id = job["owner"] or ""
-        told = free_json.packed(job)
-        if len(told) > MOST_BYTES:
-            return False
         try:
             heard = bool(self.client.publish(signals.seat_channel(process_id), told))
             if not heard:
                 self.withdraw(job["queue"], process_id)
         except redis.RedisError as error:
             log.warning("seat.not_told", job_id=job["_id"], error=type(error).__name__)
-            return False
+            return True
         return heard
 
     def offer(self, queue: str, process_id: str, seats: int) -> None:
@@ -88,6 +88,12 @@ class Seats:
     def withdraw(self, queue: str, process_id: str) -> None:
         """It has none any more. Raises `redis.RedisError`."""
         self.client.hdel(_offers(queue), process_id)
+
+
+def message(job: Job) -> bytes | None:
+    """What its process is told of a job. None: it is too large for that."""
+    told = free_json.packed(job)
+    return told if len(told) <= MOST_BYTES else None
 
 
 def _offers(queue: str) -> str:

@@ -9,8 +9,9 @@ from core.ids import new_id
 from core.jobs import signals
 from core.jobs.accept import accept
 from core.jobs.claim import claim
+from core.jobs.document import jobs_of
 from core.jobs.run import Runner
-from core.jobs.seats import Seats
+from core.jobs.seats import Seats, message
 from core.services import Services, connect_redis
 from tests.factory import Sent, draft, queued
 from tests.waiting import subscribed, until
@@ -75,7 +76,7 @@ class Host:
     def unheard(self):
         """A job that was born here while nobody told."""
         self.offer(1)
-        silent = SimpleNamespace(take=self.seats.take, tell=lambda _: True)
+        silent = SimpleNamespace(take=self.seats.take, tell=lambda *_: True)
         return accept(self.db, self.sent, draft(), seats=silent)[0]["_id"]
 
     def status(self, job_id):
@@ -177,6 +178,25 @@ def test_a_job_of_which_nobody_told_is_carried_out_at_the_second_look(host):
     for _ in range(3):
         here.seating.missed([job_id])
     assert here.went == [job_id]
+
+
+def test_a_job_that_was_found_is_not_taken_once_more_when_it_is_told_late(host):
+    here = host(slots=5)
+    here.go.clear()
+    here.listens()
+    job_id = here.unheard()
+    for _ in range(2):
+        here.seating.missed([job_id])
+    until(lambda: job_id in here.runner.running, "it runs")
+    job = jobs_of(here.db).find_one({"_id": job_id})
+    for _ in range(2):
+        here.seats.tell(job, message(job))
+    other = here.born(workspace_id="w2")  # told after it
+    until(lambda: other in here.runner.running, "it was told")
+    assert (here.status(job_id), here.sent.ids) == ("running", [])
+    here.go.set()
+    here.succeeds(job_id)
+    assert here.went.count(job_id) == 1
 
 
 def test_a_claim_of_this_process_is_nothing_that_was_missed(host):

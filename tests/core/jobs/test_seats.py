@@ -1,6 +1,7 @@
 """Seats: who gets one, who hears of it, and where a job goes whose process does not."""
 
 import pytest
+from redis import TimeoutError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -96,8 +97,23 @@ def test_a_job_whose_process_is_gone_takes_its_lane_and_others_are_not_seated_th
     assert sent.ids == [("chat", job["_id"])]
     kept = stored(db, job)
     assert (kept["status"], kept["owner"], kept["fence"]) == ("queued", None, None)
-    assert (kept["attempt"], kept["started_at"], job["status"]) == (0, None, "queued")
+    assert (kept["attempt"], kept["started_at"], job["status"]) == (1, None, "queued")
+    assert job == kept
     assert seats.take({"queue": "chat"}) is None
+
+
+def test_a_job_stays_in_its_seat_when_nobody_knows_whether_its_process_was_told(db, redis_client, listening):
+    class AnswerLost(type(redis_client)):
+        def publish(self, *told):
+            redis_client.publish(*told)
+            raise TimeoutError("Timeout reading from socket")
+
+    seats = Seats(AnswerLost(connection_pool=redis_client.connection_pool))
+    seats.offer("chat", "p1", 1)
+    sent = Sent()
+    job, _ = accept(db, sent, draft(), seats=seats)
+    assert listening() == stored(db, job)
+    assert (stored(db, job)["status"], sent.ids) == ("running", [])
 
 
 def test_what_is_not_stored_leaves_its_seat_to_others(db, seats, listening):
@@ -116,13 +132,13 @@ def test_what_is_not_stored_leaves_its_seat_to_others(db, seats, listening):
 
 
 def test_a_large_job_takes_its_lane(db, seats, listening):
-    seats.offer("chat", "p1", 5)
+    seats.offer("chat", "p1", 1)
     sent = Sent()
-    accept(
-        db, sent, draft(request={"messages": [{"role": "user", "content": "x" * MOST_BYTES}]}), seats=seats
-    )
-    assert len(sent.ids) == 1
-    assert seats.take({"queue": "chat"}) == "p1"
+    large = draft(request={"messages": [{"role": "user", "content": "x" * MOST_BYTES}]})
+    job, _ = accept(db, sent, large, seats=seats)
+    assert sent.ids == [("chat", job["_id"])]
+    assert (stored(db, job)["status"], stored(db, job)["attempt"]) == ("queued", 0)
+    assert [seats.take({"queue": "chat"}) for _ in range(2)] == ["p1", None]
 
 
 def test_without_redis_a_job_is_accepted_all_the_same(db, redis_client):
@@ -132,12 +148,13 @@ def test_without_redis_a_job_is_accepted_all_the_same(db, redis_client):
     assert len(sent.ids) == 1
 
 
-def test_a_seat_that_is_let_go_leaves_no_trace(db, seats, listening):
+@pytest.mark.parametrize(("never_begun", "attempt"), [(True, 1), (False, 2)])
+def test_an_attempt_that_may_have_begun_is_not_given_again(db, seats, listening, never_begun, attempt):
     seats.offer("chat", "p1", 5)
     job, _ = accept(db, Sent(), draft(), seats=seats)
-    queued = let_go(db, job)
+    queued = let_go(db, job, never_begun=never_begun)
     assert queued == stored(db, job)
-    assert claim(db, job["_id"], "p2")["attempt"] == 1
+    assert claim(db, job["_id"], "p2")["attempt"] == attempt
 
 
 def test_what_another_process_has_by_now_is_not_let_go(db, seats, listening):
