@@ -20,7 +20,7 @@ class Access:
 
     `filtered`: the view itself shows a key that is bound to some agents no more than theirs. `runtime`: also
     an agent's own process. `members`: viewers may not read it. `own`: it is about the caller's own session:
-    viewers may write it.
+    viewers may write it. `ticket`: a ticket for the job will do (`core.accounts.tickets`).
     """
 
     public: bool = False
@@ -30,6 +30,7 @@ class Access:
     runtime: bool = False
     members: bool = False
     own: bool = False
+    ticket: bool = False
 
     def allows(self, role: Role, method: str) -> bool:
         """May this role call this view?"""
@@ -60,11 +61,14 @@ def access(
     runtime: bool = False,
     members: bool = False,
     own: bool = False,
+    ticket: bool = False,
 ) -> Callable[[View], View]:
     """Write on a view who may call it; stands below the route's decorator."""
 
     def mark(view: View) -> View:
-        view.access = Access(public, admin, agent, filtered, runtime, members, own)  # type: ignore[attr-defined]
+        view.access = Access(  # type: ignore[attr-defined]
+            public, admin, agent, filtered, runtime, members, own, ticket
+        )
         return view
 
     return mark

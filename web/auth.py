@@ -1,22 +1,23 @@
-"""Before every request: whose key or session is this, may it do that, and in which workspace."""
+"""Before every request: whose key, session or ticket is this, may it do that, and in which workspace."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pymongo
 from flask import Flask, current_app, g, request
 from pymongo.errors import PyMongoError
 
-from core.accounts import keys, workspaces
+from core.accounts import keys, tickets, workspaces
 from core.agents import agents
 from core.clock import utcnow
 from core.config import Settings
 from core.errors import Forbidden, NotFound, Unauthorized, Unavailable
 from web import access, limiting, sessions
-from web.context import FAILED_LOGINS, db, failed_logins, remembered
+from web.context import FAILED_LOGINS, db, failed_logins, remembered, services
 
 LONGEST_KEY = 512
 MOST_ROUNDS = 10
@@ -65,6 +66,10 @@ def check(patience: Patience) -> None:
     if sessions.of_dashboard():
         g.caller, g.workspace_id = patience.ask(sessions.signed_in)
         sessions.check_write()
+    elif allowed.ticket and "ticket" in request.args:
+        g.ticket = _ticket(request.args["ticket"])
+        g.caller = _with_ticket(patience, g.ticket)
+        g.workspace_id = g.ticket.workspace_id
     else:
         g.caller = _with_key(patience)
         g.workspace_id = _workspace(g.caller)
@@ -80,10 +85,29 @@ def check(patience: Patience) -> None:
 
 
 def _with_key(patience: Patience) -> keys.Caller:
-    """Who comes with the key of this request. A wrong one counts against its address."""
+    """Who comes with the key of this request."""
     key = presented()
-    try:
+    with _counted():
         return patience.ask(lambda: keys.authenticate(db(), key, utcnow(), remembered()))
+
+
+def _ticket(text: str) -> tickets.Ticket:
+    job_id = (request.view_args or {})["job_id"]
+    with _counted():
+        return tickets.read(services().sealer, text[:LONGEST_KEY], job_id, utcnow())
+
+
+def _with_ticket(patience: Patience, ticket: tickets.Ticket) -> keys.Caller:
+    """Who asked for the ticket of this request, as far as its key allows now."""
+    with _counted():
+        return patience.ask(lambda: ticket.caller(db(), utcnow(), remembered()))
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    """What is wrong counts against its address."""
+    try:
+        yield
     except Unauthorized:
         failed_logins().note(request.remote_addr)
         raise

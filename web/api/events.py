@@ -17,16 +17,21 @@ from simple_websocket import ConnectionClosed, Server
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import RemoteProtocolError
 
+from core.accounts import keys, tickets
+from core.clock import rfc3339, utcnow
 from core.errors import Invalid, Unavailable
 from core.jobs.views import UNASKED
 from core.jobs.watch import Event
-from web import streams
+from web import auth, streams
 from web.access import access
+from web.answers import answer
 from web.api.jobs import job_of_caller
-from web.context import watcher
+from web.auth import LONGEST_KEY
+from web.context import db, remembered, services, watcher, workspace_id
 from web.doors import leaving, standing
-from web.resource import Id, resource
-from web.specification.says import tells
+from web.resource import Id, Nothing, resource
+from web.shapes.jobs import Ticket
+from web.specification.says import shows, tells
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -55,15 +60,24 @@ class JobPath(BaseModel):
     job_id: Id
 
 
+TICKET: Any = Field(None, max_length=LONGEST_KEY, description="of this job, in place of a key")
+
+
+class EventsQuery(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+    ticket: str | None = TICKET
+
+
 class SocketQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    ticket: str | None = TICKET
     last_event_id: str | None = Field(None, max_length=100, description="goes on after this event")
 
 
 @api.get("/jobs/<job_id>/events", responses=EVENTS)
-@access(agent=True)
+@access(agent=True, ticket=True)
 @tells(takes=("Last-Event-ID",))
-def job_events(path: JobPath) -> Response:
+def job_events(path: JobPath, query: EventsQuery) -> Response:
     """A job's events as they come (Server-Sent Events); ends with `done`, which carries the whole job."""
     job = job_of_caller(path.job_id, UNASKED)
     leaving.hang_up_when_stuck(request.environ)
@@ -78,7 +92,7 @@ def job_events(path: JobPath) -> Response:
     responses={"101": {"description": "The same events as JSON messages"}},
     websocket=True,
 )
-@access(agent=True)
+@access(agent=True, ticket=True)
 def job_socket(path: JobPath, query: SocketQuery) -> Response:
     """A job's events over a WebSocket: `{"event": …, "id": …, "data": …}`."""
     job = job_of_caller(path.job_id, UNASKED)
@@ -97,6 +111,20 @@ def job_socket(path: JobPath, query: SocketQuery) -> Response:
     finally:
         end()
     return _Upgraded()
+
+
+@api.post("/jobs/<job_id>/ticket", responses=shows(Ticket, "A ticket", status=201))
+@access(agent=True, own=True)
+def make_ticket(path: JobPath, body: Nothing) -> Response:
+    """For browsers, whose EventSource and WebSocket send no key: `?ticket=` opens this job's events for 60 s.
+
+    A stream that is open then goes on. It ends with the key that asked for the ticket.
+    """
+    job = job_of_caller(path.job_id, UNASKED)
+    asking = keys.of_text(db(), auth.presented(), utcnow(), remembered())
+    ticket = tickets.Ticket(asking["_id"], workspace_id())
+    text, ends = tickets.make(services().sealer, ticket, job["_id"], utcnow())
+    return answer({"ticket": text, "expires_at": rfc3339(ends)}, 201)
 
 
 def _accept(environ: dict[str, Any]) -> Server:

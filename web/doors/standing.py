@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import structlog
+from flask import g
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from core.accounts import keys, sessions
 from core.accounts.keys import Caller
+from core.accounts.tickets import Ticket
 from core.clock import utcnow
 from core.errors import Unauthorized
 from web.auth import presented
@@ -32,8 +34,7 @@ def ended(agent_id: str | None) -> Callable[[], bool]:
 
     It may be called outside of the request, and as often as one likes: it reads once in `LOOK_S`.
     """
-    whose = partial(_of_session, db(), cookie()) if of_dashboard() else _of_key(db(), presented())
-    return now_and_then(partial(_has_ended, whose, agent_id))
+    return now_and_then(partial(_has_ended, _whose(db()), agent_id))
 
 
 def now_and_then(look: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
@@ -49,13 +50,15 @@ def now_and_then(look: Callable[[], bool], clock: Callable[[], float] = time.mon
     return look_now
 
 
-def _of_key(store: Database[Document], text: str) -> Callable[[], Caller]:
+def _whose(store: Database[Document]) -> Callable[[], Caller]:
     known = remembered()
+    if of_dashboard():
+        text = cookie()
+        return lambda: sessions.find(store, text, utcnow())[1]
+    if (ticket := g.get("ticket")) is not None:  # its key: the ticket itself only opens the door
+        return lambda: cast(Ticket, ticket).caller(store, utcnow(), known)
+    text = presented()
     return lambda: keys.authenticate(store, text, utcnow(), known)
-
-
-def _of_session(store: Database[Document], text: str) -> Caller:
-    return sessions.find(store, text, utcnow())[1]
 
 
 def _has_ended(whose: Callable[[], Caller], agent_id: str | None) -> bool:

@@ -114,3 +114,10 @@ class Delivery(Shape):
     delivered_at: datetime | None = say("when it was taken")
     next_try_at: datetime | None = say("when it is tried next")
     tries: list[Try] = say("the last tries")
+
+
+class Ticket(Shape):
+    """What opens a job's events for a browser."""
+
+    ticket: str = say("for `?ticket=`")
+    expires_at: datetime = say("until when it opens them")

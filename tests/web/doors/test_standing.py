@@ -77,6 +77,17 @@ def test_an_event_stream_ends_with_its_key(admin, member, running, end):
 
 
 @pytest.mark.parametrize("end", [revoke, bind_to_another])
+def test_an_event_stream_that_a_ticket_opened_ends_with_the_key_that_asked_for_it(
+    admin, member, nobody, running, end
+):
+    ticket = member.post(f"/jobs/{running}/ticket").json["ticket"]
+    said = nobody.get(f"/jobs/{running}/events", query_string={"ticket": ticket}).response
+    assert any(b"word" in event for event in said)
+    end(admin, member)
+    assert b"done" not in b"".join(said)
+
+
+@pytest.mark.parametrize("end", [revoke, bind_to_another])
 def test_whoever_follows_a_log_reads_no_further_than_the_key_stands(admin, member, agent, console, end):
     console.write_text("one\n")
     with closing(member.get(f"/agents/{agent}/logs?follow=true")) as stream:
