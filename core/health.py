@@ -25,7 +25,11 @@ def check(db: Database[Document], client: redis.Redis, sealing: Callable[[], str
         "redis": _answers("redis", client.ping),
     }
     if sealing is not None and checks["mongodb"] == "ok":
-        checks["encryption_key"] = sealing()
+        try:
+            checks["encryption_key"] = sealing()
+        except PyMongoError as error:  # a store may answer a ping, and refuse all else
+            log.warning("health.refused", dependency="mongodb", error=type(error).__name__)
+            checks["mongodb"] = type(error).__name__
     ready = all(said == "ok" for said in checks.values())
     return {"status": "ready" if ready else "not_ready", "checks": checks}
 

@@ -11,11 +11,14 @@ import structlog
 from flask import Flask, Response, current_app, g
 from pydantic import ValidationError
 from pymongo.errors import (
+    BulkWriteError,
     ConnectionFailure,
     DocumentTooLarge,
     ExecutionTimeout,
+    OperationFailure,
     PyMongoError,
     WriteConcernError,
+    WriteError,
 )
 from werkzeug.exceptions import HTTPException
 
@@ -159,6 +162,12 @@ def _of_outage(error: PyMongoError | redis.RedisError) -> Response:
     return of_problem(errors.Unavailable("a store does not answer; try again"))
 
 
+def _of_refusal(error: OperationFailure) -> Response:
+    """A store that answers, and refuses: its disk is full, its quota used up, or this is an error of ours."""
+    log.error("request.store_refused", code=error.code, exc_info=error)
+    return of_problem(errors.Unavailable("the store refuses this; the log says why"))
+
+
 def _of_size(_: DocumentTooLarge) -> Response:
     return of_problem(errors.TooLarge("this is more than can be kept in one piece"))
 
@@ -178,4 +187,6 @@ HANDLERS: list[tuple[Any, Callable[[Any], Response]]] = [
     (HTTPException, _of_http),
     (AWAY, _of_outage),
     (DocumentTooLarge, _of_size),
+    ((WriteError, BulkWriteError), _of_surprise),
+    (OperationFailure, _of_refusal),
 ]

@@ -24,7 +24,6 @@ from core.jobs.model import RUNNING
 from core.jobs.run import Runner
 from core.jobs.seats import Seats
 from core.services import connect_redis
-from core.store.repeat import OUTAGE
 from workers.broker import LaneBroker
 
 OFFERED = 64
@@ -148,7 +147,7 @@ class Seating:
                 self._refuse(job)
             else:
                 self.runner.carry_out(job)
-        except OUTAGE as error:  # this process ends, and the job is taken up
+        except PyMongoError as error:  # this process ends, and the job is taken up
             log.warning("seat.not_begun", job_id=job["_id"], error=type(error).__name__)
         finally:
             self.broker.lane_consumers[self.queue].over(job["_id"])

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from pymongo.errors import PyMongoError
 
 from core.accounts import limits
 from core.chat import attachments, conversations, targets
@@ -38,7 +39,7 @@ from core.metering.quotes import Quotes
 from core.outbound import names
 from core.outbound.transport import Transport
 from core.services import Services, connect_redis
-from core.store.repeat import OUTAGE, through_outages
+from core.store.repeat import through_outages
 
 log = structlog.get_logger(__name__)
 
@@ -255,7 +256,7 @@ def _count_unknown(run: Run) -> None:
     """What providers said that nobody knows; a store that is away is not waited for."""
     try:
         strange.count(run.services.db, run.calls)
-    except OUTAGE as error:
+    except PyMongoError as error:
         log.warning("provider.unknown_not_counted", error=type(error).__name__)
 
 

@@ -137,6 +137,17 @@ def hand_back(db: Database[Document], job: Job, calls: list[Call]) -> bool:
     return back or finish(db, job, status=CANCELLED, calls=calls) is not None
 
 
+def disown(db: Database[Document], job: Job) -> bool:
+    """A job that its claim will not end is nobody's: the reconciler takes it up, as one whose worker died."""
+    return update_where(
+        db.jobs,
+        job["_id"],
+        {"status": RUNNING, "fence": job["fence"]},
+        {"$set": {"owner": None}},
+        was_mine=lambda found: found["fence"] == job["fence"] and found["owner"] is None,
+    )
+
+
 def note_unkept(db: Database[Document], job: Job, calls: list[Call]) -> None:
     """Note the calls of a claim that lost its job: the audit shows them, the bill does not.
 

@@ -20,14 +20,14 @@ from core.ids import new_nonce
 from core.jobs import kinds, signals
 from core.jobs.accept import enqueue
 from core.jobs.bounds import Bounds
-from core.jobs.claim import Batched, claim, finish, hand_back, note_unkept
+from core.jobs.claim import Batched, claim, disown, finish, hand_back, note_unkept
 from core.jobs.document import Job, Status, Stop
 from core.jobs.gate import Gate
 from core.jobs.model import CANCELLED, FAILED, SUCCEEDED, runs_again
 from core.jobs.places import Places
 from core.llm.records import CUT_OFF, IN_FLIGHT, Call
 from core.services import Services
-from core.store.repeat import OUTAGE, through_outages
+from core.store.repeat import through_outages
 
 Document = dict[str, Any]
 
@@ -129,7 +129,7 @@ class Runner:
             return  # the job stays queued: the reconciler sends it again
         try:
             job = self._claimed(job_id)
-        except OUTAGE as error:
+        except PyMongoError as error:
             log.warning("job.not_claimed", job_id=job_id, error=type(error).__name__)
             return  # this process ends: if the claim reached the store all the same, the job is taken up
         finally:
@@ -145,6 +145,9 @@ class Runner:
             with structlog.contextvars.bound_contextvars(job_id=job["_id"], request_id=job["request_id"]):
                 self._carry_out(run)
                 self._conclude(run)
+        except Exception:  # whatever it was: nobody else here would end this job
+            log.exception("job.not_concluded", job_id=job["_id"])
+            self._write(job, lambda: disown(self.services.db, job), "disown")
         finally:
             run.problem = run.work = None  # both know where they were, and so all that was sent, and this
             del self.running[job["_id"]]
@@ -152,7 +155,7 @@ class Runner:
             self._last.appendleft(job["_id"])
 
     def above_bound(self, job: Job) -> bool:
-        """Do more jobs run than may, with this one that was claimed? Raises the last error of `OUTAGE`."""
+        """Do more jobs run than may, with this one that was claimed? Raises `PyMongoError`, as this ends."""
         return through_outages(
             lambda: self.bounds.exceeded(self.services.db, job) is not None,
             what="bounds",
@@ -223,7 +226,8 @@ class Runner:
             run.problem = JobFailed("an error of ours; the log has the details", code="internal")
 
     def _conclude(self, run: Run) -> None:
-        """Write the end down. An outage is waited out for as long as this process is not declared dead."""
+        """Write the end down, however long the store does not take it, while this process is not declared
+        dead."""
         job = run.job
         ended = as_they_stand(run)
         if run.stopped == "handed_back" and run.result is None and runs_again(job, ended):
@@ -282,7 +286,7 @@ class Runner:
                 return write()
 
         try:
-            return through_outages(in_turn, what=what, give_up=self.lost)
+            return through_outages(in_turn, what=what, give_up=self.lost, passes=lambda _: True)
         except PyMongoError as error:
             log.error("job.not_written", what=what, error=type(error).__name__)
             return False

@@ -14,8 +14,11 @@ from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
     DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
     ServerSelectionTimeoutError,
     WriteConcernError,
+    WriteError,
 )
 
 from core.store.conditional import Conditional
@@ -27,6 +30,7 @@ Row = TypeVar("Row", bound=Mapping[str, Any])
 OUTAGE = (AutoReconnect, WriteConcernError)
 """The store is away, or a primary took a write that the majority may not have. The write is repeated."""
 DUPLICATE = 11000
+LONGEST_PAUSE_S = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -129,24 +133,45 @@ def write_missing(collection: Collection[Document], writes: Sequence[InsertOne[D
         return int(said["nInserted"])
 
 
+def away(error: PyMongoError) -> bool:
+    """Is this an outage?"""
+    return isinstance(error, OUTAGE)
+
+
+def unwell(error: PyMongoError) -> bool:
+    """Is this an outage, or a refusal that has nothing to do with what was asked? A disk is full, a quota is
+    used up, a password is being changed."""
+    refused = isinstance(error, OperationFailure) and not isinstance(error, WriteError | BulkWriteError)
+    return refused or away(error)
+
+
 def through_outages(
-    write: Callable[[], T], *, what: str, give_up: Callable[[], bool], pause_s: float = 0.5
+    write: Callable[[], T],
+    *,
+    what: str,
+    give_up: Callable[[], bool],
+    passes: Callable[[PyMongoError], bool] = unwell,
+    pause_s: float = 0.5,
 ) -> T:
-    """Call `write` until the store takes it. Raises the last error of `OUTAGE` once `give_up()` says so."""
+    """Call `write` until the store takes it. Raises the last error once `give_up()` says so.
+
+    `passes`: may this error be over soon? Any other is raised at once. A store that refuses is asked ever
+    more seldom: it answers at once, and many ask it.
+    """
     failures = 0
     while True:
         try:
             return write()
-        except OUTAGE as error:
+        except PyMongoError as error:
             failures += 1
-            if give_up():
+            if not passes(error) or give_up():
                 raise
             if failures == 1:
                 log.warning("store.away", what=what, error=type(error).__name__)
-            time.sleep(pause_s)
+            time.sleep(pause_s if away(error) else min(pause_s * failures, LONGEST_PAUSE_S))
 
 
 def once_it_answers(act: Callable[[], T], *, seconds: float = 60.0) -> T:
     """What `act` returns, once a store that is still starting takes it. Raises the last error of `OUTAGE`."""
     deadline = time.monotonic() + seconds
-    return through_outages(act, what="start", give_up=lambda: time.monotonic() > deadline)
+    return through_outages(act, what="start", give_up=lambda: time.monotonic() > deadline, passes=away)

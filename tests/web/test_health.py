@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, WriteError
 
+from core import key_proof
 from core.config import Settings
 from core.crypto import Sealer
 from core.services import connect_mongo, connect_redis
-from core.store import sizes
+from core.store import pages, sizes
 from web.app import create_app
 from web.main import _prove_key
 
@@ -41,6 +43,34 @@ def test_in_production_it_does_not_start_with_another_key(services, capsys):
     with pytest.raises(SystemExit):
         _prove_key(services)
     assert "LLM_ENCRYPTION_KEYS_OLD" in capsys.readouterr().err
+
+
+def test_a_store_that_answers_and_refuses_is_not_ready(app, services, monkeypatch):
+    def refused(*_):
+        raise OperationFailure("WT_PANIC", 8)
+
+    monkeypatch.setattr(key_proof, "check", refused)
+    answer = app.test_client().get("/readyz")
+    assert (answer.status_code, answer.json["checks"]["mongodb"]) == (503, "OperationFailure")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (OperationFailure("over your space quota", 8000), 503),
+        (WriteError("no", 121), 500),
+        (BulkWriteError({}), 500),
+        (AutoReconnect("away"), 503),
+    ],
+)
+def test_a_store_that_refuses_is_told_as_one_that_is_away(app, admin, monkeypatch, error, status):
+    def refused(*_, **__):
+        raise error
+
+    monkeypatch.setattr(pages, "page", refused)
+    answer = app.test_client().get("/api/v1/agents", headers=admin.headers)
+    assert answer.status_code == status
+    assert ("Retry-After" in answer.headers) == (status == 503)
 
 
 @pytest.fixture

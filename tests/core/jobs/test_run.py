@@ -6,14 +6,17 @@ import weakref
 from dataclasses import replace
 
 import pytest
+from pymongo.errors import OperationFailure, WriteError
 
 from core.errors import Invalid
 from core.jobs import signals
 from core.jobs.claim import claim
 from core.jobs.places import Places, place
+from core.jobs.reconcile import Reconciler
 from core.jobs.run import Runner
 from core.jobs.views import UNASKED, public
 from core.services import Services, connect_mongo
+from core.store import repeat
 from tests.conftest import patient
 from tests.factory import CALL, Sent, queued
 from tests.proxy import Proxy
@@ -345,6 +348,62 @@ def test_an_answer_that_cannot_be_stored_fails_its_job_and_is_still_accounted_fo
     kept = db.jobs.find_one({"_id": job["_id"]})
     assert (kept["status"], kept["error"]["code"], kept["meter"]) == ("failed", "not_storable", "due")
     assert kept["calls"] == [{**CALL, "attempt": 1, "usage_raw": None, "detail": None}]
+
+
+@pytest.mark.parametrize("refusal", [OperationFailure("not authorized", 13), WriteError("disk full", 14031)])
+def test_an_end_that_the_store_refuses_for_a_while_is_written_all_the_same(
+    db, services, monkeypatch, refusal
+):
+    job, refused = queued(db), []
+    one = Runner(services, "p1", {"chat": answering}, start=Inline, lost=lambda: False)
+    take = one._by.update
+
+    def update(name, change):
+        if change.said["$literal"]["set"].get("finished_at") and len(refused) < 4:
+            refused.append(name)
+            raise refusal
+        return take(name, change)
+
+    monkeypatch.setattr(one._by, "update", update)
+    monkeypatch.setattr(repeat, "LONGEST_PAUSE_S", 0.01)
+    one.run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["result"], len(kept["calls"])) == ("succeeded", {"answer": 42}, 1)
+    assert ("unkept" in kept, len(refused), one.running) == (False, 4, {})
+
+
+def test_a_claim_that_the_store_refuses_for_a_while_is_carried_out(db, services, monkeypatch):
+    job, refused = queued(db), []
+    one = Runner(services, "p1", {"chat": answering}, start=Inline, lost=lambda: False)
+    exceeded = one.bounds.exceeded
+
+    def refusing(*asked):
+        if not refused:
+            refused.append(asked)
+            raise OperationFailure("over your space quota", 8000)
+        return exceeded(*asked)
+
+    monkeypatch.setattr(one.bounds, "exceeded", refusing)
+    one.run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["attempt"], len(refused)) == ("succeeded", 1, 1)
+
+
+def test_a_job_over_whose_end_something_breaks_is_taken_up_by_others(db, services, redis_client):
+    job = queued(db)
+
+    def odd(run):
+        run.calls.append({**CALL, "latency_ms": 2**70})  # no BSON has it, and no end without it is written
+        return {}
+
+    one = Runner(services, "p1", {"chat": odd}, start=Inline, lost=lambda: False)
+    one.run(job["_id"])
+    kept = db.jobs.find_one({"_id": job["_id"]})
+    assert (kept["status"], kept["owner"], one.running) == ("running", None, {})
+    db.processes.insert_one({"_id": "p1", "dead": False, "beat": 1})
+    sent = Sent()
+    Reconciler(db, sent, ended=lambda _: None, lease_s=10).tick()
+    assert sent.ids == [("chat", job["_id"])]
 
 
 def placed(services, handler, *, lost=lambda: True, fresh=lambda: True):

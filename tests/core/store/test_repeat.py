@@ -2,9 +2,9 @@
 
 import pytest
 from pymongo import InsertOne, UpdateOne
-from pymongo.errors import BulkWriteError, WriteConcernError
+from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, WriteConcernError, WriteError
 
-from core.store.repeat import through_outages, update_where, write_missing
+from core.store.repeat import once_it_answers, through_outages, update_where, write_missing
 
 
 def test_what_is_there_already_stays_as_it_is_and_the_rest_is_inserted(db):
@@ -28,6 +28,45 @@ def test_a_write_that_the_majority_may_not_have_is_repeated():
         return "taken"
 
     assert through_outages(write, what="a write", give_up=lambda: False, pause_s=0) == "taken"
+
+
+@pytest.mark.parametrize("refusal", [OperationFailure("over your space quota", 8000), AutoReconnect("away")])
+def test_what_has_nothing_to_do_with_what_was_asked_is_waited_out(refusal):
+    answers = [refusal, refusal]
+
+    def write():
+        if answers:
+            raise answers.pop()
+        return "taken"
+
+    assert through_outages(write, what="a write", give_up=lambda: False, pause_s=0) == "taken"
+    answers.append(refusal)
+    with pytest.raises(type(refusal)):
+        through_outages(write, what="a write", give_up=lambda: True, pause_s=0)
+
+
+@pytest.mark.parametrize("error", [WriteError("no", 121), BulkWriteError({"writeErrors": []})])
+def test_what_cannot_be_taken_is_not_tried_again_unless_whoever_asks_says_so(error):
+    answers = [error]
+
+    def write():
+        if answers:
+            raise answers.pop()
+        return "taken"
+
+    with pytest.raises(type(error)):
+        through_outages(write, what="a write", give_up=lambda: False, pause_s=0)
+    answers.append(error)
+    given = through_outages(write, what="a write", give_up=lambda: False, passes=lambda _: True, pause_s=0)
+    assert given == "taken"
+
+
+def test_a_store_that_has_not_started_is_waited_for_and_one_that_refuses_is_not():
+    def refused():
+        raise OperationFailure("Authentication failed", 18)
+
+    with pytest.raises(OperationFailure):
+        once_it_answers(refused)
 
 
 def never(_):
