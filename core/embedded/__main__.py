@@ -18,7 +18,7 @@ from pymongo.errors import PyMongoError
 
 from core import health
 from core.config import Settings
-from core.embedded import checks, one_core, parent, passwords, stores, welcome
+from core.embedded import checks, one_core, parent, passwords, refusing, stores, welcome
 from core.embedded.stores import StartFailed
 from core.embedded.supervise import ROOT, Program, configuration, from_procfile
 from core.embedded.terminal import Tail
@@ -80,16 +80,26 @@ def _run(settings: Settings, lock: TextIO, stopping: threading.Event, procfile: 
     try:
         if _becomes_ready(settings, supervisor, stopping):
             print(welcome.text(settings, _sign_in_code(settings)), flush=True)
-        while not stopping.wait(0.2):
-            parent.reap(supervisor.pid)
-            if supervisor.poll() is not None:
-                raise StartFailed("the supervisor ended; what it started ends with it")
+        _keep_up(settings, supervisor, stopping)
         print(f"\nStopping: running jobs have {settings.worker_grace_s:g} s to end.", flush=True)
         return 0
     finally:
         _end(supervisor, settings.worker_grace_s + 40, folder, settings.port + 2)
         tail.stop()
         print(f"Stopped. What was kept is in {folder}.", flush=True)
+
+
+def _keep_up(settings: Settings, supervisor: subprocess.Popen[bytes], stopping: threading.Event) -> None:
+    """Until we are told to stop. Raises `StartFailed` when the supervisor ends before."""
+    with connect_mongo(settings, patience_s=1) as mongo:
+        asking = refusing.asking(mongo[settings.mongodb_database])
+        watch = refusing.Refusing(asking, refusing.ending(supervisor.pid, stores.MONGODB))
+        while not stopping.wait(0.2):
+            parent.reap(supervisor.pid)
+            if supervisor.poll() is not None:
+                raise StartFailed("the supervisor ended; what it started ends with it")
+            if settings.mongodb_uri is None:
+                watch.look()
 
 
 def _embedded(settings: Settings, folder: Path) -> list[Program]:

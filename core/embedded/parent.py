@@ -12,6 +12,7 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+PROC = Path("/proc")
 
 
 def die_with_parent(parent: int, how: int = signal.SIGTERM) -> None:
@@ -59,12 +60,28 @@ def end_orphans(deadline: float) -> None:
             time.sleep(0.05)
 
 
+def children(of: int) -> list[int]:
+    """The processes whose parent is this one. None but on Linux."""
+    found = []
+    for entry in PROC.glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # one that has just ended
+            if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == of:
+                found.append(int(entry.name))
+    return found
+
+
+def command(pid: int) -> str:
+    """The command line of a process; empty for one that has ended."""
+    try:
+        return (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def _kill_children() -> None:
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):  # not a process, or one that has just ended
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid():
-                os.kill(int(entry.name), signal.SIGKILL)
+    for pid in children(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, signal.SIGKILL)
 
 
 def _prctl(option: int, value: int) -> bool:

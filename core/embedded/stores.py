@@ -17,6 +17,7 @@ from pathlib import Path
 OPLOG_S = 30
 CACHE = "256M"
 """Bounds most of its memory; it would take 1 GB. With either it reads 30,000 jobs as fast, in 190 MB."""
+MONGODB = "secantusd-py"
 LOOPBACK = "127.0.0.1"
 
 
@@ -50,7 +51,7 @@ def mongodb(port: int, folder: Path, *more: str) -> list[str]:
     configuration = folder / "empty.toml"  # otherwise it reads ./secantusd.toml
     configuration.touch()
     return [
-        str(Path(sys.executable).parent / "secantusd-py"),
+        str(Path(sys.executable).parent / MONGODB),
         *("--host", "127.0.0.1", "--port", str(port), "--storage-path", str((folder / "data").resolve())),
         *("--sync-on-commit", "--log-level", "WARNING", "--config", str(configuration.resolve())),
         *("--cache-size", CACHE),
