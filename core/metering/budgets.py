@@ -70,6 +70,8 @@ def hold_at_least(
             return holds
         wanted = {date: usd for date, usd in held.items() if date in keep} | {budget.at: needed}
         change = Change(job_id, before, wanted)
+        if intents.overtaken(db, budget.name, [change]):
+            continue
         more = change.used[budget.at] if budget.counter else sum(change.used.values(), Decimal(0))
         if more > 0:
             place(db, budget, change, more, now)

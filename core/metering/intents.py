@@ -66,6 +66,18 @@ class Change:
         return known
 
 
+def overtaken(db: Database[Document], name: str, changes: Iterable[Change]) -> bool:
+    """Has another change of what one of these jobs held before been placed, and not been committed? Then all
+    that are under way are brought to their end: what a job holds is freed once. The jobs are read anew.
+    """
+    freed = {change.before["nonce"] for change in changes if change.before is not None}
+    state = (db.budgets.find_one({"_id": name}) if freed else None) or {"pending": {}}
+    if not any(intent.get("before") in freed for intent in state["pending"].values()):
+        return False
+    resolve(db, state)
+    return True
+
+
 def place(
     db: Database[Document],
     name: str,

@@ -79,6 +79,8 @@ def _settle(db: Database[Document], name: str, month: str, changes: list[Change]
     whole = True
     for first in range(0, len(changes), AT_ONCE):
         part = changes[first : first + AT_ONCE]
+        if intents.overtaken(db, name, part):
+            return False
         intents.place(db, name, part)
         if intents.commit(db, month, part):
             intents.clear(db, name, [change.nonce for change in part])

@@ -14,7 +14,7 @@ from core.clock import utcnow
 from core.ids import new_id
 from core.jobs.claim import claim, finish, hand_back, note_unkept
 from core.jobs.model import born
-from core.metering import allowances, budgets, ledger, rollups, settling, true_up
+from core.metering import allowances, budgets, intents, ledger, rollups, settling, true_up
 from core.metering.budget import OverLimit
 from core.metering.budget import of_key as of_caller
 from core.metering.estimate import costs_of, largest
@@ -161,6 +161,15 @@ def test_a_hold_that_another_process_brings_to_its_end_meanwhile_counts_once(db,
     holds = budgets.hold_at_least(meanwhile.db, budget, job["_id"], 2 * CENT)
     assert holds == db.jobs.find_one({"_id": job["_id"]})["holds"]
     assert reserved(db, budget) == exact(holds[budget.month]["days"][budget.at]) == 2 * CENT
+
+
+def test_a_hold_whose_process_died_before_its_job_said_so_is_not_placed_twice(db, key, budget):
+    job = job_of(db, key, budget, CENT)
+    lost = Change(job["_id"], job["holds"][budget.month], {budget.at: 2 * CENT})
+    assert intents.place(db, budget.name, [lost])
+    budgets.hold_at_least(db, budget, job["_id"], 3 * CENT)
+    assert reserved(db, budget) == 3 * CENT
+    assert len(db.budgets.find_one({"_id": budget.name})["pending"]) == 0
 
 
 def test_a_job_that_held_something_in_two_months_settles_each_at_its_own_calls(db, key):

@@ -298,6 +298,21 @@ def test_a_day_in_which_nothing_was_spent_keeps_no_budget_from_its_true_up(db):
     state.teardown()
 
 
+def test_a_settlement_that_died_before_its_jobs_said_so_frees_nothing_twice(db):
+    """Found likewise: the ledger came again, freed once more what the job still held, and others got it."""
+    state = Money(db)
+    state.accept(dies=None)
+    state.accept(dies=None)
+    state.cancel(pick=0)
+    state.enter(dies=1)
+    state.enter(dies=None)
+    (budget,) = db.budgets.find()
+    (waiting,) = db.jobs.find({"status": QUEUED})
+    (held,) = waiting["holds"][budget["month"]]["days"].values()
+    assert exact(budget["used"]) == exact(held)
+    state.teardown()
+
+
 def test_no_more_is_promised_than_there_is_and_in_the_end_all_is_the_ledger(db):
     run_state_machine_as_test(
         lambda: Money(db),
