@@ -167,7 +167,7 @@ def _words(value: Any) -> str:
 
 
 def _one_line(said: str) -> str:
-    return re.sub(r"\s+", " ", _words(said))[:500]
+    return re.sub(r"\s+", " ", _words(said))
 
 
 def _codes(body: Any) -> str:

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from core.clock import utcnow
@@ -37,20 +37,17 @@ class Exchange:
     """What all calls of one chat share.
 
     `calls` is the caller's: a record is added when a call starts and completed in place, so that a call which
-    is cut off from outside can be seen. `secrets`: the keys that no record may show. `before`: see `Before`.
+    is cut off from outside can be seen. `before`: see `Before`.
     """
 
     request: ChatRequest
     transport: Transport
     calls: list[Call]
     emit: Emit | None
-    secrets: list[str] = field(repr=False)
     before: Before | None = None
 
     def call(self, target: Target) -> ChatAnswer:
         """Ask once. Raises a `ProviderError`, its detail redacted, the record complete."""
-        if target.api_key:
-            self.secrets.append(target.api_key)
         record = _record(target, len(self.calls))
         if self.before is not None:
             self.before(record, target)
@@ -58,7 +55,7 @@ class Exchange:
         try:
             answer = self._timed(target, record)
         except ProviderError as error:
-            error.detail = redact(error.detail, self.secrets)
+            error.detail = redact(error.detail, target.api_key)
             record |= {
                 "outcome": error.code,
                 "detail": error.detail,
@@ -100,13 +97,13 @@ class Exchange:
         )
         with named_failures(), posted as answer:
             record["http_status"] = answer.status
-            record["provider_request_id"] = self._request_id(answer)
+            record["provider_request_id"] = _request_id(answer, target)
             if 300 <= answer.status < 400:
                 raise ProviderRefused(f"a redirect ({answer.status}), which is not followed")
             if answer.status != 200:
                 body = whole.parsed(answer.body())
                 if not classify.is_known(body):
-                    strange.note(target, record, "error", redact(classify.message(body), self.secrets))
+                    strange.note(target, record, "error", classify.message(body))
                 raise classify.by_status(answer.status, body, answer.headers)
             chunks = answer.chunks() if self.request.stream else answer.moving()
             kind = answer.headers.get("Content-Type", "")
@@ -206,11 +203,12 @@ class Exchange:
             usage_raw=found.usage_raw,
         )
 
-    def _request_id(self, answer: Answer) -> str | None:
-        for name in REQUEST_ID_HEADERS:
-            if name in answer.headers:
-                return redact(answer.headers[name], self.secrets, shapes=False)[:100]
-        return None
+
+def _request_id(answer: Answer, target: Target) -> str | None:
+    for name in REQUEST_ID_HEADERS:
+        if name in answer.headers:
+            return redact(answer.headers[name], target.api_key, shapes=False)[:100]
+    return None
 
 
 def borne_out(told: str | None, message: Document) -> FinishReason:

@@ -54,8 +54,7 @@ def run(
     if not targets:
         raise ProviderError("no provider is configured for this agent")
     targets = _of_one_purse(targets)
-    secrets = [target.api_key for target in targets if target.api_key]
-    exchange = Exchange(request, transport, calls, emit, secrets, before)
+    exchange = Exchange(request, transport, calls, emit, before)
     left = breaker.order(targets) if breaker else list(targets)
     failed: list[tuple[Target, ProviderError]] = []
     while left:

@@ -9,6 +9,7 @@ from typing import Any
 
 from core import json_values
 from core.heavy import LIGHT, Heavy
+from core.llm.classify import LONGEST
 from core.llm.failures import ProviderBusy
 from core.llm.plain import readable
 from core.outbound import names
@@ -43,4 +44,4 @@ def parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        return readable(body[:MOST_OF_A_PAGE].decode(errors="replace"))[:500]
+        return readable(body[:MOST_OF_A_PAGE].decode(errors="replace"))[:LONGEST]
