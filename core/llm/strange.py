@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
@@ -14,22 +15,31 @@ from pymongo.database import Database
 
 from core.clock import utcnow
 from core.llm.records import Call, Unknown
+from core.llm.redact import redact
 from core.llm.types import Target
 
 log = structlog.get_logger(__name__)
 
 LONGEST = 200
+NAME = re.compile(r"(call of )?[A-Za-z0-9_.-]{1,64}")
 
 
 def note(target: Target, record: Call, what: Unknown, word: str) -> str:
-    """Note it on the call; log it, if it is this vendor's first of its kind. Returns the word, cut."""
-    short = word[:LONGEST]
+    """Note it on the call; log it, if it is this vendor's first of its kind. Returns the word, redacted."""
+    short = redact(word, target.api_key)[:LONGEST]
     record.setdefault("unknown", []).append(what)
     told = _told(urlsplit(target.base_url).hostname or target.provider, what)
     if not told:
         told.append(short)
-        log.warning("provider.unknown", provider=target.provider, model=target.model, what=what, said=short)
+        log.warning(
+            "provider.unknown", provider=target.provider, model=target.model, what=what, said=_sayable(short)
+        )
     return short
+
+
+def _sayable(word: str) -> str:
+    """A log is read by others than the job is: a word that is no name may hold what somebody said."""
+    return word if NAME.fullmatch(word) else f"{len(word)} characters"
 
 
 def count(db: Database[dict[str, Any]], calls: Iterable[Call]) -> None:

@@ -13,6 +13,7 @@ from tests.web.asking import ROADS, ask
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 CITED = {"type": "url_citation", "url_citation": {"url": "https://a.example.com", "title": "A"}}
+KEY = "own.key-0123456789"
 STREAMED = ["api-stream", "door-stream"]
 
 
@@ -96,6 +97,29 @@ def test_an_error_of_an_unknown_shape_is_shown_as_it_is_and_counted(member, agen
     told = ask(member, agent, road)
     assert "the moon is full" in (told.error.get("detail") or told.error["message"])
     assert counted(nobody) == ['{provider="openai",what="error"} 1.0']
+
+
+@pytest.mark.parametrize(
+    "word", ["{key}", "what the user said", "x" * 65], ids=["a key", "a text", "a long word"]
+)
+@pytest.mark.parametrize("what", ["finish_reason", "part", "error"])
+def test_the_log_has_no_key_and_no_text_of_what_is_not_understood(
+    member, agent, vendor, services, what, word
+):
+    word = word.replace("{key}", KEY)
+    config = {"provider": "openai", "model": "m", "custom_endpoint": vendor.url, "api_key": KEY}
+    assert member.put(f"/agents/{agent}/llm-config", config).status_code == 200
+    if what == "error":
+        vendor.says(answering({"oops": word}, 400))
+    elif what == "part":
+        vendor.says(whole(content=[{"type": "text", "text": "Yes"}, {"type": word}]))
+    else:
+        vendor.says(whole(word, content="Yes"))
+    with capture_logs() as logs:
+        ask(member, agent, "api")
+    (line,) = [line for line in logs if line["event"] == "provider.unknown"]
+    assert line["said"].endswith(" characters")
+    assert KEY not in str(services.db.jobs.find_one()["calls"])
 
 
 def test_a_call_of_a_custom_tool_is_handed_on_in_one_piece_and_refused_in_a_stream(member, agent, vendor):

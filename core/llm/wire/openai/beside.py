@@ -56,4 +56,4 @@ def _is_call(call: Document) -> bool:
 
 
 def _kind(call: Document) -> str:
-    return f"call of {text(call.get('type')) or 'no type'}"
+    return f"call of {text(call.get('type')) or 'untyped'}"
