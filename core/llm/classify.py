@@ -39,6 +39,8 @@ WORDS = ("message", "detail", "status_msg", "msg", "error_msg", "error_message")
 """The fields in which vendors say what is wrong."""
 LONGEST = 2000
 """Characters of a provider's words that are read."""
+LONGEST_WAIT = 30 * 86_400.0
+"""Seconds. Whoever asks for more says "not soon", and may say it in more digits than can be kept."""
 TRY_AGAIN = re.compile(r"try again in (?:(\d{1,4})m)?(\d{1,6}(?:\.\d{1,9})?)(ms|s)\b", re.IGNORECASE)
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 200
@@ -208,13 +210,15 @@ def _in_words(said: str) -> float | None:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds to wait, from `retry-after-ms`, or `Retry-After` as seconds or as an HTTP date."""
+    """Seconds to wait, at most `LONGEST_WAIT`: `retry-after-ms`, `Retry-After` in seconds or as a date."""
     millis, given = headers.get("retry-after-ms"), headers.get("Retry-After")
     try:
         seconds = float(millis) / 1000 if millis is not None else _seconds(given, now)
     except (ValueError, TypeError, OverflowError):
         return None
-    return max(0.0, seconds) if seconds is not None and math.isfinite(seconds) else None
+    if seconds is None or math.isnan(seconds):
+        return None
+    return min(max(0.0, seconds), LONGEST_WAIT)
 
 
 def _seconds(given: str | None, now: datetime | None) -> float | None:

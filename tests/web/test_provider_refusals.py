@@ -71,6 +71,7 @@ def test_the_error_of_a_list_is_read_as_googles(member, agent, vendor, road):
     ("answer", "waits"),
     [
         (answering({"error": {"message": "Slow down"}}, 429, ("Retry-After", "37")), 37),
+        (answering({"error": {"message": "Slow down"}}, 429, ("Retry-After", "9" * 23)), 30 * 86_400),
         (error(429, QUOTA, details=[RETRY_INFO]), 37),
         (answering([{"error": {"message": QUOTA, "details": [RETRY_INFO]}}], 429), 37),
         (error(429, "Rate limit reached: please try again in 1m6.5s."), 67),

@@ -140,7 +140,11 @@ def test_the_providers_own_words(body, words):
         ({"retry-after-ms": "250", "Retry-After": "7"}, 0.25),
         ({"retry-after-ms": "-1"}, 0.0),
         ({"retry-after-ms": "nan"}, None),
-        ({"retry-after-ms": "inf"}, None),
+        ({"retry-after-ms": "inf"}, classify.LONGEST_WAIT),
+        ({"retry-after-ms": "1e30"}, classify.LONGEST_WAIT),
+        ({"Retry-After": "9" * 23}, classify.LONGEST_WAIT),
+        ({"Retry-After": "9" * 400}, classify.LONGEST_WAIT),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, classify.LONGEST_WAIT),
     ],
 )
 def test_the_time_to_wait(headers, seconds):
