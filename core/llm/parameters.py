@@ -44,11 +44,14 @@ class Translated:
 
 @dataclass(frozen=True)
 class Refused:
-    """`why` names the parameter, and says what to do."""
+    """`why` names the parameter, and says what to do. `nothing`: the value that means the same as none."""
 
     why: str
+    nothing: Any = None
 
     def fields(self, name: str, value: Any, request: ChatRequest, target: Target) -> Document:
+        if value == self.nothing:
+            return {}
         raise ProviderRefused(self.why)
 
 
@@ -160,7 +163,7 @@ PARAMETERS = {
             str | Annotated[list[str], Field(max_length=1000, fail_fast=True)],
             openai=Passed(),
             anthropic=Translated(anthropic.stop),
-            responses=Refused("OpenAI's Responses API has no stop sequences: leave `stop` out"),
+            responses=Refused("OpenAI's Responses API has no stop sequences: leave `stop` out", nothing=[]),
         ),
         Parameter(
             "seed",
@@ -182,36 +185,44 @@ PARAMETERS = {
             "presence_penalty",
             Annotated[float, Field(ge=-2, le=2)],
             openai=Passed(),
-            anthropic=Refused("Anthropic has no penalties: leave `presence_penalty` out"),
-            responses=Refused("OpenAI's Responses API has no penalties: leave `presence_penalty` out"),
+            anthropic=Refused("Anthropic has no penalties: leave `presence_penalty` out", nothing=0),
+            responses=Refused(
+                "OpenAI's Responses API has no penalties: leave `presence_penalty` out", nothing=0
+            ),
         ),
         Parameter(
             "frequency_penalty",
             Annotated[float, Field(ge=-2, le=2)],
             openai=Passed(),
-            anthropic=Refused("Anthropic has no penalties: leave `frequency_penalty` out"),
-            responses=Refused("OpenAI's Responses API has no penalties: leave `frequency_penalty` out"),
+            anthropic=Refused("Anthropic has no penalties: leave `frequency_penalty` out", nothing=0),
+            responses=Refused(
+                "OpenAI's Responses API has no penalties: leave `frequency_penalty` out", nothing=0
+            ),
         ),
         Parameter(
             "logit_bias",
             Annotated[dict[str, Annotated[int | float, Field(ge=-100, le=100)]], Field(max_length=1000)],
             openai=Passed(),
-            anthropic=Refused("Anthropic biases no tokens: leave `logit_bias` out"),
-            responses=Refused("OpenAI's Responses API biases no tokens: leave `logit_bias` out"),
+            anthropic=Refused("Anthropic biases no tokens: leave `logit_bias` out", nothing={}),
+            responses=Refused("OpenAI's Responses API biases no tokens: leave `logit_bias` out", nothing={}),
         ),
         Parameter(
             "logprobs",
             bool,
             openai=Passed(),
-            anthropic=Translated(anthropic.logprobs),
-            responses=Translated(responses.logprobs),
+            anthropic=Refused("Anthropic tells no probabilities: leave `logprobs` out", nothing=False),
+            responses=Refused(
+                "probabilities come by chat completions alone: leave `logprobs` out", nothing=False
+            ),
         ),
         Parameter(
             "top_logprobs",
             Annotated[int, Field(ge=0, le=20)],
             openai=Passed(),
-            anthropic=Refused("Anthropic tells no probabilities: leave `top_logprobs` out"),
-            responses=Refused("probabilities come by chat completions alone: leave `top_logprobs` out"),
+            anthropic=Refused("Anthropic tells no probabilities: leave `top_logprobs` out", nothing=0),
+            responses=Refused(
+                "probabilities come by chat completions alone: leave `top_logprobs` out", nothing=0
+            ),
         ),
         Parameter(
             "parallel_tool_calls",
@@ -232,7 +243,7 @@ PARAMETERS = {
             "verbosity",
             Literal["low", "medium", "high"],
             openai=Passed(),
-            anthropic=Refused("Anthropic has no verbosity: leave `verbosity` out"),
+            anthropic=Refused("Anthropic has no verbosity: leave `verbosity` out", nothing="medium"),
             responses=Translated(responses.verbosity),
         ),
         Parameter(

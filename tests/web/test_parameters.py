@@ -89,6 +89,21 @@ CASES = {
     "user": Case("u1", {"user": "u1"}, {"metadata": {"user_id": "u1"}}, {"user": "u1"}),
     "extra": Case(EXTRA, EXTRA, EXTRA, EXTRA),
 }
+NOTHING = {
+    "stop": [],
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "logit_bias": {},
+    "logprobs": False,
+    "top_logprobs": 0,
+    "verbosity": "medium",
+    "tools": [],
+    "tool_choice": "auto",
+    "response_format": {"type": "text"},
+    "parallel_tool_calls": True,
+    "service_tier": "auto",
+}
+"""What clients send though nobody asked for it: the value that means the same as none."""
 WIRES = sorted(CONFIGS)
 NO_PARAMETERS = {"message", "messages", "conversation_id", "stream", "metadata", "callback_url", "priority"}
 THE_DOORS_OWN = {"model", "messages", "n", "stream", "stream_options", "metadata", "priority"}
@@ -158,6 +173,14 @@ def test_a_parameter_leaves_the_house_in_the_words_of_the_wire(
     case = CASES[name]
     road(member, agent, {name: case.value, **case.beside})
     left_as_expected(services, asked, wire, name)
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("name", NOTHING)
+def test_a_value_that_asks_for_nothing_is_refused_by_nobody(member, agent, services, asked, road, name):
+    road(member, agent, {name: NOTHING[name]})
+    job = services.db.jobs.find_one()
+    assert job["status"] == "succeeded", job["error"]
 
 
 @pytest.mark.parametrize("road", ROADS)

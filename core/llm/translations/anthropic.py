@@ -121,12 +121,6 @@ def _marked(request: ChatRequest) -> bool:
     return any(mark(one) or mark(mapping(one.get("function"))) for one in (*parts, *tools))
 
 
-def logprobs(value: bool, request: ChatRequest, target: Target) -> Document:
-    if value:
-        raise ProviderRefused("Anthropic tells no probabilities: leave `logprobs` out")
-    return {}
-
-
 def parallel_tool_calls(value: bool, request: ChatRequest, target: Target) -> Document:
     """It belongs to the choice of a tool, which says it where there is one."""
     chosen = request.parameters.get("tool_choice") is not None

@@ -41,12 +41,6 @@ def max_tokens(value: int, request: ChatRequest, target: Target) -> Document:
     return {"max_output_tokens": max(value, FEWEST_TOKENS)}
 
 
-def logprobs(value: bool, request: ChatRequest, target: Target) -> Document:
-    if value:
-        raise ProviderRefused("probabilities come by chat completions alone: leave `logprobs` out")
-    return {}
-
-
 def reasoning_effort(value: str, request: ChatRequest, target: Target) -> Document:
     return {"reasoning": {"effort": value}}
 
