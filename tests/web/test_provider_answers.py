@@ -104,6 +104,74 @@ def test_the_calls_of_a_stream_without_ids_are_told_apart(member, agent, vendor,
     assert all((id_a, id_b))
 
 
+@pytest.mark.parametrize("road", STREAMED)
+@pytest.mark.parametrize(
+    ("pieces", "calls"),
+    [
+        ([piece(0, "0", "f", "{}"), piece(1, "0", "g", "{}")], [("f", "{}"), ("g", "{}")]),
+        ([piece(0, "0", "f", A), piece(1, "0", "f", B)], [("f", A), ("f", B)]),
+        ([piece(0, "0", "f", A), piece(0, "0", "g", B)], [("f", A), ("g", B)]),
+        ([piece(None, "0", "f", A), piece(None, "0", "g", B)], [("f", A), ("g", B)]),
+        (  # announced first, their arguments in turn, the id with each piece
+            [
+                piece(0, "0", "f", ""),
+                piece(1, "0", "g", ""),
+                *(piece(n, "0", None, words[k : k + 7]) for k in (0, 7) for n, words in ((0, A), (1, B))),
+                piece(0, "0", None, A[14:]),
+                piece(1, "0", None, B[14:]),
+            ],
+            [("f", A), ("g", B)],
+        ),
+        (  # one after the other
+            [
+                piece(0, "0", "f", A[:5]),
+                piece(0, "0", None, A[5:]),
+                piece(1, "0", "f", ""),
+                piece(1, "0", None, B[:5]),
+                piece(1, "0", None, B[5:]),
+            ],
+            [("f", A), ("f", B)],
+        ),
+        (  # a name in parts, and a place that counts the pieces: one call
+            [piece(0, "0", "read_", ""), piece(0, "0", "file", ""), piece(0, "0", None, A)],
+            [("read_file", A)],
+        ),
+        ([piece(n, "0", "f", part) for n, part in enumerate((A[:5], A[5:]))], [("f", A)]),
+    ],
+)
+def test_the_calls_of_a_stream_with_one_id_are_told_apart(member, agent, vendor, road, pieces, calls):
+    says(vendor, *pieces, d("tool_calls"), DONE)
+    told = ask(member, agent, road).calls
+    assert [call for _, *call in told] == [list(call) for call in calls]
+    assert told[0][0] == "0"
+    assert len({id for id, *_ in told}) == len(calls)
+
+
+@pytest.mark.parametrize("road", WHOLE)
+def test_calls_in_one_piece_with_one_id_get_their_own(member, agent, vendor, road):
+    given = [{"id": "0", "function": {"name": name, "arguments": A}} for name in ("f", "g", "h")]
+    vendor.says(whole("tool_calls", content=None, tool_calls=given))
+    told = ask(member, agent, road).calls
+    assert (told[0], [name for _, name, _ in told]) == (("0", "f", A), ["f", "g", "h"])
+    assert len({id for id, *_ in told}) == 3
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_anthropics_calls_with_one_id_get_their_own(member, claude, vendor, road):
+    given = [{"type": "tool_use", "id": "0", "name": name, "input": {"a": 1}} for name in ("f", "g")]
+    if road in STREAMED:
+        events = [
+            {"type": "content_block_start", "index": n, "content_block": block}
+            for n, block in enumerate(given)
+        ]
+        says(vendor, *events, {"type": "message_delta", "delta": {"stop_reason": "tool_use"}})
+    else:
+        vendor.says(answering({"content": given, "stop_reason": "tool_use"}))
+    told = ask(member, claude, road).calls
+    assert (told[0], told[1][1:]) == (("0", "f", '{"a": 1}'), ("g", '{"a": 1}'))
+    assert told[1][0] not in ("", "0")
+
+
 @pytest.mark.parametrize("road", WHOLE)
 @pytest.mark.parametrize("function", [{"name": "now", "arguments": ""}, {"name": "now"}])
 def test_a_call_without_arguments_has_an_empty_object(member, agent, vendor, road, function):

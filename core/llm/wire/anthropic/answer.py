@@ -6,13 +6,13 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from core.ids import new_call_id
 from core.llm import classify
 from core.llm.failures import ProviderBusy, ProviderError
 from core.llm.plain import count, mapping, mappings, storable, text
 from core.llm.types import Document, FinishReason, Usage, WireAnswer
 from core.llm.wire import counts
 from core.llm.wire.anthropic.thinking import signed, thoughts
+from core.llm.wire.ids import own_id
 
 # All that the anthropic SDK's type `StopReason` knows (2.12.0, 2026-11).
 FINISHES: dict[str, FinishReason] = {
@@ -94,7 +94,10 @@ def finish(stop_reason: Any) -> str | None:
 def message(blocks: list[Document], stop_details: Any = None) -> Document:
     """An assistant's message in our form. Its `thinking_blocks` go back unchanged in the next turn."""
     content = "".join(text(block.get("text")) for block in blocks if block.get("type") == "text")
-    calls = [_tool_call(block) for block in blocks if block.get("type") == "tool_use"]
+    calls: list[Document] = []
+    for block in blocks:
+        if block.get("type") == "tool_use":
+            calls.append(_tool_call(block, [call["id"] for call in calls]))
     said: Document = {
         "role": "assistant",
         "content": content or (None if calls else ""),
@@ -109,9 +112,9 @@ def message(blocks: list[Document], stop_details: Any = None) -> Document:
     return said
 
 
-def _tool_call(block: Document) -> Document:
-    """`input` is an object; in a stream, the text of one."""
+def _tool_call(block: Document, taken: list[str]) -> Document:
+    """`input` is an object; in a stream, the text of one. `taken`: the ids of other calls."""
     given = block.get("input")
     arguments = text(given) if isinstance(given, str) else json.dumps(storable(mapping(given)))
     function = {"name": text(block.get("name")), "arguments": arguments or "{}"}
-    return {"id": text(block.get("id")) or new_call_id(), "type": "function", "function": function}
+    return {"id": own_id(block.get("id"), taken), "type": "function", "function": function}

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from core.ids import new_call_id
 from core.llm.plain import mapping, storable, text
 from core.llm.types import Document, WireAnswer
 from core.llm.wire import counts
 from core.llm.wire.anthropic.answer import failure_inside, finish, message, unknown, usage
 from core.llm.wire.halves import Text
+from core.llm.wire.ids import own_id
 
 
 class Stream:
@@ -86,8 +86,9 @@ class Stream:
 
     def _begin_call(self, block: Document, whole: Document) -> Document:
         """The input of a call comes in pieces; some vendors that copy Anthropic send it whole, here."""
+        taken = [other["id"] for other in self.blocks.values() if "n" in other]
         block |= {
-            "id": block.get("id") or new_call_id(),
+            "id": own_id(block.get("id"), taken),
             "n": self._calls,
             "input": json.dumps(storable(whole)) if whole else "",
         }

@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from core.ids import new_call_id
 from core.llm.plain import mapping, mappings, storable, text
 from core.llm.types import Document
 from core.llm.wire.halves import Text
+from core.llm.wire.ids import own_id
 
 KNOWN_OF_A_CALL = ("index", "id", "type", "function")
 NOTHING = "{}"
@@ -23,7 +23,11 @@ NOTHING = "{}"
 
 def tool_calls(said: Document) -> list[Document]:
     """The calls, with the fields that a vendor adds: it may want them back."""
-    return [found for call in told(said) if (found := _tool_call(call))]
+    found: list[Document] = []
+    for call in told(said):
+        if made := _tool_call(call, [one.get("id") for one in found]):
+            found.append(made)
+    return found
 
 
 def told(said: Document) -> list[Document]:
@@ -47,6 +51,8 @@ class Calls:
     def __init__(self) -> None:
         self.gathered: list[Document] = []
         self._ids: list[str] = []
+        """As they were given: some servers give all calls the same."""
+        self._counts: list[int | None] = []
         self._at: dict[Any, int] = {}
         self._texts: list[Text] = []
         self._untold: set[int] = set()
@@ -87,13 +93,26 @@ class Calls:
     def _place(self, part: Document, name: str, said: str) -> int:
         """The place of the call that a piece belongs to; the next free one if it begins a call."""
         given, counted = text(part.get("id")), self._at.get(_index(part))
-        if given and given in self._ids:
-            return self._ids.index(given)
         newest = len(self.gathered) - 1
+        if given and given in self._ids:
+            same = [n for n, id in enumerate(self._ids) if id == given]
+            n = counted if counted in same else same[-1]
+            return newest + 1 if name and self._is_another(n, part, name) else n
         if not self.gathered or ((name or given) and counted is None and _index(part) is not None):
             return len(self.gathered)
         last = newest if counted is None or (not name and self._is_over(counted, newest, said)) else counted
         return len(self.gathered) if name and self._begins_another(last, given, name, said) else last
+
+    def _is_another(self, n: int, part: Document, name: str) -> bool:
+        """Is a piece with a name another call, though its id is that of the call at this place?
+
+        Some servers give each call the id "0" or "call_0". Its name and its number then tell it apart;
+        where one of them alone does, it may belong to the same call until that is whole.
+        """
+        known, so_far = (self.gathered[n]["function"][key] for key in ("name", "arguments"))
+        moved = None not in (_index(part), self._counts[n]) and _index(part) != self._counts[n]
+        renamed = bool(known) and name != known
+        return (moved and renamed) or ((moved or renamed) and _is_whole(so_far))
 
     def _is_over(self, n: int, newest: int, said: str) -> bool:
         """Does a piece of arguments belong to the newest call, which has none, as the counted one is whole?
@@ -121,11 +140,13 @@ class Calls:
     def _begin(self, part: Document) -> None:
         given = text(part.get("id"))
         self._at[_index(part)] = len(self.gathered)
+        self._counts.append(_index(part))
+        id = own_id(given, [call["id"] for call in self.gathered])
         self._ids.append(given)
         self._texts.append(Text())
         function = {"name": "", "arguments": ""}
         self._untold.add(len(self.gathered))
-        self.gathered.append({"id": given or new_call_id(), "type": "function", "function": function})
+        self.gathered.append({"id": id, "type": "function", "function": function})
 
     def _head(self, n: int) -> Document:
         """All that is known of a call, told for the first time."""
@@ -148,15 +169,15 @@ def _added(part: Document) -> Document:
     return dict(storable({key: value for key, value in part.items() if key not in KNOWN_OF_A_CALL}))
 
 
-def _tool_call(call: Document) -> Document | None:
-    """A call of a custom tool, which has an `input`, is handed on as it is."""
+def _tool_call(call: Document, taken: list[Any]) -> Document | None:
+    """A call of a custom tool, which has an `input`, is handed on as it is. `taken`: ids of other calls."""
     function = call.get("function")
     if not isinstance(function, dict):
         return storable(call) if mapping(call.get("custom")) else None
     said = arguments(function.get("arguments"))
     return {
         **storable({key: value for key, value in call.items() if key != "index"}),
-        "id": text(call.get("id")) or new_call_id(),
+        "id": own_id(call.get("id"), taken),
         "type": "function",
         "function": {"name": text(function.get("name")), "arguments": said if said.strip() else NOTHING},
     }
