@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any
 
 from core.llm.failures import (
@@ -42,8 +44,8 @@ LONGEST = 2000
 LONGEST_WAIT = 30 * 86_400.0
 """Seconds. Whoever asks for more says "not soon", and may say it in more digits than can be kept."""
 TRY_AGAIN = re.compile(r"try again in (?:(\d{1,4})m)?(\d{1,6}(?:\.\d{1,9})?)(ms|s)\b", re.IGNORECASE)
-SHORT = reprlib.Repr()
-SHORT.maxstring = SHORT.maxother = 200
+MOST_SHOWN = 100
+"""Pieces of a body without words: a bracket, a name, a value."""
 
 
 def by_status(status: int, body: Any, headers: Mapping[str, str]) -> ProviderError:
@@ -110,17 +112,21 @@ def _number(value: Any) -> int | None:
 
 
 def _kind(status: int, body: Any) -> type[ProviderError]:
-    """The body's words come first: vendors use one status for several things."""
-    said = f"{message(body)} {_codes(body)}".lower()
-    for applies, words, kind in (
-        (_retry_delay(body) is None, QUOTA_WORDS, QuotaUsedUp),
-        (status in (413, 429), RATE_WORDS, ProviderRateLimited),
-        (status in (UNKNOWN, 400), KEY_WORDS, KeyRefused),
-        (status in (UNKNOWN, 400, 403, 422), CONTENT_WORDS, ContentRefused),
-        (status not in (401, 402, 403, 429), OVERFLOW_WORDS, ContextOverflow),
-        (status == UNKNOWN, MISTAKE_WORDS, ProviderRefused),
+    """The body's words come first: vendors use one status for several things.
+
+    The key and the quota that a gateway's provider speaks of are the gateway's.
+    """
+    own = f"{_told(body)} {_codes(body)}".lower()
+    said = f"{own} {_beneath(body)}".lower()
+    for applies, told, words, kind in (
+        (_retry_delay(body) is None, own, QUOTA_WORDS, QuotaUsedUp),
+        (status in (413, 429), own, RATE_WORDS, ProviderRateLimited),
+        (status in (UNKNOWN, 400), own, KEY_WORDS, KeyRefused),
+        (status in (UNKNOWN, 400, 403, 422), said, CONTENT_WORDS, ContentRefused),
+        (status not in (401, 402, 403, 429), said, OVERFLOW_WORDS, ContextOverflow),
+        (status == UNKNOWN, own, MISTAKE_WORDS, ProviderRefused),
     ):
-        if applies and any(word in said for word in words):
+        if applies and any(word in told for word in words):
             return kind
     if status in BUSY or status >= 500 or status == UNKNOWN:
         return ProviderBusy
@@ -128,25 +134,52 @@ def _kind(status: int, body: Any) -> type[ProviderError]:
 
 
 def message(body: Any) -> str:
-    """The provider's own words, wherever the body has them."""
-    for found in (mapping(body).get("error"), body):
-        if isinstance(found, str) and found:
-            return _one_line(found)
-        for name in WORDS:
-            value = mapping(found).get(name)
-            if said := _words(value) or _of_fields(value):
-                return said
-    return _one_line(SHORT.repr(body)) if body else "no reason given"
+    """The provider's own words, wherever the body has them, and those of the one that it asked itself."""
+    said, beneath = _told(body), _beneath(body)
+    if said and beneath and beneath not in said:
+        return _one_line(f"{said}: {beneath}")
+    return said or beneath or (_one_line(_shown(body)) if body else "no reason given")
 
 
 def is_known(body: Any) -> bool:
     """Does `message` know where the words are? Otherwise it shows the body as it is."""
     body = _within(body)
-    places = (mapping(mapping(body).get("error")), mapping(body), mapping(mapping(body).get("base_resp")))
-    values = [place.get(name) for place in places for name in WORDS]
-    return any(_words(value) or _of_fields(value) for value in values) or isinstance(
-        mapping(body).get("error", body), str
-    )
+    base = mapping(mapping(body).get("base_resp"))
+    return isinstance(body, str) or bool(_told(body) or _beneath(body) or _words(base.get("status_msg")))
+
+
+def _told(body: Any) -> str:
+    return next((said for place in _places(body) if (said := _said(place))), "")
+
+
+def _places(body: Any) -> Iterator[Any]:
+    """Where the words may be: an `error`, the body, and the first of a list of either (`errors` too)."""
+    for place in (mapping(body).get("error"), body):
+        for one in (place, mapping(place).get("errors")):
+            yield one[0] if isinstance(one, list) and one else one
+
+
+def _said(place: Any) -> str:
+    if isinstance(place, str):
+        return _one_line(place)
+    values = (mapping(place).get(name) for name in WORDS)
+    return next((said for value in values if (said := _one_line(_words(value)) or _of_fields(value))), "")
+
+
+def _beneath(body: Any) -> str:
+    """The words of the provider that a gateway asked, in `metadata.raw`: OpenRouter's own say no more than
+    "Provider returned error" (openrouter.ai/docs/api/reference/errors-and-debugging, read 2026-11).
+    """
+    raw = mapping(mapping(mapping(body).get("error")).get("metadata")).get("raw")
+    if isinstance(raw, str) and len(raw) <= LONGEST:
+        with suppress(ValueError, RecursionError):
+            raw = json.loads(raw)
+    return _told(_within(raw))
+
+
+def _shown(body: Any) -> str:
+    """The beginning of it as JSON."""
+    return "".join(islice(json.JSONEncoder(ensure_ascii=False).iterencode(body), MOST_SHOWN))
 
 
 def _of_fields(value: Any) -> str:

@@ -59,6 +59,11 @@ OVERFLOW_WORDS = (
     "input is too long",  # Amazon Bedrock
     "range of input length should be",  # Alibaba
     "exceeds the model's maximum",
+    "reduce the length of the messages",  # Groq
+    "reduce the length of the prompt",  # vLLM
+    "`inputs` tokens + `max_new_tokens` must be",  # Hugging Face's TGI
+    "`inputs` must have less than",
+    "exceed max message tokens",  # Volcano Engine
     "prompt_too_long",
     "model_context_window_exceeded",
 )

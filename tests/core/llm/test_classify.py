@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,11 @@ from core.llm import classify
 
 def code(status, words="", **error):
     return classify.by_status(status, {"error": {"message": words, **error}}, {}).code
+
+
+def beneath(words, raw, **error):
+    """As OpenRouter tells what the provider that it asked has said."""
+    return {"error": {"message": words, "metadata": {"raw": raw, "provider_name": "X"}, **error}}
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,10 @@ def test_a_spend_limit_of_anthropics_is_known_by_its_finer_code():
         "prompt is too long: 208310 tokens > 200000 maximum",
         "input length and `max_tokens` exceed context limit: 199759 + 8192 > 200000",
         "the request exceeds the available context size",
+        "Please reduce the length of the messages or completion.",
+        "`inputs` tokens + `max_new_tokens` must be <= 10. Given: 99 `inputs` tokens and 1 `max_new_tokens`",
+        "`inputs` must have less than 10 tokens. Given: 99",
+        "Total tokens of image and text exceed max message tokens.",
     ],
 )
 def test_a_prompt_that_is_too_long(words):
@@ -119,13 +129,49 @@ def test_an_error_inside_a_200(error, means):
         ({"message": "No."}, "No."),
         ({"detail": "No."}, "No."),
         ("<html>\n  No.", "<html> No."),
-        ({"weird": [1]}, "{'weird': [1]}"),
+        ({"weird": [1]}, '{"weird": [1]}'),
+        ({"weird": {"why": None, "name": "Zoë"}}, '{"weird": {"why": null, "name": "Zoë"}}'),
+        ({"errors": [{"message": "No."}, {"message": "Nor that."}]}, "No."),
+        ({"errors": ["No."]}, "No."),
+        ({"errors": []}, '{"errors": []}'),
+        ({"error": {"errors": [{"message": "No."}], "code": 400}}, "No."),
+        ({"error": [{"message": "No."}]}, "No."),
+        ({"error": {"message": ""}, "detail": "No."}, "No."),
+        (beneath("", '{"error": {"message": "No."}}'), "No."),
+        (beneath("Provider returned error", '{"error": {"message": "No."}}'), "Provider returned error: No."),
+        (beneath("Provider returned error", "No."), "Provider returned error: No."),
+        (beneath("Provider returned error", {"detail": "No."}), "Provider returned error: No."),
+        (beneath("Provider returned error", "[" * 2000), f"Provider returned error: {'[' * 1975}"),
+        (beneath("Provider returned error", None), "Provider returned error"),
+        (beneath("It says: No.", "No."), "It says: No."),
         (None, "no reason given"),
         ({}, "no reason given"),
     ],
 )
 def test_the_providers_own_words(body, words):
     assert classify.message(body) == words
+
+
+def test_a_body_without_words_is_shown_in_part_however_large_and_deep_it_is():
+    deep = json.loads(f'{{"a": {"[" * 400}{"]" * 400}}}')
+    assert classify.message(deep).startswith('{"a": [[[')
+    assert len(classify.message({str(n): "x" * 9 for n in range(100_000)})) <= classify.LONGEST
+
+
+@pytest.mark.parametrize(
+    ("status", "raw", "means"),
+    [
+        (400, "prompt is too long: 99 tokens > 10 maximum", "context_overflow"),
+        (400, "blocked by our content filtering policy", "content_refused"),
+        (400, "Invalid API key", "provider_refused"),
+        (429, "You exceeded your current quota", "provider_rate_limited"),
+    ],
+    ids=["too long", "its policy", "the gateway's own key", "the gateway's own quota"],
+)
+def test_what_the_provider_of_a_gateway_says_is_read(status, raw, means):
+    told = beneath("Provider returned error", json.dumps({"error": {"message": raw}}), code=status)
+    assert classify.by_status(status, told, {}).code == means
+    assert classify.by_error_inside(told).code == means
 
 
 @pytest.mark.parametrize(
