@@ -12,8 +12,9 @@ def tools(value: list[Document], request: ChatRequest, target: Target) -> Docume
 
 
 def of_object(schema: Document) -> Document:
-    """Parameters are an object's; strict servers refuse a schema that leaves its type out."""
-    return schema if "type" in schema or "$ref" in schema else {"type": "object", **schema}
+    """Parameters are an object's; strict servers refuse a schema that leaves its type out, or null."""
+    typed = schema.get("type") is not None or "$ref" in schema
+    return schema if typed else {**schema, "type": "object"}
 
 
 def _tool(tool: Document) -> Document:

@@ -46,7 +46,19 @@ def messages(said: list[Document]) -> list[Document]:
             turns.append({"role": role, "content": said_in})
     if not turns:
         raise ProviderRefused("Anthropic needs at least one message that is not the system's")
+    _begin_answer(turns[-1])
     return turns
+
+
+def _begin_answer(last: Document) -> None:
+    """An assistant's turn at the end is the beginning of the answer, which the model goes on with.
+
+    "final assistant content cannot end with trailing whitespace"
+    (https://github.com/langchain-ai/langchain-google/pull/1733, read 2026-11).
+    """
+    block = last["content"][-1]
+    if last["role"] == "assistant" and block["type"] == "text":
+        block["text"] = block["text"].rstrip()
 
 
 def may_think(turns: list[Document]) -> bool:

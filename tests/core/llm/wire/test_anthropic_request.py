@@ -120,6 +120,29 @@ def test_system_and_developer_messages_are_gathered_in_front():
     assert wire(system_prompt="Be brief.")["system"] == "Be brief."
 
 
+@pytest.mark.parametrize(
+    ("said", "sent"),
+    [
+        ("It is \n", [text("It is")]),
+        ([text("It "), text("is ")], [text("It "), text("is")]),
+        ("It is", [text("It is")]),
+    ],
+)
+def test_the_beginning_of_an_answer_does_not_end_with_white_space(said, sent):
+    begun = [{"role": "user", "content": "What is it? "}, {"role": "assistant", "content": said}]
+    assert wire(begun[:1])["messages"][-1]["content"] == [text("What is it? ")]
+    assert wire(begun)["messages"][-1] == {"role": "assistant", "content": sent}
+    (asked, answered, _) = wire([*begun, *ASKED])["messages"]
+    assert asked["content"] == [text("What is it? ")]
+    assert answered["content"] == ([text(said)] if isinstance(said, str) else said)
+
+
+@pytest.mark.parametrize("schema", [{"properties": {}}, {"type": None, "properties": {}}])
+def test_the_parameters_of_a_tool_are_an_objects(schema):
+    tool = {"type": "function", "function": {"name": "now", "parameters": schema}}
+    assert wire(tools=[tool])["tools"][0]["input_schema"] == {"type": "object", "properties": {}}
+
+
 def test_images_and_files():
     parts = [
         text("What is this?"),
