@@ -19,9 +19,12 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from core.agents import agents
+from core.agents.fields import LONGEST_NAME
 from core.clock import duration, utcnow
 from core.store.pages import DEFAULT_LIMIT, MOST
 from core.store.windows import AHEAD, OLDEST
+from web.context import db, workspace_id
 from web.requests import Request
 
 PREFIX = "/api/v1"
@@ -105,10 +108,24 @@ def since(at: datetime | None) -> datetime | None:
 
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+BY_ID_OR_NAME = "an id, or `agent:<name>`"
+
+
+def _meant(reference: str) -> str:
+    return agents.id_of(db(), workspace_id(), reference)
+
+
+AgentId = Annotated[
+    str,
+    StringConstraints(max_length=len(agents.BY_NAME) + LONGEST_NAME),
+    AfterValidator(_meant),
+    Field(description=BY_ID_OR_NAME),
+]
+"""An agent that a query, a form or a body names: read as its id. In paths `web.auth` sees to it."""
 
 
 class AgentPath(BaseModel):
-    agent_id: Id = Field(description="an id, or `agent:<name>`", json_schema_extra={"example": "agent:demo"})
+    agent_id: Id = Field(description=BY_ID_OR_NAME, json_schema_extra={"example": "agent:demo"})
 
 
 def resource(name: str, description: str, *, prefix: str = PREFIX) -> APIBlueprint:

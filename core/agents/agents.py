@@ -80,12 +80,16 @@ def get(db: Database[Document], workspace_id: str, agent_id: str) -> Agent:
 
 def named(db: Database[Document], workspace_id: str, reference: str) -> Agent:
     """The agent that a reference names: an id, or `agent:<name>`. Raises `NotFound`."""
+    return get(db, workspace_id, id_of(db, workspace_id, reference))
+
+
+def id_of(db: Database[Document], workspace_id: str, reference: str) -> str:
+    """The id that a reference means: an id, or `agent:<name>`. A name of nobody is an id of nobody."""
     if not reference.startswith(BY_NAME):
-        return get(db, workspace_id, reference)
-    found = agents_of(db).find_one({"workspace_id": workspace_id, "name": reference.removeprefix(BY_NAME)})
-    if found is None:
-        raise NotFound(f"there is no agent {reference!r}")
-    return _read(found)
+        return reference
+    called = {"workspace_id": workspace_id, "name": reference.removeprefix(BY_NAME)}
+    found = agents_of(db).find_one(called, {"_id": 1})
+    return found["_id"] if found else reference
 
 
 def ready(db: Database[Document], workspace_id: str, agent_id: str) -> Agent:

@@ -19,6 +19,7 @@ from core.llm import parameters
 
 MOST_METADATA = 16 * 1024
 """Bytes, as JSON."""
+LONGEST_NAME = 200
 
 
 def _small(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S(.*\S)?$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME, pattern=r"^\S(.*\S)?$")]
 Short = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^https?://[^\s]+$")]
 MaxRunning = Annotated[int, Field(ge=1, le=1_000_000)] | None

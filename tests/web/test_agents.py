@@ -172,7 +172,16 @@ def test_any_name_can_stand_in_a_path(member, name):
 
 def test_a_name_of_nobody_or_of_another_workspace_is_not_found(member, agent, client_for):
     assert member.get("/agents/agent:nobody").status_code == 404
-    assert client_for("member", workspace="other").get("/agents/agent:scout").status_code == 404
+    other = client_for("member", workspace="other")
+    assert other.get("/agents/agent:scout").status_code == 404
+    theirs = other.post("/agents", {"name": "scout"}).json["id"]
+    assert [client.get("/agents/agent:scout").json["id"] for client in (member, other)] == [agent, theirs]
+
+
+def test_a_key_of_one_agent_is_not_told_which_names_there_are(agent, client_for):
+    mine = client_for("agent", agents=[agent])
+    answers = [mine.get(f"/agents/agent:{name}/usage") for name in ("demo", "another")]
+    assert [(answer.status_code, answer.json["detail"]) for answer in answers] == [(404, "no such agent")] * 2
 
 
 def test_a_key_of_one_agent_reaches_no_other_by_its_name(member, agent, client_for):

@@ -95,6 +95,17 @@ def test_a_file_of_an_agent_in_a_folder_for_all(member, agent):
     record = uploaded(member, agent_id=agent, path="reports/", visibility="workspace")
     assert (record["agent_id"], record["path"]) == (agent, "reports/a.txt")
     assert record["visibility"] == "workspace"
+    assert uploaded(member, agent_id="agent:scout")["agent_id"] == agent
+
+
+def test_an_upload_for_an_agent_that_there_is_not(member, folder):
+    refused = [
+        send(member, part("agent_id", named) + part("file", b"x", filename="a") + END)
+        for named in (b"another", b"agent:another")
+    ]
+    assert [(answer.status_code, answer.json["detail"]) for answer in refused] == [(404, "no such agent")] * 2
+    assert send(member, part("agent_id", b"") + part("file", b"x", filename="a") + END).status_code == 422
+    assert kept(folder) == []
 
 
 TOGETHER = 40
@@ -259,6 +270,8 @@ def test_the_list_has_filters(member, agent):
     for query, found in [
         ("prefix=a/", ["a/1"]),
         (f"agent_id={agent}", ["b/2"]),
+        ("agent_id=agent:scout", ["b/2"]),
+        ("agent_id=agent:another", []),
         ("media_type=image/*", ["a/1"]),
         ("media_type=text/plain", ["b/2"]),
         ("max_size=10", ["b/2"]),

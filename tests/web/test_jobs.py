@@ -116,7 +116,10 @@ def test_jobs_are_listed_newest_first_by_what_is_asked(member, agent, services):
     assert listed("q=quota") == [ids[0]]
     assert listed(f"q={ids[1]}") == [ids[1]]
     assert listed(f"agent_id={agent}&limit=2") == [test, ids[2]]
-    assert listed("agent_id=another") == []
+    assert listed("agent_id=agent:scout&limit=2") == [test, ids[2]]
+    assert (
+        listed("agent_id=agent:demo") == listed("agent_id=another") == listed("agent_id=agent:another") == []
+    )
     assert listed("since=2026-01-01T00:00:00Z&limit=1") == [test]
     assert listed("since=2999-01-01T00:00:00Z") == []
 

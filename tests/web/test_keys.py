@@ -55,6 +55,7 @@ def test_a_key_is_made_in_the_workspace_that_the_admin_names(admin, using):
         ({"role": "agent"}, "/agents"),
         ({"role": "agent", "agents": ["demo", "demo2"]}, "/agents"),
         ({"role": "agent", "agents": ["nobody"]}, "/agents"),
+        ({"role": "agent", "agents": ["agent:nobody"]}, "/agents"),
         ({"role": "admin", "agents": ["demo"]}, "/agents"),
         ({"agents": []}, "/agents"),
         ({"rpm": 0}, "/rpm"),
@@ -70,6 +71,13 @@ def test_a_key_that_could_not_be_used_is_refused(admin, body, pointer):
     refused = admin.post("/keys", body)
     assert refused.status_code == 422, refused.text
     assert pointer in [place["pointer"] for place in refused.json["errors"]]
+
+
+def test_a_key_is_bound_to_agents_by_their_names_too(admin, agent):
+    made = admin.post("/keys", {"role": "member", "agents": ["agent:scout", "demo"]}).json
+    assert made["agents"] == [agent, "demo"]
+    changed = admin.patch(f"/keys/{made['id']}", {"agents": ["agent:scout"]})
+    assert changed.json["agents"] == [agent]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from web.access import access
 from web.answers import answer, listed, nothing
 from web.context import caller, db, request_id, services, workspace_id
 from web.doors import downloads, uploads, work
-from web.resource import Id, Model, PageQuery, example, resource, since
+from web.resource import BY_ID_OR_NAME, AgentId, Id, Model, PageQuery, example, resource, since
 from web.shapes.base import page
 from web.shapes.files import DriveUsage, File
 from web.shapes.jobs import OF_KIND
@@ -37,7 +37,7 @@ FORM: dict[str, Any] = {
                         "items": {"type": "string", "contentMediaType": "application/octet-stream"},
                         "description": "one file, or several",
                     },
-                    "agent_id": {"type": "string", "description": "whose files these are"},
+                    "agent_id": {"type": "string", "description": f"whose files these are: {BY_ID_OR_NAME}"},
                     "path": {"type": "string", "description": "where; a folder if it ends with /"},
                     "visibility": {"type": "string", "enum": ["private", "workspace"]},
                     "callback_url": {"type": "string", "format": "uri"},
@@ -71,7 +71,7 @@ class FilePath(BaseModel):
 
 class FilesQuery(PageQuery):
     prefix: str | None = Field(default=None, max_length=names.LONGEST, description="of the paths")
-    agent_id: str | None = Field(default=None, max_length=100)
+    agent_id: AgentId | None = None
     media_type: str | None = Field(default=None, max_length=200, description="`image/png`, or `image/*`")
     min_size: int | None = Field(default=None, ge=0, le=2**53)
     max_size: int | None = Field(default=None, ge=0, le=2**53)

@@ -19,7 +19,7 @@ from web import answers
 from web.access import access
 from web.context import caller, db, services, workspace_id
 from web.doors import again, work
-from web.resource import Id, Nothing, PageQuery, resource, since
+from web.resource import AgentId, Id, Nothing, PageQuery, resource, since
 from web.shapes.base import page
 from web.shapes.jobs import Delivery
 from web.shapes.jobs import Job as JobShape
@@ -45,7 +45,7 @@ class JobPath(BaseModel):
 class JobsQuery(PageQuery):
     kind: KindName | None = None
     status: Status | None = None
-    agent_id: str | None = Field(default=None, max_length=100)
+    agent_id: AgentId | None = None
     request_id: str | None = Field(
         default=None, max_length=200, description="the `X-Request-Id` that made it"
     )

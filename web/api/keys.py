@@ -19,7 +19,7 @@ from core.metering.budget import of_key
 from web.access import access
 from web.answers import answer, listed, nothing
 from web.context import caller, db, workspace_id
-from web.resource import AgentPath, Id, Model, PageQuery, Rotation, example, resource
+from web.resource import AgentId, AgentPath, Id, Model, PageQuery, Rotation, example, resource
 from web.shapes.base import page
 from web.shapes.keys import Key as KeyShape
 from web.shapes.keys import KeyStanding, NewKeyShown
@@ -32,7 +32,7 @@ FURTHEST = timedelta(days=36_500)
 
 class KeyFields(Model):
     name: Annotated[str, StringConstraints(max_length=200)] = ""
-    agents: Annotated[list[Id], Field(min_length=1, max_length=1000)] | None = None
+    agents: Annotated[list[AgentId], Field(min_length=1, max_length=1000)] | None = None
     expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
     rpm: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(None, description="requests a minute")
     tpm: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(None, description="tokens a minute")

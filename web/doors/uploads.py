@@ -22,6 +22,7 @@ from core.outbound.guard import Guard
 from web import problems, uploading
 from web.context import arrivals, caller, db, request_id, services, storage, workspace_id
 from web.doors import work
+from web.resource import AgentId
 
 Document = dict[str, Any]
 
@@ -30,7 +31,7 @@ class Fields(BaseModel):
     """What a form may say beside its files."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    agent_id: str | None = Field(None, min_length=1, max_length=100)
+    agent_id: AgentId | None = Field(None, min_length=1)
     path: str = ""
     visibility: Literal["private", "workspace"] = "private"
     callback_url: Url | None = None
