@@ -12,7 +12,7 @@ from pymongo.database import Database
 from core.accounts import keys
 from core.clock import utcnow
 from core.documents import Key, Session, sessions_of
-from core.errors import Forbidden, Unauthorized
+from core.errors import Unauthorized
 from core.store.repeat import insert_once
 
 Document = dict[str, Any]
@@ -22,21 +22,22 @@ LINK_KEPT = timedelta(hours=1)
 
 
 def begin(db: Database[Document], key: Key) -> str:
-    """Sign in with a key. Returns the text of the cookie. Raises `Forbidden` for a key of a program."""
-    if key["role"] in ("agent", "runtime") or key.get("agents") is not None:
-        raise Forbidden("this key is bound to agents; sign in with one of the whole workspace")
+    """Sign in with a key. Returns the text of the cookie. Raises `Unauthorized` for a key of a program."""
+    _check_may(key)
     return _born(db, key["_id"], key["workspace_id"], KEPT, link=False)
 
 
 def find(db: Database[Document], text: str, now: datetime) -> tuple[Session, keys.Caller]:
     """Whose session this is, with what its key allows now.
 
-    Raises `Unauthorized` when it has ended, or its key was revoked or has expired.
+    Raises `Unauthorized` when it has ended, or its key was revoked, has expired or was bound to agents.
     """
     session = sessions_of(db).find_one({"_id": _id(text)})
     if session is None or session["link"] or now >= session["expires_at"]:
         raise Unauthorized("you are signed out")
-    return session, keys.caller_of(keys.living(db, session["key_id"], now))
+    key = keys.living(db, session["key_id"], now)
+    _check_may(key)
+    return session, keys.caller_of(key)
 
 
 def end(db: Database[Document], text: str) -> None:
@@ -62,6 +63,12 @@ def redeem(db: Database[Document], code: str, now: datetime) -> Key:
     if db.sessions.delete_one({"_id": link["_id"]}).deleted_count != 1:
         raise Unauthorized("this link was used; sign in with a key")
     return keys.living(db, link["key_id"], now)
+
+
+def _check_may(key: Key) -> None:
+    """May it have a session? Raises `Unauthorized`: the pages are about the whole workspace."""
+    if key["role"] in ("agent", "runtime") or key.get("agents") is not None:
+        raise Unauthorized("this key is bound to agents; sign in with one of the whole workspace")
 
 
 def _born(db: Database[Document], key_id: str, workspace_id: str, kept: timedelta, *, link: bool) -> str:

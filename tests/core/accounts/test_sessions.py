@@ -8,7 +8,7 @@ import pytest
 
 from core.accounts import keys, sessions
 from core.clock import utcnow
-from core.errors import Forbidden, Unauthorized
+from core.errors import Unauthorized
 
 
 @pytest.fixture
@@ -53,8 +53,15 @@ def test_a_session_ends_after_its_time(db, key):
 
 @pytest.mark.parametrize(("role", "agents"), [("agent", ["a1"]), ("runtime", ["a1"]), ("member", ["a1"])])
 def test_a_key_that_is_bound_to_agents_does_not_sign_in(db, role, agents):
-    with pytest.raises(Forbidden):
+    with pytest.raises(Unauthorized):
         sessions.begin(db, keys.make(db, role=role, agents=agents, created_by="test")[0])
+
+
+def test_a_session_ends_when_its_key_is_bound_to_agents(db, key):
+    text = sessions.begin(db, key)
+    keys.change(db, key, {"agents": ["a1"]})
+    with pytest.raises(Unauthorized):
+        sessions.find(db, text, utcnow())
 
 
 def test_a_link_signs_in_once(db, key):

@@ -77,6 +77,16 @@ def test_a_session_ends_with_its_key_at_once(browser, services):
     assert browser.get("/live").location == "/?then=%2Flive"
 
 
+def test_a_session_ends_when_its_key_is_bound_to_agents(app, browser, services):
+    code = sessions.make_link(services.db, browser.key)
+    keys.change(services.db, browser.key, {"agents": ["a1"]})
+    assert "Sign in" in browser.page("/")
+    assert browser.get("/live").location == "/?then=%2Flive"
+    answer = Browser(app).get(f"/sign-in/{code}")
+    assert answer.status_code == 401
+    assert "bound to agents" in answer.text
+
+
 def test_a_link_signs_in_once(app, services):
     key = services.db["keys"].find_one({"role": "admin"})
     code = sessions.make_link(services.db, key)

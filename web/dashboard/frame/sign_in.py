@@ -10,7 +10,7 @@ from core.accounts import keys
 from core.accounts import sessions as stored
 from core.clock import utcnow
 from core.documents import Key
-from core.errors import Forbidden, Unauthorized
+from core.errors import Unauthorized
 from web import sessions
 from web.access import access
 from web.auth import LONGEST_KEY
@@ -31,7 +31,7 @@ def sign_in() -> Response:
     then = request.form.get("then", "")
     try:
         return _signed_in(_key(request.form.get("key", "").strip()), then)
-    except (Unauthorized, Forbidden) as error:
+    except Unauthorized as error:
         return Response(render_template("frame/sign_in.html", then=then, error=error.detail), 401)
 
 
