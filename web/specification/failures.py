@@ -34,7 +34,7 @@ TEXTS = {
 KEYED = frozenset({401, 403, 404, 422, 429, 503})
 """422 too: a query that a call does not take is refused."""
 WITH_BODY = frozenset({400, 408, 413, 415, 422})
-OF_PROVIDERS = frozenset({*openai_shape.PROVIDER_STATUSES.values(), 500})
+OF_JOBS = frozenset({*openai_shape.STATUSES.values(), 500})
 HEADERS = {401: ("WWW-Authenticate",), 416: ("Content-Range",), 429: ("Retry-After",), 503: ("Retry-After",)}
 HEADERS_OF_DOOR = ("Retry-After", "X-Job-Id", "X-Ignored", "x-should-retry")
 OF_DOOR = "Door"
@@ -52,7 +52,7 @@ def of(operation: Document, path: str, fails: frozenset[int]) -> Document:
         return {str(status): _reference(status) for status in statuses}
     of_door = {400 if status == 422 else status for status in statuses}
     if "requestBody" in operation:
-        of_door |= OF_PROVIDERS
+        of_door |= OF_JOBS
     return {str(status): _reference(status, OF_DOOR) for status in of_door}
 
 

@@ -13,7 +13,8 @@ from core.llm.failures import FailureCode
 
 Document = dict[str, Any]
 
-PROVIDER_STATUSES: dict[FailureCode | Literal["deadline", "cancelled", "key_required"], int] = {
+OwnCode = Literal["deadline", "cancelled", "budget_exceeded", "price_unknown", "storage_away"]
+STATUSES: dict[FailureCode | OwnCode, int] = {
     "provider_rate_limited": 429,
     "provider_quota": 424,  # as the three that follow: nothing that the caller did, or can mend
     "provider_key_refused": 424,
@@ -29,7 +30,24 @@ PROVIDER_STATUSES: dict[FailureCode | Literal["deadline", "cancelled", "key_requ
     "provider_timeout": 504,
     "deadline": 504,
     "cancelled": 400,
+    "budget_exceeded": 402,  # as the two that follow: what the door says of a request, the worker of its job
+    "price_unknown": 400,
+    "storage_away": 503,
 }
+"""Of a job that did not succeed, by its error's code. Others are errors of ours: 500."""
+NOT_AGAIN = frozenset(
+    {
+        "worker_lost",
+        "worker_stuck",
+        "quarantined",
+        "deadline",
+        "not_storable",
+        "cannot_open_key",
+        "provider_quota",
+        "provider_key_refused",
+    }
+)
+"""Failures after which the SDKs must not repeat the request, though its status would let them."""
 CODES = {
     "context_overflow": "context_length_exceeded",
     "agent_not_found": "model_not_found",
@@ -73,7 +91,7 @@ def error(problem: Document, status: int) -> Document:
 def failure(job: Job) -> tuple[Document, int]:
     """(error body, HTTP status) of a job that did not succeed."""
     problem = job["error"] or {"detail": "the job was cancelled", "code": "cancelled"}
-    status = PROVIDER_STATUSES.get(problem["code"], 500)
+    status = STATUSES.get(problem["code"], 500)
     return error(problem, status), status
 
 

@@ -41,8 +41,6 @@ LOST: OnWorkerLoss = "fail_once_streamed"
 MOST_MODELS = 1000
 MOST_IGNORED = 20
 NOT_IN_A_HEADER = re.compile(r"[^\x21-\x2b\x2d-\x7e]")
-NOT_AGAIN = frozenset({"worker_lost", "quarantined", "deadline", "provider_quota", "provider_key_refused"})
-"""Failures after which the SDKs must not repeat the request, though its status would let them."""
 
 
 COMPLETION: Any = shows(
@@ -209,7 +207,7 @@ def _failed(job: Job) -> Response:
     wait = (job["error"] or {}).get("retry_after")
     if wait is not None:
         headers["Retry-After"] = str(wait)
-    if body["error"]["code"] in NOT_AGAIN:
+    if body["error"]["code"] in openai_shape.NOT_AGAIN:
         headers["x-should-retry"] = "false"
     return answer(body, status, headers)
 

@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 
 from core.clock import utcnow
-from core.jobs import claim, control
+from core.errors import Invalid, JobFailed, Problem, StorageAway
+from core.jobs import claim, control, signals
+from core.metering.budget import OverLimit
 from tests.web_client import Client
 from web.app import create_app
 from web.doors.openai import second_tries
@@ -112,6 +114,38 @@ def test_the_client_of_an_earlier_try_leaves_without_cancelling(app, ask, jobs, 
     assert jobs.find_one()["status"] == "queued"
     second_tries.leave(services, job_id, jobs.find_one()["attached"])
     assert jobs.find_one()["status"] == "cancelled"
+
+
+OVER = OverLimit("used up", limit=1.0, used=1.0, unit="usd", resets_at=utcnow())
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "again"),
+    [
+        (OVER, 402, None),
+        (Invalid("set a price", code="price_unknown"), 400, None),
+        (StorageAway(), 503, None),
+        (JobFailed("of ours", code="internal"), 500, None),
+        (JobFailed("it stood still", code="worker_stuck"), 500, "false"),
+        (JobFailed("its worker died", code="worker_lost"), 500, "false"),
+        (JobFailed("too large", code="not_storable"), 500, "false"),
+        (JobFailed("another SECRET_KEY", code="cannot_open_key"), 500, "false"),
+    ],
+    ids=lambda value: value.code if isinstance(value, Problem) else "",
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_how_a_job_failed_says_whether_an_sdk_asks_again(
+    member, agent, services, failure, status, again, stream
+):
+    def carry_out(sent):
+        job = claim.claim(services.db, sent["_id"], "p1")
+        claim.finish(services.db, job, status="failed", calls=[], error=failure.as_dict())
+        signals.publish(services.redis, signals.CHANGED, sent["_id"])
+
+    services.send = carry_out
+    answer = member.post("/v1/chat/completions", {**HELLO, "stream": stream})
+    assert (answer.status_code, answer.headers.get("x-should-retry")) == (status, again)
+    assert answer.json["error"]["code"] == failure.code
 
 
 def test_refusals_have_openais_shape(member, nobody, agent):
