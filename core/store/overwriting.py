@@ -58,6 +58,7 @@ def _rewrite(db: Database[Document], client: redis.Redis) -> None:
 
 def _overwrite(db: Database[Document]) -> None:
     filler = db[beside(db.name, "jobs")]
+    filler.drop()  # what one left that was ended in the midst
     _forget_changes(db)
     for n in range(BATCHES):
         filler.insert_many([{"_id": n * IN_A_BATCH + i, "fill": "-" * BYTES} for i in range(IN_A_BATCH)])

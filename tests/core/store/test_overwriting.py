@@ -111,6 +111,13 @@ def test_an_erasure_clears_redis_once_and_the_store_twice(db, client):
     assert done == [1, 0, 0]
 
 
+def test_one_that_was_ended_in_the_midst_is_done_again(db, client):
+    erase(db, client, chat(db, client))
+    db[overwriting.beside(db.name, "jobs")].insert_one({"_id": 0})
+    assert overwriting.tick(db, client, **BOTH)["store_overwritten"] == 1
+    assert overwriting.beside("vutler", "jobs") not in db.list_collection_names()
+
+
 def test_a_store_of_the_operators_own_is_left_alone(db, client):
     erase(db, client, chat(db, client))
     none = overwriting.tick(db, client, redis_embedded=False, embedded=False)
