@@ -19,6 +19,8 @@ from core.store import aside
 Document = dict[str, Any]
 
 LOOP = "drive"
+NOTE = "arriving_files"
+"""Where in `scheduler` it stands which of them were looked at last."""
 A_TICK = 200
 LOOKED_AT_AGAIN = timedelta(minutes=5)
 FIRST_LOOK = timedelta(seconds=30)
@@ -36,9 +38,18 @@ def tick(db: Database[Document], send: Send, *, staging_s: float) -> Document:
 
 
 def _give_up(db: Database[Document], before: datetime) -> int:
-    """Files whose upload came to nothing: its job ended badly, or never was."""
-    waiting = db.drive_files.find({"state": ARRIVING, **aside.waiting(db, LOOP)}).limit(A_TICK)
-    return sum(aside.each(db, LOOP, waiting, lambda record: _give_up_one(db, record, before)))
+    """Files whose upload came to nothing: its job ended badly, or never was.
+
+    Each tick looks at the next ones by id, since those that wait stay where they are.
+    """
+    last = (db.scheduler.find_one({"_id": NOTE}) or {}).get("last", "")
+    arriving = {"state": ARRIVING, "_id": {"$gt": last}}
+    records = list(db.drive_files.find(arriving).sort("_id", 1).limit(A_TICK))
+    given_up = sum(aside.each(db, LOOP, records, lambda record: _give_up_one(db, record, before)))
+    reached = records[-1]["_id"] if len(records) == A_TICK else ""
+    if reached != last:
+        db.scheduler.update_one({"_id": NOTE}, {"$set": {"last": reached}}, upsert=True)
+    return given_up
 
 
 def _give_up_one(db: Database[Document], record: Document, before: datetime) -> bool:

@@ -117,6 +117,20 @@ def test_a_file_whose_job_waits_is_not_given_up_however_long(db, local):
     assert states(db) == ["arriving"]
 
 
+def test_files_whose_jobs_wait_hide_none_that_is_lost(db, local, monkeypatch):
+    monkeypatch.setattr(mend, "A_TICK", 2)
+    lost = [without_a_job(db, local)]
+    for _ in range(4):
+        accepted(db, local, b"abc")
+    lost.append(without_a_job(db, local))
+    older(db, "drive_files", "created_at", timedelta(hours=2))
+    assert [mended(db)["files_given_up"] for _ in range(4)] == [1, 0, 1, 0]
+    given_up = db.drive_files.find({"state": files.DELETING}).sort("_id", 1)
+    assert [record["upload_id"] for record in given_up] == lost
+    without_a_job(db, local)
+    assert [mended(db, staging_s=0)["files_given_up"] for _ in range(3)] == [0, 0, 1]
+
+
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_a_file_whose_job_ended_badly_is_given_up(db, services, local, status):
     job = accepted(db, local, b"abc")
