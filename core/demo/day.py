@@ -9,11 +9,14 @@ from typing import Any
 
 import uuid_utils
 
+from core.chat import chat
+from core.config import Settings
 from core.demo.people import COLLEAGUES, FAILURES, WORKSPACE, Colleague
 from core.documents import Agent, Key
 from core.jobs import model
 from core.jobs.document import Job
 from core.llm.managed import MANAGED
+from core.llm.providers import SANDBOX
 from core.llm.records import Call
 from core.metering.prices import Prices
 
@@ -46,12 +49,16 @@ class Day:
         for at in sorted(self._moments(now - timedelta(hours=hours), now, n)):
             yield self._ended(at, now)
 
-    def waiting(self, now: datetime, n: int) -> Iterator[Job]:
-        """Jobs that wait, and are not sent for some minutes: they show how a queue looks."""
+    def waiting(self, now: datetime, n: int, settings: Settings) -> Iterator[Job]:
+        """Jobs that wait, and are not sent for some minutes: they show how a queue looks.
+
+        Of the sandbox alone: in the end they are carried out, which costs nothing and asks nobody.
+        """
+        of = next(one for one in COLLEAGUES if one.provider == SANDBOX)
+        plan: Any = chat.plan(self.agents[of.name], settings=settings, find_credential=lambda _: None)
         for age in sorted((self.chance.uniform(2, 90) for _ in range(n)), reverse=True):
-            job = self._born(self._colleague(), now - timedelta(seconds=age))
-            job["send_after"] = now + UNSENT
-            yield job
+            job = self._born(of, now - timedelta(seconds=age))
+            yield {**job, "plan": plan, "send_after": now + UNSENT}
 
     def _moments(self, since: datetime, until: datetime, n: int) -> Iterator[datetime]:
         span = (until - since).total_seconds() - 30
@@ -152,7 +159,7 @@ class Day:
             "n": n,
             "provider": of.provider,
             "model": of.model,
-            "key_kind": MANAGED if of.tier else "sandbox" if of.provider == "sandbox" else "byokey",
+            "key_kind": MANAGED if of.tier else "sandbox" if of.provider == SANDBOX else "byokey",
             "tier": of.tier,
             "outcome": outcome,
             "possibly_charged": False,
@@ -185,7 +192,9 @@ def _usage(tokens: tuple[int, int], chance: random.Random) -> Document:
 
 def _over(job: Job, status: Any, at: datetime, calls: list[Call], **more: Any) -> Job:
     """A job that has ended, and is entered."""
-    over: Any = {**job, **model.ending(job, status=status, now=at, calls=calls, fence=OWNER, **more)["$set"]}
+    end = model.ending(job, status=status, now=at, calls=calls, fence=OWNER, **more)
+    known_as = [*job["known_as"], *end["$addToSet"]["known_as"]["$each"]]
+    over: Any = {**job, **end["$set"], "known_as": known_as}
     del over["meter"]
     found: Job = over
     return found

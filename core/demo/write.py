@@ -62,7 +62,7 @@ def everything(
     day = Day(*known, Prices(), chance)
     jobs = [*day.ended(now, n)]
     _called_back(db, jobs, chance)
-    _insert(db.jobs, [*jobs, *day.waiting(now, WAITING)])
+    _insert(db.jobs, [*jobs, *day.waiting(now, WAITING, settings)])
     rows = [*past.rows(day, now), *(row for job in jobs for row in ledger.rows_of(job, day.prices))]
     _account(db, rows, now)
     _charts(db, day, jobs, rows, now)

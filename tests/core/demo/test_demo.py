@@ -9,6 +9,7 @@ from core.demo.people import COLLEAGUES, FILES, WORKSPACE
 from core.drive import files, storages
 from core.history import reading
 from core.history.reading import History
+from core.jobs import queries
 from core.metering import allowances, usage
 from core.metering.periods import period
 from core.store import indexes
@@ -59,7 +60,25 @@ def test_nothing_of_it_asks_a_provider_or_calls_anybody_back(db, filled):
     waiting = list(db.jobs.find({"workspace_id": WORKSPACE, "status": "queued"}))
     assert len(waiting) == write.WAITING
     assert all(job["send_after"] > utcnow() for job in waiting)
-    assert all(job["plan"]["targets"] == [] for job in waiting)
+    asked = [target["provider"] for job in waiting for target in job["plan"]["targets"]]
+    assert asked == ["sandbox"] * write.WAITING, "what is sent in the end is answered, and by nobody else"
+
+
+@pytest.mark.parametrize("status", ["queued", "succeeded", "failed", "cancelled"])
+def test_its_jobs_are_found_by_how_they_ended_and_by_their_providers_ids(db, filled, status):
+    there = list(db.jobs.find({"workspace_id": WORKSPACE, "status": status}))
+    assert listed(db, status=status) == {job["_id"] for job in there}
+    for job in (job for job in there[:5] if job["calls"]):
+        assert listed(db, known_as=[job["calls"][0]["provider_request_id"]]) == {job["_id"]}
+
+
+def listed(db, **filters):
+    """The ids on all pages of this list."""
+    jobs, cursor = queries.page(db, WORKSPACE, limit=200, **filters)
+    while cursor is not None:
+        more, cursor = queries.page(db, WORKSPACE, limit=200, cursor=cursor, **filters)
+        jobs += more
+    return {job["_id"] for job in jobs}
 
 
 def test_the_ledger_is_as_the_meter_would_have_it(db, filled):
