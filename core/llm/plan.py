@@ -108,8 +108,10 @@ def targets(planned: list[PlannedTarget], keyring: Keyring) -> list[Target]:
         if target["key_kind"] == managed.MANAGED and managed.key_for(target, keyring.settings) is None:
             continue
         found.append(_taking(target, partial(keyring.key, target, first=n == 0)))
-    if not found:
+    if not found and planned:
         raise KeyRequired("the managed key that this call was accepted for is no longer configured")
+    if not found:
+        raise KeyRequired("this call was accepted without a provider to ask")
     return found
 
 

@@ -124,6 +124,11 @@ def test_a_key_that_is_gone_since_is_left_out():
         plan.make("a1", config, settings=Settings(), find_credential=lambda name: None)
 
 
+def test_a_call_without_anybody_to_ask_is_not_told_of_a_managed_key():
+    with pytest.raises(KeyRequired, match="without a provider to ask"):
+        sent([])
+
+
 def test_the_operator_may_name_another_address_for_managed_calls():
     other = Settings(managed_llm_keys=OURS, managed_llm_urls={"minimax": "https://api.minimaxi.com/v1/"})
     first = sent(targets({"managed": True, "tier": "economy"}, other), other)[0]
