@@ -9,7 +9,7 @@ Problem                 anything a user may be told; `code` names it for machine
 ├─ NotFound             not there, or another workspace's
 ├─ Conflict             the object's state forbids it
 ├─ TooLarge             over a limit in bytes
-├─ BudgetExceeded       a budget or a hard limit is used up
+├─ BudgetExceeded       a budget or a hard limit leaves no room
 ├─ RateLimited          too many requests; `retry_after` in seconds
 ├─ Unavailable          a store is away; nothing was done
 │  └─ StorageAway       the drive's disk or bucket cannot be used
@@ -107,7 +107,7 @@ class TooLarge(Problem):
 
 class BudgetExceeded(Problem):
     code = "budget_exceeded"
-    title = "A budget is used up"
+    title = "This does not fit into the budget"
 
 
 class RateLimited(Problem):

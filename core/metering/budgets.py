@@ -104,11 +104,14 @@ def used(db: Database[Document], budget: Budget) -> Document:
 
 
 def used_up(db: Database[Document], budget: Budget) -> bool:
-    """Is nothing left, or less than the last call would have needed, which was refused?"""
+    """Is nothing left, or less than the last call would have needed, which was refused?
+
+    One that needs more than all calls so far have used says nothing of the budget: it is too large for it.
+    """
     state = _state(db, budget)
     used, refused = exact(counter(state, budget)["used"]), state.get("refused") or {}
     needed = exact(refused.get("usd")) if refused.get("period") == budget.period else Decimal(0)
-    return used >= budget.usd or used + needed > budget.usd
+    return used >= budget.usd or (used + needed > budget.usd and needed <= used)
 
 
 def counter(state: Mapping[str, Any], budget: Budget) -> Mapping[str, Any]:

@@ -121,6 +121,19 @@ def test_a_budget_that_is_used_up_takes_nothing_more_not_even_what_seems_free(db
         reserve(db, budget, new_id(), Decimal(0))
 
 
+@pytest.mark.parametrize(
+    ("used", "refused", "up"),
+    [(0, 6, False), (1, 6, False), (2, 4, False), (3, 3, True), (4, 2, True), (5, 1, True)],
+)
+def test_it_is_used_up_when_a_call_of_usual_size_does_not_fit(db, key, budget, used, refused, up):
+    """In cents, of five: one that is larger than all before it together has used up nothing."""
+    if used:
+        job_of(db, key, budget, used * CENT)
+    with pytest.raises(OverLimit):
+        reserve(db, budget, new_id(), refused * CENT)
+    assert budgets.used_up(db, budget) is up
+
+
 def test_a_document_that_counts_a_thousand_jobs_is_as_large_as_one_that_counts_ten(db, key):
     rich = of_key({**key, "budget_usd": Decimal128("1000")}, utcnow())
     sizes = []
