@@ -63,7 +63,7 @@ def by_base_resp(body: Any) -> ProviderError | None:
     if not code:
         return None
     said = _words(base.get("status_msg")) or "no reason given"
-    return MINIMAX.get(code, ProviderRefused)(f"MiniMax {code}: {said}", http_status=200)
+    return MINIMAX.get(code, ProviderRefused)(f"MiniMax {code}: {said}", http_status=200, by_provider=True)
 
 
 def by_error_inside(body: Any) -> ProviderError | None:
@@ -90,7 +90,8 @@ def by_error_alone(body: Any) -> ProviderError | None:
 def _inside(error: dict[str, Any], body: Any) -> ProviderError:
     found = (_number(error.get(name)) for name in ("code", "status", "status_code"))
     code = next((one for one in found if one is not None and 400 <= one < 600), None)
-    failure = _kind(code or _status_of_type(error), body)(message(body), http_status=200)
+    kind = _kind(code or _status_of_type(error), body)
+    failure = kind(message(body), http_status=200, by_provider=True)
     failure.retry_after = _wait(code or 200, failure, body, {})
     return failure
 

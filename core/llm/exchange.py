@@ -16,8 +16,18 @@ from core.llm.records import Call
 from core.llm.redact import redact
 from core.llm.sse import Parser
 from core.llm.transport import named_failures
-from core.llm.types import ChatAnswer, ChatRequest, Document, FinishReason, KeyKind, Target, WireAnswer
-from core.llm.wire import WIRES, AnswerStream, Wire
+from core.llm.types import (
+    ChatAnswer,
+    ChatRequest,
+    Document,
+    FinishReason,
+    KeyKind,
+    Target,
+    Usage,
+    UsageStatus,
+    WireAnswer,
+)
+from core.llm.wire import WIRES, AnswerStream, Wire, counts
 from core.llm.wire.openai import reasoning
 from core.outbound.transport import Answer, Transport
 
@@ -56,13 +66,14 @@ class Exchange:
             answer = self._timed(target, record)
         except ProviderError as error:
             error.detail = redact(error.detail, target.api_key)
+            begun = record["http_status"] == 200 and not error.by_provider
             record |= {
                 "outcome": error.code,
                 "detail": error.detail,
-                "possibly_charged": error.possibly_charged,
+                "possibly_charged": error.possibly_charged or begun,
                 "http_status": record["http_status"] or error.http_status,
             }
-            if not error.possibly_charged:
+            if not record["possibly_charged"] and record["usage_raw"] is None:
                 record |= guesses.NOTHING
             raise
         record |= {
@@ -125,6 +136,8 @@ class Exchange:
 
     def _understood(self, wire: Wire, raw: bytes, target: Target, record: Call) -> ChatAnswer:
         body = whole.parsed(raw)
+        told = counts.told(body)
+        self._note(record, wire.usage(told), told)
         failure = wire.failure_inside(body)
         if failure is not None:
             raise failure
@@ -168,6 +181,8 @@ class Exchange:
                     self.emit(delta)
         except ProviderError as error:
             if not said:
+                told = stream.answer()
+                self._note(record, told.usage, told.usage_raw)
                 raise
             broken = StreamBroken(error.detail, http_status=error.http_status)
             broken.partial = self._partial(target, stream, record).message
@@ -177,6 +192,12 @@ class Exchange:
                 self._partial(target, stream, record)
             raise
         return self._answer(target, record, stream.answer())
+
+    def _note(self, record: Call, told: Usage | None, raw: Document | None) -> None:
+        """What the provider told of its usage counts, whatever becomes of its answer."""
+        if told is not None:
+            usage = guesses.filled(told, lambda: guesses.at_most(self.request))
+            record |= {"usage": usage.public(), "usage_raw": raw, "usage_status": _status(told)}
 
     def _partial(self, target: Target, stream: AnswerStream, record: Call) -> ChatAnswer:
         """The answer up to the point where its stream broke off; its tokens, as far as they are known."""
@@ -198,8 +219,8 @@ class Exchange:
             finish_reason=borne_out(finish_reason, message),
             provider=target.provider,
             model=target.model,
-            usage=guesses.filled(told, self.request, message),
-            usage_status="estimated" if told is None or told.untold else "reported",
+            usage=guesses.filled(told, lambda: guesses.about(self.request, message)),
+            usage_status=_status(told),
             usage_raw=found.usage_raw,
         )
 
@@ -209,6 +230,10 @@ def _request_id(answer: Answer, target: Target) -> str | None:
         if name in answer.headers:
             return redact(answer.headers[name], target.api_key, shapes=False)[:100]
     return None
+
+
+def _status(told: Usage | None) -> UsageStatus:
+    return "estimated" if told is None or told.untold else "reported"
 
 
 def borne_out(told: str | None, message: Document) -> FinishReason:

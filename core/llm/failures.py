@@ -55,6 +55,7 @@ class ProviderError(Problem):
     """`again`: at most so many more tries with the same target. `elsewhere`: which target may be asked then.
 
     `unwell`: the failure speaks against the provider's health, whoever asked (see `core.llm.breaker`).
+    `by_provider`: it says itself, in a 200, that it has no answer, and bills none.
     """
 
     code: FailureCode = "provider_error"
@@ -70,9 +71,11 @@ class ProviderError(Problem):
         *,
         http_status: int | None = None,
         retry_after: float | None = None,
+        by_provider: bool = False,
     ) -> None:
         super().__init__(detail)
         self.http_status = http_status
+        self.by_provider = by_provider
         self.retry_after = retry_after
         self.partial: dict[str, Any] | None = None
 

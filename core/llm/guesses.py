@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +11,17 @@ from core.llm.types import ChatRequest, Document, Usage
 
 NOTHING: Any = {"usage": None, "usage_raw": None, "usage_status": None}
 """What the record of a call says that used nothing, as far as anybody knows."""
+THOUGHTS = ("reasoning", "thinking_blocks", "reasoning_details")
+"""The same thoughts in several shapes: the first that is there counts."""
 
 
 def about(request: ChatRequest, message: Document) -> Usage:
     """The usage of a call with this answer."""
-    asked = tokens.about(request.with_system(), request.parameters.get("tools"))
-    return Usage(asked, tokens.about([], message.get("content"), message.get("tool_calls")))
+    beside = (request.parameters.get(name) for name in ("tools", "response_format"))
+    asked = tokens.about(request.with_system(), *beside)
+    thought = next((message[name] for name in THOUGHTS if message.get(name)), None)
+    said = (message.get(name) for name in ("content", "tool_calls", "refusal"))
+    return Usage(asked, tokens.about([], *said, thought))
 
 
 def at_most(request: ChatRequest) -> Usage:
@@ -24,11 +30,14 @@ def at_most(request: ChatRequest) -> Usage:
     return replace(about(request, {}), tokens_output=said)
 
 
-def filled(told: Usage | None, request: ChatRequest, message: Document) -> Usage:
+def filled(told: Usage | None, guessed: Callable[[], Usage]) -> Usage:
     """What the provider told, and the guess for what it did not tell."""
     if told is not None and not told.untold:
         return told
-    guess = about(request, message)
+    guess = guessed()
     if told is None:
         return guess
+    if told.together is not None:
+        asked = min(guess.tokens_input, told.together)
+        return Usage(asked, told.together - asked)
     return replace(told, untold=(), **{name: getattr(guess, name) for name in told.untold})

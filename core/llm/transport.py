@@ -34,6 +34,7 @@ FAILURES: dict[type[OutboundError], type[ProviderError]] = {
     ConnectionCut: ProviderBusy,
     AnswerTooLarge: ProviderBusy,
 }
+MAY_HAVE_BEEN_READ = (NoAnswerInTime, ConnectionCut, AnswerTooLarge)
 
 
 def provider_transport(
@@ -61,8 +62,7 @@ def named_failures() -> Iterator[None]:
 
 def _failure(error: OutboundError) -> ProviderError:
     failure = FAILURES[type(error)](str(error), http_status=error.status)
-    if isinstance(error, ConnectionCut) and error.status is None:
-        failure.possibly_charged = True  # the request may have been read
+    failure.possibly_charged = isinstance(error, MAY_HAVE_BEEN_READ)
     return failure
 
 

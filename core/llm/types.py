@@ -86,7 +86,8 @@ class UsageRecord(TypedDict):
 class Usage:
     """Tokens of one call. Cached, cache-written and reasoning tokens are parts of input and output.
 
-    `untold`: which of `tokens_input` and `tokens_output` the provider did not tell; it is 0 here.
+    `untold`: which of `tokens_input` and `tokens_output` the provider did not tell; it is 0 here. `together`:
+    what it told of both alone.
     """
 
     tokens_input: int
@@ -95,6 +96,7 @@ class Usage:
     tokens_cache_write: int = 0
     tokens_reasoning: int = 0
     untold: tuple[str, ...] = ()
+    together: int | None = None
 
     @property
     def tokens_total(self) -> int:

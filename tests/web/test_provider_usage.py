@@ -46,6 +46,10 @@ def used(client, agent, road):
         ({**FULL, "cached_tokens": 960}, (1234, 2, 960)),
         ({"prompt_tokens": 1234, "total_tokens": 1240}, (1234, 6, 0)),
         ({"prompt_tokens": 1234}, (1234, 4, 0)),
+        ({"total_tokens": 82}, (9, 73, 0)),
+        ({"total_tokens": 3}, (3, 0, 0)),
+        ({"input_tokens": 1234, "output_tokens": 2}, (1234, 2, 0)),
+        ({**FULL, "total_tokens": 1286}, (1234, 52, 0)),
         (
             {
                 **FULL,
@@ -59,6 +63,13 @@ def used(client, agent, road):
 def test_usage_is_kept_as_far_as_it_is_told(member, agent, vendor, road, usage, expected):
     tells(vendor, road, usage, "Hello there")
     assert used(member, agent, road) == expected
+
+
+@pytest.mark.parametrize("road", STREAMED)
+def test_usage_that_is_told_with_the_last_choice_counts(member, agent, vendor, road):
+    last = {"index": 0, "delta": {}, "finish_reason": "stop", "usage": FULL}
+    vendor.says(streaming(d(content="x"), {"choices": [last]}, DONE))
+    assert used(member, agent, road) == (1234, 2, 0)
 
 
 @pytest.mark.parametrize("road", STREAMED)
@@ -89,7 +100,10 @@ def test_anthropics_usage_that_was_told_is_not_replaced_by_zero(member, claude, 
 def test_a_write_to_the_cache_is_counted(member, agent, vendor, services, road):
     written = {"cached_tokens": 0, "cache_write_tokens": 4012}
     tells(vendor, road, {"prompt_tokens": 4020, "completion_tokens": 2, "prompt_tokens_details": written})
-    ask(member, agent, road)
+    more = {"stream_options": {"include_usage": True}} if road == "door-stream" else {}
+    told = ask(member, agent, road, **more).usage
+    of_prompt = told if road.startswith("api") else told["prompt_tokens_details"]
+    assert 4012 in (of_prompt.get("tokens_cache_write"), of_prompt.get("cache_write_tokens"))
     (job,) = services.db.jobs.find()
     kept = job["result"]["usage"]
     assert (kept["tokens_cache_write"], kept["tokens_cached"]) == (4012, 0)

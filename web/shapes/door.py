@@ -35,6 +35,7 @@ class PromptTokens(Shape):
     """Parts of `prompt_tokens`."""
 
     cached_tokens: int = say("read from the provider's cache")
+    cache_write_tokens: int = say("written to the provider's cache")
 
 
 class CompletionTokens(Shape):

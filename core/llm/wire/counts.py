@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from core.llm.plain import storable, text
+from core.llm.plain import mapping, mappings, storable, text
 from core.llm.types import Document, Usage
 
 MOST_KEPT = 200
@@ -14,13 +14,21 @@ LONGEST_KEPT = 200
 """Characters of a name or a word in it."""
 
 
-def known(*, tokens_input: int | None, tokens_output: int | None) -> Usage:
-    """A usage of which one count may not be told."""
+def told(body: Any) -> Document | None:
+    """The usage that an answer, or an event of a stream, tells. Groq and Moonshot have own places for it."""
+    choices = mappings(mapping(body).get("choices"))[:1]
+    places = (mapping(body), mapping(mapping(body).get("x_groq")), *choices)
+    return next((kept(place["usage"]) for place in places if isinstance(place.get("usage"), dict)), None)
+
+
+def known(*, tokens_input: int | None, tokens_output: int | None, together: int | None = None) -> Usage:
+    """A usage of which one count may not be told, or both, or their sum alone."""
     return Usage(
         tokens_input or 0,
         tokens_output or 0,
         untold=(("tokens_input",) if tokens_input is None else ())
         + (("tokens_output",) if tokens_output is None else ()),
+        together=together,
     )
 
 

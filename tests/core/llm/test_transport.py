@@ -8,10 +8,25 @@ import pytest
 
 from core.config import Settings
 from core.llm import router
-from core.llm.failures import EndpointForbidden, ProviderBusy, ProviderError, ReadTimeout, Unreachable
+from core.llm.failures import (
+    EndpointForbidden,
+    KeyRefused,
+    ProviderBusy,
+    ProviderError,
+    ReadTimeout,
+    Unreachable,
+)
 from core.llm.transport import FAILURES, named_failures, provider_transport
 from core.llm.types import ChatRequest, Target
-from core.outbound.errors import ConnectionCut, NoAnswerInTime, NoConnection, OutboundError
+from core.outbound.errors import (
+    AddressForbidden,
+    AnswerTooLarge,
+    ConnectionCut,
+    NoAnswerInTime,
+    NoConnection,
+    OutboundError,
+    UnsendableHeader,
+)
 from core.outbound.guard import Guard
 from core.outbound.transport import Deadlines
 from tests.providers.hasty import PATIENT
@@ -28,7 +43,10 @@ HELLO = [{"role": "user", "content": "Hello"}]
         (NoAnswerInTime("x"), ReadTimeout, True),
         (NoAnswerInTime("x", status=200), ReadTimeout, True),
         (ConnectionCut("x"), ProviderBusy, True),
-        (ConnectionCut("x", status=200), ProviderBusy, False),
+        (ConnectionCut("x", status=200), ProviderBusy, True),
+        (AnswerTooLarge("x", status=200), ProviderBusy, True),
+        (AddressForbidden("x"), EndpointForbidden, False),
+        (UnsendableHeader("x"), KeyRefused, False),
     ],
 )
 def test_what_may_have_been_read_may_have_been_charged(raised, kind, possibly_charged):

@@ -127,7 +127,10 @@ def usage(result: Document) -> Document:
         "prompt_tokens": tokens["tokens_input"],
         "completion_tokens": tokens["tokens_output"],
         "total_tokens": tokens["tokens_total"],
-        "prompt_tokens_details": {"cached_tokens": tokens["tokens_cached"]},
+        "prompt_tokens_details": {
+            "cached_tokens": tokens["tokens_cached"],
+            "cache_write_tokens": tokens["tokens_cache_write"],
+        },
         "completion_tokens_details": {"reasoning_tokens": tokens["tokens_reasoning"]},
         "cost": result.get("cost"),
     }

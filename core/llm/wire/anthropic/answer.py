@@ -48,12 +48,12 @@ def from_wire(body: Any) -> WireAnswer:
     body = mapping(body)
     if not isinstance(body.get("content"), list):
         raise ProviderBusy("the provider's answer is not a message", http_status=200)
-    raw = body.get("usage")
+    raw = counts.told(body)
     return WireAnswer(
         message(mappings(body["content"]), body.get("stop_details")),
         finish(body.get("stop_reason")),
         usage(raw),
-        counts.kept(raw) if isinstance(raw, dict) else None,
+        raw,
         unknown(mappings(body["content"])),
     )
 

@@ -7,6 +7,7 @@ are not known are passed over, as that page asks.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from core.llm.plain import mapping, storable, text
@@ -28,6 +29,7 @@ class Stream:
         self.usage_raw: Document | None = None
         self.done = False
         self._stop_details: Any = None
+        self._counted = False
         self._calls = 0
 
     def feed(self, event: Any) -> list[Document]:
@@ -46,6 +48,7 @@ class Stream:
         elif kind == "content_block_stop":
             return self._end(event)
         elif kind == "message_delta":
+            self._counted = True
             self._use(event.get("usage"))
             self._stop(mapping(event.get("delta")))
         elif kind == "message_stop":
@@ -63,8 +66,10 @@ class Stream:
     def answer(self) -> WireAnswer:
         """The same as `from_wire`, from the events so far."""
         blocks = [self.blocks[index] for index in sorted(self.blocks)]
-        said = message(blocks, self._stop_details)
-        return WireAnswer(said, self.finish_reason, usage(self.usage_raw), self.usage_raw, unknown(blocks))
+        said, told = message(blocks, self._stop_details), usage(self.usage_raw)
+        if told is not None and not self._counted:  # at its beginning a message has said one token, or a few
+            told = replace(told, tokens_output=0, untold=("tokens_output",))
+        return WireAnswer(said, self.finish_reason, told, self.usage_raw, unknown(blocks))
 
     def _use(self, told: Any) -> None:
         """A later event tells the usage of the whole answer so far."""

@@ -60,30 +60,40 @@ def from_wire(body: Any) -> WireAnswer:
     thoughts, refusal, calls = text(reasoning_of(said)) or thought, beside.refusal(said), tool_calls(said)
     if not (content or thoughts or refusal or calls or choice.get("finish_reason")):
         raise ProviderBusy("the provider's answer is empty", http_status=200)  # Ollama, now and then
-    raw = body.get("usage")
+    raw = counts.told(body)
     return WireAnswer(
         message(content, calls, thoughts, refusal)
         | beside.joined({}, said)
         | kept_for_later({**said, "logprobs": choice.get("logprobs")}, calls),
         finish(choice),
         usage(raw),
-        counts.kept(raw) if isinstance(raw, dict) else None,
+        raw,
         beside.unknown(said),
     )
 
 
 def usage(raw: Any) -> Usage | None:
-    """Cached and reasoning tokens are parts of prompt and completion. A reported zero is zero."""
+    """Cached and reasoning tokens are parts of prompt and completion. A reported zero is zero.
+
+    Gateways to other APIs tell input and output under the names of those.
+    """
     raw = mapping(raw)
-    asked, said, total = (count(raw.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
+    asked, said = (
+        _either(raw, "prompt_tokens", "input_tokens"),
+        _either(raw, "completion_tokens", "output_tokens"),
+    )
+    total = count(raw.get("total_tokens"))
     if asked is None and said is None:
-        return None
+        return None if total is None else counts.known(tokens_input=None, tokens_output=None, together=total)
     if total is not None:
         asked = max(total - (said or 0), 0) if asked is None else asked
         said = max(total - asked, 0) if said is None else said
     reasoning = count(mapping(raw.get("completion_tokens_details")).get("reasoning_tokens")) or 0
-    if reasoning and said is not None and total == (asked or 0) + said + reasoning:
-        said += reasoning  # xAI counts them beside the completion: docs.x.ai, read 2026-11
+    if total is not None and asked is not None and said is not None and total > asked + said:
+        # xAI (docs.x.ai) and Google (ai.google.dev/gemini-api/docs/openai) count reasoning beside the
+        # completion, which Google tells in the total alone; read 2026-11
+        reasoning = reasoning or total - asked - said
+        said = total - asked
     counted = counts.known(tokens_input=asked, tokens_output=said)
     cached = min(_cached(raw), counted.tokens_input)
     written = count(mapping(raw.get("prompt_tokens_details")).get("cache_write_tokens")) or 0
@@ -93,6 +103,10 @@ def usage(raw: Any) -> Usage | None:
         tokens_cache_write=min(written, counted.tokens_input - cached),
         tokens_reasoning=min(reasoning, counted.tokens_output),
     )
+
+
+def _either(raw: Document, *names: str) -> int | None:
+    return next((found for name in names if (found := count(raw.get(name))) is not None), None)
 
 
 def _cached(raw: Document) -> int:

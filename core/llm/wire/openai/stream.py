@@ -45,13 +45,13 @@ class Stream:
         if event == "[DONE]":
             self.done = True
             return self._said(*self._thinking.close())
+        raw = counts.told(event)
+        if raw is not None:
+            self.usage_raw = counts.later(self.usage_raw, raw)
         failure = failure_inside(event)
         if failure is not None:
             raise failure
         event = mapping(event)
-        raw = event.get("usage") or mapping(event.get("x_groq")).get("usage")
-        if isinstance(raw, dict):
-            self.usage_raw = counts.later(self.usage_raw, raw)
         found: list[Document] = []
         for choice in mappings(event.get("choices")):
             if choice.get("index") in (0, None):

@@ -56,7 +56,7 @@ def failure_inside(body: Any) -> ProviderError | None:
         error = {"message": f"the response is {body['status']}", "code": "server_error"}
     code = mapping(error).get("code")
     if isinstance(code, str) and code in CODES:
-        return CODES[code](classify.message({"error": error}), http_status=200)
+        return CODES[code](classify.message({"error": error}), http_status=200, by_provider=True)
     known = isinstance(body.get("output"), list) or text(body.get("type")).startswith("response.")
     inside = classify.by_error_inside({"error": error})
     return inside if inside or known else classify.by_error_alone(body)
@@ -73,9 +73,8 @@ def from_wire(body: Any) -> WireAnswer:
         raise ProviderBusy("the provider's response is not complete", http_status=200)
     if reason == "stop" and said["tool_calls"]:
         reason = "tool_calls"
-    raw = body.get("usage")
-    kept_raw = counts.kept(raw) if isinstance(raw, dict) else None
-    return WireAnswer(said, reason, usage(raw), kept_raw, unknown(found))
+    raw = counts.told(body)
+    return WireAnswer(said, reason, usage(raw), raw, unknown(found))
 
 
 def usage(raw: Any) -> Usage | None:

@@ -54,6 +54,8 @@ class Stream:
         """Raises a `ProviderError` for an error inside the stream."""
         event = mapping(event)
         kind = event.get("type")
+        if kind in ENDS:
+            self.usage_raw = counts.told(event.get("response"))
         failure = failure_inside(event.get("response") if kind in ENDS else event)
         if failure is not None:
             raise failure
@@ -128,8 +130,6 @@ class Stream:
         found: list[Document] = []
         for index, item in enumerate(mappings(response.get("output"))):
             found += self._whole(index, item)
-        if isinstance(response.get("usage"), dict):
-            self.usage_raw = counts.kept(response["usage"])
         self.finish_reason, self.done = finish(response) or "length", True
         return found
 
