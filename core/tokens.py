@@ -15,16 +15,34 @@ BYTES = 4
 BYTES_WITH_CARE = 3
 """The same for a caller that must not count too few."""
 PICTURES = frozenset({"image_url", "image", "input_image"})
+ADDRESSES = ("file_id", "file_url", "url")
+"""The fields by which a part names what it does not bring."""
+
+
+def is_picture(part: Any) -> bool:
+    """Also one of the drive, whose bytes were written down as none."""
+    if not isinstance(part, dict):
+        return False
+    return part.get("type") in PICTURES or (_is_stored(part) and part.get("bytes") == 0)
+
+
+def is_elsewhere(part: Any) -> bool:
+    """Does a provider have its content, or fetch it? Nobody here knows how long it is."""
+    if not isinstance(part, dict) or is_picture(part) or _is_stored(part):
+        return False
+    places = [part, *(value for value in part.values() if isinstance(value, dict))]
+    told = (place.get(name) for place in places for name in ADDRESSES)
+    return any(isinstance(one, str) and not one.startswith("data:") for one in told)
 
 
 def about(messages: Iterable[Any], *more: Any) -> int:
     """The tokens of messages and of what is sent with them; all pictures and files count the same."""
-    return _counted(messages, more, BYTES, lambda kind: kind != "text")
+    return _counted(messages, more, BYTES, lambda part: part.get("type") != "text")
 
 
 def at_most(messages: Iterable[Any], *more: Any) -> int:
     """More than `about`, and hardly ever less than a provider counts. A file counts by its bytes."""
-    return _counted(messages, more, BYTES_WITH_CARE, lambda kind: kind in PICTURES)
+    return _counted(messages, more, BYTES_WITH_CARE, is_picture)
 
 
 def _counted(
@@ -34,7 +52,7 @@ def _counted(
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, list):
-            read = [part for part in content if not (isinstance(part, dict) and is_flat(part.get("type")))]
+            read = [part for part in content if not (isinstance(part, dict) and is_flat(part))]
             parts += len(content) - len(read)
             in_files += sum(map(_in_file, content))
             message = {**message, "content": read}
@@ -45,5 +63,10 @@ def _counted(
 
 def _in_file(part: Any) -> int:
     """The bytes of a file that is read when the provider is called; they were written down at the door."""
-    size = part.get("bytes") if isinstance(part, dict) and part.get("type") == "file" else None
-    return size if isinstance(size, int) and isinstance(part.get("file_id"), str) else 0
+    size = part.get("bytes") if isinstance(part, dict) and _is_stored(part) else None
+    return size if isinstance(size, int) else 0
+
+
+def _is_stored(part: dict[str, Any]) -> bool:
+    """A file of the drive."""
+    return part.get("type") == "file" and isinstance(part.get("file_id"), str)

@@ -21,7 +21,7 @@ from core.llm.managed import MANAGED
 from core.llm.records import PlannedTarget
 from core.metering import allowances
 from core.metering.budget import OverLimit, of_key
-from core.metering.estimate import cost, most
+from core.metering.estimate import Tokens, cost, is_endless, most
 from core.metering.intents import Change
 from core.metering.prices import Prices, Table
 from core.metering.reserving import Reservation
@@ -77,15 +77,21 @@ def reservation(
     if budget is None:
         return None
     usage, table = most(plan, request, unknown_window=unknown_window), own()
-    costs = [known(target, cost(target, usage, prices, table)) for target in plan["targets"]]
+    costs = [known(target, usage, cost(target, usage, prices, table)) for target in plan["targets"]]
     limit = {"usd": str(budget.usd), "per": caller.budget_period, "all": budget.workspace_id is None}
     needed = max(costs)
     reserved = Reservation(budget, Change(job_id, None, {budget.at: needed}), needed, now)
     return reserved, {**plan, "budget": {**limit, "most": dict(usage)}}
 
 
-def known(target: Mapping[str, Any], price: Decimal | None) -> Decimal:
+def known(target: Mapping[str, Any], usage: Tokens, price: Decimal | None) -> Decimal:
     """The cost of a target. Raises `Invalid` where nobody knows it."""
+    if price is None and is_endless(target, usage):
+        raise Invalid(
+            f"this key has a budget, and nobody knows how many tokens {target['provider']}/{target['model']} "
+            "will read: give files with their content, not by id or URL, and no tools that the provider runs",
+            code="price_unknown",
+        )
     if price is None:
         raise Invalid(
             f"this key has a budget, but the price of {target['provider']}/{target['model']} is unknown: "

@@ -44,7 +44,7 @@ def before_call(
     if of is None:
         return
     own = price_tables.of_workspace(db, job["workspace_id"])
-    needed = known(call, cost({**call, "keyed": keyed}, of["most"], prices, own))
+    needed = known(call, of["most"], cost({**call, "keyed": keyed}, of["most"], prices, own))
     days = set()
     workspace_id = None if of["all"] else job["workspace_id"]
     budget = at(job["created_by"], Decimal(of["usd"]), of["per"], call["started_at"], workspace_id)

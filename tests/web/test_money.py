@@ -28,6 +28,8 @@ PRICE = {"provider": "openai", "model": "m", "input": 1, "output": 1}
 ONE = 0.0012
 """A little more than `ASKED` costs at `PRICE`."""
 
+LONG = "word " * 2000
+
 
 class LeftAlone(Held):
     """Work that is left behind when it is asked to end, at whatever it waits for."""
@@ -132,6 +134,29 @@ def test_an_endpoint_with_a_key_whose_price_nobody_knows_is_refused_under_a_budg
     price(admin, model="dear", output=0.5)
     assert spender.post(f"/agents/{other}/chat", ASKED).status_code == 202
     assert member.post(f"/agents/{other}/llm-config/explain", ASKED).json["largest_cost"] > 0.0005
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"title": LONG}}}},
+        {"extra": {"prediction": {"type": "content", "content": LONG}}},
+    ],
+    ids=["a schema", "extra"],
+)
+def test_all_that_is_sent_is_reserved(spender, agent, more):
+    assert spender.post(f"/agents/{agent}/chat", {**ASKED, "max_tokens": 1, **more}).status_code == 402
+
+
+def test_a_file_that_only_the_provider_knows_is_refused_where_nobody_knows_the_models_window(
+    member, spender, agent
+):
+    files = [{"type": "file", "file": {"file_id": "file-1"}}]
+    asked = {"messages": [{"role": "user", "content": files}], "max_tokens": 1}
+    refused = spender.post(f"/agents/{agent}/chat", asked)
+    assert (refused.status_code, refused.json["code"]) == (422, "price_unknown")
+    assert "give files with their content" in refused.json["detail"]
+    assert member.post(f"/agents/{agent}/chat", asked).status_code == 202
 
 
 def test_an_endpoint_without_a_key_is_free_under_a_budget_too(member, spender, agent, vendor):
