@@ -124,11 +124,18 @@ def chat(
         "provider": answer.provider,
         "model": answer.model,
         "usage": answer.usage.public(),
+        **_tier(answer),
         **_cost(run, quotes),
         "latency_ms": latency_ms,
         **_calls(run),
         **remembered,
     }
+
+
+def _tier(answer: ChatAnswer) -> Document:
+    """The service tier at which the provider says that it answered."""
+    told = (answer.usage_raw or {}).get("service_tier")
+    return {"service_tier": told} if isinstance(told, str) else {}
 
 
 def _remembering(run: Run, request: ChatRequest) -> tuple[ChatRequest, Document]:

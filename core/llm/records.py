@@ -50,7 +50,7 @@ class BudgetOf(TypedDict):
     usd: str  # a decimal
     per: Literal["day", "month"]
     all: bool  # an admin's, which counts in all workspaces
-    most: dict[str, int]  # that a call may use: `core.metering.estimate.Tokens`
+    most: Document  # that a call may use: `core.metering.estimate.Tokens`
 
 
 class Plan(Rules):

@@ -24,6 +24,7 @@ from core.metering.budget import OverLimit, of_key
 from core.metering.estimate import Tokens, cost, is_endless, most
 from core.metering.intents import Change
 from core.metering.prices import Prices, Table
+from core.metering.prices import tier as price_tier
 from core.metering.reserving import Reservation
 
 Document = dict[str, Any]
@@ -94,11 +95,16 @@ def known(target: Mapping[str, Any], usage: Tokens, price: Decimal | None) -> De
         )
     if price is None:
         raise Invalid(
-            f"this key has a budget, but the price of {target['provider']}/{target['model']} is unknown: "
+            f"this key has a budget, but the price of {_named(target, usage)} is unknown: "
             "set one for the workspace",
             code="price_unknown",
         )
     return price
+
+
+def _named(target: Mapping[str, Any], usage: Tokens) -> str:
+    tier = price_tier({"usage_raw": usage})
+    return f"{target['provider']}/{target['model']}" + (f"@{tier}" if tier else "")
 
 
 def _policy(db: Database[Document], agent: Agent) -> LimitPolicy | None:

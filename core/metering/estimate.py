@@ -19,10 +19,10 @@ Document = dict[str, Any]
 
 Cost = tuple[PlannedTarget, Decimal | None]
 """A target of a plan, and the most that a call to it may cost, in USD; None: the price is not known."""
-Tokens = Mapping[str, int]
+Tokens = Mapping[str, Any]
 """`tokens_input` and `tokens_output` of a call, at most; `pictures`: how many of the input are pictures, at
-`tokens.A_PART` each. 1 or 0: `hour`, if it may be cached for an hour; `elsewhere`, if a provider adds content
-whose length nobody here knows."""
+`tokens.A_PART` each; `service_tier`: as asked for. 1 or 0: `hour`, if it may be cached for an hour;
+`elsewhere`, if a provider adds content whose length nobody here knows."""
 
 PICTURES = (
     (re.compile(r"gpt-4o-mini"), 48_169),
@@ -107,6 +107,7 @@ def most(plan: Mapping[str, Any], request: Mapping[str, Any], *, unknown_window:
         "pictures": sum(map(tokens.is_picture, parts)),
         "hour": int("1h" in lifetimes),
         "elsewhere": int(adds),
+        "service_tier": parameters.get("service_tier"),
     }
 
 
@@ -123,9 +124,13 @@ def cost(target: Mapping[str, Any], usage: Tokens, prices: Prices, own: Table = 
     if usage.get("elsewhere"):
         asked = max(asked, _window(target) or 0)
     used = {"tokens_input": asked, "tokens_output": usage["tokens_output"]}
-    hour = {"usage_raw": {"cache_creation": {"ephemeral_1h_input_tokens": asked}}}
-    written = {"usage": {**used, "tokens_cache_write": asked}} | (hour if usage.get("hour") else {})
-    costs = [prices.of({**target, **call}, own).cost for call in ({"usage": used}, written)]
+    raw: Document = {"service_tier": usage.get("service_tier")}
+    written = {**used, "tokens_cache_write": asked}
+    hour = {"cache_creation": {"ephemeral_1h_input_tokens": asked if usage.get("hour") else 0}}
+    costs = [
+        prices.of({**target, "usage": used, "usage_raw": raw}, own).cost,
+        prices.of({**target, "usage": written, "usage_raw": raw | hour}, own).cost,
+    ]
     known = [cost for cost in costs if cost is not None]
     if len(known) < len(costs) or (is_endless(target, usage) and max(known)):
         return None

@@ -28,6 +28,8 @@ OURS = Path(__file__).with_name("prices.json")
 TABLES = "genai-prices"
 FREE: frozenset[KeyKind] = frozenset({"custom", "sandbox"})
 MILLION = 1_000_000
+TIERS = frozenset({"priority", "flex", "scale", "batch"})
+"""A vendor's service tiers with prices of their own: in tables they stand as `model@tier`."""
 RATES = ("input", "output", "cache_read", "cache_write")
 
 
@@ -82,17 +84,20 @@ class Prices:
             return Price(Decimal(0), "free")
         if call["usage"]["tokens_input"] == call["usage"]["tokens_output"] == 0:
             return Price(Decimal(0), "known")
-        named = _named(call)
-        rate = own.get(named) or self.ours.get(named)
+        rate = own.get(_named(call)) or self.ours.get(_named(call))
         usage = _with_hours(call)
-        price = _by_rate(rate, usage) if rate else self._by_tables(call, usage)
+        if rate:
+            price = _by_rate(rate, usage)
+        else:
+            price = self._by_tables(call, usage) if tier(call) is None else UNKNOWN
         if price.status == "known" and call.get("usage_status") == "estimated":
             return Price(price.cost, "estimated", price.model, price.source, price.version)
         return price
 
     def of_workspaces(self, call: Mapping[str, Any], own: Table) -> bool:
-        """Has the call's workspace given a price for its model?"""
-        return _named(call) in own
+        """Has the call's workspace given a price for its model, at whichever service tier?"""
+        model = call["provider"], call["model"].lower()
+        return model in own or _named(call) in own
 
     def _by_tables(self, call: Mapping[str, Any], usage: Mapping[str, Any]) -> Price:
         try:
@@ -155,8 +160,15 @@ def table(rows: Iterable[Mapping[str, Any]], *, source: str, version: str) -> Ta
     return {(row["provider"], row["model"].lower()): _rate(row, source, version) for row in rows}
 
 
+def tier(call: Mapping[str, Any]) -> str | None:
+    """The service tier with a price of its own at which a call was carried out, as its provider told it."""
+    told = (call.get("usage_raw") or {}).get("service_tier")
+    return told if isinstance(told, str) and told in TIERS else None
+
+
 def _named(call: Mapping[str, Any]) -> tuple[str, str]:
-    return call["provider"], call["model"].lower()
+    at = tier(call)
+    return call["provider"], call["model"].lower() + (f"@{at}" if at else "")
 
 
 def _rate(row: Mapping[str, Any], source: str, version: str) -> Rate:

@@ -18,6 +18,7 @@ from core.metering.sums import exact
 from tests.core.jobs.test_run import Held, Inline
 from tests.core.metering.rows import PRICES, enter
 from tests.providers.scripted import answering, dying, silent
+from tests.web.asking import ROADS, ask
 
 SAID = {
     "choices": [{"message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
@@ -157,6 +158,30 @@ def test_a_file_that_only_the_provider_knows_is_refused_where_nobody_knows_the_m
     assert (refused.status_code, refused.json["code"]) == (422, "price_unknown")
     assert "give files with their content" in refused.json["detail"]
     assert member.post(f"/agents/{agent}/chat", asked).status_code == 202
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_the_service_tier_is_told_and_has_a_price_of_its_own(services, at_once, member, agent, vendor, road):
+    tells = {**SAID, "service_tier": "priority"}
+    vendor.says(answering(tells))
+    more = {"stream_options": {"include_usage": True}} if road == "door-stream" else {}
+    assert ask(member, agent, road, service_tier="priority", **more).status == 200
+    (job,) = services.db.jobs.find()
+    assert (job["result"]["service_tier"], job["result"]["cost"]) == ("priority", None)
+    enter(services.db)
+    (row,) = services.db.token_usage.find()
+    assert (row["cost_status"], row["usage_raw"]["service_tier"]) == ("unknown", "priority")
+
+
+def test_one_without_a_price_is_refused_under_a_budget(admin, client_for, agent):
+    spender = client_for("member", budget_usd=2.5 * ONE, budget_period="day")
+    dear = {**ASKED, "service_tier": "priority"}
+    refused = spender.post(f"/agents/{agent}/chat", dear)
+    assert (refused.status_code, refused.json["code"]) == (422, "price_unknown")
+    assert "openai/m@priority" in refused.json["detail"]
+    price(admin, model="m@priority", input=2, output=2)
+    assert spender.post(f"/agents/{agent}/chat", dear).status_code == 202
+    assert spender.post(f"/agents/{agent}/chat", {**ASKED, "service_tier": "default"}).status_code == 402
 
 
 def test_an_endpoint_without_a_key_is_free_under_a_budget_too(member, spender, agent, vendor):

@@ -92,6 +92,7 @@ class ChatResult(Shape):
     provider: str = maybe("who answered")
     model: str = maybe("which of its models")
     usage: Tokens = maybe("the tokens of the call that answered")
+    service_tier: str = maybe("the provider's own name of the speed and price at which it answered")
     cost: float | None = maybe("USD, of all calls of the job; null: a price is not known")
     cost_status: CostStatus = maybe("how the cost is known")
     latency_ms: int = maybe("from the first call to the answer's end")

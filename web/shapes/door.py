@@ -64,6 +64,7 @@ class ChatCompletion(Shape):
     model: str = say("the agent, as the request named it")
     choices: list[Choice] = say("always one")
     usage: CompletionUsage = say("tokens, and what they cost")
+    service_tier: str = maybe("the provider's own name of the speed and price at which it answered")
 
 
 class Model(Shape):

@@ -15,10 +15,16 @@ LONGEST_KEPT = 200
 
 
 def told(body: Any) -> Document | None:
-    """The usage that an answer, or an event of a stream, tells. Groq and Moonshot have own places for it."""
+    """The usage that an answer, or an event of a stream, tells. Groq and Moonshot have own places for it.
+
+    With the `service_tier` beside it, by which it is priced.
+    """
     choices = mappings(mapping(body).get("choices"))[:1]
     places = (mapping(body), mapping(mapping(body).get("x_groq")), *choices)
-    return next((kept(place["usage"]) for place in places if isinstance(place.get("usage"), dict)), None)
+    usage = next((place["usage"] for place in places if isinstance(place.get("usage"), dict)), None)
+    tier = mapping(body).get("service_tier")
+    beside = {"service_tier": tier} if isinstance(tier, str) else {}
+    return None if usage is None else kept({**beside, **usage})
 
 
 def known(*, tokens_input: int | None, tokens_output: int | None, together: int | None = None) -> Usage:

@@ -100,6 +100,12 @@ def test_a_picture_costs_what_its_model_takes_it_for(target, tokens, part):
     assert one < Decimal("0.05")
 
 
+def test_a_service_tier_costs_what_a_table_says_of_it():
+    assert most(service_tier="priority") is None
+    assert most() <= most(service_tier="default") < 2 * most()
+    assert most(OWN, service_tier="priority") is None
+
+
 ELSEWHERE = [
     {"messages": said({"type": "file", "file": {"file_id": "file-1"}})},
     {"messages": said({"type": "file", "bytes": 1, "file": {"file_url": "https://example.com/a.pdf"}})},

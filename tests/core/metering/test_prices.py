@@ -62,6 +62,23 @@ def test_cached_tokens_cost_what_the_vendor_asks_for_them():
     assert PRICES.of(call(tokens_cached=1_000_000, tokens_output=0)).cost == Decimal("0.075")
 
 
+@pytest.mark.parametrize("tier", ["priority", "flex", "scale", "batch"])
+@pytest.mark.parametrize("key_kind", ["byokey", "custom"])
+def test_a_service_tier_with_another_price_is_not_known_unless_a_table_has_it(db, tier, key_kind):
+    made = {**call(), "key_kind": key_kind, "usage_raw": {"service_tier": tier}}
+    rates = {"input": Decimal("1.5"), "output": Decimal("2.25")}
+    prices.set_for_workspace(db, "w1", "openai", "gpt-4o-mini", rates, "2026-11-24")
+    assert PRICES.of(made, prices.of_workspace(db, "w1")).status == "unknown"
+    prices.set_for_workspace(db, "w1", "openai", f"gpt-4o-mini@{tier}", rates, "2026-11-24")
+    price = PRICES.of(made, prices.of_workspace(db, "w1"))
+    assert (price.status, price.cost, price.model) == ("known", Decimal("3.75"), f"gpt-4o-mini@{tier}")
+
+
+@pytest.mark.parametrize("tier", ["auto", "default", "standard", "on_demand", None, 7, ["priority"]])
+def test_any_other_has_the_models_own_price(tier):
+    assert PRICES.of({**call(), "usage_raw": {"service_tier": tier}}) == PRICES.of(call())
+
+
 def test_an_estimated_usage_makes_an_estimated_cost():
     assert PRICES.of({**call(), "usage_status": "estimated"}).status == "estimated"
 

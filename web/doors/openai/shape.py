@@ -108,6 +108,7 @@ def completion(job: Job, model: str) -> Document:
         **_head(job, model, "chat.completion"),
         "choices": [choice],
         "usage": usage(result),
+        **_tier(result),
     }
 
 
@@ -154,7 +155,12 @@ def usage_chunk(job: Job, model: str) -> Document:
         **_head(job, model, "chat.completion.chunk"),
         "choices": [],
         "usage": usage(job["result"]),
+        **_tier(job["result"]),
     }
+
+
+def _tier(result: Document) -> Document:
+    return {"service_tier": result["service_tier"]} if "service_tier" in result else {}
 
 
 def delta(event: Document) -> Document:
