@@ -123,9 +123,10 @@ class Reconciler:
         update = self._after_loss(job, losses=len(job.get("lost", [])) + 1)
         update["$push"] = {"lost": lost}
         fence = job["fence"]
+        as_seen = {"_id": job["_id"], "status": RUNNING, "cancel_requested": job["cancel_requested"]}
         done = update_once(
             self.db.jobs,
-            {"_id": job["_id"], "status": RUNNING, "fence": fence, "attempt": job["attempt"]},
+            as_seen | {"fence": fence, "attempt": job["attempt"]},
             update,
             was_mine=lambda found: any(x["attempt"] == job["attempt"] for x in found.get("lost", [])),
         )

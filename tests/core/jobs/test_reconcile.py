@@ -218,6 +218,15 @@ def test_a_lost_job_whose_cancellation_was_asked_for_is_cancelled(db, world):
     assert world.ended == [job["_id"]]
 
 
+def test_so_is_one_that_is_cancelled_while_it_is_taken_up(db, world):
+    claim(db, queued(db)["_id"], process(db))
+    seen = db.jobs.find_one()
+    db.jobs.update_one({}, {"$set": {"cancel_requested": True}})
+    assert world.reconciler._take_up(seen) is False
+    world.tick(LEASE + 4)
+    assert (db.jobs.find_one()["status"], world.sent.ids) == ("cancelled", [])
+
+
 def test_on_worker_loss_fail_never_runs_the_call_again(db, world):
     job = queued(db, plan={"targets": [], "agent": {}, "on_worker_loss": "fail"})
     claim(db, job["_id"], "gone")
