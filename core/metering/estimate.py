@@ -87,7 +87,8 @@ def most(plan: Mapping[str, Any], request: Mapping[str, Any], *, unknown_window:
     said = request.get("max_tokens") or of_agent.get("max_tokens") or tokens.ANSWER
     parameters, _ = chosen(request, of_agent)
     messages, extra = request.get("messages") or [], parameters.get("extra") or {}
-    asked = tokens.at_most(messages, of_agent.get("system_prompt"), *parameters.values())
+    read = [value for value in parameters.values() if isinstance(value, list | dict)]
+    asked = tokens.at_most(messages, of_agent.get("system_prompt"), *read)
     if extra:  # a prediction that does not come true is paid for like an answer
         said += tokens.at_most([], extra)
     parts = [part for message in mappings(messages) for part in mappings(message.get("content"))]
