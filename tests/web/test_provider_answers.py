@@ -22,6 +22,10 @@ def agent(vendors_agent):
     return vendors_agent
 
 
+def refusing(said):
+    return {"type": "refusal", "refusal": said}
+
+
 def says(vendor, *events):
     vendor.says(streaming(*events))
 
@@ -420,6 +424,20 @@ def test_a_character_that_is_cut_in_two_is_whole_again(member, agent, vendor, ro
     told = ask(member, agent, road)
     assert (told.message["content"], told.reasoning) == ("a😀b", "r😀s")
     assert told.calls == [("call_a", "say", '{"x":"😀"}')]
+
+
+@pytest.mark.parametrize("road", STREAMED)
+@pytest.mark.parametrize("of", [lambda said: {"refusal": said}, lambda said: {"content": [refusing(said)]}])
+def test_a_refusals_character_that_is_cut_in_two_is_whole_again(member, agent, vendor, road, of):
+    says(vendor, d(**of("a\ud83d")), d(**of("\ude00b\ud83d")), d("stop"), DONE)
+    assert ask(member, agent, road).message["refusal"] == "a😀b�"
+
+
+@pytest.mark.parametrize("road", WHOLE)
+@pytest.mark.parametrize("said", [{"refusal": "No\ud83d"}, {"content": [refusing("N"), refusing("o\ud83d")]}])
+def test_a_refusal_in_one_piece_can_be_stored(member, agent, vendor, road, said):
+    vendor.says(whole(**{"content": None, **said}))
+    assert ask(member, agent, road).message["refusal"] == "No�"
 
 
 @pytest.mark.parametrize("road", STREAMED)

@@ -57,7 +57,8 @@ def from_wire(body: Any) -> WireAnswer:
     if not isinstance(said, dict):
         raise ProviderBusy("the provider's answer is not a chat completion", http_status=200)
     content, thought = think.split(text(content_of(said)))
-    thoughts, refusal, calls = text(reasoning_of(said)) or thought, beside.refusal(said), tool_calls(said)
+    thoughts, calls = text(reasoning_of(said)) or thought, tool_calls(said)
+    refusal = text(beside.refusal(said))
     if not (content or thoughts or refusal or calls or choice.get("finish_reason")):
         raise ProviderBusy("the provider's answer is empty", http_status=200)  # Ollama, now and then
     raw = counts.told(body)

@@ -29,9 +29,11 @@ def joined(before: Document, said: Document) -> Document:
 
 
 def refusal(said: Document) -> str:
-    """In its own field, or as a part."""
-    within = "".join(text(part.get("refusal")) for part in _parts(said, "refusal"))
-    return text(said.get("refusal")) or within
+    """In its own field, or as a part; as it came: `core.llm.plain.text` makes it whole."""
+    own, within = said.get("refusal"), (part.get("refusal") for part in _parts(said, "refusal"))
+    if isinstance(own, str) and own:
+        return own
+    return "".join(words for words in within if isinstance(words, str))
 
 
 def unknown(said: Document) -> tuple[str, ...]:

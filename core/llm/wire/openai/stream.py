@@ -38,7 +38,7 @@ class Stream:
         self._beside: Document = {}
         self._unknown: dict[str, None] = {}
         self._thinking = think.Splitter()
-        self._texts = {"content": Text(), "reasoning": Text()}
+        self._texts = {"content": Text(), "reasoning": Text(), "refusal": Text()}
 
     def feed(self, event: Any) -> list[Document]:
         """Raises a `ProviderError` for an error inside the stream."""
@@ -77,7 +77,7 @@ class Stream:
 
     @property
     def _has_begun(self) -> bool:
-        said = self.content or self.reasoning or self.refusal or self.calls.gathered or self._beside
+        said = self.content or self.reasoning or any(self.refusal) or self.calls.gathered or self._beside
         return bool(said)
 
     def answer(self) -> WireAnswer:
@@ -109,8 +109,7 @@ class Stream:
         thought = self._texts["reasoning"].feed(reasoning_of(delta))
         content = self._texts["content"].feed(content_of(delta))
         found = self._said("", thought) + self._said(*self._thinking.feed(content))
-        if refusal := beside.refusal(delta):
-            self.refusal.append(refusal)
+        self.refusal.append(self._texts["refusal"].feed(beside.refusal(delta)))
         self._beside = beside.joined(self._beside, delta)
         self._unknown |= dict.fromkeys(beside.unknown({**delta, "tool_calls": None}))
         found += [_call(piece) for part in told(delta) if (piece := self.calls.feed(part))]
@@ -130,6 +129,7 @@ class Stream:
 
     def _rest(self) -> list[Document]:
         rest = {kind: held.close() for kind, held in self._texts.items()}
+        self.refusal.append(rest["refusal"])
         content, thought = self._thinking.feed(rest["content"])
         more, more_thought = self._thinking.close()
         return self._said(content + more, rest["reasoning"] + thought + more_thought)
