@@ -10,6 +10,8 @@ from core.agents.fields import Short
 from web.resource import MANY, Model
 
 AS_ANSWERED = "as an answer carried them; not sent on"
+AS_IT_IS = "goes to the provider as it is"
+NOTHING = "null alone, as OpenAI's SDKs write it into each message"
 WAITS = "`background` waits while anything interactive can be served; absent: interactive"
 Priority = Literal["interactive", "background"]
 Listed = Annotated[list[dict[str, Any]], MANY]
@@ -38,6 +40,9 @@ class Message(Model):
         None, description="as an answer carried them: send them back unchanged after a tool call"
     )
 
+    audio: None = Field(None, description=NOTHING)
+    function_call: None = Field(None, description=NOTHING)
+
     @model_validator(mode="after")
     def _says_something(self) -> Message:
         if self.content is None and not self.tool_calls and not self.refusal:
@@ -51,6 +56,8 @@ class MessageAtTheDoor(Message):
     """The same rules; fields that nobody here knows go to the provider as they are."""
 
     model_config = LENIENT
+    audio: Any = Field(None, description=AS_IT_IS)
+    function_call: Any = Field(None, description=AS_IT_IS)
 
 
 class ContentPart(BaseModel):
