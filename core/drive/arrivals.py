@@ -5,16 +5,15 @@ So two with the same Idempotency-Key do not arrive at once, and what one has sta
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from core.clock import utcnow
 from core.errors import Conflict
+from core.loop import Loop
 from core.store.repeat import insert_once
 
 Document = dict[str, Any]
@@ -24,8 +23,6 @@ DEAD_AFTER = timedelta(seconds=8)
 """Who repeats an upload whose web process died waits so long. A living one taken for dead harms nothing."""
 TRIES = 3
 
-log = structlog.get_logger(__name__)
-
 
 class Arrivals:
     """Those of one process. `start` begins to renew them."""
@@ -33,14 +30,13 @@ class Arrivals:
     def __init__(self, db: Database[Document]) -> None:
         self.db = db
         self._ids: set[str] = set()
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._renew_until_closed, name="arrivals", daemon=True)
+        self._loop = Loop("arrivals", self.renew, RENEWED_S, away=(PyMongoError,))
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
     def close(self) -> None:
-        self._closed.set()
+        self._loop.close()
 
     def begin(self, upload_id: str, workspace_id: str, key: str | None) -> None:
         """Raises `Conflict` while another upload with this key is arriving."""
@@ -67,13 +63,6 @@ class Arrivals:
             raise _arriving()
         if other is not None:
             self.db.drive_uploads.delete_one({"_id": other["_id"], "renewed_at": other["renewed_at"]})
-
-    def _renew_until_closed(self) -> None:
-        while not self._closed.wait(RENEWED_S):
-            try:
-                self.renew()
-            except PyMongoError as error:
-                log.warning("arrivals.not_renewed", error=type(error).__name__)
 
     def renew(self) -> None:
         """Show that all of them live."""

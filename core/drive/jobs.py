@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from core.drive import accept, finish, remove, storages, verify
 from core.drive.storage import Storage
-from core.drive.sweep import Sweeper
+from core.drive.sweep import sweeper
 from core.jobs.run import Handler, Run
 from core.services import Services
 
@@ -26,9 +26,9 @@ CARRIED_OUT: dict[str, Callable[[Run, Storage], Document]] = {
 def handlers(services: Services) -> dict[str, Handler]:
     """What a drive worker does for each kind; beside it, it keeps the staging area swept."""
     storage = storages.make(services.settings, services.run)
-    sweeper = Sweeper(services.db, storage, staging_s=services.settings.drive_staging_s)
-    services.cleanups.append(sweeper.close)
-    sweeper.start()
+    sweeping = sweeper(services.db, storage, staging_s=services.settings.drive_staging_s)
+    services.cleanups.append(sweeping.close)
+    sweeping.start()
     return {kind: partial(_with, storage, carry_out) for kind, carry_out in CARRIED_OUT.items()}
 
 

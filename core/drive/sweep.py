@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ from core.drive.files import ARRIVING
 from core.drive.storage import Storage
 from core.errors import BytesMissing, StorageAway
 from core.jobs.model import QUEUED, RUNNING
+from core.loop import Loop
 
 Document = dict[str, Any]
 
@@ -24,31 +25,11 @@ SWEPT_EVERY_S = 60.0
 log = structlog.get_logger(__name__)
 
 
-class Sweeper:
-    """Sweeps now and then, in a thread of its own, until it is closed."""
-
-    def __init__(self, db: Database[Document], storage: Storage, *, staging_s: float) -> None:
-        self.db = db
-        self.storage = storage
-        self.staging_s = staging_s
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        self._closed.set()
-        self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        while not self._closed.wait(min(SWEPT_EVERY_S, self.staging_s / 4)):
-            try:
-                sweep(self.db, self.storage, staging_s=self.staging_s)
-            except (StorageAway, BytesMissing, PyMongoError) as error:
-                log.warning("drive.not_swept", error=type(error).__name__)
-            except Exception:  # whatever it is: without a sweep the disk would fill
-                log.exception("drive.sweep_failed")
+def sweeper(db: Database[Document], storage: Storage, *, staging_s: float) -> Loop:
+    """Sweeps now and then, from its start until it is closed."""
+    work = partial(sweep, db, storage, staging_s=staging_s)
+    away = (StorageAway, BytesMissing, PyMongoError)
+    return Loop("drive sweep", work, min(SWEPT_EVERY_S, staging_s / 4), away=away)
 
 
 def sweep(db: Database[Document], storage: Storage, *, staging_s: float) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+import os
 from pathlib import Path
 from typing import TextIO
+
+from core.loop import Loop
 
 EVERY_S = 0.2
 LEFT_OUT = ("Memory overcommit must be enabled",)
@@ -18,41 +20,38 @@ class Tail:
         self.paths = {name: folder / f"{name}.log" for name in names}
         self.out = out
         self.width = max(map(len, names))
-        self._positions = {name: _size(path) for name, path in self.paths.items()}
+        self._positions = {
+            name: path.stat().st_size if path.exists() else 0 for name, path in self.paths.items()
+        }
         self._partial = dict.fromkeys(names, "")
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._loop = Loop("terminal", self._print_new, EVERY_S)
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Print what is there, and stop."""
-        self._stopped.set()
-        self._thread.join(timeout=5)
+        self._loop.close()
         self._print_new()
 
-    def _run(self) -> None:
-        while not self._stopped.wait(EVERY_S):
-            self._print_new()
-
     def _print_new(self) -> None:
-        for name, path in self.paths.items():
-            size = _size(path)
-            if size < self._positions[name]:  # rotated
-                self._positions[name] = 0
-            if size == self._positions[name]:
-                continue
-            with path.open("rb") as file:
-                file.seek(self._positions[name])
-                data = file.read(1 << 20)
-            self._positions[name] += len(data)
-            *lines, self._partial[name] = (self._partial[name] + data.decode(errors="replace")).split("\n")
+        for name in self.paths:
+            said = self._partial[name] + self._new(name).decode(errors="replace")
+            *lines, self._partial[name] = said.split("\n")
             for line in lines:
                 if not any(words in line for words in LEFT_OUT):
                     print(f"{name:<{self.width}} | {line}", file=self.out)
         self.out.flush()
 
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    def _new(self, name: str) -> bytes:
+        """What was written since the last look; nothing while the file is away, as in a rotation."""
+        try:
+            with self.paths[name].open("rb") as file:
+                if file.seek(0, os.SEEK_END) < self._positions[name]:  # rotated
+                    self._positions[name] = 0
+                file.seek(self._positions[name])
+                data = file.read(1 << 20)
+        except FileNotFoundError:
+            return b""
+        self._positions[name] += len(data)
+        return data

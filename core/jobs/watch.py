@@ -19,12 +19,14 @@ from core.jobs import events, signals
 from core.jobs.document import Job, jobs_of
 from core.jobs.model import DONE
 from core.jobs.views import UNASKED, public
+from core.loop import Loop
 from core.store.remembered import Remembered
 
 Document = dict[str, Any]
 
 REREAD_S = 5.0
 GONE_S = 1.0
+AWAY_S = 1.0
 OVER_S = 1.0
 HEARTBEAT_S = 15.0
 ANY = "*"
@@ -100,18 +102,18 @@ class Watcher:
         self._subscribed = False
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._waiting: defaultdict[str, set[Waiter]] = defaultdict(set)
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="watcher", daemon=True)
+        self._loop = Loop("watcher", self._listen, AWAY_S, away=(redis.RedisError,))
+        self._closed = self._loop.closed
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
     def close(self) -> None:
         """Stop listening, and end all waiting."""
         self._closed.set()
         self._wake_all()
         signals.publish(self.client, signals.CHANGED, "")  # so that the listener wakes and ends
-        self._thread.join(timeout=5)
+        self._loop.close()
 
     def wait(
         self,
@@ -254,25 +256,18 @@ class Watcher:
                 del self._waiting[job_id]
 
     def _listen(self) -> None:
-        while not self._closed.is_set():
-            try:
-                with self.listening.pubsub(ignore_subscribe_messages=True) as pubsub:
-                    pubsub.subscribe(signals.CHANGED, signals.CONFIGURED)
-                    self._subscribed = True
-                    self._wake_all()  # signals may have been missed until now
-                    self.remembered.forget()
-                    while not self._closed.is_set():
-                        message = pubsub.get_message(timeout=1.0)
-                        if message is not None:
-                            self._hear(message["channel"].decode(), message["data"])
-            except redis.RedisError as error:
-                log.warning("watch.redis_away", error=type(error).__name__)
-                self._subscribed = False
-                self._closed.wait(1.0)
-            except Exception:  # whatever it was: without a listener all watchers would wake seconds late
-                log.exception("watch.listener_failed")
-                self._subscribed = False
-                self._closed.wait(1.0)
+        try:
+            with self.listening.pubsub(ignore_subscribe_messages=True) as pubsub:
+                pubsub.subscribe(signals.CHANGED, signals.CONFIGURED)
+                self._subscribed = True
+                self._wake_all()  # signals may have been missed until now
+                self.remembered.forget()
+                while not self._closed.is_set():
+                    message = pubsub.get_message(timeout=1.0)
+                    if message is not None:
+                        self._hear(message["channel"].decode(), message["data"])
+        finally:
+            self._subscribed = False
 
     def _hear(self, channel: str, message: bytes) -> None:
         if channel == signals.CONFIGURED:

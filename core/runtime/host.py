@@ -161,16 +161,19 @@ class Host:
             except Exception:
                 log.exception("runtime.poll_failed")
                 self._polled_at = time.monotonic()
-            self._take_steps()
+            try:
+                self._take_steps()
+            except RuntimeError as error:  # no thread is left: the next look comes to who is still due
+                log.warning("runtime.step_waits", error=str(error))
 
     def _take_steps(self) -> None:
         now = time.monotonic()
         with self._lock:
             due = [one for one, at in self._due.items() if at <= now and one not in self._under_way]
-            self._under_way.update(due)
-            for agent_id in due:
-                self._due[agent_id] = float("inf")
         for agent_id in due:
+            with self._lock:
+                self._under_way.add(agent_id)
+                self._due[agent_id] = float("inf")
             self._pool.submit(self._step, agent_id)
 
     def _step(self, agent_id: str) -> None:

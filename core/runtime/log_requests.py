@@ -19,6 +19,7 @@ import structlog
 
 from core.errors import Unavailable
 from core.ids import new_nonce
+from core.loop import Loop
 from core.runtime import log_file
 from core.runtime.folder import Folder
 
@@ -32,6 +33,7 @@ FOLLOWED_EVERY_S = 0.5
 MOST_AHEAD = 100
 """So many pieces may wait for whoever follows a log slowly; the next ones wait in the file."""
 AT_ONCE = 32
+AWAY_S = 1.0
 END = b""
 
 log = structlog.get_logger(__name__)
@@ -82,16 +84,15 @@ class LogServer:
         self.root = root
         self.client = client
         self.listening = listening
-        self._closed = threading.Event()
         self._free = threading.BoundedSemaphore(AT_ONCE)
-        self._thread = threading.Thread(target=self._listen, name="logs", daemon=True)
+        self._loop = Loop("logs", self._listen, AWAY_S, away=(redis.RedisError,))
+        self._closed = self._loop.closed
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
     def close(self) -> None:
-        self._closed.set()
-        self._thread.join(timeout=5)
+        self._loop.close()
 
     def answer(self, request: Document) -> None:
         """The last lines, then what is written while somebody takes it. Raises `redis.RedisError`."""
@@ -114,28 +115,29 @@ class LogServer:
             pipe.execute()
 
     def _listen(self) -> None:
-        while not self._closed.is_set():
-            try:
-                with self.listening.pubsub(ignore_subscribe_messages=True) as pubsub:
-                    pubsub.subscribe(channel(self.host))
-                    while not self._closed.is_set():
-                        message = pubsub.get_message(timeout=1.0)
-                        if message is not None:
-                            self._take(json.loads(message["data"]))
-            except redis.RedisError as error:
-                log.warning("logs.redis_away", error=type(error).__name__)
-                self._closed.wait(1.0)
+        with self.listening.pubsub(ignore_subscribe_messages=True) as pubsub:
+            pubsub.subscribe(channel(self.host))
+            while not self._closed.is_set():
+                message = pubsub.get_message(timeout=1.0)
+                if message is not None:
+                    self._take(json.loads(message["data"]))
 
     def _take(self, request: Document) -> None:
         if not self._free.acquire(blocking=False):
             return  # who asks is told that the host does not answer
-        threading.Thread(target=self._answer_and_free, args=(request,), daemon=True).start()
+        try:
+            threading.Thread(target=self._answer_and_free, args=(request,), daemon=True).start()
+        except RuntimeError:  # no thread is left
+            self._free.release()
+            raise
 
     def _answer_and_free(self, request: Document) -> None:
         try:
             self.answer(request)
         except redis.RedisError as error:
             log.warning("logs.redis_away", error=type(error).__name__)
+        except Exception:  # a file that cannot be read, for example
+            log.exception("logs.not_answered")
         finally:
             self._free.release()
 

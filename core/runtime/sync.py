@@ -19,6 +19,7 @@ from core.drive.mirror import Mirror
 from core.drive.offered import Offered
 from core.drive.storage import Storage
 from core.errors import Problem
+from core.loop import Loop
 from core.runtime import records
 from core.runtime.documents import Record
 from core.runtime.folder import Folder
@@ -59,15 +60,13 @@ class Sync:
         self.root = root
         self._sides: dict[str, Sides] = {}
         self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
+        self._loop = Loop(LOOP, self.look, LOOK_S, away=(PyMongoError,))
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
     def close(self) -> None:
-        self._closed.set()
-        self._thread.join(timeout=10)
+        self._loop.close()
 
     def look(self) -> None:
         """At every running agent of this host. Raises `PyMongoError`.
@@ -81,7 +80,7 @@ class Sync:
         aside.each(self.db, LOOP, running.values(), self._look_at)
 
     def _look_at(self, record: Record) -> None:
-        if not self._closed.is_set():
+        if not self._loop.closed.is_set():
             self._both(record, A_LOOK, A_LOOK)
 
     def of(self, record: Record) -> None:
@@ -126,12 +125,3 @@ class Sync:
             storage=self.storage.kind,
             host=self.settings.host_of("drive"),
         )
-
-    def _run(self) -> None:
-        while not self._closed.wait(LOOK_S):
-            try:
-                self.look()
-            except PyMongoError as error:
-                log.warning("sync.store_away", error=type(error).__name__)
-            except Exception:  # whatever it is: the next look comes
-                log.exception("sync.crashed")

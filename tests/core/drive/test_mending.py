@@ -266,7 +266,7 @@ def test_of_two_processes_that_ask_first_both_get_one_name(db, meanwhile):
 
 def test_a_sweeper_sweeps_by_itself(db, local):
     staged(db, local, b"abc", upload_id="dead")
-    sweeper = sweep.Sweeper(db, local, staging_s=0.01)
+    sweeper = sweep.sweeper(db, local, staging_s=0.01)
     sweeper.start()
     until(lambda: not names(local, "staging"), "nothing is left")
     sweeper.close()

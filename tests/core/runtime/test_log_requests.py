@@ -1,10 +1,11 @@
 """A log that lies on another host, asked for through Redis."""
 
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 import redis
+import structlog
 
 from core.errors import Unavailable
 from core.runtime import log_requests
@@ -45,6 +46,26 @@ def test_the_last_lines_come_and_that_is_all(server, redis_client, console):
 def test_no_log_is_no_lines(server, redis_client):
     with asked(redis_client, agent="another") as pieces:
         assert list(pieces) == [[]]
+
+
+def answer(client):
+    """All pieces; None while the host does not answer."""
+    with asked(client) as pieces, suppress(Unavailable):
+        return list(pieces)
+
+
+@pytest.mark.parametrize(
+    ("said", "times"),
+    [("{", 1), ("[]", log_requests.AT_ONCE), ('{"reply": "r"}', log_requests.AT_ONCE)],
+    ids=["no JSON", "a list", "no agent"],
+)
+def test_requests_that_are_none_keep_no_other_from_its_answer(server, redis_client, console, said, times):
+    console.write_text("one\n")
+    with structlog.testing.capture_logs() as logs:
+        for n in range(1, times + 1):
+            redis_client.publish(log_requests.channel("h1"), said)
+            until(lambda n=n: len(logs) == n, "it is written down")
+    assert until(lambda: answer(redis_client), "others are answered") == [["one"]]
 
 
 def test_followed_what_is_written_comes_too(server, redis_client, console):
