@@ -11,13 +11,15 @@ from urllib.parse import urlsplit
 class Proxy:
     """At `uri`, in front of the store at `behind`.
 
-    After `lose_reply_to(mark, n)` the next `n` requests with `mark` lose theirs.
+    After `lose_reply_to(mark, n)` the next `n` requests with `mark` lose theirs: their connection ends, or,
+    where `hangs`, stays as it is.
     """
 
     def __init__(self, behind: str) -> None:
         address = urlsplit(behind)
         self.target = (address.hostname, address.port or 27017)
         self.lost = 0
+        self.hangs = False
         self._mark = b""
         self._left = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -58,6 +60,8 @@ class Proxy:
                     losing.set()
                 elif not requests and losing.is_set():
                     self.lost += 1
+                    if self.hangs:
+                        continue
                     break
                 sink.sendall(data)
         except OSError:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
-from pymongo.errors import PyMongoError
+from pymongo.errors import NetworkTimeout, PyMongoError
 
 from core.cli.command import Command, Say
 from core.cli.table import COMMANDS, GROUPS
@@ -24,6 +24,9 @@ PROGRAM = "python -m core.cli"
 ABOUT = """For operators. Talks to the store, not to the server, which may be up or down.
 Settings come from the environment, the same as the server's: MONGODB_URI or PORT, DATA_DIR, and so on."""
 PATIENCE_S = 5.0
+"""For a store to be there at all."""
+ANSWERED_WITHIN_S = 300.0
+"""For its answers: nobody else waits for a command, and one may read or write much on a busy machine."""
 
 
 def main(arguments: Sequence[str] | None = None, say: Say = print) -> int:
@@ -32,7 +35,12 @@ def main(arguments: Sequence[str] | None = None, say: Say = print) -> int:
     settings = None
     try:
         settings = Settings()
-        with connect_mongo(settings, patience_s=PATIENCE_S) as mongo:
+        within_ms = int(ANSWERED_WITHIN_S * 1000)
+        patience = {
+            "socketTimeoutMS": within_ms,
+            "connectTimeoutMS": within_ms,
+        }  # the second: of heartbeats too
+        with connect_mongo(settings, patience_s=PATIENCE_S, **patience) as mongo:
             db = mongo[settings.mongodb_database]
             migrations.reached(db)  # a later version's database is left alone
             return int(given.run(db, settings, given, say))
@@ -42,6 +50,11 @@ def main(arguments: Sequence[str] | None = None, say: Say = print) -> int:
         return _not_done(str(problem))
     except FileNotFoundError as error:
         return _not_done(f"there is no {error.filename}: `make run` makes it, in the DATA_DIR that you set")
+    except NetworkTimeout:
+        return _not_done(
+            f"MongoDB is there, and did not answer within {ANSWERED_WITHIN_S:g} s."
+            " What was begun may be done in part: look, or run the command again"
+        )
     except PyMongoError as error:
         return _not_done(f"MongoDB does not answer ({type(error).__name__}): {_hint(settings)}")
 

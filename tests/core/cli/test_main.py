@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
+from core.cli import __main__ as cli
 from core.cli.__main__ import PROGRAM
 from core.cli.table import COMMANDS
+from tests.proxy import Proxy
 from tests.stack import ROOT
 
 
@@ -64,6 +67,17 @@ def test_what_stands_in_the_way_is_one_clear_line(run, setting, value):
     assert errors.startswith("vutler: ")
     assert setting in errors
     assert "secret-password" not in errors
+
+
+def test_a_store_that_is_there_and_too_slow_is_not_said_to_be_away(run, settings, monkeypatch):
+    monkeypatch.setattr(cli, "ANSWERED_WITHIN_S", 0.5)
+    with closing(Proxy(settings.mongodb_uri)) as proxy:
+        proxy.hangs = True
+        proxy.lose_reply_to(b"\x02find\x00", 99)
+        code, lines, errors = run("keys", "list", MONGODB_URI=proxy.uri)
+    assert proxy.lost
+    assert (code, lines, errors.count("\n")) == (1, [], 1)
+    assert errors.startswith("vutler: MongoDB is there, and did not answer within 0.5 s")
 
 
 def test_a_database_of_a_later_version_is_left_alone(run, db):
