@@ -15,7 +15,7 @@ from core.drive import storages
 
 def fill(db: Database[Document], settings: Settings, _: argparse.Namespace, say: Say) -> int:
     """Always 0: what cannot be written is raised."""
-    written = write.everything(db, settings, storages.make(settings))
+    written = write.everything(db, settings, storages.make(settings), say)
     say(f"workspace {WORKSPACE} ({NAME}): " + ", ".join(f"{n} {what}" for what, n in written.items()))
     return 0
 

@@ -128,7 +128,7 @@ COLLEAGUES = (
 
 KEYS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("Website", "member", {"rpm": 600}),
-    ("Back office", "member", {"budget_usd": 40, "budget_period": "month"}),
+    ("Back office", "member", {"budget_usd": 400, "budget_period": "month"}),
     ("CI", "member", {"budget_usd": 5, "budget_period": "day"}),
     ("Board", "viewer", {}),
 )

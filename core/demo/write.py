@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -42,7 +42,9 @@ Document = dict[str, Any]
 
 JOBS, WAITING = 4000, 6
 SEED = 20261124
-AT_ONCE = 1000
+AT_ONCE = 200
+"""Documents: who works at the same store has a turn between them."""
+HALF_FILLED = f"{NAME} (half filled: run `make demo` again)"
 CALLBACKS = 60
 HOOKS = "https://hooks.example.com"
 EMPTIED = """
@@ -53,31 +55,51 @@ usage_daily usage_days usage_keys usage_monthly usage_months usage_quarters usag
 
 
 def everything(
-    db: Database[Document], settings: Settings, storage: Storage, now: datetime | None = None, n: int = JOBS
+    db: Database[Document],
+    settings: Settings,
+    storage: Storage,
+    say: Callable[[str], object] = lambda _: None,
+    now: datetime | None = None,
+    n: int = JOBS,
 ) -> Document:
-    """Write the demo, of `n` jobs; how much was written, by name. Whatever was in its workspace is gone."""
+    """Write the demo, of `n` jobs; how much was written, by name. Whatever was in its workspace is gone.
+
+    `say` hears what comes next. Until all of it is there the workspace's name says that it is not.
+    """
     now, chance = now or utcnow(), random.Random(SEED)  # noqa: S311
+    say(f"emptying the workspace {WORKSPACE}; if this breaks off, run it again")
     _empty(db, storage)
     known = _people(db, settings)
     day = Day(*known, Prices(), chance)
     jobs = [*day.ended(now, n)]
+    say(f"writing {len(jobs)} jobs")
     _called_back(db, jobs, chance)
     _insert(db.jobs, [*jobs, *day.waiting(now, WAITING, settings)])
     rows = [*past.rows(day, now), *(row for job in jobs for row in ledger.rows_of(job, day.prices))]
+    say(f"adding up {len(rows)} calls")
     _account(db, rows, now)
+    say("drawing the charts, and storing files")
     _charts(db, day, jobs, rows, now)
     _drive(db, storage, known[0])
+    _call_it(db, NAME)
     return {"jobs": len(jobs), "agents": len(known[0]), "ledger rows": len(rows), "files": len(FILES)}
 
 
 def _empty(db: Database[Document], storage: Storage) -> None:
+    if workspaces_of(db).find_one({"_id": WORKSPACE}) is None:
+        workspaces.make(db, HALF_FILLED, WORKSPACE)
+    _call_it(db, HALF_FILLED)
     for record in db.drive_files.find({"workspace_id": WORKSPACE}):
         storage.delete(record["key"])
     for name in EMPTIED.split():
-        db[name].delete_many({"workspace_id": WORKSPACE})
+        ids = [found["_id"] for found in db[name].find({"workspace_id": WORKSPACE}, {"_id": 1})]
+        for some in _pieces(ids):
+            db[name].delete_many({"_id": {"$in": list(some)}})
     db.drive_usage.delete_one({"_id": WORKSPACE})
-    if workspaces_of(db).find_one({"_id": WORKSPACE}) is None:
-        workspaces.make(db, NAME, WORKSPACE)
+
+
+def _call_it(db: Database[Document], name: str) -> None:
+    db.workspaces.update_one({"_id": WORKSPACE}, {"$set": {"name": name}})
 
 
 def _people(db: Database[Document], settings: Settings) -> tuple[dict[str, Agent], dict[str, Key]]:

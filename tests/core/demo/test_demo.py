@@ -5,7 +5,7 @@ import pytest
 from core.accounts import workspaces
 from core.clock import utcnow
 from core.demo import write
-from core.demo.people import COLLEAGUES, FILES, WORKSPACE
+from core.demo.people import COLLEAGUES, FILES, NAME, WORKSPACE
 from core.drive import files, storages
 from core.history import reading
 from core.history.reading import History
@@ -79,6 +79,27 @@ def listed(db, **filters):
         more, cursor = queries.page(db, WORKSPACE, limit=200, cursor=cursor, **filters)
         jobs += more
     return {job["_id"] for job in jobs}
+
+
+def test_one_that_is_half_filled_says_so_and_is_made_whole_when_it_is_filled_again(db, filled, settings):
+    class BrokenOff(Exception):
+        """Somebody ended it."""
+
+    said = []
+
+    def say(line):
+        said.append(db.workspaces.find_one({"_id": WORKSPACE})["name"])
+        if "calls" in line:
+            raise BrokenOff
+
+    storage = storages.make(settings)
+    with pytest.raises(BrokenOff):
+        write.everything(db, settings, storage, say, n=100)
+    assert said[1:] == [write.HALF_FILLED] * (len(said) - 1)
+    assert db.workspaces.find_one({"_id": WORKSPACE})["name"] == write.HALF_FILLED
+    write.everything(db, settings, storage, n=600)
+    assert db.workspaces.find_one({"_id": WORKSPACE})["name"] == NAME
+    assert db.jobs.count_documents({"workspace_id": WORKSPACE}) == 600 + write.WAITING
 
 
 def test_the_ledger_is_as_the_meter_would_have_it(db, filled):
