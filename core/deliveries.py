@@ -28,7 +28,8 @@ class Try(TypedDict):
 
 
 class Delivery(TypedDict):
-    """What is to be told to whom. The outbox and the allowances' alerts make it; the courier changes it."""
+    """What is to be told to whom. The outbox makes it, and alerts of allowances and of agents' processes do;
+    the courier changes it."""
 
     _id: str  # its `webhook-id`, the same at each try
     workspace_id: str  # whose secret signs it

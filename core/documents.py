@@ -37,7 +37,7 @@ class LlmConfig(TypedDict):
     credential: str | None  # the name of a workspace's credential, instead of a key
     managed: bool  # also read by admission
     tier: str | None  # whose allowance managed calls use; also read by admission
-    temperature: float | None  # `core.chat` puts this and the next three on the plan
+    temperature: float | None  # `core.chat` puts this and the next four on the plan
     max_tokens: int | None
     top_p: float | None
     prompt_cache: NotRequired[Literal["auto", "5m", "1h", "off"]]  # the same
@@ -133,7 +133,7 @@ class Session(TypedDict):
     workspace_id: str  # that it is about: the key's own, or the one that an admin turned to
     link: bool  # a link: it is removed when it is used, and signs in
     created_at: datetime
-    expires_at: datetime  # read by the index that removes it
+    expires_at: datetime  # `core.retention` removes it then
 
 
 class FormerSecret(TypedDict):
@@ -150,7 +150,7 @@ class Workspace(TypedDict):
     name: str  # shown only
     created_at: datetime
     all: bool  # true on each, for the index that lists them
-    alert_url: NotRequired[str | None]  # `core.metering.allowances` sends its alerts there
+    alert_url: NotRequired[str | None]  # told by `core.metering.allowances` and `core.runtime.alerts`
     limit_policy: NotRequired[LimitPolicy]  # read by admission, beside the agent's own; absent: `log`
     max_running: NotRequired[int | None]  # how many of its jobs at the same time; read by `core.jobs.bounds`
     managed_agents_max: NotRequired[int | None]  # read by `core.agents.managed_agents`; None: any number

@@ -30,6 +30,10 @@ class Command:
     examples: tuple[str, ...]
 
 
+def no_options(_: argparse.ArgumentParser) -> None:
+    """For a command that is its words alone."""
+
+
 def duration(text: str) -> timedelta:
     """`90`, `90s`, `10m`, `12h`, `30d`, as in the API."""
     try:

@@ -6,7 +6,7 @@ import argparse
 
 from pymongo.database import Database
 
-from core.cli.command import Command, Document, Say
+from core.cli.command import Command, Document, Say, no_options
 from core.config import Settings
 from core.demo import write
 from core.demo.people import NAME, WORKSPACE
@@ -20,16 +20,12 @@ def fill(db: Database[Document], settings: Settings, _: argparse.Namespace, say:
     return 0
 
 
-def _no_options(_: argparse.ArgumentParser) -> None:
-    return
-
-
 COMMANDS = (
     Command(
         "demo",
         f"fill the workspace `{WORKSPACE}` with a day of work; what was in it goes, no other is touched",
         fill,
-        _no_options,
+        no_options,
         ("demo",),
     ),
 )

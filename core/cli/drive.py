@@ -9,7 +9,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from core.cli.command import Command, Document, Say
+from core.cli.command import Command, Document, Say, no_options
 from core.config import Settings
 from core.drive import verify
 from core.errors import Conflict
@@ -64,16 +64,12 @@ def _show(found: Document, host: str, say: Say) -> None:
             say(f"{host}: {name.removesuffix('s')} {one}")
 
 
-def _no_options(_: argparse.ArgumentParser) -> None:
-    return
-
-
 COMMANDS = (
     Command(
         "drive verify",
         "read every file of the drive and compare; orphans older than a day are removed",
         verify_all,
-        _no_options,
+        no_options,
         ("drive verify",),
     ),
 )

@@ -7,7 +7,7 @@ import argparse
 from pymongo.database import Database
 
 from core import reseal
-from core.cli.command import Command, Document, Say
+from core.cli.command import Command, Document, Say, no_options
 from core.config import Settings
 from core.crypto import Sealer
 
@@ -21,16 +21,12 @@ def everything(db: Database[Document], settings: Settings, _: argparse.Namespace
     return 1 if report["cannot_open"] else 0
 
 
-def _no_options(_: argparse.ArgumentParser) -> None:
-    return
-
-
 COMMANDS = (
     Command(
         "reseal",
         "seal everything under the current LLM_ENCRYPTION_KEY, while all runs",
         everything,
-        _no_options,
+        no_options,
         ("reseal",),
     ),
 )

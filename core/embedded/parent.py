@@ -13,6 +13,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PROC = Path("/proc")
+KILLED_WITHIN_S = 5.0
 
 
 def die_with_parent(parent: int, how: int = signal.SIGTERM) -> None:
@@ -48,8 +49,11 @@ def reap(but: int) -> None:
 
 
 def end_orphans(deadline: float) -> None:
-    """Wait for adopted processes: their parent's death told them to end. At `deadline` they are killed."""
-    while True:
+    """Wait for adopted processes: their parent's death told them to end. At `deadline` they are killed.
+
+    One that is stuck in the kernel is left behind.
+    """
+    while time.monotonic() < deadline + KILLED_WITHIN_S:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:

@@ -9,7 +9,7 @@ from signal import SIGKILL
 
 from core.runtime import folder as folders
 from core.runtime import processes
-from core.runtime.body import Body
+from core.runtime.body import KILLED_WITHIN_S, Body
 from core.runtime.folder import Folder, of_all_hosts
 
 GRACE_S = 10.0
@@ -24,6 +24,8 @@ def end_all(data_dir: Path, *, grace_s: float = GRACE_S) -> int:
     while left := {one for those in processes.marked(f"{root}/").values() for one in those}:
         if time.monotonic() > deadline:
             processes.send(processes.family(left), SIGKILL)
+        if time.monotonic() > deadline + KILLED_WITHIN_S:
+            break  # stuck in the kernel: whoever starts next ends them
         time.sleep(LOOK_S)
     for agent in (agent for host in _hosts(root) for _, agent in folders.all_in(host)):
         agent.forget()

@@ -63,12 +63,6 @@ def in_front(wrapper: str, fills: Mapping[str, str], environment: Mapping[str, s
     return words
 
 
-def check_wrapper(wrapper: str, names: tuple[str, ...]) -> str:
-    """The wrapper, if it can be used. Raises `ValueError` in words."""
-    in_front(wrapper, dict.fromkeys(names, ""), {})
-    return wrapper
-
-
 def _filled(word: str, fills: Mapping[str, str]) -> str:
     try:
         return word.format_map(fills)

@@ -41,7 +41,10 @@ class WorkspaceChanges(Model):
 
     model_config = example(limit_policy="log")
     name: Name = ""
-    alert_url: Url | None = Field(None, description="is told at 80, 100 and 120 % of an allowance")
+    alert_url: Url | None = Field(
+        None,
+        description="is told at 80, 100 and 120 % of an allowance, and of agents' processes: moves, budgets",
+    )
     limit_policy: LimitPolicy = "log"
     max_running: MaxRunning = Field(None, description=RUNNING_AT_ONCE)
     managed_agents_max: int | None = Field(

@@ -33,10 +33,9 @@ def run(job: Job) -> Job:
 def changed(job: Job, *, model: str | None, messages: list[dict[str, Any]]) -> Job:
     """A chat once more, with other messages, or another model of the agent's provider: a new job each time.
 
-    Raises `Conflict` for what is no chat that is done, or whose content was erased.
+    Raises `Conflict` for what is no chat, or one whose content was erased.
     """
-    if job["kind"] != "chat" or job["request"] is None:
-        raise Conflict("only a chat whose content is still there can be changed")
+    check_change(job)
     agent = agents.checked(agents.get(db(), workspace_id(), job["agent_id"] or ""))
     config = agent["llm_config"]
     if model and config is not None:
@@ -45,6 +44,12 @@ def changed(job: Job, *, model: str | None, messages: list[dict[str, Any]]) -> J
         agent = {**agent, "llm_config": {**config, "model": model}}
     draft = work.draft("chat", agent, {**_asked(job), "messages": messages}, retry_of=job["_id"])
     return work.accepted(draft, agent)[0]
+
+
+def check_change(job: Job) -> None:
+    """Raises as `changed` does."""
+    if job["kind"] != "chat" or job["request"] is None:
+        raise Conflict("only a chat whose content is still there can be changed")
 
 
 def _asked(job: Job) -> dict[str, Any]:

@@ -247,7 +247,7 @@ def preferred_wait() -> int | None:
 def idempotency(route: str) -> Idempotency | None:
     """The client's Idempotency-Key on this route, with the hash of the body it came with.
 
-    A key that is bound to some agents has its own: it may not see what others have made.
+    A key of an agent, or of its process, has its own: it may not see what others have made.
     """
     key = idempotency_key()
     if key is None:

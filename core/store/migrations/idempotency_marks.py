@@ -12,7 +12,7 @@ Document = dict[str, Any]
 
 
 def run(db: Database[Document]) -> None:
-    """The mark of a job without a key is its own: see `core.jobs.model.marked`."""
+    """The mark of a job without a key is its own. The index of today leaves both out."""
     change_each(db.jobs, {"idempotency": {"$exists": False}}, _own_mark)
 
 

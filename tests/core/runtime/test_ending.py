@@ -1,5 +1,7 @@
 """Whoever started the whole of Vutler ends its agents too."""
 
+import signal
+
 from core.runtime import ending, processes
 
 
@@ -17,6 +19,15 @@ def test_who_ends_in_time_is_not_killed(world):
     child = world.keeper(agent).body.child
     ending.end_all(world.settings.data_dir)
     assert child.wait(60) == 0
+
+
+def test_one_that_nothing_ends_is_left_behind(world, monkeypatch):
+    agent = world.started("deaf")
+    with monkeypatch.context() as stuck:
+        stuck.setattr(ending, "KILLED_WITHIN_S", 0.2)
+        stuck.setattr(signal, "pidfd_send_signal", lambda *_: None)  # as in state D
+        assert ending.end_all(world.settings.data_dir, grace_s=0) == 1
+    assert world.alive(agent)
 
 
 def test_processes_of_another_data_directory_live_on(world, tmp_path):

@@ -67,7 +67,7 @@ def test_a_wrapper_can_name_each_variable():
 @pytest.mark.parametrize("wrapper", ["bwrap {nonsense}", "bwrap 'open", "bwrap {", "bwrap {0}"])
 def test_a_wrapper_that_cannot_be_used_is_refused(wrapper):
     with pytest.raises(ValueError):
-        spawn.check_wrapper(wrapper, ("box", "port"))
+        spawn.in_front(wrapper, {"box": "", "port": ""}, {})
 
 
 def test_who_it_is_stands_in_a_file_before_it_begins(folder):

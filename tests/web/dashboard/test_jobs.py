@@ -85,6 +85,12 @@ def test_each_filter_shows_what_it_names(browser, job_of, filters, found):
     assert listed(browser.page(f"/jobs?{filters}")) == [jobs[found]]
 
 
+def test_a_job_of_a_kind_that_this_version_does_not_know_has_its_page(browser, job_of, services):
+    job = job_of("failed")
+    services.db.jobs.update_one({"_id": job}, {"$set": {"kind": "of_tomorrow"}})
+    assert "Of tomorrow" in browser.page(f"/jobs/{job}")
+
+
 def test_the_time_is_a_filter(browser, job_of, services):
     old, new = job_of(), job_of()
     services.db.jobs.update_one({"_id": old}, {"$set": {"created_at": utcnow() - timedelta(hours=2)}})

@@ -12,8 +12,6 @@ from core.jobs.model import DONE, QUEUED, RUNNING
 from core.llm.records import OK, Call
 from web.dashboard.frame.formats import millis, span, words
 
-NOT_MADE = "in_flight"
-
 
 @dataclass(frozen=True)
 class Step:

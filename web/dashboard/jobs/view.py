@@ -95,7 +95,8 @@ def job(job_id: str) -> Response:
         asked={k: v for k, v in (found["request"] or {}).items() if k != "messages"},
         may_retry=found["status"] in (FAILED, CANCELLED)
         and found["request"] is not None
-        and kinds.row(found["kind"]).retried,
+        and found["kind"] in kinds.KINDS
+        and kinds.KINDS[found["kind"]].retried,
         may_change=found["status"] in DONE and found["kind"] == "chat" and found["request"] is not None,
     )
 

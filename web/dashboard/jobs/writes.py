@@ -39,8 +39,7 @@ def retry(job_id: str) -> Response:
 def change(job_id: str) -> Response:
     """A form to run a chat again with another model or message."""
     job = _job(job_id)
-    if job["kind"] != "chat" or job["request"] is None:
-        raise Conflict("only a chat whose content is still there can be changed")
+    again.check_change(job)
     return answers.page("jobs/change.html", job=job, message=_asked(job), model=_model(job))
 
 
