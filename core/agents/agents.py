@@ -164,20 +164,24 @@ def swap(db: Database[Document], agent: Agent, new: Mapping[str, Any]) -> bool:
     return db.agents.update_one(unchanged, update).matched_count == 1
 
 
-def delete(db: Database[Document], client: redis.Redis, agent: Agent) -> None:
-    """Remove an agent: its keys end, its queued jobs are cancelled, its conversations are erased.
+def clear(db: Database[Document], client: redis.Redis, agent: Agent) -> None:
+    """End an agent's keys, cancel its queued jobs, erase its conversations. Safe to repeat.
 
     Its other jobs and its ledger stay.
     """
     for key in keys.of_agent(db, agent):
         keys.revoke(db, key)
-    db.agents.delete_one({"_id": agent["_id"]})
-    keyring.outlive()
-    conversations.delete_all(db, client, agent["_id"])
     waiting = {"status": QUEUED, "workspace_id": agent["workspace_id"], "agent_id": agent["_id"]}
     for job in list(jobs_of(db).find(waiting)):
         with contextlib.suppress(Conflict):  # it has ended meanwhile: there is nothing to cancel
             control.cancel(db, client, job)
+    conversations.delete_all(db, client, agent["_id"])
+
+
+def delete(db: Database[Document], agent: Agent) -> None:
+    """Remove an agent; `clear` sees to what it had."""
+    db.agents.delete_one({"_id": agent["_id"]})
+    keyring.outlive()
 
 
 def public(agent: Agent) -> Document:

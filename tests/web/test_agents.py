@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from functools import partial
 from urllib.parse import quote
 
 import pytest
+
+from core.clock import utcnow
+from core.runtime import records
+from tests.conftest import patient
+from tests.proxy import Proxy
 
 KEY = "sk-of-a-user-0123456789"
 OPENAI = {"provider": "openai", "model": "gpt-4o-mini", "api_key": KEY}
@@ -138,6 +145,40 @@ def test_deleting_an_agent_ends_its_keys_and_cancels_its_queued_jobs(member, age
     assert member.get(queued["links"]["self"]).json["status"] == "cancelled"
     assert bound.get(queued["links"]["self"]).status_code == 401
     assert member.delete(f"/agents/{agent}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "command", ["find jobs", "update jobs", "find conversations", "delete conversations", "delete runtimes"]
+)
+def test_a_removal_that_an_outage_cuts_off_can_be_repeated(member, agent, services, settings, command):
+    body = {"message": "private", "conversation_id": "c1"}
+    job = member.post(f"/agents/{agent}/chat", body).json["links"]["self"]
+    services.db.conversations.insert_one(
+        {"_id": "1", "agent_id": agent, "name": "c1", "created_at": utcnow()}
+    )
+    services.db.runtimes.insert_one(records.born("default", agent))
+    with closing(Proxy(settings.mongodb_uri)) as proxy:
+        before = services.mongo
+        through = settings.model_copy(update={"mongodb_uri": proxy.uri})
+        with patient(through) as services.mongo:
+            name, collection = command.encode().split()
+            sent = b"%b\0%b%b\0" % (name, (len(collection) + 1).to_bytes(4, "little"), collection)
+            proxy.lose_reply_to(sent, 9)  # a read is tried again
+            assert member.delete(f"/agents/{agent}").status_code == 503
+        services.mongo = before
+    assert member.delete(f"/agents/{agent}").status_code == 204
+    assert member.get(job).json["status"] == "cancelled"
+    assert services.db.conversations.count_documents({}) == services.db.runtimes.count_documents({}) == 0
+
+
+def test_what_is_asked_while_an_agent_is_removed_is_cancelled(member, agent, services, meanwhile):
+    late = []
+    ask = partial(member.post, f"/agents/{agent}/chat", {"message": "a"})
+    meanwhile.before("delete", "agents", lambda: late.append(ask().json["links"]["self"]))
+    before, services.mongo = services.mongo, meanwhile.db.client
+    assert member.delete(f"/agents/{agent}").status_code == 204
+    services.mongo = before
+    assert member.get(late[0]).json["status"] == "cancelled"
 
 
 CALLS = (

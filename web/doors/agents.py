@@ -49,7 +49,13 @@ def configure(agent: Agent, given: Mapping[str, Any]) -> Agent:
 def remove(agent: Agent) -> None:
     """Its keys end, its queued jobs are cancelled, its ledger stays. Raises `Conflict` for one that runs."""
     orders.check_at_rest(db(), agent)
-    agents.delete(db(), services().redis, agent)
+    _clear(agent)  # while the agent is there: what an outage cuts off is asked for again
+    agents.delete(db(), agent)
+    _clear(agent)  # what came meanwhile
+
+
+def _clear(agent: Agent) -> None:
+    agents.clear(db(), services().redis, agent)
     orders.forget(db(), agent["_id"])
 
 

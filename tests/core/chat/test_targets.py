@@ -56,7 +56,7 @@ REMOVALS = {
     "the credential is removed": ({"credential": "main"}, drop_credential),
     "the agent is removed": (
         {"api_key": OLD},
-        lambda db, agent_id: agents.delete(db, None, agents.get(db, "w1", agent_id)),
+        lambda db, agent_id: agents.delete(db, agents.get(db, "w1", agent_id)),
     ),
 }
 
