@@ -192,13 +192,15 @@ def of_ids(db: Database[Document], workspace_id: str, ids: Sequence[str]) -> lis
 
 
 def change(db: Database[Document], key: Key, changes: Mapping[str, Any]) -> Key:
-    """Change what a key may do, or until when."""
-    new = dict(changes)
-    if "budget_usd" in new:
-        new["budget_usd"] = _exact(new["budget_usd"])
-    if new:
-        db["keys"].update_one({"_id": key["_id"]}, {"$set": new})
+    """Change what a key may do, or until when. Raises `NotFound` for one that has gone meanwhile."""
+    if changes:
+        db["keys"].update_one({"_id": key["_id"]}, {"$set": stored(changes)})
     return get(db, key["workspace_id"], key["_id"])
+
+
+def stored(changes: Mapping[str, Any]) -> Document:
+    """Changes of a key, as the store has them."""
+    return {name: _exact(value) if name == "budget_usd" else value for name, value in changes.items()}
 
 
 def revoke(db: Database[Document], key: Key, grace: timedelta = timedelta()) -> None:

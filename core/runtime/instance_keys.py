@@ -12,7 +12,7 @@ from pymongo.database import Database
 
 from core.accounts import keys
 from core.accounts.keys import PREFIX, Caller
-from core.documents import Role, keys_of
+from core.documents import Role
 from core.metering.budget import Budget, of_key
 from core.store.repeat import insert_once
 
@@ -70,9 +70,9 @@ def budget(agent: Mapping[str, Any], now: datetime) -> Budget | None:
 
 
 def limit(db: Database[Document], agent: Mapping[str, Any]) -> None:
-    """Give the key of a process that runs the budget that its agent has now."""
-    for key in keys_of(db).find(_of(agent["workspace_id"], agent["_id"])):
-        keys.change(db, key, {"budget_usd": None, "budget_period": None, **limits(agent)})
+    """Give the key of a process that runs, if there is one, the budget that its agent has now."""
+    new = keys.stored({"budget_usd": None, "budget_period": None, **limits(agent)})
+    db["keys"].update_many(_of(agent["workspace_id"], agent["_id"]), {"$set": new})
 
 
 def end(db: Database[Document], workspace_id: str, agent_id: str) -> None:

@@ -75,6 +75,15 @@ def test_its_budget_is_hard_follows_a_change_at_once_and_outlives_its_process(ma
     assert asked(client, agent_id).status_code != 402
 
 
+def test_its_budget_is_changed_while_it_ends(services, made, process, member, meanwhile):
+    agent_id, db = made(), services.db
+    process(agent_id)
+    meanwhile.before("update", "keys", lambda: instance_keys.end(db, "default", agent_id))
+    before, services.mongo = services.mongo, meanwhile.db.client
+    assert member.patch(f"/agents/{agent_id}", {"runtime_budget_usd": 5.0}).status_code == 200
+    services.mongo = before
+
+
 def test_after_its_end_its_key_is_nothing(services, made, process):
     agent_id = made()
     client = process(agent_id)
