@@ -12,8 +12,10 @@ from bson.decimal128 import Decimal128
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-Role = Literal["admin", "member", "viewer", "agent", "runtime"]
-"""What a key may do: `web.access` has the rules. `runtime`: an agent's own process; nobody can ask for it."""
+AskedRole = Literal["admin", "member", "viewer", "agent"]
+"""What somebody can ask for that a key may do: `web.access` has the rules."""
+Role = Literal[AskedRole, "runtime"]
+"""`runtime`: an agent's own process."""
 
 BudgetPeriod = Literal["day", "month"]
 

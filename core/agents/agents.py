@@ -14,7 +14,7 @@ from core.accounts import keys
 from core.agents import agent_config, fields
 from core.chat import conversations
 from core.clock import rfc3339, utcnow
-from core.documents import Agent, LlmConfig, agents_of
+from core.documents import Agent, LlmConfig, Role, agents_of
 from core.errors import Conflict, Forbidden, Invalid, NotFound
 from core.ids import new_id
 from core.jobs import control
@@ -126,6 +126,21 @@ def of_ids(db: Database[Document], workspace_id: str, ids: Sequence[str]) -> lis
         return []
     found = agents_of(db).find({"_id": {"$in": list(ids)}, "workspace_id": workspace_id})
     return sorted(map(_read, found), key=lambda agent: agent["name"])
+
+
+def check_bound(
+    db: Database[Document], workspace_id: str, role: Role, agent_ids: Sequence[str] | None
+) -> None:
+    """Raises `Invalid` for agents that a key of this role cannot be bound to."""
+    wrong, theirs = None, {"workspace_id": workspace_id, "_id": {"$in": list(agent_ids or ())}}
+    if role == "agent" and (agent_ids is None or len(agent_ids) != 1):
+        wrong = "a key of the role agent is bound to exactly one agent"
+    elif role == "admin" and agent_ids is not None:
+        wrong = "an admin's key is not bound to agents"
+    elif agent_ids is not None and db.agents.count_documents(theirs) != len(set(agent_ids)):
+        wrong = "not all of these are agents of this workspace"
+    if wrong is not None:
+        raise Invalid(wrong, errors=[{"pointer": "/agents", "detail": wrong}])
 
 
 def change(

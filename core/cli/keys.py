@@ -9,11 +9,11 @@ from typing import get_args
 from pymongo.database import Database
 
 from core.accounts import keys, workspaces
+from core.agents import agents
 from core.cli.command import Command, Document, Say, duration
 from core.clock import utcnow
 from core.config import Settings
-from core.documents import Role
-from core.errors import Problem
+from core.documents import AskedRole
 
 PAGE = 200
 
@@ -22,14 +22,14 @@ def create(db: Database[Document], _: Settings, given: argparse.Namespace, say: 
     """Says the new key's id and its text, which is shown this once."""
     if given.workspace != workspaces.DEFAULT:
         workspaces.get(db, given.workspace)
-    if given.role == "agent" and len(given.agent or []) != 1:
-        raise Problem("a key of the role agent is bound to exactly one --agent")
+    bound = given.agent and [agents.id_of(db, given.workspace, named) for named in given.agent]
+    agents.check_bound(db, given.workspace, given.role, bound)
     key, text = keys.make(
         db,
         role=given.role,
         workspace_id=given.workspace,
         name=given.name,
-        agents=given.agent,
+        agents=bound,
         expires_at=utcnow() + given.expires_in if given.expires_in else None,
         created_by="command line",
     )
@@ -57,9 +57,11 @@ def revoke(db: Database[Document], _: Settings, given: argparse.Namespace, say: 
 
 def _create_options(parser: argparse.ArgumentParser) -> None:
     _workspace(parser)
-    parser.add_argument("--role", choices=get_args(Role), default="member", help="default: member")
+    parser.add_argument("--role", choices=get_args(AskedRole), default="member", help="default: member")
     parser.add_argument("--name", default="", help="to tell it from others in lists")
-    parser.add_argument("--agent", action="append", metavar="ID", help="only this agent; may be repeated")
+    parser.add_argument(
+        "--agent", action="append", metavar="ID", help="or agent:NAME: only this one; may be repeated"
+    )
     parser.add_argument("--expires-in", type=duration, metavar="30d", help="default: never")
 
 

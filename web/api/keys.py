@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from flask import Response
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
@@ -12,7 +12,7 @@ from core.accounts import keys
 from core.agents import agents
 from core.agents.fields import RUNNING_AT_ONCE, MaxRunning
 from core.clock import utcnow
-from core.documents import BudgetPeriod, Key, Role
+from core.documents import AskedRole, BudgetPeriod, Key
 from core.errors import Forbidden, Invalid
 from core.metering import budgets
 from core.metering.budget import of_key
@@ -45,7 +45,7 @@ class NewKey(KeyFields):
     """A key to be made."""
 
     model_config = example(role="member", name="ci", rpm=60)
-    role: Literal["admin", "member", "viewer", "agent"] = "member"
+    role: AskedRole = "member"
 
 
 class KeyChanges(KeyFields):
@@ -71,7 +71,7 @@ def made(body: NewKey) -> tuple[Key, str]:
     given = body.given()
     if body.expires_at is not None and body.expires_at <= utcnow():
         raise _wrong("expires_at", "lies in the past")
-    _check_agents(body.role, given.get("agents"))
+    agents.check_bound(db(), workspace_id(), body.role, body.agents)
     _check_rest(given, given)
     return keys.make(
         db(),
@@ -113,7 +113,7 @@ def changed(key_id: str, body: KeyFields) -> Key:
     key = keys.get(db(), workspace_id(), key_id)
     given = body.given()
     if "agents" in given:  # those that it has may be gone by now
-        _check_agents(key["role"], given["agents"])
+        agents.check_bound(db(), workspace_id(), key["role"], given["agents"])
     _check_rest(given, {**key, **given})
     return keys.change(db(), key, given)
 
@@ -160,18 +160,6 @@ def _once(key: Key, text: str) -> Response:
     """A key with its text, which nobody can read again."""
     where = {"Location": f"/api/v1/keys/{key['_id']}"}
     return answer({**keys.public(key), "key": text}, 201, where)
-
-
-def _check_agents(role: Role, bound: list[str] | None) -> None:
-    """Raises `Invalid` for agents that a key of this role cannot be bound to."""
-    if role == "agent" and (bound is None or len(bound) != 1):
-        raise _wrong("agents", "a key of the role agent is bound to exactly one agent")
-    if role == "admin" and bound is not None:
-        raise _wrong("agents", "an admin's key is not bound to agents")
-    if bound is not None and db().agents.count_documents(
-        {"workspace_id": workspace_id(), "_id": {"$in": bound}}
-    ) != len(set(bound)):
-        raise _wrong("agents", "not all of these are agents of this workspace")
 
 
 def _check_rest(given: dict[str, Any], whole: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from core.accounts import keys, workspaces
+from core.agents import agents
 from core.clock import utcnow
 from core.errors import Unauthorized
 
@@ -52,7 +53,27 @@ def test_keys_belong_to_a_workspace(run, db):
     assert run("keys", "revoke", key_id) == (1, [], "vutler: no such key\n")
 
 
-def test_an_agents_key_names_its_agent(run):
-    code, _, errors = run("keys", "create", "--role", "agent")
-    assert (code, "--agent" in errors) == (1, True)
-    assert run("keys", "create", "--role", "agent", "--agent", "a1")[0] == 0
+@pytest.mark.parametrize("named", ["demo", "agent:demo"])
+def test_a_key_is_bound_to_an_agent_by_its_id_or_its_name(run, db, named):
+    db.agents.insert_one(agents.demo("default"))
+    key_id = run("keys", "create", "--role", "agent", "--agent", named)[1][0].split()[0]
+    assert keys.get(db, "default", key_id)["agents"] == ["demo"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "said"),
+    [
+        (["--role", "agent"], 1, "exactly one agent"),
+        (["--role", "agent", "--agent", "demo", "--agent", "demo"], 1, "exactly one agent"),
+        (["--role", "admin", "--agent", "demo"], 1, "not bound to agents"),
+        (["--agent", "demo", "--agent", "nobody"], 1, "not all of these"),
+        (["--agent", "agent:nobody"], 1, "not all of these"),
+        (["--role", "runtime", "--agent", "demo"], 2, "invalid choice"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_key_that_the_api_refuses_is_refused_here_too(run, db, asked, code, said):
+    db.agents.insert_one(agents.demo("default"))
+    answer, lines, errors = run("keys", "create", *asked)
+    assert (answer, lines, said in errors) == (code, [], True)
+    assert db["keys"].count_documents({}) == 0
