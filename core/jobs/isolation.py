@@ -12,7 +12,7 @@ from pymongo.database import Database
 from core.errors import Conflict
 from core.jobs import control, kinds
 from core.jobs.document import Job, jobs_of
-from core.jobs.model import FAILED, QUEUED, RUNNING
+from core.jobs.model import FAILED, QUEUED, RETRY, RUNNING
 from core.store.windows import OLDEST
 
 Document = dict[str, Any]
@@ -48,7 +48,7 @@ def _found(db: Database[Document], indexed: Document, among: Document) -> list[J
 def requeued(db: Database[Document], workspace_id: str, job_ids: Iterable[str]) -> dict[str, Job]:
     """Those of these jobs that were run again, with the job that does."""
     # One by one: for several, the embedded server reads all jobs.
-    marks = ({"idempotency.route": "retry", "idempotency.key": job_id} for job_id in job_ids)
+    marks = ({"idempotency.route": RETRY, "idempotency.key": job_id} for job_id in job_ids)
     found = (jobs_of(db).find_one({"workspace_id": workspace_id, **mark}) for mark in marks)
     return {job["idempotency"]["key"]: job for job in found if job is not None}
 

@@ -28,6 +28,8 @@ DONE: frozenset[Status] = frozenset({SUCCEEDED, FAILED, CANCELLED})
 MARK = "~"
 """Begins what stands among the ids of a job and is none: no id of a request has it. Alone: `_mark` says of
 which jobs."""
+RETRY = "retry"
+"""The route of the marks of jobs that repeat another, whose id is the key: each is run again once."""
 FIRST_RESEND = timedelta(seconds=10)
 CONTENT_SOON = {"none": timedelta(0), "done": timedelta(hours=1)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -12,7 +12,7 @@ from pymongo.database import Database
 
 from core.errors import NotFound
 from core.jobs.document import Job, Status, jobs_of
-from core.jobs.model import BACKGROUND, MARK, RUNNING, ended_badly
+from core.jobs.model import BACKGROUND, MARK, RETRY, RUNNING, ended_badly
 from core.jobs.views import UNASKED
 from core.store import pages
 from core.store.matching import fields_of, matches
@@ -61,20 +61,32 @@ def several(
     until: datetime,
     most: int,
     ids: Sequence[str] = (),
+    without: Collection[str] = (),
     since: datetime | None = None,
     **filters: Any,
 ) -> list[str]:
     """The ids of at most so many jobs in one of these states, for what is done to many at once; none made
     after `until`.
 
-    `ids`: those that may be among them; none: all. `filters`: `matching`'s. Jobs are found by their ids
-    alone, or by a list's windows: a query of all that is asked takes seconds among 20,000.
+    `ids`: those that may be among them; none: all. `without`: none of these. `filters`: `matching`'s.
+    Jobs are found by their ids alone, or by a list's windows: a query of all that is asked takes seconds
+    among 20,000.
     """
-    ids = ids or _listed(db, workspace_id, states, until, most, since=since, **filters)
+    ids = ids or _listed(db, workspace_id, states, until, most, without, since=since, **filters)
     made: Document = {"$lte": until, **({"$gte": since} if since else {})}
     wanted = {**matching(workspace_id, **filters), "status": {"$in": states}, "created_at": made}
     found = db.jobs.find({"_id": {"$in": list(ids)}}, dict.fromkeys(fields_of(wanted), 1))
-    return [job["_id"] for job in found if matches(job, wanted)][:most]
+    return [job["_id"] for job in found if matches(job, wanted) and job["_id"] not in without][:most]
+
+
+def run_again(db: Database[Document], workspace_id: str) -> set[str]:
+    """The ids of the workspace's jobs that were run again already, each of which can be once."""
+    marked = {
+        "workspace_id": workspace_id,
+        "idempotency.route": RETRY,
+        "idempotency.key": {"$gt": ""},  # without it the embedded server reads all jobs
+    }
+    return {job["idempotency"]["key"] for job in db.jobs.find(marked, {"idempotency.key": 1})}
 
 
 def matching(
@@ -120,6 +132,7 @@ def _listed(
     states: Sequence[Status],
     until: datetime,
     most: int,
+    without: Collection[str],
     **asked: Any,
 ) -> list[str]:
     found: list[str] = []
@@ -127,7 +140,8 @@ def _listed(
         cursor: str | None = None
         while len(found) < most:
             jobs, cursor = page(db, workspace_id, status=state, limit=pages.MOST, cursor=cursor, **asked)
-            found += [job["_id"] for job in jobs if job["created_at"] <= until]
+            made = (job["_id"] for job in jobs if job["created_at"] <= until)
+            found += [job_id for job_id in made if job_id not in without]
             if cursor is None:
                 break
     return found

@@ -8,7 +8,7 @@ from core.agents import agents
 from core.errors import Conflict
 from core.jobs import control, kinds
 from core.jobs.document import Job
-from core.jobs.model import Idempotency
+from core.jobs.model import RETRY, Idempotency
 from web.context import db, workspace_id
 from web.doors import work
 
@@ -22,7 +22,7 @@ def run(job: Job) -> Job:
     kind = kinds.row(job["kind"])
     if not kind.retried:
         raise Conflict(f"a job of the kind {kind.name} cannot be run again")
-    mark = Idempotency(route="retry", key=job["_id"], hash="", kept=None)
+    mark = Idempotency(route=RETRY, key=job["_id"], hash="", kept=None)
     if not kind.budgeted:
         return work.accepted(work.again(job, mark), None)[0]
     agent = agents.get(db(), workspace_id(), job["agent_id"] or "")

@@ -13,7 +13,7 @@ from core.jobs import queries
 from core.jobs.accept import earlier
 from core.jobs.claim import claim, finish
 from core.jobs.isolation import requeued
-from core.jobs.model import MARK, born, ended_badly
+from core.jobs.model import MARK, RETRY, Idempotency, born, ended_badly
 from core.store.pages import LOOKED_AT
 from tests.conftest import patient
 from tests.core.metering.test_reads import Asked
@@ -216,3 +216,14 @@ def test_several_are_of_one_workspace_of_their_states_and_times_and_no_more_than
         assert found(ids=ids, code="other") == []
         assert found(ids=ids, until=now - timedelta(minutes=45)) == []
         assert found(ids=ids, since=now - timedelta(minutes=15)) == []
+        assert found(ids=ids, without={job}) == []
+        assert found(ids=ids, without={"another"}) == [job]
+
+
+def test_what_was_run_again_is_found_without_looking_at_all(db, settings):
+    queued(db, workspace_id="w1", idempotency=Idempotency(RETRY, "first", "", None))
+    queued(db, workspace_id="w1", idempotency=Idempotency("chat/a1", "a key", "", None))
+    queued(db, workspace_id="w2", idempotency=Idempotency(RETRY, "another's", "", None))
+    fill(db, MANY, timedelta(days=30))
+    with by_indexes(db, settings) as watched:
+        assert queries.run_again(watched, "w1") == {"first"}

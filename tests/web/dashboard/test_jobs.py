@@ -261,6 +261,30 @@ def test_of_many_no_more_are_done_than_were_confirmed(browser, job_of, services)
     assert len(jobs) == 3
 
 
+def run_again(services):
+    return {job["retry_of"] for job in services.db.jobs.find({"retry_of": {"$exists": True}})}
+
+
+def test_of_many_the_rest_is_run_again_by_pressing_again(browser, job_of, services):
+    failed = [job_of("failed") for _ in range(3)]
+    for _ in range(2):
+        browser.submit("/jobs/bulk", {"action": "retry", "count": "2"})
+    assert run_again(services) == set(failed)
+    assert "There is none" in browser.page("/jobs/bulk?action=retry")
+    assert "There is none" in browser.page(f"/jobs/bulk?action=retry&id={failed[0]}")
+
+
+def test_of_many_one_that_cannot_be_run_again_is_told_and_holds_up_no_other(browser, job_of, services, agent):
+    bare = {**services.db.agents.find_one({"_id": agent}), "_id": "bare", "name": "bare", "llm_config": None}
+    services.db.agents.insert_one(bare)
+    old, refused, new = job_of("failed"), job_of("failed"), job_of("failed")
+    services.db.jobs.update_one({"_id": refused}, {"$set": {"agent_id": "bare"}})
+    browser.submit("/jobs/bulk", {"action": "retry", "count": "3"})
+    assert run_again(services) == {old, new}
+    page = browser.page("/jobs")
+    assert "2 jobs run again. 1 job not: this agent has no provider yet" in page
+
+
 @pytest.mark.parametrize(
     "fields", [{"action": "delete", "count": "1"}, {"action": "cancel"}, {"action": "cancel", "count": "-1"}]
 )

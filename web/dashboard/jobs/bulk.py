@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.datastructures import MultiDict
 
 from core.clock import rfc3339, utcnow
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Invalid, Problem
 from core.jobs import control, queries
 from core.jobs.document import Job, Status
 from web import problems
@@ -22,7 +22,8 @@ from web.doors import again
 Document = dict[str, Any]
 
 MOST = 500
-"""Each takes a few writes, and whoever pressed waits. What is left is done by pressing again."""
+"""Each takes a few writes, and whoever pressed waits. What is left is done by pressing again: what was done
+is not found again, and what cannot be done is told."""
 
 
 def _cancel(job: Job) -> None:
@@ -33,19 +34,24 @@ def _retry(job: Job) -> None:
     again.run(job)
 
 
+def _run_again() -> set[str]:
+    return queries.run_again(db(), workspace_id())
+
+
 @dataclass(frozen=True)
 class Action:
-    """`states`: of the jobs that it can be done to."""
+    """`states`: of the jobs that it can be done to. `done`: those of a workspace that need it no more."""
 
     act: Callable[[Job], None]
+    done: Callable[[], Collection[str]]
     states: tuple[Status, ...]
     label: str
     past: str
 
 
 ACTIONS = {
-    "cancel": Action(_cancel, ("queued", "running"), "Cancel", "cancelled"),
-    "retry": Action(_retry, ("failed", "cancelled"), "Run again", "run again"),
+    "cancel": Action(_cancel, tuple, ("queued", "running"), "Cancel", "cancelled"),
+    "retry": Action(_retry, _run_again, ("failed", "cancelled"), "Run again", "run again"),
 }
 
 
@@ -76,16 +82,16 @@ class Chosen(BaseModel):
         """How many it would be, at most `MOST`."""
         return len(self._found(MOST))
 
-    def act(self, most: int) -> int:
-        """Do it; how many it was done to. One that has changed or gone meanwhile is left alone."""
-        done = 0
+    def act(self, most: int) -> tuple[int, list[Problem]]:
+        """Do it. Returns how many it was done to, and what was said of those to which it cannot be done."""
+        done, refused = 0, list[Problem]()
         for job_id in self._found(min(most, MOST)):
             try:
                 ACTIONS[self.action].act(queries.get(db(), workspace_id(), job_id))
                 done += 1
-            except (Conflict, NotFound):
-                continue
-        return done
+            except Problem as problem:
+                refused.append(problem)
+        return done, refused
 
     def _found(self, most: int) -> list[str]:
         asked = self.filters.asked(db(), workspace_id())
@@ -97,6 +103,7 @@ class Chosen(BaseModel):
             until=self.until,
             most=most,
             ids=self.ids,
+            without=ACTIONS[self.action].done(),
             since=self.filters.since(),
             **asked,
         )

@@ -73,8 +73,9 @@ def ask() -> Response:
 def do() -> Response:
     """Do it to as many jobs as was confirmed, and to none that came later."""
     chosen = bulk.read(request.form)
-    done = chosen.act(bulk.number(request.form.get("count")))
-    return answers.go("/jobs", f"{plural(done, 'job')} {chosen.past}.")
+    done, refused = chosen.act(bulk.number(request.form.get("count")))
+    why = f" {plural(len(refused), 'job')} not: {refused[0].detail}." if refused else ""
+    return answers.go("/jobs", f"{plural(done, 'job')} {chosen.past}.{why}")
 
 
 def _job(job_id: str) -> Job:
