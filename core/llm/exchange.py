@@ -90,8 +90,6 @@ class Exchange:
         """A request that the provider's format cannot express is refused before the clock starts."""
         wire = WIRES[target.wire]
         body = json.dumps(wire.to_wire(self.request, target)).encode()
-        # Until the answer says what it used: whatever cuts it off from now on, it may be charged.
-        record |= {"usage": guesses.at_most(self.request).public(), "usage_status": "estimated"}
         started = time.monotonic()
         try:
             return self._exchanged(wire, target, body, record, started)
@@ -105,6 +103,7 @@ class Exchange:
             body,
             guarded=target.key_kind == GUARDED,
             stream=self.request.stream,
+            sending=lambda: self._sending(record),
         )
         with named_failures(), posted as answer:
             record["http_status"] = answer.status
@@ -122,6 +121,11 @@ class Exchange:
             if is_stream:
                 return self._streamed(wire, answer, chunks, target, record, started)
             return self._whole(wire, answer, chunks, target, record)
+
+    def _sending(self, record: Call) -> None:
+        """Until the answer says what it used: whatever cuts it off from now on, it may be charged."""
+        guess = guesses.at_most(self.request).public()
+        record |= {"possibly_charged": True, "usage": guess, "usage_status": "estimated"}
 
     def _whole(
         self, wire: Wire, answer: Answer, chunks: Iterator[bytes], target: Target, record: Call
@@ -279,7 +283,7 @@ def _record(target: Target, n: int) -> Call:
         "key_kind": target.key_kind,
         "tier": target.tier,
         "outcome": "in_flight",
-        "possibly_charged": True,
+        "possibly_charged": False,
         "http_status": None,
         "latency_ms": None,
         "first_token_ms": None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from contextlib import closing
 from datetime import timedelta
@@ -15,9 +16,11 @@ from core.llm.transport import provider_transport
 from core.metering import true_up
 from core.metering.quotes import Quotes
 from core.metering.sums import exact
+from core.outbound.guard import Guard
 from tests.core.jobs.test_run import Held, Inline
 from tests.core.metering.rows import PRICES, enter
 from tests.providers.scripted import answering, dying, silent
+from tests.waiting import LONG_S
 from tests.web.asking import ROADS, ask
 
 SAID = {
@@ -217,6 +220,37 @@ def test_calls_that_are_cancelled_before_their_answer_are_charged_by_estimate(
     assert 12 * 0.001 < spent < 12 * ONE
     assert {row["cost_status"] for row in services.db.token_usage.find()} == {"estimated"}
     assert spender.post(f"/agents/{agent}/chat", {**ASKED, "max_tokens": 4000}).status_code == 402
+
+
+def test_one_that_is_cancelled_while_it_still_connects_costs_nothing(
+    services, member, client_for, admin, vendor
+):
+    """The name of its endpoint is not found yet: nothing was sent."""
+    runs, over = [], threading.Event()
+
+    def resolve(host, port, **_):
+        runs[0].stop(*runs[0].running, "cancelled")
+        over.wait(LONG_S)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    price(admin)
+    vendor.says(answering(SAID))
+    allowed = f"models.test:{vendor.port}"
+    services.settings = services.settings.model_copy(
+        update={"custom_endpoint_allow": allowed, "job_timeout_s": LONG_S}
+    )
+    config = own_key(member, f"http://{allowed}/v1") | {"model": "m"}
+    agent = member.post("/agents", {"name": "scout", "llm_config": config}).json["id"]
+    spender = client_for("member", budget_usd=ONE, budget_period="day")
+    with closing(provider_transport(services.settings, guard=Guard(allowed, resolve=resolve))) as transport:
+        handlers = chat.asking(transport, Quotes(services.db, PRICES))
+        runs.append(Runner(services, "p1", handlers, start=LeftAlone, lost=lambda: False))
+        job = carried_out(runs[0], services, accept(spender, agent))
+        assert vendor.received == []
+        over.set()
+    (call,) = job["calls"]
+    assert (job["status"], call["outcome"], call["possibly_charged"]) == ("cancelled", "cancelled", False)
+    assert (standing(spender), in_ledger(services)) == ((0, 0), 0)
 
 
 def test_so_are_calls_whose_provider_hung_up_before_an_answer_and_each_try_counts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from core.outbound.transport import Transport
 from tests.providers.hasty import PATIENT
 from tests.providers.scripted import answering, dying, head, provider
 from tests.stack import free_ports
-from tests.waiting import until
+from tests.waiting import LONG_S, until
 
 FINE = answering({"ok": True})
 
@@ -84,6 +85,32 @@ def test_a_new_connection_that_is_cut_was_cut_and_not_refused(transport):
     with provider(dying) as one, pytest.raises(ConnectionCut) as cut:
         post(transport, one.url)
     assert cut.value.status is None
+
+
+def test_who_asks_is_told_as_soon_as_something_is_sent(transport):
+    said = []
+    with provider(dying) as one:
+        told = transport.post(
+            one.url, {}, b"{}", guarded=False, sending=lambda: said.append(len(one.received))
+        )
+        with pytest.raises(ConnectionCut), told:
+            pytest.fail("there is no answer")
+    assert said == [0]
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["hangs up", "says nothing"])
+def test_and_not_while_a_connection_is_still_agreed_on(ends):
+    transport, said = to_here(replace(PATIENT, connect=LONG_S if ends else 0.1)), []
+    with closing(transport), socket.create_server(("127.0.0.1", 0)) as server:
+        if ends:
+            threading.Thread(target=lambda: server.accept()[0].close(), daemon=True).start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/v1"
+        with (
+            pytest.raises(NoConnection),
+            transport.post(url, {}, b"{}", guarded=False, sending=lambda: said.append("sent")),
+        ):
+            pytest.fail("there is no answer")
+    assert said == []
 
 
 def test_a_connection_whose_answer_has_not_come_whole_is_not_used_again(transport):
