@@ -14,6 +14,7 @@ from pymongo.errors import PyMongoError
 
 from core.accounts import limits
 from core.chat import attachments, conversations, targets
+from core.clock import utcnow
 from core.config import Settings
 from core.documents import Agent
 from core.drive import storages
@@ -23,16 +24,16 @@ from core.jobs.document import Job
 from core.jobs.erasing import in_conversation
 from core.jobs.events import Emitter
 from core.jobs.run import Handler, Run
-from core.llm import parameters, router, strange, windows
+from core.llm import parameters, router, strange, tiers, windows
 from core.llm import plan as routes
 from core.llm.breaker import Breaker
 from core.llm.exchange import Before, Emit
 from core.llm.failures import StreamBroken
 from core.llm.plan import FindCredential
-from core.llm.records import Call, Plan, Rules
+from core.llm.records import Call, Plan, PlannedTarget, Rules
 from core.llm.transport import provider_transport
 from core.llm.types import ChatAnswer, ChatRequest, Target
-from core.metering import recheck
+from core.metering import admission, recheck
 from core.metering.calls import tokens
 from core.metering.prices import Prices
 from core.metering.quotes import Quotes
@@ -204,7 +205,7 @@ def _ask(
     started = time.monotonic()
     answer = router.run(
         request,
-        targets.of(run),
+        targets.of(run, _within_cap(run)),
         transport=transport,
         calls=run.calls,
         emit=emit,
@@ -213,6 +214,17 @@ def _ask(
         before=_before(run, quotes.prices) if "budget" in run.job["plan"] else None,
     )
     return answer, int((time.monotonic() - started) * 1000)
+
+
+def _within_cap(run: Run) -> list[PlannedTarget]:
+    """The targets that may be asked now: the job may have waited since it was accepted."""
+    services, allowed = run.services, tiers.table().monthly_tokens()
+    plan = through_outages(
+        lambda: admission.still_within_cap(services.db, services.keys, run.job, allowed, utcnow()),
+        what="cap",
+        give_up=lambda: run.stopped is not None,
+    )
+    return list(plan["targets"])
 
 
 def _before(run: Run, prices: Prices) -> Before:

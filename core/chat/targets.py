@@ -13,14 +13,18 @@ from core.documents import Credential, LlmConfig, agents_of, credentials_of
 from core.jobs.run import Run
 from core.llm import plan as routes
 from core.llm.keyring import Keyring
+from core.llm.records import PlannedTarget
 from core.llm.types import Target
 from core.store.repeat import through_outages
 
 Document = dict[str, Any]
 
 
-def of(run: Run) -> list[Target]:
-    """The targets of a run, in their order. While the store is away no call begins that needs a key."""
+def of(run: Run, planned: list[PlannedTarget] | None = None) -> list[Target]:
+    """The targets of a run, in their order. While the store is away no call begins that needs a key.
+
+    `planned`: those of its plan that may be asked; None: all of them.
+    """
     services, job = run.services, run.job
     agent_id = job["agent_id"] or ""
     keyring = Keyring(
@@ -34,7 +38,7 @@ def of(run: Run) -> list[Target]:
         services.sealer,
         services.settings,
     )
-    found = routes.targets(job["plan"]["targets"], keyring)
+    found = routes.targets(planned or job["plan"]["targets"], keyring)
     return [replace(one, take=partial(_patient, run, one.take)) if one.take else one for one in found]
 
 

@@ -1,4 +1,5 @@
 """Admission: may this call be made? Asked before a job is accepted: the tier's cap, then the key's budget.
+A job may wait: the cap is asked again when it begins, the budget before each call (`core.metering.recheck`).
 
 Calls in flight may overshoot a cap: tokens are known when a call has ended. A budget is hard: the most that
 the call may cost is reserved before it.
@@ -14,9 +15,9 @@ from typing import Any
 from pymongo.database import Database
 
 from core.accounts.keys import Caller
-from core.documents import Agent, LimitPolicy, workspaces_of
+from core.documents import Agent, LimitPolicy, agents_of, workspaces_of
 from core.errors import Invalid
-from core.llm import tiers
+from core.jobs.document import Job
 from core.llm.managed import MANAGED
 from core.llm.records import PlannedTarget
 from core.metering import allowances
@@ -26,10 +27,12 @@ from core.metering.intents import Change
 from core.metering.prices import Prices, Table
 from core.metering.prices import tier as price_tier
 from core.metering.reserving import Reservation
+from core.store.remembered import Remembered
 
 Document = dict[str, Any]
 
 BLOCK: LimitPolicy = "block"
+NO_CAP = -1
 
 
 def within_cap(
@@ -43,18 +46,57 @@ def within_cap(
 
     Raises `OverLimit` (402) when no target is left. A user's own keys know no allowance.
     """
-    tier = tiers.of_agent(agent)
-    if tier is None or tier not in monthly_tokens or _policy(db, agent) != BLOCK:
+    return _capped(plan, monthly_tokens, now, lambda tier: _counted(db, agent, tier, now))
+
+
+def still_within_cap(
+    db: Database[Document], known: Remembered, job: Job, monthly_tokens: Mapping[str, int], now: datetime
+) -> Mapping[str, Any]:
+    """`within_cap` for a job that is about to be carried out, by the policies of today.
+
+    `known`: remembers for a moment what an agent has used. A job that has no managed target reads nothing.
+    """
+
+    def counted(tier: str) -> int:
+        found = agents_of(db).find_one({"_id": job["agent_id"]}, {"limit_policy": 1})
+        policy = None if found is None else found["limit_policy"]
+        agent = {"_id": job["agent_id"], "workspace_id": job["workspace_id"], "limit_policy": policy}
+        return _counted(db, agent, tier, now)
+
+    return _capped(
+        job["plan"],
+        monthly_tokens,
+        now,
+        lambda tier: known.get(("cap", job["agent_id"], tier), lambda: counted(tier)),
+    )
+
+
+def _capped(
+    plan: Mapping[str, Any],
+    monthly_tokens: Mapping[str, int],
+    now: datetime,
+    counted: Callable[[str], int],
+) -> Mapping[str, Any]:
+    """`within_cap`. `counted(tier)`: see `_counted`."""
+    targets: list[PlannedTarget] = plan["targets"]
+    tier = next((target["tier"] for target in targets if target["key_kind"] == MANAGED), None)
+    if tier is None or tier not in monthly_tokens:
         return plan
     try:
-        allowances.check(db, agent["workspace_id"], agent["_id"], tier, monthly_tokens[tier], now)
+        allowances.check(counted(tier), tier, monthly_tokens[tier], now)
     except OverLimit:
-        targets: list[PlannedTarget] = plan["targets"]
         own = [target for target in targets if target["key_kind"] != MANAGED]
         if not own:
             raise
         return {**plan, "targets": own}
     return plan
+
+
+def _counted(db: Database[Document], agent: Mapping[str, Any], tier: str, now: datetime) -> int:
+    """The tokens that count for a hard cap; none where `limit_policy` blocks nothing."""
+    if _policy(db, agent) != BLOCK:
+        return NO_CAP
+    return allowances.used(db, agent["workspace_id"], agent["_id"], tier, f"{now:%Y-%m}")
 
 
 def reservation(
@@ -107,7 +149,7 @@ def _named(target: Mapping[str, Any], usage: Tokens) -> str:
     return f"{target['provider']}/{target['model']}" + (f"@{tier}" if tier else "")
 
 
-def _policy(db: Database[Document], agent: Agent) -> LimitPolicy | None:
+def _policy(db: Database[Document], agent: Mapping[str, Any]) -> LimitPolicy | None:
     """The stricter `limit_policy` of the agent's and its workspace's; None, like `log`, blocks nothing."""
     if agent["limit_policy"] == BLOCK:
         return BLOCK

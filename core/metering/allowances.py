@@ -61,19 +61,10 @@ def recompute(
     return projection
 
 
-def check(
-    db: Database[Document],
-    workspace_id: str,
-    agent_id: str,
-    tier: str,
-    allowance: int,
-    now: datetime,
-) -> None:
+def check(so_far: int, tier: str, allowance: int, now: datetime) -> None:
     """`limit_policy: block`: raises `OverLimit` once the allowance is used up; calls in flight overshoot."""
-    month = f"{now:%Y-%m}"
-    so_far = used(db, workspace_id, agent_id, tier, month)
     if so_far >= allowance:
-        resets_at = month_ends(month)
+        resets_at = month_ends(f"{now:%Y-%m}")
         raise OverLimit(
             f"the {tier} tier allows an agent {_short(allowance)} tokens a month; {_short(so_far)} are used, "
             f"it resets at {rfc3339(resets_at)}",

@@ -316,6 +316,44 @@ def test_one_that_was_raised_a_little_holds_more_for_the_call(services, admin, c
     assert standing(spender) == (in_ledger(services), 0) == (0.002828, 0)
 
 
+@pytest.mark.parametrize("of", ["agent", "workspace"])
+def test_a_hard_cap_holds_for_what_waits_too(services, admin, member, agent, vendor, runner, of):
+    """It was accepted while nothing was used; calls that are under way as the cap is reached overshoot it."""
+    vendor.says(answering({**SAID, "usage": {"prompt_tokens": 2_000_000, "completion_tokens": 1}}))
+    services.settings = services.settings.model_copy(update={"managed_llm_urls": {"openai": vendor.url}})
+    ours = member.post("/agents", {"name": "ours", "llm_config": {"managed": True, "tier": "standard"}})
+    waiting = [accept(member, ours.json["id"]) for _ in range(5)]
+    path = f"/agents/{ours.json['id']}" if of == "agent" else "/workspaces/default"
+    assert admin.patch(path, {"limit_policy": "block"}).status_code == 200
+    jobs = []
+    for job_id in waiting:
+        services.keys.forget()  # a moment has passed
+        jobs.append(carried_out(runner, services, job_id))
+    assert [job["status"] for job in jobs] == ["succeeded"] * 3 + ["failed"] * 2
+    assert [job["error"]["code"] for job in jobs[3:]] == ["budget_exceeded"] * 2
+    assert ([job["calls"] for job in jobs[3:]], len(vendor.received)) == ([[], []], 3)
+
+
+def test_nor_does_what_waits_fall_back_to_a_managed_key_above_the_cap(
+    services, member, agent, vendor, runner
+):
+    services.settings = services.settings.model_copy(update={"managed_llm_urls": {"openai": vendor.url}})
+    both = {**own_key(member, vendor.url), "allow_managed_fallback": True, "tier": "standard"}
+    made = member.post("/agents", {"name": "both", "limit_policy": "block", "llm_config": both}).json["id"]
+    waiting = [accept(member, made) for _ in range(2)]
+    kinds = []
+    for job_id in waiting:
+        vendor.says(
+            answering({"error": {"message": "this key is wrong"}}, 401),
+            answering({**SAID, "usage": {"prompt_tokens": 6_000_000, "completion_tokens": 1}}),
+        )
+        services.keys.forget()  # a moment has passed
+        job = carried_out(runner, services, job_id)
+        kinds.append([call["key_kind"] for call in job["calls"]])
+    assert kinds == [["custom", "managed"], ["custom"]]
+    assert job["error"]["code"] == "provider_key_refused"
+
+
 def test_a_job_that_waited_over_midnight_counts_on_the_day_of_its_call_alone(
     services, client_for, agent, runner
 ):

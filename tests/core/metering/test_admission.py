@@ -10,10 +10,12 @@ from core.agents import agent_config, agents
 from core.clock import utcnow
 from core.errors import Invalid
 from core.ids import new_id
+from core.jobs.model import born
 from core.metering import admission
 from core.metering.budget import OverLimit
+from core.store.remembered import KEPT_S, Remembered
 from tests.core.metering.rows import PRICES, managed, put
-from tests.factory import TARGET
+from tests.factory import TARGET, draft
 
 CONFIG = {**agent_config.EMPTY, "managed": True, "tier": "economy"}
 AGENT = {**agents.born("w1", "a1", {"name": "a"}), "llm_config": CONFIG}
@@ -56,6 +58,13 @@ def used_up(db):
     db.workspaces.insert_one({"_id": "w1"})
 
 
+def ask_again(db, targets=(OURS,), known=None):
+    """The models that may be asked of a job that was accepted, and has waited."""
+    job = born(draft(plan={"targets": list(targets)}), new_id(), utcnow())
+    admitted = admission.still_within_cap(db, known or Remembered(), job, {"economy": 1000}, utcnow())
+    return [target["model"] for target in admitted["targets"]]
+
+
 @pytest.fixture
 def caller():
     return Caller("k1", "member", "w1", budget_usd=Decimal128("0.01"), budget_period="day")
@@ -94,6 +103,39 @@ def test_a_managed_fallback_is_left_out_and_the_users_own_key_goes_on(db, used_u
     both = [TARGET, OURS]
     assert ask(db, {**BLOCKING, "llm_config": config}, both) == ["gpt-4o-mini"]
     assert ask(db, {**AGENT, "llm_config": config}, both) == ["gpt-4o-mini", "MiniMax-M2.5"]
+
+
+def test_what_has_waited_is_asked_by_the_policies_of_today(db, used_up):
+    db.agents.insert_one(AGENT)
+    assert ask_again(db) == ["MiniMax-M2.5"]
+    db.workspaces.update_one({"_id": "w1"}, {"$set": {"limit_policy": "block"}})
+    with pytest.raises(OverLimit):
+        ask_again(db)
+    db.workspaces.update_one({"_id": "w1"}, {"$set": {"limit_policy": "log"}})
+    db.agents.update_one({"_id": "a1"}, {"$set": {"limit_policy": "block"}})
+    with pytest.raises(OverLimit):
+        ask_again(db)
+    assert ask_again(db, [TARGET, OURS]) == ["gpt-4o-mini"]
+    assert ask_again(db, [TARGET]) == ["gpt-4o-mini"]
+
+
+def test_the_workspaces_policy_holds_for_an_agent_that_is_gone(db, used_up):
+    assert ask_again(db) == ["MiniMax-M2.5"]
+    db.workspaces.update_one({"_id": "w1"}, {"$set": {"limit_policy": "block"}})
+    with pytest.raises(OverLimit):
+        ask_again(db)
+
+
+def test_what_an_agent_has_used_is_remembered_for_a_moment(db):
+    db.agents.insert_one(BLOCKING)
+    turned = [0.0]
+    known = Remembered(now=lambda: turned[0])
+    assert ask_again(db, known=known) == ["MiniMax-M2.5"]
+    put(db, [managed(utcnow(), (900, 200))])
+    assert ask_again(db, known=known) == ["MiniMax-M2.5"]
+    turned[0] = KEPT_S
+    with pytest.raises(OverLimit):
+        ask_again(db, known=known)
 
 
 def test_a_key_without_a_budget_reserves_nothing():

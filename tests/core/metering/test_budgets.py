@@ -20,7 +20,7 @@ from core.metering.budget import of_key as of_caller
 from core.metering.estimate import costs_of, largest
 from core.metering.intents import Change
 from core.metering.sums import exact
-from tests.core.metering.rows import PRICES, at, call, enter, managed, put, reserve, row
+from tests.core.metering.rows import PRICES, at, call, enter, put, reserve, row
 from tests.factory import draft
 
 CENT = Decimal("0.01")
@@ -409,10 +409,9 @@ def test_at_a_users_own_address_nobody_knows_the_window():
     assert largest_cost(plan, asked) < 17_000 * Decimal("0.15") / 1_000_000
 
 
-def test_a_blocking_limit_names_itself(db):
+def test_a_blocking_limit_names_itself():
     now = utcnow()
-    put(db, [managed(now, (900, 100))])
-    allowances.check(db, "w1", "a1", "economy", 1001, now)
+    allowances.check(1000, "economy", 1001, now)
     with pytest.raises(OverLimit) as refused:
-        allowances.check(db, "w1", "a1", "economy", 1000, now)
+        allowances.check(1000, "economy", 1000, now)
     assert refused.value.as_dict()["unit"] == "tokens"
