@@ -231,10 +231,16 @@ def _before(run: Run, prices: Prices) -> Before:
     """Hold what a call may cost. While the store is away no call begins that counts for a budget."""
 
     def before(call: Call, target: Target) -> None:
-        keyed = target.api_key is not None
+        services, made = run.services, [*run.job["calls"], *run.calls]
         through_outages(
             lambda: recheck.before_call(
-                run.services.db, prices, run.job, call, [*run.job["calls"], *run.calls], keyed=keyed
+                services.db,
+                prices,
+                run.job,
+                call,
+                made,
+                keyed=target.api_key is not None,
+                unknown_window=services.settings.unknown_window_tokens,
             ),
             what="budget",
             give_up=lambda: run.stopped is not None,

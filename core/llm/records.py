@@ -45,12 +45,16 @@ class Rules(TypedDict):
 
 
 class BudgetOf(TypedDict):
-    """The budget that a job was accepted under. `core.metering.admission` writes it."""
+    """The budget that a job was accepted under, or the one that its key has been given since.
+
+    `core.metering.admission` and `core.metering.new_budget` write it.
+    """
 
     usd: str  # a decimal
     per: Literal["day", "month"]
     all: bool  # an admin's, which counts in all workspaces
-    most: Document  # that a call may use: `core.metering.estimate.Tokens`
+    most: NotRequired[Document]  # that a call may use, if it was asked: `core.metering.estimate.Tokens`
+    changed: NotRequired[bool]  # since the job was accepted: what it holds may be too much by now
 
 
 class Plan(Rules):

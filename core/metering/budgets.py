@@ -145,6 +145,16 @@ def place(
     raise Conflict("this key's budget is asked for by many requests at once; try again")
 
 
+def check(db: Database[Document], budget: Budget, needed: Decimal) -> None:
+    """Raises `OverLimit` where more is spent and held than a budget has, which may have been lowered.
+
+    `needed`: for a call that is about to begin, a part of what is held.
+    """
+    used = exact(counter(_state(db, budget), budget)["used"])
+    if used > budget.usd:
+        raise _over(budget, used, needed)
+
+
 def placed(
     db: Database[Document],
     budget: Budget,

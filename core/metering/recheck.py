@@ -18,7 +18,7 @@ from core.metering import budgets
 from core.metering import prices as price_tables
 from core.metering.admission import known
 from core.metering.budget import at
-from core.metering.estimate import cost
+from core.metering.estimate import cost, most
 from core.metering.prices import Prices
 from core.metering.sums import exact
 
@@ -33,18 +33,22 @@ def before_call(
     earlier: Iterable[Call],
     *,
     keyed: bool,
+    unknown_window: int,
 ) -> None:
     """Hold what the call may cost, unless the job does so already. For a job without a budget: nothing.
 
+    What it holds is asked for once more where the budget was changed.
+
     `call`: the record of it, with the moment at which it begins; `earlier`: all that this job has made.
-    `keyed`: a key goes with it. Raises `OverLimit` when it does not fit any more, and `Invalid` when nobody
-    knows the price any more.
+    `keyed`: a key goes with it. `unknown_window`: see `core.metering.estimate`. Raises `OverLimit` when it
+    does not fit any more, and `Invalid` when nobody knows the price any more.
     """
     of = job["plan"].get("budget")
     if of is None:
         return
     own = price_tables.of_workspace(db, job["workspace_id"])
-    needed = known(call, of["most"], cost({**call, "keyed": keyed}, of["most"], prices, own))
+    usage = of.get("most") or most(job["plan"], job["request"] or {}, unknown_window=unknown_window)
+    needed = known(call, usage, cost({**call, "keyed": keyed}, usage, prices, own))
     days = set()
     workspace_id = None if of["all"] else job["workspace_id"]
     budget = at(job["created_by"], Decimal(of["usd"]), of["per"], call["started_at"], workspace_id)
@@ -58,3 +62,5 @@ def before_call(
         job["holds"] = dict(
             budgets.hold_at_least(db, budget, job["_id"], needed, keep=days, now=call["started_at"])
         )
+    elif of.get("changed"):
+        budgets.check(db, budget, needed)

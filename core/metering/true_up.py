@@ -27,11 +27,12 @@ Holders = dict[str, Document]
 """Jobs by id, as `core.metering.holders` finds them."""
 
 
-def tick(db: Database[Document], now: datetime | None = None) -> Document:
-    """Set every open budget; what was done, by name."""
-    opened = list(db.budgets.find({"open": True}))
+def tick(db: Database[Document], now: datetime | None = None, *, key_id: str | None = None) -> Document:
+    """Set every open budget, or those of one key; what was done, by name."""
+    wanted = {"open": True} if key_id is None else {"open": True, "key_id": key_id}
+    opened = list(db.budgets.find(wanted))
     sound = set(aside.each(db, holders.LOOP, opened, lambda state: _mended(db, state, now)))
-    found = [state for state in db.budgets.find({"open": True}) if state["_id"] in sound]
+    found = [state for state in db.budgets.find(wanted) if state["_id"] in sound]
     states = [state for state in found if not _half_settled(state)]
     by_workspace: dict[str | None, list[Document]] = {}
     for state in states:
@@ -45,10 +46,10 @@ def tick(db: Database[Document], now: datetime | None = None) -> Document:
         spent = _spent(db, workspace_id, of_workspace, due)
         later = holders.due(db)
         quiet = [state for state in of_workspace if not _disturbed(state, due, later)]
-        wanted = [(state, spent[state["_id"]], held.get(state["_id"], {})) for state in quiet]
+        amounts = [(state, spent[state["_id"]], held.get(state["_id"], {})) for state in quiet]
         corrected += sum(
             aside.each(
-                db, holders.LOOP, wanted, lambda of: _set(db, *of, today), name=lambda of: str(of[0]["_id"])
+                db, holders.LOOP, amounts, lambda of: _set(db, *of, today), name=lambda of: str(of[0]["_id"])
             )
         )
     return {"corrected": corrected}

@@ -289,6 +289,61 @@ def test_what_is_held_counts_on_when_the_period_changes(services, admin, client_
     assert standing(spender) == (in_ledger(services), 0) == (0.00202, 0)
 
 
+def test_a_budget_that_is_lowered_holds_for_what_waits(services, admin, client_for, agent, vendor, runner):
+    spender = client_for("member", budget_usd=5 * ONE, budget_period="day")
+    first, *waiting = [accept(spender, agent) for _ in range(4)]
+    carried_out(runner, services, first)
+    change_budget(admin, services, budget_usd=2 * ONE)
+    ends = [carried_out(runner, services, job_id) for job_id in waiting]
+    assert [job["status"] for job in ends] == ["failed", "failed", "succeeded"]
+    assert [job["error"]["code"] for job in ends[:2]] == ["budget_exceeded"] * 2
+    assert len(vendor.received) == 2
+    assert standing(spender) == (in_ledger(services), 0) == (0.00202, 0)
+
+
+def test_one_that_is_given_holds_for_what_waits(services, admin, client_for, agent, vendor, runner):
+    giver = client_for("member")
+    waiting = [accept(giver, agent) for _ in range(3)]
+    change_budget(admin, services, budget_usd=2 * ONE, budget_period="day")
+    ends = [carried_out(runner, services, job_id) for job_id in waiting]
+    assert [job["status"] for job in ends] == ["succeeded", "succeeded", "failed"]
+    assert ends[2]["error"]["code"] == "budget_exceeded"
+    assert standing(giver) == (in_ledger(services), 0) == (0.00202, 0)
+
+
+def test_and_counts_a_call_that_is_under_way(services, admin, client_for, agent, vendor, runner):
+    giver = client_for("member")
+
+    def meanwhile(write):
+        change_budget(admin, services, budget_usd=ONE, budget_period="day")
+        assert standing(giver) == (0, 0)
+        answering(SAID)(write)
+
+    vendor.says(meanwhile)
+    assert carried_out(runner, services, accept(giver, agent))["status"] == "succeeded"
+    assert standing(giver) == (in_ledger(services), 0) == (0.00101, 0)
+    assert giver.post(f"/agents/{agent}/chat", ASKED).status_code == 402
+
+
+def test_one_that_is_taken_away_and_given_back_counts_what_was_used_meanwhile(
+    services, admin, client_for, agent, runner
+):
+    spender = client_for("member", budget_usd=ONE, budget_period="day")
+    waiting = accept(spender, agent)
+    change_budget(admin, services, budget_usd=None, budget_period=None)
+    price(admin, input=100, output=100)
+    jobs = [waiting, accept(spender, agent)]
+    assert [carried_out(runner, services, job_id)["status"] for job_id in jobs] == ["succeeded"] * 2
+    change_budget(admin, services, budget_usd=1, budget_period="day")
+    assert standing(spender) == (in_ledger(services), 0) == (0.202, 0)
+
+
+def change_budget(admin, services, **fields):
+    """Of the key that has made the jobs."""
+    key_id = services.db.jobs.find_one()["created_by"]
+    assert admin.patch(f"/keys/{key_id}", fields).status_code == 200
+
+
 def test_a_price_that_was_raised_while_jobs_waited_is_asked_before_the_call(
     services, admin, spender, agent, vendor, runner
 ):

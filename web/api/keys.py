@@ -14,7 +14,7 @@ from core.agents.fields import RUNNING_AT_ONCE, MaxRunning
 from core.clock import utcnow
 from core.documents import AskedRole, BudgetPeriod, Key
 from core.errors import Forbidden, Invalid
-from core.metering import budgets
+from core.metering import budgets, new_budget
 from core.metering.budget import of_key
 from web.access import access
 from web.answers import answer, listed, nothing
@@ -115,7 +115,9 @@ def changed(key_id: str, body: KeyFields) -> Key:
     if "agents" in given:  # those that it has may be gone by now
         agents.check_bound(db(), workspace_id(), key["role"], given["agents"])
     _check_rest(given, {**key, **given})
-    return keys.change(db(), key, given)
+    new = keys.change(db(), key, given)
+    new_budget.hold(db(), key, new, utcnow())
+    return new
 
 
 @api.post(

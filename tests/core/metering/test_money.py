@@ -91,7 +91,9 @@ class Money(RuleBasedStateMachine):
         made = call(len(calls), (0, tokens), attempt=job["attempt"], model="m", started_at=self.now)
         earlier = [*job["calls"], *calls]
         try:
-            recheck.before_call(Crashing(self.db, dies), PRICES, job, made, earlier, keyed=True)
+            recheck.before_call(
+                Crashing(self.db, dies), PRICES, job, made, earlier, keyed=True, unknown_window=1
+            )
         except Crash:
             self.taken_up(place)
         except BudgetExceeded as refused:

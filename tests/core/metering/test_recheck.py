@@ -45,7 +45,7 @@ def cost(db, cents):
 def asks(db, job, when, earlier=()):
     """USD by date that it holds as its next call begins."""
     made = call(len(earlier), started_at=when)
-    recheck.before_call(db, PRICES, job, made, earlier, keyed=True)
+    recheck.before_call(db, PRICES, job, made, earlier, keyed=True, unknown_window=1)
     held = db.jobs.find_one({"_id": job["_id"]})["holds"]["2026-11"]["days"]
     assert job["holds"]["2026-11"]["days"] == held
     return {date: exact(usd) for date, usd in held.items()}
