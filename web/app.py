@@ -26,6 +26,7 @@ from web import (
     headers,
     limiting,
     metrics,
+    places,
     problems,
     queries,
     tracing,
@@ -121,6 +122,7 @@ def create_app(services: Services, watcher: Watcher) -> App:
     tracing.register(app)
     headers.register(app, settings)
     auth.register(app, settings)
+    places.register(app)
     queries.register(app)
     limiting.register(app)
     auditing.register(app, trail)

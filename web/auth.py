@@ -16,11 +16,15 @@ from core.agents import agents
 from core.clock import utcnow
 from core.config import Settings
 from core.errors import Forbidden, NotFound, Unauthorized, Unavailable
-from web import access, limiting, sessions
+from web import access, deadline, limiting, places, sessions
 from web.context import FAILED_LOGINS, db, failed_logins, remembered, services
 
 LONGEST_KEY = 512
 MOST_ROUNDS = 10
+PUBLIC_BYTES = 16 * 1024
+"""Of the body of a request for which no key is needed: a sign-in is its largest."""
+PUBLIC_S = 5.0
+"""And its time."""
 
 Read = TypeVar("Read")
 
@@ -62,6 +66,8 @@ def check(patience: Patience) -> None:
         return  # no such route: 404 or 405 for anybody
     allowed = access.of(current_app.view_functions[request.endpoint])
     if allowed.public or request.method == "OPTIONS":
+        request.max_content_length = PUBLIC_BYTES
+        deadline.hurry(request.environ, PUBLIC_S)
         return
     if sessions.of_dashboard():
         g.caller, g.workspace_id = patience.ask(sessions.signed_in)
@@ -73,6 +79,7 @@ def check(patience: Patience) -> None:
     else:
         g.caller = _with_key(patience)
         g.workspace_id = _workspace(g.caller)
+    places.take()
     limiting.take_request()
     if not allowed.allows(g.caller.role, request.method):
         raise Forbidden(f"a key of the role {g.caller.role} may not do this")

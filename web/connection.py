@@ -9,6 +9,7 @@ import gevent
 from gevent import socket as sockets
 
 from core.floods import TURN_S, Floods
+from web.crowd import Crowd, Waiting
 from web.turns import others_first
 
 WORTH = 10_000_000
@@ -28,10 +29,13 @@ class Connection(sockets.socket):
     the time that passed that others get back: on a busy machine it is much longer.
     """
 
-    __slots__ = ("_cost", "_ran", "_since")
+    __slots__ = ("_cost", "_crowd", "_ran", "_since", "asks")
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
+    def __init__(self, crowd: Crowd, **more: Any) -> None:
+        super().__init__(**more)
+        self._crowd = crowd
+        self.asks = False
+        """Is a request of it in progress?"""
         self._cost = self._ran = 0.0
         self._since: tuple[float, float] | None = None
 
@@ -48,6 +52,11 @@ class Connection(sockets.socket):
         self._give_way()
         got: int = super().recv_into(*args)
         return got
+
+    def _wait(self, watcher: Any, *error: Any) -> None:
+        """As gevent's own, which each read and each write calls that cannot go on."""
+        with Waiting(self._crowd, self):
+            super()._wait(watcher, *error)  # type: ignore[misc] # its stubs leave it out
 
     def asked(self) -> None:
         """A request's head has come: what runs now is its work, until more of it is read."""

@@ -26,6 +26,7 @@ SERVICES, WATCHER, PRICES = "vutler.services", "vutler.watcher", "vutler.prices"
 STORAGE, ARRIVALS = "vutler.storage", "vutler.arrivals"
 FAILED_LOGINS, STREAMS = "vutler.failed_logins", "vutler.streams"
 SEATS, RESERVING, BODIES = "vutler.seats", "vutler.reserving", "vutler.bodies"
+PLACES = "vutler.places"
 
 
 def services() -> Services:

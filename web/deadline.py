@@ -93,7 +93,7 @@ class TimedInput:
         try:
             with gevent.Timeout(max(left, 0.001), TooSlow):
                 data = read()
-        except TooSlow:
+        except (TooSlow, OSError):  # the client has hung up, or was hung up on
             self._hang_up()
             raise Invalid("the body came too slowly", code="body_too_slow") from None
         except (ParseException, NoMoreData):
@@ -111,6 +111,13 @@ class TimedInput:
         if self.connection is not None:
             with contextlib.suppress(OSError):  # the client has hung up first
                 self.connection.shutdown(socket.SHUT_RD)
+
+
+def hurry(environ: dict[str, Any], seconds: float) -> None:
+    """Let the body of this request have so much time at most."""
+    body = environ["wsgi.input"]
+    if isinstance(body, TimedInput):
+        body.seconds = min(body.seconds, seconds)
 
 
 class TooSlow(Exception):

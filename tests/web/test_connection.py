@@ -17,6 +17,7 @@ from web import connection as connections
 from web import uploading
 from web.api import events
 from web.connection import MOST_S, Connection
+from web.crowd import Crowd
 from web.deadline import BodyDeadline
 from web.turns import others_first
 
@@ -61,7 +62,7 @@ def gave_way(monkeypatch):
 def arriving():
     """A client's connection on which these bytes have come, and no more will."""
     theirs, ours = socket.socketpair()
-    connection = Connection(fileno=ours.detach())
+    connection = Connection(Crowd(10), fileno=ours.detach())
     with theirs, connection:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2_000_000)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from tests.waiting import LONG_S, until
 
 BODY_S, HEADERS_S = 2, 2
 CONNECTIONS, IDLE = 200, 100
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+SIGN_IN = b"POST /sign-in HTTP/1.1\r\nHost: vutler\r\n" + FORM + b"Content-Length: %d\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +30,13 @@ def address(settings, tmp_path_factory):
     yield from serving(settings, tmp_path_factory.mktemp("slow"), HEADERS_S)
 
 
-@pytest.fixture
-def patient_address(settings, tmp_path):
-    """The same with the keep-alive of the Procfile: who is idle here is cut off for no other reason."""
-    yield from serving(settings, tmp_path, 75)
+@pytest.fixture(scope="module")
+def patient_address(settings, tmp_path_factory):
+    """The same with the patience of the Procfile: who waits here is cut off for no other reason."""
+    yield from serving(settings, tmp_path_factory.mktemp("patient"), 75, 75)
 
 
-def serving(settings, folder, keep_alive_s):
+def serving(settings, folder, keep_alive_s, body_s=BODY_S):
     (web,) = [p for p in from_procfile((ROOT / "Procfile").read_text(), stop_s=1) if p.name == "web"]
     port = free_ports()
     with (folder / "log").open("w") as log:
@@ -48,7 +51,7 @@ def serving(settings, folder, keep_alive_s):
                 "MONGODB_DATABASE": "test_slow",
                 "REDIS_URL": settings.redis_url,
                 "ADMIN_API_KEY": ADMIN_KEY,
-                "BODY_TIMEOUT_S": str(BODY_S),
+                "BODY_TIMEOUT_S": str(body_s),
                 "STORE_ANSWERS_WITHIN_S": "30",
             },
             stdout=log,
@@ -66,15 +69,15 @@ def with_less_patience(command, keep_alive_s):
     return told.replace("--worker-connections 2000", f"--worker-connections {CONNECTIONS}")
 
 
-def answers(port):
+def answers(port, timeout=2):
     with contextlib.suppress(requests.RequestException):
-        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=2).status_code == 200
+        return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=timeout).status_code == 200
     return False
 
 
-def head(*more):
+def head(*more, path="/api/v1/agents"):
     lines = [
-        "POST /api/v1/agents HTTP/1.1",
+        f"POST {path} HTTP/1.1",
         "Host: vutler",
         f"Authorization: Bearer {ADMIN_KEY}",
         "Content-Type: application/json",
@@ -113,6 +116,10 @@ def test_a_body_that_never_comes_is_refused(address):
     with socket.create_connection(address, timeout=LONG_S) as client:
         client.sendall(head("Content-Length: 10"))
         assert client.recv(65536).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_for_which_no_key_is_needed_has_less_time(patient_address):
+    assert dripped(patient_address, SIGN_IN % 100, [b"a"] * 30).startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.parametrize("body", [b"XYZ\r\n", b"3;ext=\r\nabc\r\nZ\r\n", b"-1\r\n"])
@@ -177,8 +184,68 @@ def test_of_too_many_idle_connections_the_longest_idle_are_hung_up_on(patient_ad
         assert [asked(client) for client in longest] == [False] * 10
 
 
+@pytest.mark.parametrize("who", ["key", "nobody"])
+def test_of_too_many_whose_bodies_never_come_the_longest_waiting_are_refused(patient_address, who):
+    """At the sign-in those wait who have no key."""
+    start = {"key": head("Content-Length: 100"), "nobody": SIGN_IN % 100}[who]
+    with contextlib.ExitStack() as held:
+        clients = [connected(held, patient_address) for _ in range(CONNECTIONS + IDLE)]
+        for client in clients:
+            told(client, start)
+        assert [answers(patient_address[1], LONG_S) for _ in range(5)] == [True] * 5
+        assert clients[0].recv(65536).startswith(b"HTTP/1.1 408 ")
+
+
+def test_clients_that_take_nothing_of_their_answers_keep_nobody_out(patient_address):
+    with contextlib.ExitStack() as held:
+        for _ in range(CONNECTIONS + 10):
+            told(slow_reader(held, patient_address), b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 12)
+        assert [answers(patient_address[1], LONG_S) for _ in range(5)] == [True] * 5
+
+
+def test_a_workspace_that_waits_for_all_its_answers_keeps_nobody_out(patient_address):
+    """It has as many places as it leaves to others; what it asks beyond them is refused."""
+    api = f"http://{patient_address[0]}:{patient_address[1]}/api/v1"
+    admin = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    requests.post(f"{api}/agents", headers=admin, json={"name": "a", "llm_config": {"provider": "sandbox"}})
+    other = requests.post(f"{api}/workspaces", headers=admin, json={"name": "other"}).json()["id"]
+    key = requests.post(
+        f"{api}/keys", headers={**admin, "X-Workspace": other}, json={"role": "member"}
+    ).json()
+    body = b'{"model": "agent:a", "messages": [{"role": "user", "content": "a"}]}'
+    asks = head(f"Content-Length: {len(body)}", path="/v1/chat/completions") + body
+    with contextlib.ExitStack() as held:
+        clients = [connected(held, patient_address) for _ in range(CONNECTIONS)]
+        for client in clients:
+            told(client, asks)
+        until(lambda: len(select.select(clients, [], [], 1)[0]) == IDLE, "half of them are answered")
+        for _ in range(5):
+            assert answers(patient_address[1], LONG_S)
+            there = requests.get(
+                f"{api}/agents", headers={"Authorization": f"Bearer {key['key']}"}, timeout=60
+            )
+            assert there.status_code == 200
+        refused = select.select(clients, [], [], 0)[0]
+        assert {client.recv(65536)[:12] for client in refused} == {b"HTTP/1.1 429"}
+
+
 def connected(held, address):
     return held.enter_context(socket.create_connection(address, timeout=60))
+
+
+def slow_reader(held, address):
+    """A connection with little room for what is not taken."""
+    client = held.enter_context(socket.socket())
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(60)
+    client.connect(address)
+    return client
+
+
+def told(client, data):
+    """Say it, whether or not the server has hung up."""
+    with contextlib.suppress(ConnectionError):
+        client.sendall(data)
 
 
 def until_cut(act):

@@ -7,6 +7,7 @@ import pytest
 from core.accounts import keys, sessions
 from tests.web.conftest import ADMIN
 from tests.web.dashboard.browser import Browser
+from web.auth import PUBLIC_BYTES
 
 
 def test_a_key_signs_in_and_the_cookie_is_out_of_reach_of_scripts(app):
@@ -39,6 +40,10 @@ def test_a_wrong_key_is_refused_in_words(app):
 @pytest.mark.parametrize("key", ["", "é" * 40, "a" * 10_000])
 def test_what_cannot_be_a_key_is_refused(app, key):
     assert Browser(app).sign_in(key).status_code == 401
+
+
+def test_more_than_anybody_signs_in_with_is_not_read(app):
+    assert Browser(app).sign_in("a" * PUBLIC_BYTES).status_code == 413
 
 
 def test_a_key_of_an_agent_does_not_sign_in(app, services):
