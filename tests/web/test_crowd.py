@@ -90,6 +90,7 @@ def test_the_only_one_that_waits_stays_however_few_places_are_free(crowd, connec
     only = how(connected()[0].recv, 1)
     settled()
     assert only == []
+    assert len(crowd.waiting) == 1
 
 
 def test_one_whose_client_says_something_just_then_is_not_disturbed_later(crowd, connected):

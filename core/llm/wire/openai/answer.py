@@ -64,7 +64,7 @@ def from_wire(body: Any) -> WireAnswer:
     raw = counts.told(body)
     return WireAnswer(
         message(content, calls, thoughts, refusal)
-        | beside.joined({}, said)
+        | beside.joined(said)
         | kept_for_later({**said, "logprobs": choice.get("logprobs")}, calls),
         finish(choice),
         usage(raw),
@@ -131,7 +131,7 @@ def message(content: str, calls: list[Document], thoughts: str, refusal: str) ->
 def kept_for_later(said: Document, calls: list[Document]) -> Document:
     """What the vendor may want back: `reasoning.going_back` reads it."""
     found: Document = {}
-    if details := reasoning.joined([], said.get("reasoning_details")):
+    if details := reasoning.joined(said.get("reasoning_details")):
         found["reasoning_details"] = details
     if probable := mapping(said.get("logprobs")):
         found["logprobs"] = storable(probable)

@@ -16,16 +16,21 @@ KNOWN = frozenset({"text", "output_text", "thinking", "refusal", "image_url"})
 PARTS_OF_A_CALL = ("function", "custom")
 
 
-def joined(before: Document, said: Document) -> Document:
-    """What was kept so far, and what a message or a delta adds to it."""
-    found = dict(before)
+def add(kept: Document, said: Document) -> None:
+    """To what is kept so far, what a message or a delta adds to it."""
     for name, more in (
         ("annotations", mappings(said.get("annotations"))),
         ("images", mappings(said.get("images")) + _parts(said, "image_url")),
     ):
         if more:
-            found[name] = [*found.get(name, []), *storable(more)]
-    return found
+            kept.setdefault(name, []).extend(storable(more))
+
+
+def joined(said: Document) -> Document:
+    """What a whole message says."""
+    kept: Document = {}
+    add(kept, said)
+    return kept
 
 
 def refusal(said: Document) -> str:

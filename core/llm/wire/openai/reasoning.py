@@ -16,7 +16,7 @@ from core.llm.types import Document, Target
 
 NAMES = ("reasoning_content", "reasoning")
 MOST = 200
-"""Details of one answer, and pieces of one delta: each piece is compared with each detail."""
+"""Details of one answer, and pieces of one delta."""
 JOINED = ("text", "summary", "data")
 """The fields of a detail that come in pieces."""
 
@@ -47,18 +47,40 @@ def going_back(message: Document, target: Target) -> Document:
     return found
 
 
-def joined(details: list[Document], more: Any) -> list[Document]:
-    """The details so far, with those of a delta: pieces of one detail have its index and type."""
-    found = [dict(detail) for detail in details]
-    for piece in storable(mappings(more)[:MOST]):
-        same = next((one for one in found if _is_same(one, piece)), None)
-        if same is None:
-            found += [piece] if len(found) < MOST else []
-            continue
-        for name, value in piece.items():
-            both = name in JOINED and isinstance(value, str) and isinstance(same.get(name), str)
-            same[name] = same[name] + value if both else same.get(name) if value is None else value
-    return found
+class Details:
+    """Gathers the details of an answer: pieces of one share its index and type, and its id where both have it."""
+
+    def __init__(self) -> None:
+        self.gathered: list[Document] = []
+        self._at: dict[str, Document] = {}
+
+    def feed(self, more: Any) -> None:
+        """Adds what a message or a delta brings."""
+        for piece in storable(mappings(more)[:MOST]):
+            same = self._same(piece)
+            if same is not None:
+                _add(same, piece)
+            elif len(self.gathered) < MOST:
+                self.gathered.append(same := piece)
+            if same is not None:
+                self._at.setdefault(_place(same, None), same)
+                self._at.setdefault(_place(same, same.get("id")), same)
+
+    def _same(self, piece: Document) -> Document | None:
+        """Of those at its place the one with its id; the first, if that or the piece has none."""
+        if piece.get("index") is None:
+            return None
+        first = self._at.get(_place(piece, None))
+        if first is None or None in (piece.get("id"), first.get("id")):
+            return first
+        return self._at.get(_place(piece, piece["id"]))
+
+
+def joined(more: Any) -> list[Document]:
+    """The details of a whole message."""
+    details = Details()
+    details.feed(more)
+    return details.gathered
 
 
 def _source(message: Document) -> tuple[str, str]:
@@ -70,8 +92,12 @@ def _source(message: Document) -> tuple[str, str]:
     return came_as(message) or NAMES[1], ""
 
 
-def _is_same(one: Document, piece: Document) -> bool:
-    if piece.get("index") is None or one.get("index") != piece["index"]:
-        return False
-    ids = (one.get("id"), piece.get("id"))
-    return one.get("type") == piece.get("type") and (None in ids or ids[0] == ids[1])
+def _place(detail: Document, id: Any) -> str:
+    """Any JSON may stand there."""
+    return repr((detail.get("index"), detail.get("type"), id))
+
+
+def _add(same: Document, piece: Document) -> None:
+    for name, value in piece.items():
+        both = name in JOINED and isinstance(value, str) and isinstance(same.get(name), str)
+        same[name] = same[name] + value if both else same.get(name) if value is None else value

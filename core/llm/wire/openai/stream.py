@@ -35,6 +35,7 @@ class Stream:
         self.done = False
         self._chosen = False
         self._told: Document = {}
+        self._details = reasoning.Details()
         self._beside: Document = {}
         self._unknown: dict[str, None] = {}
         self._thinking = think.Splitter()
@@ -109,8 +110,9 @@ class Stream:
         thought = self._texts["reasoning"].feed(reasoning_of(delta))
         content = self._texts["content"].feed(content_of(delta))
         found = self._said("", thought) + self._said(*self._thinking.feed(content))
-        self.refusal.append(self._texts["refusal"].feed(beside.refusal(delta)))
-        self._beside = beside.joined(self._beside, delta)
+        if refusal := self._texts["refusal"].feed(beside.refusal(delta)):
+            self.refusal.append(refusal)
+        beside.add(self._beside, delta)
         self._unknown |= dict.fromkeys(beside.unknown({**delta, "tool_calls": None}))
         found += [_call(piece) for part in told(delta) if (piece := self.calls.feed(part))]
         if reason := finish(choice):
@@ -124,8 +126,8 @@ class Stream:
         if name:
             self._told[name] = self._told.get(name, "") or text(delta[name])
         if delta.get("reasoning_details"):
-            gathered = self._told.get("reasoning_details", [])
-            self._told["reasoning_details"] = reasoning.joined(gathered, delta["reasoning_details"])
+            self._details.feed(delta["reasoning_details"])
+            self._told["reasoning_details"] = self._details.gathered
 
     def _rest(self) -> list[Document]:
         rest = {kind: held.close() for kind, held in self._texts.items()}

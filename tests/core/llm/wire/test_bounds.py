@@ -9,14 +9,50 @@ import pytest
 from core.llm.failures import ProviderBusy
 from core.llm.sse import Parser
 from core.llm.wire import WIRES, counts
-from core.llm.wire.openai import reasoning
+from core.llm.wire.openai import beside, reasoning
 
 
 def test_details_of_reasoning_are_kept_up_to_a_bound_and_pieces_of_those_go_on_being_joined():
-    kept = reasoning.joined([], [{"index": n, "text": "a"} for n in range(100_000)])
-    assert len(kept) == reasoning.MOST
-    again = reasoning.joined(kept, [{"index": 0, "text": "b"}, {"index": 999, "text": "c"}])
-    assert (len(again), again[0]["text"]) == (reasoning.MOST, "ab")
+    details = reasoning.Details()
+    details.feed([{"index": n, "text": "a"} for n in range(100_000)])
+    assert len(details.gathered) == reasoning.MOST
+    details.feed([{"index": 0, "text": "b"}, {"index": 999, "text": "c"}])
+    assert (len(details.gathered), details.gathered[0]["text"]) == (reasoning.MOST, "ab")
+
+
+def test_what_was_gathered_is_not_copied_for_each_piece():
+    kept, details = {}, reasoning.Details()
+    found = []
+    for text in "ab":
+        beside.add(kept, {"annotations": [{"text": text}]})
+        details.feed([{"index": 0, "text": text}])
+        found.append((kept["annotations"], details.gathered, details.gathered[0]))
+    assert all(before is after for before, after in zip(*found, strict=True))
+    assert found[0] == (
+        [{"text": "a"}, {"text": "b"}],
+        [{"index": 0, "text": "ab"}],
+        {"index": 0, "text": "ab"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "piece", "place"),
+    [
+        ([{"id": "a"}, {"id": "b"}], {"id": "b"}, 1),
+        ([{"id": "a"}, {"id": "b"}], {"id": "c"}, 2),
+        ([{"id": "a"}, {"id": "b"}], {}, 0),
+        ([{}], {"id": "a"}, 0),
+        ([{"type": "s"}], {"type": "t"}, 1),
+        ([{"index": 1}], {}, 1),
+        ([{"index": None}], {"index": None}, 1),
+        ([{"index": [1]}], {"index": [1]}, 0),
+    ],
+)
+def test_a_piece_goes_to_the_detail_of_its_index_type_and_id(before, piece, place):
+    details = reasoning.Details()
+    details.feed([{"index": 0, "text": "", **detail} for detail in before])
+    details.feed([{"index": 0, "text": "x", **piece}])
+    assert [detail["text"] for detail in details.gathered].index("x") == place
 
 
 def test_an_event_of_too_many_values_is_refused_before_it_is_read():
