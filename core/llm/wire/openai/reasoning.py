@@ -48,7 +48,7 @@ def going_back(message: Document, target: Target) -> Document:
 
 
 class Details:
-    """Gathers the details of an answer: pieces of one share its index and type, and its id where both have it."""
+    """Gathers the details of an answer: pieces of one share index and type, and the id where both have it."""
 
     def __init__(self) -> None:
         self.gathered: list[Document] = []
