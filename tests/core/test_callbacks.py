@@ -10,11 +10,13 @@ from bson.binary import USER_DEFINED_SUBTYPE, Binary
 from standardwebhooks import Webhook
 
 from core import signing
-from core.callbacks import AT_ONCE, WHOLE_S, Courier, outbox
+from core.callbacks import AT_ONCE, TRIES_LOGGED, WHOLE_S, Courier, outbox
 from core.clock import rfc3339, utcnow
 from core.crypto import Sealer
-from core.deliveries import born
+from core.deliveries import born, redeliver
+from core.errors import NotFound
 from core.jobs.claim import claim, finish
+from core.outbound import names
 from tests.factory import queued
 from tests.waiting import LONG_S, until
 
@@ -256,3 +258,36 @@ def test_a_delivery_of_a_time_to_come_is_brought_back(db, sealer, delivery):
     courier.tick()
     until(lambda: delivery()["state"] == "delivered", "it is delivered")
     courier.close()
+
+
+def test_what_another_scheduler_tried_in_vain_meanwhile_waits_for_its_time(db, stuck):
+    courier, receiver = stuck
+    due(db, *["a.example"] * 5)
+    courier.tick()
+    db.deliveries.update_one({"_id": "w1-4-0"}, {"$set": {"next_at": utcnow() + timedelta(minutes=1)}})
+    receiver.release.set()
+    until(lambda: db.deliveries.count_documents({"state": "due"}) == 1, "those under way are delivered")
+    due(db, "b.example", whose="w2")
+    assert courier.tick() == {"started": 2}
+    until(lambda: "https://b.example/" in receiver.asked, "the other one is delivered")
+    courier.close()
+    assert receiver.asked.count("https://a.example/") == 4
+
+
+def test_of_many_tries_the_last_are_kept(db, sealer, delivery):
+    statuses = list(range(500, 500 + TRIES_LOGGED + 2))
+    courier = Courier(db, sealer, Receiver(*statuses))
+    for _ in statuses:
+        courier.deliver(delivery())
+    assert [tried["status"] for tried in delivery()["tries"]] == statuses[2:]
+
+
+def test_the_name_of_a_receiver_counts_as_its_workspaces(db, sealer, delivery):
+    asked = []
+    Courier(db, sealer, lambda *_: asked.append(names.whose()) or 200).deliver(delivery())
+    assert asked == ["w1"]
+
+
+def test_nobody_sends_a_neighbours_callback_again(db, delivery):
+    with pytest.raises(NotFound):
+        redeliver(db, "w2", delivery()["_id"])

@@ -299,3 +299,11 @@ def test_processes_that_ended_long_ago_are_forgotten(db, purge):
     )
     purge.tick()
     assert [p["_id"] for p in db.processes.find()] == ["alive"]
+
+
+def test_what_was_put_off_while_it_was_to_expire_stays(db, redis_client, settings, meanwhile):
+    db.aside.insert_one({"_id": "meter:j1", "loop": "meter", "expires_at": utcnow() - timedelta(hours=1)})
+    later = {"$set": {"expires_at": utcnow() + timedelta(days=1)}}
+    meanwhile.before("delete", "aside", lambda: db.aside.update_one({}, later))
+    Purge(meanwhile.db, redis_client, settings).tick()
+    assert db.aside.count_documents({}) == 1

@@ -82,3 +82,9 @@ def test_both_are_sealed_and_are_sealed_anew(db, sealer, settings):
     assert after.removeprefix("whsec_") not in stored
     reseal.everything(db, Sealer(b"n" * 32, [b"k" * 32]), settings, sleep=lambda _: None)
     assert signing.secrets_of(db, Sealer(b"n" * 32), "w1", utcnow()) == [after, before]
+
+
+def test_of_two_who_make_the_secret_at_once_both_get_the_same(db, sealer, meanwhile):
+    found = []
+    meanwhile.before("update", "workspaces", lambda: found.append(signing.secret(db, sealer, "w1")))
+    assert signing.secret(meanwhile.db, sealer, "w1") == found[0]

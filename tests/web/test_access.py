@@ -185,3 +185,13 @@ def test_a_key_for_some_agents_lists_their_jobs_alone(client_for, agent, service
     assert [job["id"] for job in some.get(f"/jobs?agent_id={agent}").json["items"]] == [mine]
     assert some.get("/jobs?agent_id=another").json["items"] == []
     assert [shown["id"] for shown in some.get("/agents").json["items"]] == [agent]
+
+
+def test_an_agents_name_means_ones_own_however_soon_after_a_neighbour_has_used_it(client_for):
+    clients = [client_for("member", workspace=workspace) for workspace in ("w1", "w2")]
+    agent = {"name": "scout", "llm_config": {"provider": "sandbox"}}
+    made = [client.post("/agents", agent).json["id"] for client in clients]
+    for client, own in zip(clients, made, strict=True):
+        assert client.get("/v1/models/agent:scout").json["agent_id"] == own
+    for client, own in zip(clients, made, strict=True):
+        assert client.get("/agents/agent:scout").json["id"] == own

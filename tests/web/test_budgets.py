@@ -240,3 +240,16 @@ def test_tokens_a_minute_are_given_back_by_what_makes_no_call(client_for, agent)
     refused = [left(chat(spender, agent)) for _ in range(3)]
     assert len({*again, *refused}) <= 2  # a minute may begin in between
     assert min(again + refused) > 10_000 - 3 * (10_000 - first)
+
+
+def test_a_neighbours_price_of_the_same_model_is_not_asked(client_for, admin):
+    spenders = {}
+    for workspace, usd in (("w1", 1), ("w2", 1000)):
+        member = client_for("member", workspace=workspace)
+        priced = {"provider": "openai", "model": "my-own", "input": usd, "output": usd}
+        assert admin.put(f"/workspaces/{workspace}/prices", priced).status_code == 200
+        config = {"provider": "openai", "model": "my-own", "api_key": "sk-own-0123456789"}
+        made = member.post("/agents", {"name": "scout", "llm_config": config}).json["id"]
+        spender = client_for("member", workspace=workspace, budget_usd=0.01, budget_period="day")
+        spenders[workspace] = (spender, made)
+    assert [chat(*spenders[workspace]).status_code for workspace in ("w1", "w2")] == [202, 402]

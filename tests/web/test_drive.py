@@ -430,3 +430,13 @@ def test_a_file_can_be_named_in_a_chat(member, agent, services):
     refused = member.post(f"/agents/{agent}/chat", {"messages": [{"role": "user", "content": [part]}]})
     assert refused.status_code == 422
     assert refused.json["errors"][0]["pointer"] == "/messages/0/content/0"
+
+
+def test_an_upload_that_says_it_is_too_long_is_refused_before_it_is_read(member, folder):
+    refused = saying(member, io.BytesIO(b""), LARGEST * 100 + 8 * 1024 * 1024 + 1)
+    assert (refused.status_code, refused.json["code"]) == (413, "too_large")
+
+
+def test_an_upload_that_says_it_has_no_room_is_refused_before_it_is_read(member, folder):
+    refused = saying(member, io.BytesIO(b""), 1_000_000 + 8 * 1024 * 1024 + 1)
+    assert (refused.status_code, refused.json["code"]) == (413, "quota_exceeded")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from core.accounts import limits
@@ -146,3 +148,15 @@ def test_who_guesses_when_the_memory_of_addresses_is_full_is_stopped_all_the_sam
         failed.note("203.0.113.1")
     with pytest.raises(RateLimited):
         failed.note("203.0.113.1")
+
+
+def test_what_a_chat_used_that_was_asked_in_an_earlier_minute_changes_nothing_in_this_one(redis_client):
+    plan = {"reserved": limits.reservation(90, time.time() - 61)}
+    limits.settle(redis_client, {"plan": plan, "created_by": "k1"}, 0)
+    assert limits.look(redis_client, LIMITED)[1].remaining == 100
+
+
+def test_a_minute_that_is_over_takes_no_room_in_redis(redis_client):
+    limits.take_request(redis_client, LIMITED)
+    limits.reserve_tokens(redis_client, LIMITED, 10)
+    assert [0 < redis_client.ttl(name) <= 120 for name in redis_client.scan_iter()] == [True, True]

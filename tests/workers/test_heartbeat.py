@@ -9,12 +9,13 @@ import threading
 
 import pytest
 
+import workers.heartbeat
 from core.jobs import lease
 from core.jobs.reconcile import Reconciler
 from tests.factory import Sent, queued
 from tests.stack import ROOT
 from tests.waiting import LONG_S, until
-from workers.heartbeat import CRASHED, Heartbeat
+from workers.heartbeat import CRASHED, LOOP_STUCK_S, Heartbeat
 
 
 @pytest.fixture
@@ -224,3 +225,31 @@ def test_a_store_that_is_away_is_waited_for(start):
             assert said  # a line of the log
         assert said == "False"
     assert process.poll() is None
+
+
+def test_a_renewal_that_took_a_lease_makes_nothing_fresh(db, settings, process_id, monkeypatch):
+    """It holds from the moment at which it was asked for: the store may have written it then."""
+    now = [1000.0]
+    monkeypatch.setattr(workers.heartbeat, "_clocks", lambda: (now[0], now[0]))
+    renew = lease.renew
+
+    def slowly(*asked, **more):
+        renewed = renew(*asked, **more)
+        now[0] += settings.lease_s
+        return renewed
+
+    monkeypatch.setattr(lease, "renew", slowly)
+    heartbeat = Heartbeat(settings, process_id, on_lost=lambda: None, done=lambda: (0, []))
+    assert heartbeat._renew(db)
+    assert not heartbeat.fresh
+
+
+def test_a_loop_that_is_found_late_once_is_not_given_up(settings, process_id):
+    """So it is after the whole process was stopped for a while."""
+    heartbeat = Heartbeat(settings, process_id, on_lost=lambda: None, done=lambda: (0, []))
+    heartbeat._loop_seen -= LOOP_STUCK_S + 1
+    assert not heartbeat._stands_still()
+    assert heartbeat._stands_still()
+    heartbeat._loop_seen += 1.5  # it turned, and is late again
+    heartbeat._loop_seen -= 1
+    assert not heartbeat._stands_still()

@@ -4,7 +4,9 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from pymongo.errors import AutoReconnect
 
+import workers.seating
 from core.ids import new_id
 from core.jobs import signals
 from core.jobs.accept import accept
@@ -271,3 +273,20 @@ def test_a_bound_that_another_process_has_used_up_holds_here(host):
     job_id = here.born()
     until(lambda: here.status(job_id) == "queued", "it waits")
     assert here.went == []
+
+
+def test_a_job_that_could_not_be_given_back_is_looked_for_again(db, settings, redis_client, monkeypatch):
+    host, job = Host(db, settings, redis_client), queued(db)
+    seat = {"status": "running", "owner": host.process_id, "fence": "f", "started_at": job["created_at"]}
+    db.jobs.update_one({"_id": job["_id"]}, {"$set": seat})
+    host.runner.draining = True
+
+    def away(*_):
+        raise AutoReconnect("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(workers.seating, "let_go", away)
+        host.seating._take({**job, **seat})
+    for _ in range(2):
+        host.seating.missed([job["_id"]])
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "queued"

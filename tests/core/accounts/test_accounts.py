@@ -222,3 +222,36 @@ def test_a_workspaces_id_is_taken_once(db):
     items, cursor = workspaces.page(db, limit=1, cursor=None)
     assert [w["name"] for w in items] == ["Two"]
     assert [w["name"] for w in workspaces.page(db, limit=1, cursor=cursor)[0]] == ["One"]
+
+
+def test_of_two_that_rotate_a_key_at_once_the_loser_leaves_no_key(db):
+    key, _ = make(db)
+    _, text = keys.rotate(db, key, grace=timedelta(), created_by="test")
+    with pytest.raises(Conflict):
+        keys.rotate(db, key, grace=timedelta(), created_by="test")  # it was read before
+    assert [found["_id"] for found in db["keys"].find() if keys.alive(found, utcnow())] == [keys._id(text)]
+
+
+def test_rotating_a_key_does_not_make_it_live_longer(db):
+    key, _ = make(db, expires_at=utcnow() + timedelta(hours=1))
+    new, _ = keys.rotate(db, key, grace=timedelta(), created_by="test")
+    assert new["expires_at"] == key["expires_at"]
+
+
+def test_a_rotation_that_was_overtaken_leaves_no_key_that_nobody_was_given(db, meanwhile):
+    agent = {"_id": "a1", "workspace_id": "w1", "name": "scout"}
+    texts = []
+
+    def rotate():
+        texts.append(keys.rotate_for_agent(db, agent, grace=timedelta(), created_by="test")[1])
+
+    meanwhile.before("insert", "keys", rotate)
+    with pytest.raises(Conflict):
+        keys.rotate_for_agent(meanwhile.db, agent, grace=timedelta(), created_by="test")
+    living = [key["_id"] for key in keys.of_agent(db, agent) if keys.alive(key, utcnow())]
+    assert living == [keys._id(text) for text in texts]
+
+
+def test_a_neighbours_key_is_not_told_by_its_id(db):
+    mine, theirs = (make(db, workspace_id=name)[0]["_id"] for name in ("w1", "w2"))
+    assert [key["_id"] for key in keys.of_ids(db, "w1", [mine, theirs])] == [mine]

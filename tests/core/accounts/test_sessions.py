@@ -92,3 +92,10 @@ def test_an_admin_turns_to_another_workspace(db, key):
     text = sessions.begin(db, key)
     sessions.turn_to(db, sessions.find(db, text, utcnow())[0], "other")
     assert sessions.find(db, text, utcnow())[0]["workspace_id"] == "other"
+
+
+def test_of_two_who_use_a_link_at_once_one_gets_in(db, key, meanwhile):
+    code = sessions.make_link(db, key)
+    meanwhile.before("delete", "sessions", lambda: sessions.redeem(db, code, utcnow()))
+    with pytest.raises(Unauthorized):
+        sessions.redeem(meanwhile.db, code, utcnow())

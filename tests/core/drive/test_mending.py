@@ -8,14 +8,15 @@ from datetime import timedelta
 import pytest
 
 from core.clock import utcnow
-from core.drive import arrivals, files, installation, keys, mend, quota, sweep
+from core.drive import arrivals, files, installation, keys, mend, quota, remove, sweep
 from core.drive.arrivals import Arrivals
-from core.errors import Conflict
+from core.errors import Conflict, StorageAway
 from core.ids import new_id
 from core.jobs import control
 from core.jobs.claim import claim, finish
+from core.jobs.run import Run
 from tests.core.drive.test_storages import names
-from tests.core.drive.uploads import accepted, carried_out, staged, stored, upload
+from tests.core.drive.uploads import accepted, carried_out, deleted, staged, stored, upload
 from tests.factory import Sent
 from tests.waiting import until
 
@@ -287,3 +288,24 @@ def test_an_upload_is_never_swept_from_under_its_worker(db, services, handlers, 
     assert carried_out(services, handlers, job)["status"] == "succeeded"
     swept(db, storage)
     assert len(names(storage, "files")) == 1
+
+
+def test_a_file_that_is_kept_elsewhere_is_not_called_deleted(db, services, handlers, storage):
+    """DRIVE_STORAGE was changed: its bytes are where nobody looks now."""
+    record = stored(services, handlers, storage, b"abc")
+    db.drive_files.update_one({"_id": record["_id"]}, {"$set": {"storage": "elsewhere"}})
+    files.mark(db, record, "stored")
+    job = remove.begin(db, Sent(), record, by="k1", request_id="r1")
+    run = Run(services, claim(db, job["_id"], "p1"))
+    run.told_to_stop.set()
+    with pytest.raises(StorageAway):
+        handlers["drive_delete"](run)
+    assert states(db) == ["deleting"]
+
+
+def test_the_bytes_of_an_upload_that_came_to_nothing_go_with_its_record(db, services, handlers, storage):
+    without_a_job(db, storage)
+    (record,) = db.drive_files.find()
+    files.mark(db, record, "arriving")
+    deleted(services, handlers, record)
+    assert (states(db), names(storage, "staging")) == ([], [])

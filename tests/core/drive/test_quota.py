@@ -180,3 +180,18 @@ def test_a_smaller_quota_takes_nothing_away(db):
     assert quota.room(db, W, 10) == 0
     with pytest.raises(TooLarge):
         charge(db, 1, limit=10)
+
+
+def test_a_charge_that_is_repeated_counts_once_also_where_it_would_fit_twice(db):
+    upload_id = new_id()
+    assert quota.used(db, W) == 0
+    for _ in range(2):
+        charge(db, 60, limit=None, upload_id=upload_id)
+    assert quota.used(db, W) == 60
+
+
+def test_a_neighbours_files_take_nothing_of_the_quota_when_it_is_computed_anew(db, local):
+    accepted(db, local, bytes(60), workspace_id="w2")
+    accepted(db, local, bytes(7))
+    quota.changed(db, W)
+    assert (quota.used(db, W), quota.used(db, "w2")) == (7, 60)

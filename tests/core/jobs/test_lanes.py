@@ -6,7 +6,7 @@ import pytest
 
 from core.clock import utcnow
 from core.ids import new_id
-from core.jobs.lanes import Lanes
+from core.jobs.lanes import BELLS, Lanes
 
 
 @pytest.fixture
@@ -166,3 +166,8 @@ def test_a_lane_that_was_lost_alone_stops_nobody(lanes, redis_client):
     (job_id,) = send(lanes, "w2")
     found = [ticket for ticket in take(lanes, 3) if ticket not in ("nothing", "not yours")]
     assert ids(found) == [job_id]
+
+
+def test_what_nobody_waits_for_rings_no_more_than_so_many_bells(lanes, redis_client):
+    send(lanes, n=BELLS + 10)
+    assert redis_client.llen("vutler:lanes:chat:bell") == BELLS

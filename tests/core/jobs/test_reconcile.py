@@ -5,7 +5,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from core.jobs import lease
-from core.jobs.claim import claim, finish, hand_back
+from core.jobs.claim import claim, finish, hand_back, let_go
 from core.jobs.reconcile import Reconciler
 from tests.factory import CALL, Sent, queued
 
@@ -248,3 +248,20 @@ def test_the_second_lost_owner_isolates_and_the_third_quarantines(db, world):
     assert queues == ["chat", "isolation", "isolation"]
     assert (kept["status"], kept["error"]["code"]) == ("failed", "quarantined")
     assert len(kept["lost"]) == 3
+
+
+def test_a_seated_job_that_began_elsewhere_meanwhile_is_not_taken_up(db, meanwhile):
+    """It is let go, and begun as if for the first time: its attempt has the same number."""
+    lost, owner = process(db), process(db)
+    job = queued(db)
+    born = {"status": "running", "owner": lost, "fence": "f", "attempt": 1}
+    db.jobs.update_one({"_id": job["_id"]}, {"$set": born})
+    db.processes.update_one({"_id": lost}, {"$set": {"dead": True}})
+
+    def begins():
+        let_go(db, {**job, **born})
+        assert claim(db, job["_id"], owner)["attempt"] == 1
+
+    meanwhile.before("update", "jobs", begins)
+    World(meanwhile.db).reconciler.tick()
+    assert db.jobs.find_one({"_id": job["_id"]})["owner"] == owner

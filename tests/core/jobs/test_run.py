@@ -489,3 +489,13 @@ def test_an_end_that_is_cut_off_leaves_its_place_in_doubt(db, services, monkeypa
     with pytest.raises(KeyboardInterrupt):
         one.run(job["_id"])
     assert places.take({"_id": "next", "fence": "of the next"}) is None
+
+
+def test_a_job_that_was_one_too_many_waits_in_its_lane_again(db, services):
+    db["agents"].insert_one({"_id": "a1", "workspace_id": "w1", "max_running": 1})
+    claim(db, queued(db)["_id"], "p2")
+    one, job = runner(services, answering), queued(db)
+    one.bounds.read(db)
+    one.run(job["_id"])
+    assert db.jobs.find_one({"_id": job["_id"]})["status"] == "queued"
+    assert services.send.ids == [("chat", job["_id"])]

@@ -9,7 +9,7 @@ from core.errors import BudgetExceeded
 from core.ids import new_id
 from core.jobs import control, signals
 from core.jobs.accept import accept
-from core.jobs.claim import claim, let_go
+from core.jobs.claim import claim, finish, let_go
 from core.jobs.document import jobs_of
 from core.jobs.lanes import Lanes
 from core.jobs.model import Idempotency
@@ -172,3 +172,11 @@ def test_what_is_to_be_cancelled_is_not_queued_again(db, seats, listening, redis
     control.cancel(db, redis_client, job)
     assert let_go(db, job) is None
     assert stored(db, job)["status"] == "running"
+
+
+def test_a_job_that_has_ended_in_its_seat_is_not_let_go_to_be_run_again(db, seats, listening):
+    seats.offer("chat", "p1", 1)
+    job, _ = accept(db, Sent(), draft(), seats=seats)
+    assert finish(db, job, status="succeeded", calls=[], result={})
+    assert let_go(db, job) is None
+    assert stored(db, job)["status"] == "succeeded"

@@ -249,3 +249,28 @@ def test_an_error_text_that_no_document_can_hold_is_mended(transport):
 def test_no_target_is_said_in_plain_words(transport):
     with pytest.raises(ProviderError, match="no provider is configured"):
         ask(transport, [], [])
+
+
+def test_a_key_that_is_taken_only_when_it_is_called_is_not_told_either(transport):
+    short = "pw-" + "Q7x9"
+    with provider(failing("openai", 400, f"who is {short}?")) as one:
+        target = replace(openai(one.url, None), take=lambda: short)
+        calls = []
+        with pytest.raises(ProviderRefused) as refused:
+            ask(transport, [target], calls)
+    assert short in one.received[0].raw
+    assert short not in refused.value.detail + str(calls)
+
+
+def test_a_call_that_was_refused_has_used_nothing(transport):
+    calls = []
+    with provider(failing("openai", 400, "no")) as one, pytest.raises(ProviderRefused):
+        ask(transport, [openai(one.url)], calls)
+    assert (calls[0]["usage"], calls[0]["possibly_charged"]) == (None, False)
+
+
+def test_a_redirect_is_a_refusal_that_says_so(transport):
+    with provider(failing("openai", 307, "elsewhere")) as one, pytest.raises(ProviderRefused) as refused:
+        ask(transport, [openai(one.url)], [])
+    assert "a redirect (307)" in refused.value.detail
+    assert len(one.received) == 1

@@ -159,3 +159,8 @@ def test_a_budget_cannot_be_kept_for_a_model_without_a_price(caller):
 
 def test_the_sandbox_costs_nothing(caller):
     assert hold(caller, targets=[{**TARGET, "provider": "sandbox", "key_kind": "sandbox"}]) == 0
+
+
+def test_what_is_reserved_is_what_the_dearest_target_may_cost(caller):
+    dear = {**TARGET, "model": "gpt-4o"}
+    assert hold(caller, targets=(TARGET, dear)) == hold(caller, targets=(dear,)) > hold(caller)

@@ -6,7 +6,7 @@ import pytest
 
 from core.clock import utcnow
 from core.jobs import lease
-from core.jobs.claim import claim, note_unkept
+from core.jobs.claim import claim, hand_back, note_unkept
 from core.jobs.places import place
 from core.metering.audit import audit
 from core.metering.periods import period
@@ -112,3 +112,10 @@ def test_a_job_that_could_not_be_entered_is_missing(db, ask):
     enter(db)
     found = ask()
     assert found["missing"] == [f"{job_id}:1:0", f"{job_id}:1:1"]
+
+
+def test_what_a_job_used_that_still_runs_is_not_missing(db, ask):
+    job = claim(db, queued(db)["_id"], "p1")
+    assert hand_back(db, job, [call()])
+    found = ask()
+    assert (found["missing"], found["pending"], found["equal"]) == ([], 1, True)

@@ -21,6 +21,7 @@ from core.metering.estimate import costs_of, largest
 from core.metering.intents import Change
 from core.metering.sums import exact
 from tests.core.metering.rows import PRICES, at, call, enter, put, reserve, row
+from tests.crashing import Crash, Crashing
 from tests.factory import draft
 
 CENT = Decimal("0.01")
@@ -415,3 +416,102 @@ def test_a_blocking_limit_names_itself():
     with pytest.raises(OverLimit) as refused:
         allowances.check(1000, "economy", 1000, now)
     assert refused.value.as_dict()["unit"] == "tokens"
+
+
+def test_a_refusal_is_forgotten_once_a_call_fits_again(db, key, budget):
+    reserve(db, budget, new_id(), 2 * CENT)
+    with pytest.raises(OverLimit):
+        reserve(db, budget, new_id(), 4 * CENT)
+    assert budgets.used_up(db, budget)
+    reserve(db, budget, new_id(), CENT)
+    assert not budgets.used_up(db, budget)
+
+
+def test_what_an_ended_job_holds_is_not_free_before_its_calls_are_entered(db, key, budget):
+    job = job_of(db, key, budget, 5 * CENT)
+    finish(db, job, status="failed", calls=[call(tokens=(100_000, 0))])
+    with pytest.raises(OverLimit):
+        reserve(db, budget, new_id(), CENT)
+    assert reserved(db, budget) == 5 * CENT
+
+
+def test_a_job_that_runs_again_is_no_reason_to_look_twice_for_room(db, key, budget):
+    """It waits for the ledger, with calls of a claim that was lost, and holds what it needs all the same."""
+    job = job_of(db, key, budget, 5 * CENT)
+    hand_back(db, job, [])
+    note_unkept(db, job, [call()])
+    with pytest.raises(OverLimit):
+        reserve(db, budget, new_id(), CENT)
+
+
+def test_a_change_that_is_carried_on_takes_the_place_of_no_later_one(db, key, budget, meanwhile):
+    job = job_of(db, key, budget, CENT)
+    died = Change(job["_id"], job["holds"][budget.month], {budget.at: 2 * CENT})
+    budgets.place(db, budget, died, CENT)
+    meanwhile.before("update", "jobs", lambda: budgets.hold_at_least(db, budget, job["_id"], 3 * CENT))
+    budgets.tick(meanwhile.db)
+    held = db.jobs.find_one({"_id": job["_id"]})["holds"][budget.month]["days"]
+    assert exact(held[budget.at]) == reserved(db, budget) == 3 * CENT
+
+
+def test_a_job_that_is_settled_after_its_budget_was_read_is_not_spent_twice(db, key, budget, meanwhile):
+    job = job_of(db, key, budget, 5 * CENT)
+    budgets.tick(db)
+
+    def end():
+        finish(db, job, status="succeeded", calls=[call(tokens=(100_000, 0))], result={})
+        enter(db)
+
+    meanwhile.before("find", "jobs", end)
+    true_up.tick(meanwhile.db)
+    assert (spent(db, budget), reserved(db, budget)) == (Decimal("0.015"), 0)
+
+
+def test_a_budget_that_somebody_is_just_settling_is_left_alone(db, key, budget, meanwhile):
+    (done,), entered = done_with_rows(db, key, budget)
+    put(db, entered)
+    cost = {budget.at: exact(entered[0]["cost"])}
+
+    def begin():
+        budgets.intents.place(db, budget.name, [Change(done["_id"], done["holds"][budget.month], {}, cost)])
+
+    for act in (lambda: None, begin):
+        meanwhile.before("find", "budgets", act)
+    true_up.tick(meanwhile.db)
+    budgets.tick(db)
+    assert (spent(db, budget), reserved(db, budget)) == (Decimal("0.015"), 0)
+
+
+def test_a_job_that_is_settled_in_one_of_two_months_keeps_what_it_has_spent_in_that(db, key):
+    november, december = (of_key(key, datetime(2026, *day, tzinfo=UTC)) for day in ((11, 30), (12, 1)))
+    job = job_of(db, key, november, CENT)
+    budgets.hold_at_least(db, december, job["_id"], CENT)
+    calls = [
+        call(n, (100_000, 0), started_at=at(f"{day} 12:00"))
+        for n, day in enumerate(("2026-11-30", "2026-12-01"))
+    ]
+    finish(db, job, status="succeeded", calls=calls, result={})
+    done = db.jobs.find_one({"_id": job["_id"]})
+    entered = list(ledger.rows_of(done, PRICES))
+    put(db, entered)
+    with pytest.raises(Crash):
+        settling.settle(Crashing(db, 3), [done], entered)
+    true_up.tick(db, at("2026-12-01 13:00"))
+    assert spent(db, november) == Decimal("0.015")
+    settling.settle(db, [done], entered)
+    assert [spent(db, each) for each in (november, december)] == [Decimal("0.015")] * 2
+
+
+def test_two_that_true_up_at_the_same_time_correct_a_budget_once(db, key, budget, meanwhile):
+    budgets.used(db, budget)
+    put(db, [row(utcnow(), key=key["_id"], tokens=(100_000, 0))])
+    meanwhile.before("update", "budgets", lambda: true_up.tick(db))
+    true_up.tick(meanwhile.db)
+    assert spent(db, budget) == Decimal("0.015")
+
+
+def test_a_job_is_settled_at_what_its_row_says_though_prices_have_changed_since(db, key, budget):
+    _, (entered,) = done_with_rows(db, key, budget)
+    ledger.insert(db, [{**entered, "cost": Decimal128("0.02")}])
+    enter(db)
+    assert (spent(db, budget), reserved(db, budget)) == (2 * CENT, 0)

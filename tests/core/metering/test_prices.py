@@ -123,3 +123,23 @@ def test_a_write_for_an_hour_costs_twice_the_input_and_one_for_five_minutes_a_qu
             written(0)
             == PRICES.of({**made, "usage_raw": {"cache_creation": {"ephemeral_1h_input_tokens": odd}}}).cost
         )
+
+
+def test_a_custom_endpoints_call_is_free_only_while_its_workspace_gives_no_price():
+    rates = {"input": 1, "output": 2, "date": "2026-11-24"}
+    own = prices.table([{"provider": "openai", "model": "m", **rates}], source="workspace", version="")
+    asked = call("m", key_kind="custom")
+    assert (PRICES.of(asked).status, PRICES.of(asked, own).cost) == ("free", 3)
+
+
+@pytest.mark.parametrize("cache", ["tokens_cached", "tokens_cache_write"])
+def test_a_cache_that_gives_tokens_back_is_no_price(cache):
+    assert PRICES.of(call("MiniMax-Text-01", "minimax", **{cache: -1})) == Price(None, "unknown")
+
+
+def test_a_workspaces_own_price_comes_before_ours():
+    rates = {"input": 1, "output": 2, "date": "2026-11-24"}
+    named = {"provider": "minimax", "model": "MiniMax-Text-01"}
+    own = prices.table([{**named, **rates}], source="workspace", version="")
+    price = PRICES.of(call("MiniMax-Text-01", "minimax"), own)
+    assert (price.cost, price.source) == (3, "workspace")

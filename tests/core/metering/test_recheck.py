@@ -15,7 +15,7 @@ from core.jobs.model import born
 from core.metering import prices, recheck
 from core.metering.budget import OverLimit, of_key
 from core.metering.sums import exact
-from tests.core.metering.rows import PRICES, at, call, reserve
+from tests.core.metering.rows import PRICES, at, call, put, reserve, row
 from tests.factory import draft
 
 CENT = Decimal("0.01")
@@ -75,3 +75,11 @@ def test_a_price_that_was_raised_is_asked_for_or_the_call_is_refused(db, job):
     cost(db, cents=6)
     with pytest.raises(OverLimit):
         asks(db, job, EVENING)
+
+
+def test_in_a_new_month_an_admins_budget_knows_what_other_workspaces_have_cost(db, job):
+    december = at("2026-12-01 10:00")
+    put(db, [row(december, workspace="w2", key="k1", tokens=(0, 100_000))])
+    job["plan"]["budget"]["all"] = True
+    with pytest.raises(OverLimit):
+        recheck.before_call(db, PRICES, job, call(started_at=december), [], keyed=True)

@@ -196,3 +196,17 @@ def test_the_csv_adds_up(db, october):
     assert [one["line"] for one in lines].count("tier") == 2
     assert round(sum(due), 2) == Decimal(lines[-1]["amount_usd"]) == Decimal("15.30")
     assert sum(int(one["requests"]) for one in lines if one["line"] == "usage") == 6
+
+
+def test_what_comes_in_while_a_statement_is_issued_makes_a_revision(db, october, meanwhile):
+    late = row(at("2026-10-31 23:58"), agent="a2")
+    meanwhile.before("insert", "statements", lambda: put(db, [late]))
+    statements.tick(meanwhile.db, PRICES, CLOSE)
+    settle(db)
+    tick(db)
+    assert (get(db)["revision"], get(db)["total"]["requests"]) == (2, 6)
+
+
+def test_a_statement_with_a_tier_whose_price_is_not_known_is_not_complete(db, october):
+    assert compute(db)["total"]["complete"] is True
+    assert compute(db, {"economy": 5})["total"]["complete"] is False

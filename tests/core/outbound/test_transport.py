@@ -226,3 +226,24 @@ def test_the_address_that_was_checked_is_the_one_connected_to():
         assert post(transport, f"http://only-here.example.com:{port}/v1", guarded=True)[0] == 200
         assert inside.received[0].headers["host"] == f"only-here.example.com:{port}"
         transport.close()
+
+
+def test_whoever_takes_no_connection_or_nothing_that_is_sent_is_not_waited_for(transport, monkeypatch):
+    ours, connecting, sending = set(), [], []
+
+    class Watched(socket.socket):
+        def connect(self, address):
+            ours.add(self)
+            connecting.append(self.gettimeout())
+            super().connect(address)
+
+        def sendall(self, data, *more):
+            if self in ours:
+                sending.append(self.gettimeout())
+            super().sendall(data, *more)
+
+    monkeypatch.setattr(connections.socket, "socket", Watched)
+    with provider(FINE) as one:
+        assert post(transport, one.url)[0] == 200
+    assert [wait <= PATIENT.connect for wait in connecting] == [True]
+    assert set(sending) == {connections.SEND_S}

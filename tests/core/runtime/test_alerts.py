@@ -134,3 +134,16 @@ def test_a_budget_of_a_users_key_is_not_told(db, agent):
     budget = spend(db, agent, 10)
     db.budgets.update_one({"_id": budget.name}, {"$set": {"key_id": "key_1"}})
     assert alerts.tick(db)["budgets"] == 0
+
+
+def test_what_was_spent_last_month_is_not_told_of_this_one(db, agent):
+    agent = {**agent, "runtime_budget_period": "month"}
+    db.agents.update_one({}, {"$set": {"runtime_budget_period": "month"}})
+    spend(db, agent, 10, utcnow().replace(day=1) - timedelta(days=1))
+    assert alerts.tick(db)["budgets"] == 0
+
+
+def test_the_key_of_a_process_ends_where_the_next_one_gets_its_own(db, agent):
+    for instance in ("i1", "i2"):
+        instance_keys.make(db, agent, instance)
+    assert [key["instance"] for key in db["keys"].find()] == ["i2"]

@@ -222,3 +222,9 @@ def test_a_model_is_an_agents_name_and_both_it_and_the_id_are_understood(member,
         assert member.get(f"/v1/models/{model}").json["id"] == "agent:scout"
         told = member.post("/v1/chat/completions", {**HELLO, "model": model})
         assert (told.status_code, told.json["model"]) == (200, model)
+
+
+def test_an_agent_that_is_not_to_be_run_again_is_not_because_it_streams(jobs, member, agent, worked_on):
+    assert member.patch(f"/agents/{agent}", {"on_worker_loss": "fail"}).status_code == 200
+    assert member.post("/v1/chat/completions", {**HELLO, "stream": True}).status_code == 200
+    assert jobs.find_one()["plan"]["on_worker_loss"] == "fail"
