@@ -8,6 +8,9 @@ from typing import Any
 
 ANSWER = 4096
 """The tokens that an answer is taken to have when no `max_tokens` is set."""
+OF_ANTHROPIC = 8192
+"""Anthropic wants a limit, and is told this one then. Every model since Claude 3.5 can answer this much, and
+it leaves room to think."""
 A_PART = 1500
 """More than vendors count for a picture of ordinary size (1,105 at 1024 x 1024: OpenAI's vision guide)."""
 BYTES = 4
@@ -17,6 +20,11 @@ BYTES_WITH_CARE = 3
 PICTURES = frozenset({"image_url", "image", "input_image"})
 ADDRESSES = ("file_id", "file_url", "url")
 """The fields by which a part names what it does not bring."""
+
+
+def answer(wire: str) -> int:
+    """The tokens of an answer of which nobody said how long it may be, in this wire format."""
+    return OF_ANTHROPIC if wire == "anthropic" else ANSWER
 
 
 def is_picture(part: Any) -> bool:

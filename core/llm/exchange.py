@@ -103,7 +103,7 @@ class Exchange:
             body,
             guarded=target.key_kind == GUARDED,
             stream=self.request.stream,
-            sending=lambda: self._sending(record),
+            sending=lambda: self._sending(target, record),
         )
         with named_failures(), posted as answer:
             record["http_status"] = answer.status
@@ -122,9 +122,9 @@ class Exchange:
                 return self._streamed(wire, answer, chunks, target, record, started)
             return self._whole(wire, answer, chunks, target, record)
 
-    def _sending(self, record: Call) -> None:
+    def _sending(self, target: Target, record: Call) -> None:
         """Until the answer says what it used: whatever cuts it off from now on, it may be charged."""
-        guess = guesses.at_most(self.request).public()
+        guess = guesses.at_most(self.request, target.wire).public()
         record |= {"possibly_charged": True, "usage": guess, "usage_status": "estimated"}
 
     def _whole(
@@ -141,12 +141,13 @@ class Exchange:
     def _understood(self, wire: Wire, raw: bytes, target: Target, record: Call) -> ChatAnswer:
         body = whole.parsed(raw)
         told = counts.told(body)
-        self._note(record, wire.usage(told), told)
+        self._note(target, record, wire.usage(told), told)
         failure = wire.failure_inside(body)
         if failure is not None:
             raise failure
         if isinstance(body, str):
-            raise ProviderBusy(f"the provider's answer is not JSON: {body}", http_status=200)
+            no_json, is_page = f"the provider's answer is not JSON: {body}", not raw.lstrip().startswith(b"{")
+            raise ProviderBusy(no_json, http_status=200, by_provider=is_page)
         return self._answer(target, record, wire.from_wire(body))
 
     def _emit_whole(self, emit: Emit, message: Document) -> None:
@@ -186,7 +187,7 @@ class Exchange:
         except ProviderError as error:
             if not said:
                 told = stream.answer()
-                self._note(record, told.usage, told.usage_raw)
+                self._note(target, record, told.usage, told.usage_raw)
                 raise
             broken = StreamBroken(error.detail, http_status=error.http_status)
             broken.partial = self._partial(target, stream, record).message
@@ -197,10 +198,10 @@ class Exchange:
             raise
         return self._answer(target, record, stream.answer())
 
-    def _note(self, record: Call, told: Usage | None, raw: Document | None) -> None:
+    def _note(self, target: Target, record: Call, told: Usage | None, raw: Document | None) -> None:
         """What the provider told of its usage counts, whatever becomes of its answer."""
         if told is not None:
-            usage = guesses.filled(told, lambda: guesses.at_most(self.request))
+            usage = guesses.filled(told, lambda: guesses.at_most(self.request, target.wire))
             record |= {"usage": usage.public(), "usage_raw": raw, "usage_status": _status(told)}
 
     def _partial(self, target: Target, stream: AnswerStream, record: Call) -> ChatAnswer:

@@ -55,7 +55,7 @@ class ProviderError(Problem):
     """`again`: at most so many more tries with the same target. `elsewhere`: which target may be asked then.
 
     `unwell`: the failure speaks against the provider's health, whoever asked (see `core.llm.breaker`).
-    `by_provider`: it says itself, in a 200, that it has no answer, and bills none.
+    `by_provider`: it says itself, in a 200, that it has no answer, and bills none; or it is none.
     """
 
     code: FailureCode = "provider_error"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core import tokens
-from core.llm.types import ChatRequest, Document, Usage
+from core.llm.types import ChatRequest, Document, Usage, WireName
 
 NOTHING: Any = {"usage": None, "usage_raw": None, "usage_status": None}
 """What the record of a call says that used nothing, as far as anybody knows."""
@@ -24,9 +24,9 @@ def about(request: ChatRequest, message: Document) -> Usage:
     return Usage(asked, tokens.about([], *said, thought))
 
 
-def at_most(request: ChatRequest) -> Usage:
+def at_most(request: ChatRequest, wire: WireName) -> Usage:
     """The usage of a call whose answer nobody has seen: it may have been as long as it was allowed to be."""
-    said = request.parameters.get("max_tokens") or tokens.ANSWER
+    said = request.parameters.get("max_tokens") or tokens.answer(wire)
     return replace(about(request, {}), tokens_output=said)
 
 

@@ -84,7 +84,8 @@ def most(plan: Mapping[str, Any], request: Mapping[str, Any], *, unknown_window:
     model that no public table knows.
     """
     of_agent = plan.get("agent") or {}
-    said = request.get("max_tokens") or of_agent.get("max_tokens") or tokens.ANSWER
+    limits = [tokens.answer(target["wire"]) for target in plan["targets"]]
+    said = request.get("max_tokens") or of_agent.get("max_tokens") or max(limits, default=tokens.ANSWER)
     parameters, _ = chosen(request, of_agent)
     messages, extra = request.get("messages") or [], parameters.get("extra") or {}
     read = [value for value in parameters.values() if isinstance(value, list | dict)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from core import tokens
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, mappings
 from core.llm.translations import schemas
@@ -36,8 +37,6 @@ WITH_BUDGET = re.compile(
 WITHOUT_THINKING = re.compile(r"claude-(v\d|instant|2|3-(5-)?(opus|sonnet|haiku))")
 BUDGETS = {"minimal": 1024, "low": 2048, "medium": 4096, "high": 16384, "xhigh": 24576, "max": 32000}
 LEAST_BUDGET = 1024
-DEFAULT_TOKENS = 8192
-"""As `core.llm.wire.anthropic.request.MAX_TOKENS`: for a request without a limit of its own."""
 EFFORTS_4_5 = {"minimal": "low", "low": "low", "medium": "medium"} | dict.fromkeys(
     ("high", "xhigh", "max"), "high"
 )
@@ -146,7 +145,7 @@ def reasoning_effort(value: str, request: ChatRequest, target: Target) -> Docume
             "`tool_choice` and `reasoning_effort` out"
         )
     if _budgeted(request, target):
-        most = request.parameters.get("max_tokens") or DEFAULT_TOKENS
+        most = request.parameters.get("max_tokens") or tokens.OF_ANTHROPIC
         budget = min(BUDGETS[value], most - LEAST_BUDGET)
         if budget < LEAST_BUDGET:
             raise ProviderRefused("`reasoning_effort` needs `max_tokens` of at least 2048 with this model")

@@ -92,7 +92,7 @@ def test_what_the_provider_told_is_noted_as_it_told_it(wire, stream, answer):
         (False, cut),
         (False, answering({"choices": [EMPTY]})),
         (False, answering({"choices": [BROKEN]})),
-        (False, answering(b"<html>")),
+        (False, answering(b'{"choices": [')),
         (False, answering({"choices": [EMPTY], "usage": {"seconds": 3}})),
         (True, cut),
         (True, streaming(d(role="assistant"))),
@@ -103,7 +103,7 @@ def test_what_the_provider_told_is_noted_as_it_told_it(wire, stream, answer):
         "cut",
         "empty",
         "broken off",
-        "no JSON",
+        "half of it",
         "usage of another kind",
         "cut, not streamed",
         "cut in its silence",
@@ -116,6 +116,11 @@ def test_where_it_told_nothing_it_may_have_used_all_that_it_was_allowed(stream, 
     assert (call["possibly_charged"], call["usage_status"]) == (True, "estimated")
     assert call["usage"]["tokens_output"] == MOST
     assert call["usage_raw"] is None
+
+
+def test_a_page_of_a_server_that_is_no_provider_costs_nothing():
+    call = ask(answering(b"<html>It works!</html>"), stream=False)
+    assert (call["possibly_charged"], call["usage"]) == (False, None)
 
 
 def test_what_a_stream_has_counted_at_its_beginning_is_not_what_it_said_in_silence():

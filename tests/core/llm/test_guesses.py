@@ -39,4 +39,10 @@ def test_what_was_asked_for_beside_the_messages_counts():
     schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"description": LONG}}}
     asked = asking(HELLO, response_format=schema)
     assert 7000 < guesses.about(asked, {}).tokens_input < 7100
-    assert guesses.at_most(asked).tokens_input > 7000
+    assert guesses.at_most(asked, "openai").tokens_input > 7000
+
+
+@pytest.mark.parametrize(("wire", "longest"), [("openai", 4096), ("responses", 4096), ("anthropic", 8192)])
+def test_an_answer_that_nobody_saw_is_as_long_as_it_was_allowed_to_be(wire, longest):
+    assert guesses.at_most(asking(HELLO), wire).tokens_output == longest
+    assert guesses.at_most(asking(HELLO, max_tokens=9), wire).tokens_output == 9

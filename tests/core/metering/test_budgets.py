@@ -22,7 +22,7 @@ from core.metering.intents import Change
 from core.metering.sums import exact
 from tests.core.metering.rows import PRICES, at, call, enter, put, reserve, row
 from tests.crashing import Crash, Crashing
-from tests.factory import draft
+from tests.factory import TARGET, draft
 
 CENT = Decimal("0.01")
 
@@ -380,23 +380,31 @@ def largest_cost(plan, request):
 
 def test_an_estimate_is_the_dearest_targets():
     request = {"messages": [{"role": "user", "content": "x" * 3000}], "max_tokens": 1000}
-    cheap = {"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey"}
-    dear = {"provider": "openai", "model": "gpt-4o", "key_kind": "byokey"}
+    cheap = {"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey", "wire": "openai"}
+    dear = {"provider": "openai", "model": "gpt-4o", "key_kind": "byokey", "wire": "openai"}
     asked = largest_cost({"targets": [dear]}, request)
     assert largest_cost({"targets": [cheap, dear]}, request) == asked > CENT
     assert largest_cost({"targets": [cheap, {**dear, "model": "of my own"}]}, request) is None
 
 
-def test_an_answer_without_a_limit_is_taken_for_4096_tokens_and_the_agents_own_limit_counts():
-    plan = {"targets": [{"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey"}]}
+def test_an_answer_without_a_limit_is_taken_for_what_it_may_be_and_the_agents_own_limit_counts():
+    plan = {
+        "targets": [{"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey", "wire": "openai"}]
+    }
     asked = {"messages": [{"role": "user", "content": "hi"}]}
     assert largest_cost(plan, asked) == largest_cost(plan, {**asked, "max_tokens": 4096})
+    claude = {
+        "targets": [{**TARGET, "provider": "anthropic", "model": "claude-sonnet-4-5", "wire": "anthropic"}]
+    }
+    assert largest_cost(claude, asked) == largest_cost(claude, {**asked, "max_tokens": 8192})
     limited = {**plan, "agent": {"max_tokens": 50}}
     assert largest_cost(limited, asked) == largest_cost(plan, {**asked, "max_tokens": 50})
 
 
 def test_a_conversation_may_fill_the_models_window():
-    plan = {"targets": [{"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey"}]}
+    plan = {
+        "targets": [{"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey", "wire": "openai"}]
+    }
     asked = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
     alone = largest_cost(plan, asked)
     window = 128_000 * Decimal("0.15") / 1_000_000
@@ -404,7 +412,7 @@ def test_a_conversation_may_fill_the_models_window():
 
 
 def test_at_a_users_own_address_nobody_knows_the_window():
-    managed = {"provider": "openai", "model": "gpt-4o-mini", "key_kind": "managed"}
+    managed = {"provider": "openai", "model": "gpt-4o-mini", "key_kind": "managed", "wire": "openai"}
     plan = {"targets": [{**managed, "key_kind": "custom"}, managed]}
     asked = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 10, "conversation_id": "c1"}
     assert largest_cost(plan, asked) < 17_000 * Decimal("0.15") / 1_000_000
@@ -419,9 +427,9 @@ def test_a_blocking_limit_names_itself():
 
 
 def test_a_refusal_is_forgotten_once_a_call_fits_again(db, key, budget):
-    reserve(db, budget, new_id(), 2 * CENT)
+    reserve(db, budget, new_id(), 3 * CENT)
     with pytest.raises(OverLimit):
-        reserve(db, budget, new_id(), 4 * CENT)
+        reserve(db, budget, new_id(), 3 * CENT)
     assert budgets.used_up(db, budget)
     reserve(db, budget, new_id(), CENT)
     assert not budgets.used_up(db, budget)

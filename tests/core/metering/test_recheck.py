@@ -82,4 +82,4 @@ def test_in_a_new_month_an_admins_budget_knows_what_other_workspaces_have_cost(d
     put(db, [row(december, workspace="w2", key="k1", tokens=(0, 100_000))])
     job["plan"]["budget"]["all"] = True
     with pytest.raises(OverLimit):
-        recheck.before_call(db, PRICES, job, call(started_at=december), [], keyed=True)
+        asks(db, job, december)

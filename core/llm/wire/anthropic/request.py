@@ -7,14 +7,13 @@ the call: audio. `core.llm.parameters` says what becomes of each parameter.
 
 from __future__ import annotations
 
+from core import tokens
 from core.llm import parameters
 from core.llm.translations.anthropic import prompt_cache
 from core.llm.types import ChatRequest, Document, Target
 from core.llm.wire.anthropic.messages import may_think, messages, system
 
 VERSION = "2023-06-01"
-MAX_TOKENS = 8192
-"""Anthropic wants a limit. Every model since Claude 3.5 can answer this much, and it leaves room to think."""
 
 
 def headers(target: Target) -> dict[str, str]:
@@ -25,7 +24,7 @@ def headers(target: Target) -> dict[str, str]:
 def to_wire(request: ChatRequest, target: Target) -> Document:
     """The JSON body of a request. Raises `ProviderRefused` for what Anthropic cannot do."""
     said = request.said_to(target)
-    body: Document = {"max_tokens": MAX_TOKENS, **parameters.said(request, target)}
+    body: Document = {"max_tokens": tokens.OF_ANTHROPIC, **parameters.said(request, target)}
     if "prompt_cache" not in request.parameters:
         body |= prompt_cache("auto", request, target)
     body |= {"model": target.model, "messages": messages(said)}
