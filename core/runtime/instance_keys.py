@@ -5,14 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from bson.decimal128 import Decimal128
 from pymongo.database import Database
 
 from core.accounts import keys
 from core.accounts.keys import PREFIX, Caller
-from core.documents import Role
+from core.clock import utcnow
+from core.documents import Key, Role, keys_of
+from core.metering import new_budget
 from core.metering.budget import Budget, of_key
 from core.store.repeat import insert_once
 
@@ -71,8 +73,10 @@ def budget(agent: Mapping[str, Any], now: datetime) -> Budget | None:
 
 def limit(db: Database[Document], agent: Mapping[str, Any]) -> None:
     """Give the key of a process that runs, if there is one, the budget that its agent has now."""
-    new = keys.stored({"budget_usd": None, "budget_period": None, **limits(agent)})
-    db["keys"].update_many(_of(agent["workspace_id"], agent["_id"]), {"$set": new})
+    new: Document = keys.stored({"budget_usd": None, "budget_period": None, **limits(agent)})
+    for key in keys_of(db).find(_of(agent["workspace_id"], agent["_id"])):
+        if db["keys"].update_one({"_id": key["_id"]}, {"$set": new}).matched_count == 1:
+            new_budget.hold(db, key, cast(Key, {**key, **new}), utcnow())
 
 
 def end(db: Database[Document], workspace_id: str, agent_id: str) -> None:

@@ -1,9 +1,17 @@
 """An agent's own process at the door: it speaks as its agent, says its prompt itself, and pays its budget."""
 
+from contextlib import closing
+
 import pytest
 
 from core.agents import agents
+from core.chat import chat
+from core.jobs.run import Runner
+from core.llm.transport import provider_transport
+from core.metering.quotes import Quotes
 from core.runtime import instance_keys
+from tests.core.jobs.test_run import Inline
+from tests.core.metering.rows import PRICES
 from tests.web_client import Client
 
 ASKED = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -82,6 +90,19 @@ def test_its_budget_is_changed_while_it_ends(services, made, process, member, me
     before, services.mongo = services.mongo, meanwhile.db.client
     assert member.patch(f"/agents/{agent_id}", {"runtime_budget_usd": 5.0}).status_code == 200
     services.mongo = before
+
+
+def test_a_budget_that_is_changed_holds_for_what_it_has_waiting(services, made, process, member):
+    agent_id = made()
+    asked(process(agent_id), agent_id)
+    waits = last(services)["_id"]
+    limit = {"runtime_budget_usd": 0.0, "runtime_budget_period": "day"}
+    assert member.patch(f"/agents/{agent_id}", limit).status_code == 200
+    with closing(provider_transport(services.settings)) as transport:
+        handlers = chat.asking(transport, Quotes(services.db, PRICES))
+        Runner(services, "p1", handlers, start=Inline, lost=lambda: False).run(waits)
+    job = services.db.jobs.find_one({"_id": waits})
+    assert (job["error"]["code"], job["calls"]) == ("budget_exceeded", [])
 
 
 def test_after_its_end_its_key_is_nothing(services, made, process):
