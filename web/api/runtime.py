@@ -92,7 +92,10 @@ def restart_agent(path: AgentPath, body: AgentOrder) -> Response:
 @api.post("/agents/<agent_id>/message", responses=accepts(OF_KIND["agent_message"]))
 @tells(takes=MAKES_A_JOB, fails=(409,))
 def message_agent(path: AgentPath, body: AgentMessage) -> Response:
-    """Say something to the running agent; `result.message` is its answer."""
+    """Say something to the running agent; `result.message` is its answer.
+
+    What it asks of its providers counts for the agent's `runtime_budget_usd`, not for this key's budget.
+    """
     agent = agents.get(db(), workspace_id(), path.agent_id)
     return work.started(orders.message(agent, body.given()))
 
