@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.stack import Stack
 
-SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
+SIZES = {"wide": (1440, 900), "laptop": (1280, 800), "narrow": (390, 844)}
 THEMES = ("light", "dark")
 PATIENT_MS = 180_000
 NAME = "chromium"

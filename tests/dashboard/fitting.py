@@ -45,12 +45,12 @@ LOOKS, LOOK_MS = 20, 250
 
 
 def cut(page: Page) -> list[str]:
-    """What does not fit where it is narrow; the page is left wide."""
-    width, height = SIZES["narrow"]
-    page.set_viewport_size({"width": width, "height": height})
-    found = too_wide(page)
-    width, height = SIZES["wide"]
-    page.set_viewport_size({"width": width, "height": height})
+    """What does not fit where it is less wide; the page is left wide."""
+    found = []
+    for size in ("laptop", "narrow", "wide"):
+        width, height = SIZES[size]
+        page.set_viewport_size({"width": width, "height": height})
+        found += too_wide(page) if size != "wide" else []
     return found
 
 

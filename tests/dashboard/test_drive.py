@@ -22,6 +22,7 @@ def test_a_file_is_uploaded_looked_into_downloaded_and_deleted(page_for):
         [{"name": "notes.txt", "mimeType": "text/plain", "buffer": text.encode()}]
     )
     expect(page.locator(".uploads li[data-state=done]")).to_have_count(1)
+    expect(page.get_by_role("cell", name="workspace", exact=True)).to_be_visible()
     page.get_by_role("link", name="notes.txt").click()
     expect(page.get_by_text(text.strip())).to_be_visible()
     with page.expect_download() as waiting:

@@ -54,8 +54,9 @@ def test_nothing_keeps_anybody_from_using_a_page_wide_or_narrow_light_or_dark(wa
     assert axe.findings(page) == []
 
 
-def test_a_phone_shows_each_page_of_the_navigation_without_scrolling_it_sideways(browser, stack, filled):
-    watched = opened(browser, f"http://{stack.host}:{stack.port}", size="narrow")
+@pytest.mark.parametrize("size", ["narrow", "laptop"])
+def test_each_page_of_the_navigation_is_shown_without_scrolling_it_sideways(browser, stack, filled, size):
+    watched = opened(browser, f"http://{stack.host}:{stack.port}", size=size)
     sign_in(watched.page, filled)
     for row in PAGES:
         watched.page.goto(row.path)

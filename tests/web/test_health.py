@@ -10,6 +10,7 @@ from core.config import Settings
 from core.crypto import Sealer
 from core.services import connect_mongo, connect_redis
 from core.store import pages, sizes
+from web import sessions
 from web.app import create_app
 from web.main import _prove_key
 
@@ -107,6 +108,17 @@ def test_without_mongodb_requests_get_a_503_problem(without_mongodb):
         assert refused.content_type == "application/problem+json"
         assert refused.headers["Retry-After"] == "1"
         assert "127.0.0.1" not in refused.text
+
+
+def test_without_mongodb_a_page_that_was_looked_for_can_be_tried_again(without_mongodb):
+    client = without_mongodb.test_client()
+    client.set_cookie(sessions.COOKIE, "of-before")
+    looked = client.get("/jobs", headers={"Accept": "text/html"})
+    assert looked.status_code == 503
+    assert '<a class="button primary" href="">Try again</a>' in looked.text
+    sent = client.post("/jobs/bulk", headers={"Accept": "text/html"})
+    assert sent.status_code == 503
+    assert "Try again</a>" not in sent.text
 
 
 def test_what_will_soon_be_too_much_for_the_embedded_store_is_a_warning(services, watcher, app):

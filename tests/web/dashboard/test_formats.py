@@ -65,3 +65,11 @@ def test_a_share_is_told_in_per_cent(share, said):
 @pytest.mark.parametrize(("count", "said"), [(999, "999 B"), (4_200_000, "4.2 MB"), (123_000, "123 kB")])
 def test_a_size_is_told_in_its_unit(count, said):
     assert formats.size(count) == said
+
+
+@pytest.mark.parametrize(
+    ("identifier", "said"),
+    [("01a22220-5b3c-7000-8000-00001f2e3d4c", "1f2e3d4c"), ("runtime:demo", "runtime:demo"), (None, "–")],
+)
+def test_an_id_is_told_by_its_end_and_by_what_it_is_of(identifier, said):
+    assert formats.short(identifier) == said

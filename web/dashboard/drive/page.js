@@ -27,13 +27,15 @@
 
   function said(request) {
     const problem = new DOMParser().parseFromString(request.responseText, "text/html");
-    return problem.body.textContent.trim().replace(/\s+/g, " ") || "no answer";
+    const parts = [...problem.querySelectorAll("strong, p, li")].map((part) => part.textContent.trim());
+    return parts.join(": ").replace(/\s+/g, " ") || "no answer";
   }
 
   function send(file, owner, { item, state, bar }) {
     return new Promise((done) => {
       const body = new FormData();
       if (owner) body.append("agent_id", owner);
+      else body.append("visibility", "workspace");
       body.append("file", file);
       const request = new XMLHttpRequest();
       request.open("POST", "/drive/upload");
@@ -46,7 +48,7 @@
       });
       request.addEventListener("loadend", () => {
         const good = request.status >= 200 && request.status < 300;
-        if (good) bar.value = 1;
+        bar.value = good ? 1 : 0;
         state.textContent = good ? (request.status === 202 ? "is stored soon" : "done") : said(request);
         state.className = good ? "" : "bad";
         item.dataset.state = good ? "done" : "failed";

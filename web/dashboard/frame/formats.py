@@ -99,8 +99,9 @@ def size(count: float | None) -> str:
 
 
 def short(identifier: Any) -> str:
-    """The last eight characters of an id: those that differ."""
-    return str(identifier or NOTHING)[-8:]
+    """The last eight characters of an id, those that differ; what it is said to be of stands before them."""
+    of, colon, last = str(identifier or NOTHING).rpartition(":")
+    return of + colon + last[-8:]
 
 
 def plural(count: int, one: str, many: str = "") -> str:
