@@ -208,6 +208,7 @@ def _scheduled(leadership: Leadership, runs: Runs) -> BackgroundScheduler:
             args=[tick.name],
             seconds=every.total_seconds(),
             id=tick.name,
+            name=tick.name,  # by which its warnings call it
             next_run_time=began + every * (1 + n * share),
         )
     return scheduler

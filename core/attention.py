@@ -20,6 +20,7 @@ from core.history.reading import History
 from core.llm import breaker, managed, providers
 from core.metering import budget, budgets
 from core.runtime import states
+from core.scheduling.ticks import in_words
 
 Document = dict[str, Any]
 
@@ -106,7 +107,9 @@ def _late_ticks(db: Database[Document], now: datetime) -> Iterator[Finding]:
     for tick in db.ticks.find():
         ran, every = tick.get("done_through") or tick.get("last_run"), tick.get("every_s")
         if tick.get("error"):
-            yield Finding("tick", f"The tick {tick['_id']} failed", str(tick["error"]), str(tick["_id"]))
+            yield Finding(
+                "tick", f"The tick {tick['_id']} failed", str(in_words(tick["error"])), str(tick["_id"])
+            )
         elif ran and every and now - ran > timedelta(seconds=2 * every) + LATE:
             yield Finding(
                 "tick", f"The tick {tick['_id']} is late", "does the scheduler run?", str(tick["_id"])

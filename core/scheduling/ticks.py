@@ -7,17 +7,28 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import redis
 from pymongo.database import Database
+from pymongo.errors import NetworkTimeout, NotPrimaryError, ServerSelectionTimeoutError
 
 from core.clock import rfc3339, utcnow
 from core.errors import NotFound
 from core.store import aside
+from core.store.repeat import OUTAGE
 
 Document = dict[str, Any]
 
 NOTED_EVERY_S = 10.0
 LATE = timedelta(seconds=3 * NOTED_EVERY_S)
 """Runs are noted, and slots are looked for, so often: a tick that is less late may have run."""
+AWAY = frozenset(
+    kind.__name__
+    for kind in (
+        *(*OUTAGE, NetworkTimeout, NotPrimaryError, ServerSelectionTimeoutError),
+        *(redis.ConnectionError, redis.TimeoutError),
+    )
+)
+"""What a tick ends with when a store is away."""
 
 
 class Notes:
@@ -73,6 +84,11 @@ def asked(db: Database[Document]) -> list[str]:
         for name in names
         if db.ticks.update_one({"_id": name, "asked": True}, {"$unset": {"asked": ""}}).modified_count == 1
     ]
+
+
+def in_words(error: str | None) -> str | None:
+    """How a tick ended, as a person is told."""
+    return "a store did not answer; the next run does it" if error in AWAY else error
 
 
 def _public(tick: Document) -> Document:

@@ -35,6 +35,13 @@ def test_a_failed_tick_says_how_it_ended(admin, services):
     assert "OverflowError" in page
 
 
+def test_one_that_found_no_store_says_so_in_words(admin, services):
+    Notes(services.db).note("meter", 60, ms=5, result={}, error="ServerSelectionTimeoutError")
+    page = admin.page("/scheduler")
+    assert "A store did not answer; the next run does it" in page
+    assert "ServerSelectionTimeoutError" not in page
+
+
 def test_a_tick_under_way_is_told_from_one_that_ended(admin, tick, services):
     assert 'class="state running"' not in admin.page("/scheduler")
     Notes(services.db).note_under_way({tick: utcnow() - timedelta(minutes=1)})

@@ -16,7 +16,8 @@ views = Blueprint("scheduler", __name__)
 @access(admin=True)
 def listed() -> Response:
     """Every tick, and the documents that it has laid aside."""
-    return answers.page("scheduler/page.html", ticks=ticks.listed(db()))
+    rows = [{**tick, "error": ticks.in_words(tick["error"])} for tick in ticks.listed(db())]
+    return answers.page("scheduler/page.html", ticks=rows)
 
 
 @views.post("/scheduler/<tick>/run")
