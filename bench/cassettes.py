@@ -70,7 +70,9 @@ def main(folder: str, seed: str = "1") -> int:
         for kind, number in sorted(counted.items()):
             print(f"{number:5} {kind}")
     print(f"\n{seen.total()} answers, {differing.total()} differences")
-    return int(differing.total() > 0)
+    if not seen:
+        print(f"no answers are recorded in {folder}", file=sys.stderr)
+    return int(differing.total() > 0 or not seen)
 
 
 def recorded(folder: Path) -> Iterator[tuple[str, str, str, str]]:

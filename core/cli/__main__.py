@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
 from pymongo.errors import NetworkTimeout, PyMongoError
 
@@ -101,4 +103,5 @@ def _not_done(why: str) -> int:
 
 
 if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     sys.exit(main())

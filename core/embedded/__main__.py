@@ -76,6 +76,7 @@ def _run(settings: Settings, lock: TextIO, stopping: threading.Event, procfile: 
             lock.fileno()
         ],  # the supervisor holds the lock, too, so that the folder is free only when both have ended
     )
+    print("Starting: a first start makes the stores, which takes a while.", flush=True)
     tail.start()
     try:
         if _becomes_ready(settings, supervisor, stopping):
