@@ -95,9 +95,11 @@ def message(blocks: list[Document], stop_details: Any = None) -> Document:
     """An assistant's message in our form. Its `thinking_blocks` go back unchanged in the next turn."""
     content = "".join(text(block.get("text")) for block in blocks if block.get("type") == "text")
     calls: list[Document] = []
+    taken: set[str] = set()
     for block in blocks:
         if block.get("type") == "tool_use":
-            calls.append(_tool_call(block, [call["id"] for call in calls]))
+            calls.append(_tool_call(block, taken))
+            taken.add(calls[-1]["id"])
     said: Document = {
         "role": "assistant",
         "content": content or (None if calls else ""),
@@ -112,7 +114,7 @@ def message(blocks: list[Document], stop_details: Any = None) -> Document:
     return said
 
 
-def _tool_call(block: Document, taken: list[str]) -> Document:
+def _tool_call(block: Document, taken: set[str]) -> Document:
     """`input` is an object; in a stream, the text of one. `taken`: the ids of other calls."""
     given = block.get("input")
     arguments = text(given) if isinstance(given, str) else json.dumps(storable(mapping(given)))

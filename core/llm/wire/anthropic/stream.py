@@ -31,6 +31,7 @@ class Stream:
         self._stop_details: Any = None
         self._counted = False
         self._calls = 0
+        self._ids: set[str] = set()
 
     def feed(self, event: Any) -> list[Document]:
         """Raises a `ProviderError` for an error inside the stream."""
@@ -91,13 +92,13 @@ class Stream:
 
     def _begin_call(self, block: Document, whole: Document) -> Document:
         """The input of a call comes in pieces; some vendors that copy Anthropic send it whole, here."""
-        taken = [other["id"] for other in self.blocks.values() if "n" in other]
         block |= {
-            "id": own_id(block.get("id"), taken),
+            "id": own_id(block.get("id"), self._ids),
             "n": self._calls,
             "input": json.dumps(storable(whole)) if whole else "",
         }
         self._calls += 1
+        self._ids.add(block["id"])
         function = {"name": block.get("name", ""), "arguments": block["input"]}
         return _call({"index": block["n"], "id": block["id"], "type": "function", "function": function})
 

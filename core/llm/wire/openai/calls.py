@@ -24,9 +24,11 @@ NOTHING = "{}"
 def tool_calls(said: Document) -> list[Document]:
     """The calls, with the fields that a vendor adds: it may want them back."""
     found: list[Document] = []
+    taken: set[str] = set()
     for call in told(said):
-        if made := _tool_call(call, [one.get("id") for one in found]):
+        if made := _tool_call(call, taken):
             found.append(made)
+            taken.add(text(made.get("id")))
     return found
 
 
@@ -52,6 +54,9 @@ class Calls:
         self.gathered: list[Document] = []
         self._ids: list[str] = []
         """As they were given: some servers give all calls the same."""
+        self._last: dict[str, int] = {}
+        """The last call to which an id was given."""
+        self._taken: set[str] = set()
         self._counts: list[int | None] = []
         self._at: dict[Any, int] = {}
         self._texts: list[Text] = []
@@ -94,9 +99,8 @@ class Calls:
         """The place of the call that a piece belongs to; the next free one if it begins a call."""
         given, counted = text(part.get("id")), self._at.get(_index(part))
         newest = len(self.gathered) - 1
-        if given and given in self._ids:
-            same = [n for n, id in enumerate(self._ids) if id == given]
-            n = counted if counted in same else same[-1]
+        if given and given in self._last:
+            n = counted if counted is not None and self._ids[counted] == given else self._last[given]
             return newest + 1 if name and self._is_another(n, part, name) else n
         if not self.gathered or ((name or given) and counted is None and _index(part) is not None):
             return len(self.gathered)
@@ -141,7 +145,9 @@ class Calls:
         given = text(part.get("id"))
         self._at[_index(part)] = len(self.gathered)
         self._counts.append(_index(part))
-        id = own_id(given, [call["id"] for call in self.gathered])
+        id = own_id(given, self._taken)
+        self._taken.add(id)
+        self._last[given] = len(self.gathered)
         self._ids.append(given)
         self._texts.append(Text())
         function = {"name": "", "arguments": ""}
@@ -169,7 +175,7 @@ def _added(part: Document) -> Document:
     return dict(storable({key: value for key, value in part.items() if key not in KNOWN_OF_A_CALL}))
 
 
-def _tool_call(call: Document, taken: list[Any]) -> Document | None:
+def _tool_call(call: Document, taken: set[str]) -> Document | None:
     """A call of a custom tool, which has an `input`, is handed on as it is. `taken`: ids of other calls."""
     function = call.get("function")
     if not isinstance(function, dict):
