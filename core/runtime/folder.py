@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.drive import folders
+
 PRIVATE = 0o600
 OWN_FOLDERS = ("workspace", "state", "home", "tmp")
 PROMPT = "AGENTS.md"
@@ -75,7 +77,8 @@ class Folder:
         if prompt:
             write_private(self.workspace, PROMPT, prompt)
         else:
-            (self.workspace / PROMPT).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                folders.unlink(self.box, (OWN_FOLDERS[0], PROMPT), keep=2)
 
     def token(self) -> str:
         """The token of the process that runs; empty: none does."""

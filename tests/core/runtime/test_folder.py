@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 
 import pytest
@@ -56,6 +57,18 @@ def test_a_link_that_the_process_left_is_not_followed(folder, tmp_path):
     with pytest.raises(OSError):
         folder.write({}, "Be brief.", "secret")
     assert list(outside.iterdir()) == []
+
+
+def test_a_link_that_the_process_left_does_not_lead_to_another_agents_prompt(folder, tmp_path):
+    other = Folder(tmp_path / "other")
+    other.make()
+    other.write({}, "Be brief.", "secret")
+    shutil.rmtree(folder.workspace)
+    folder.workspace.symlink_to(other.workspace)
+    folder.make()
+    with pytest.raises(NotADirectoryError):
+        folder.write({}, None, "secret")
+    assert (other.workspace / "AGENTS.md").exists()
 
 
 def test_a_file_that_the_process_turned_into_a_link_is_replaced(folder, tmp_path):
