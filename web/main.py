@@ -13,7 +13,7 @@ from gevent.threadpool import ThreadPool
 from gunicorn.arbiter import Arbiter
 
 from core import first_start as first
-from core import key_proof, memory
+from core import key_proof, memory, open_files
 from core import services as core_services
 from core.config import Settings
 from core.jobs.watch import Watcher
@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 def build() -> App:
     """The WSGI application with clients of its own; call it after the fork."""
     memory.frugal()
+    open_files.as_many_as_needed()
     settings = Settings()
     configure_logs(settings, process="web")
     _take_over_gunicorn_logs()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import sys
 import time
@@ -15,7 +14,7 @@ import structlog
 from pymongo.errors import PyMongoError
 
 import core
-from core import memory
+from core import memory, open_files
 from core import services as core_services
 from core.config import Settings
 from core.jobs import kinds, lease
@@ -39,8 +38,6 @@ LOST_GRACE_S = 2.0
 LOOK_S = 0.05
 ENDING_S = 10.0
 IDLE_MS = 60_000
-OPEN_FILES = 10_240
-"""Three times what all calls need. macOS takes no more, though it tells no end (its setrlimit(2))."""
 DISK_THREADS = 8
 NAME_THREADS = 3 * AT_ONCE
 """gevent resolves in threads, addresses too. There must be one left when all names that users and vendors may
@@ -84,7 +81,7 @@ def serve(role: Role) -> int:
     if role.green:
         services.run = _away_from_the_loop()
         _more_threads_for_names()
-        _more_open_files()
+        open_files.as_many_as_needed()
     carried_out_by = handlers(services, role)
     queues = kinds.queues_of(role.name, settings.host_of(role.name))
     process_id = _register(services, role, queues)
@@ -162,14 +159,6 @@ def _more_threads_for_names() -> None:
     from gevent import get_hub
 
     get_hub().threadpool.maxsize = NAME_THREADS
-
-
-def _more_open_files() -> None:
-    """Each call has a socket. What a shell gives (1,024 mostly) is less than what the system allows."""
-    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
-    if now != resource.RLIM_INFINITY and now < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _register(services: Services, role: Role, queues: list[str]) -> str:

@@ -20,6 +20,8 @@ from tests.waiting import LONG_S, until
 
 BODY_S, HEADERS_S = 2, 2
 CONNECTIONS, IDLE = 200, 100
+OPEN_FILES = 64
+"""What its shell gives it: fewer than its connections, as the 1,024 of most shells are."""
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 SIGN_IN = b"POST /sign-in HTTP/1.1\r\nHost: vutler\r\n" + FORM + b"Content-Length: %d\r\n\r\n"
 
@@ -41,7 +43,7 @@ def serving(settings, folder, keep_alive_s, body_s=BODY_S):
     port = free_ports()
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            ["sh", "-c", f"exec {with_less_patience(web.command, keep_alive_s)}"],
+            ["sh", "-c", f"ulimit -S -n {OPEN_FILES}; exec {with_less_patience(web.command, keep_alive_s)}"],
             cwd=ROOT,
             env={
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
