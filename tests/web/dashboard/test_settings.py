@@ -7,7 +7,9 @@ import re
 import pytest
 
 from core.accounts import keys, workspaces
+from core.agents import agents
 from core.clock import utcnow
+from core.ids import new_id
 from core.metering import ledger, marks
 from tests.core.metering.rows import row
 from tests.web.conftest import delivery
@@ -196,6 +198,19 @@ def test_the_audit_log_names_who_did_what(admin, key, trail):
     page = admin.page("/settings/audit-log").replace("<wbr>", "")
     assert "POST /settings/keys/&lt;key_id&gt;/revoke" in page
     assert key[0]["_id"] in page
+
+
+def test_the_audit_log_names_agents_and_their_processes(admin, services):
+    agent = agents.create(services.db, "default", {"name": "scout"}, None)
+    for key_id, target in ((f"runtime:{agent['_id']}", {}), ("runtime:gone", {"agent_id": agent["_id"]})):
+        entry = {"_id": new_id(), "workspace_id": "default", "created_at": utcnow(), "key_id": key_id}
+        more = {"role": "agent", "method": "POST", "route": "/x", "status": 200, "target": target}
+        more |= {"address": None, "request_id": "r1"}
+        services.db.audit_log.insert_one({**entry, **more})
+    page = admin.page("/settings/audit-log")
+    assert "process of scout" in page
+    assert "process of an agent" in page
+    assert '<span class="under">agent scout</span>' in page
 
 
 def test_script_in_a_keys_name_is_only_a_name(admin, services):

@@ -6,7 +6,9 @@ from flask import Blueprint, Response, request
 
 from core import audit_log
 from core.accounts import workspaces
+from core.agents import agents
 from core.documents import keys_of
+from core.runtime import instance_keys
 from core.store.pages import DEFAULT_LIMIT
 from web.access import access
 from web.api.workspaces import WorkspaceChanges, changed
@@ -45,4 +47,11 @@ def log() -> Response:
     # Of an admin's key too, which may belong to another workspace.
     found_keys = keys_of(db()).find({"_id": {"$in": ids}})
     names = {key["_id"]: key["name"] or f"{key['role']} …{key['hint']}" for key in found_keys}
-    return answers.page("settings/audit_log.html", entries=found, after=after, names=names, turned=cursor)
+    whose = {key_id: agent_id for key_id in ids if (agent_id := instance_keys.agent_of(key_id))}
+    asked = {entry["target"]["agent_id"] for entry in found if "agent_id" in (entry.get("target") or {})}
+    known = agents.of_ids(db(), workspace_id(), sorted({*whose.values(), *asked}))
+    called = {agent["_id"]: agent["name"] for agent in known}
+    names |= {key_id: f"process of {called.get(agent_id, 'an agent')}" for key_id, agent_id in whose.items()}
+    return answers.page(
+        "settings/audit_log.html", entries=found, after=after, names=names, agents=called, turned=cursor
+    )
