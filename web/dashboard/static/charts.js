@@ -25,6 +25,7 @@
   function short(value, unit) {
     if (unit === "ms") return value >= 1000 ? `${value / 1000} s` : `${value} ms`;
     if (unit === "$") return `$${value}`;
+    if (unit === "MB") return `${value} MB`;
     return value >= 1e6 ? `${value / 1e6}M` : value >= 1e3 ? `${value / 1e3}k` : String(value);
   }
 
