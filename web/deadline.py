@@ -93,12 +93,12 @@ class TimedInput:
         try:
             with gevent.Timeout(max(left, 0.001), TooSlow):
                 data = read()
-        except (TooSlow, OSError):  # the client has hung up, or was hung up on
-            self._hang_up()
-            raise Invalid("the body came too slowly", code="body_too_slow") from None
         except (ParseException, NoMoreData):
             self._hang_up()  # where the next request would begin is not known any more
             raise Invalid("the body is not framed as its headers say", code="malformed") from None
+        except (TooSlow, OSError):  # the client has hung up, or was hung up on
+            self._hang_up()
+            raise Invalid("the body came too slowly", code="body_too_slow") from None
         self._waited += time.monotonic() - began
         size = data if isinstance(data, int) else len(data)
         self._got += size
