@@ -14,6 +14,7 @@ from core.jobs.accept import earlier
 from core.jobs.claim import claim, finish
 from core.jobs.isolation import requeued
 from core.jobs.model import MARK, RETRY, Idempotency, born, ended_badly
+from core.store import pages
 from core.store.pages import LOOKED_AT
 from tests.conftest import patient
 from tests.core.metering.test_reads import Asked
@@ -218,6 +219,13 @@ def test_several_are_of_one_workspace_of_their_states_and_times_and_no_more_than
         assert found(ids=ids, since=now - timedelta(minutes=15)) == []
         assert found(ids=ids, without={job}) == []
         assert found(ids=ids, without={"another"}) == [job]
+
+
+def test_several_are_looked_for_beyond_those_that_are_left_out(db, monkeypatch):
+    monkeypatch.setattr(pages, "MOST", 1)
+    newest, older, oldest = fill(db, 3, timedelta(hours=1), status="failed", error=FAILED)
+    asked = {"states": ["failed"], "until": utcnow(), "most": 1, "without": {newest, older}}
+    assert queries.several(db, "w1", **asked) == [oldest]
 
 
 def test_what_was_run_again_is_found_without_looking_at_all(db, settings):
