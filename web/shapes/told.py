@@ -109,7 +109,7 @@ class JobEnded(Shape):
     """A job has ended."""
 
     type: Literal["job.succeeded", "job.failed", "job.cancelled"] = say("how")
-    timestamp: datetime = say("when this was sent")
+    timestamp: datetime = say("when it happened; the same at every try")
     data: Job = say("the whole job")
 
 
@@ -129,7 +129,7 @@ class AllowanceThreshold(Shape):
     """An agent's use has passed a part of its tier's allowance."""
 
     type: Literal["allowance.threshold"] = say("what happened")
-    timestamp: datetime = say("when this was sent")
+    timestamp: datetime = say("when it happened; the same at every try")
     data: ThresholdData = say("how the allowance stands")
 
 
@@ -153,7 +153,7 @@ class AgentMoved(Shape):
     """An agent's process has another state."""
 
     type: MovedTo = say("`agent.` and the state that it came to")
-    timestamp: datetime = say("when this was sent")
+    timestamp: datetime = say("when it happened; the same at every try")
     data: AgentMoveData = say("the move")
 
 
@@ -173,5 +173,5 @@ class AgentBudget(Shape):
     """An agent's process has spent a part of its budget."""
 
     type: Literal["agent.budget"] = say("what happened")
-    timestamp: datetime = say("when this was sent")
+    timestamp: datetime = say("when it happened; the same at every try")
     data: AgentBudgetData = say("how the budget stands")
