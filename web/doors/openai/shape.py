@@ -75,9 +75,9 @@ def error(problem: Document, status: int) -> Document:
     places = problem.get("errors") or [{}]
     pointer = places[0].get("pointer", "").removeprefix("/").replace("/", ".")
     code = problem.get("code", "")
-    detail = problem.get("detail", "")
-    if places[0].get("detail"):
-        detail = f"{detail}: {pointer}: {places[0]['detail']}"
+    detail, there = problem.get("detail", ""), places[0].get("detail", "")
+    if there not in detail:
+        detail = f"{detail}: {pointer}: {there}"
     return {
         "error": {
             "message": detail,

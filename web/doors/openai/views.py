@@ -56,11 +56,12 @@ class ModelPath(BaseModel):
 class StreamOptions(BaseModel):
     """What a stream ends with."""
 
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
     include_usage: bool = False
 
 
 class Asked(Body):
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
     model: str = Field(min_length=1, max_length=300, description="an agent's id, or `agent:<name>`")
     messages: list[MessageAtTheDoor] = Field(min_length=1, max_length=MOST_ITEMS)
 
@@ -85,7 +86,8 @@ class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # 
                 detail = f"`{name}` is not offered here: use `{instead}`"
                 raise Invalid(detail, errors=[{"pointer": f"/{name}", "detail": f"use `{instead}`"}])
         if self.n not in (None, 1):
-            raise Invalid("only one choice can be asked for", errors=[{"pointer": "/n", "detail": "only 1"}])
+            detail = "only one choice can be asked for"
+            raise Invalid(detail, errors=[{"pointer": "/n", "detail": detail}])
 
     def asked(self) -> Document:
         """The request as the native API would have it."""
@@ -104,8 +106,8 @@ class Completion(with_parameters(Asked, aliases=True)):  # type: ignore[misc] # 
 def create_completion(body: Completion) -> Response:
     """Ask an agent like a model. A client that goes away cancels, unless it sent `X-Detach: true`."""
     body.check()
+    detached = _detached()
     job, attached = _job(body)
-    detached = request.headers.get("X-Detach", "").lower() == "true"
     leave = _stay if detached else partial(second_tries.leave, services(), job["_id"], attached)
     listener = Listener(leaving.gone(request.environ), leave, standing.ended(job["agent_id"]))
     return _streamed(job, body, listener) if body.stream else _whole(job, body, listener)
@@ -221,6 +223,14 @@ def _ignored() -> dict[str, str]:
     names = [name for name in request.get_json() if name not in Completion.model_fields]
     told = ", ".join(NOT_IN_A_HEADER.sub("?", name)[:60] for name in names[:MOST_IGNORED])
     return {"X-Ignored": told} if told else {}
+
+
+def _detached() -> bool:
+    """Does the job go on without its client? Raises `Invalid` for what is neither yes nor no."""
+    said = request.headers.get("X-Detach", "false").strip().lower()
+    if said not in ("true", "false"):
+        raise Invalid("X-Detach is `true` or `false`")
+    return said == "true"
 
 
 def _stay() -> None:

@@ -160,6 +160,46 @@ def test_refusals_have_openais_shape(member, nobody, agent):
     assert broken.status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", "1"),
+        ("max_tokens", "5"),
+        ("max_completion_tokens", 5.0),
+        ("stream", "true"),
+        ("stream", 1),
+        ("logprobs", "yes"),
+        ("seed", "1"),
+        ("n", "1"),
+        ("stream_options", {"include_usage": "yes"}),
+    ],
+)
+def test_a_value_of_another_type_is_refused_as_by_the_api(member, agent, services, field, value):
+    told = member.post("/v1/chat/completions", {**HELLO, field: value})
+    assert (told.status_code, told.json["error"]["param"].partition(".")[0]) == (400, field)
+    assert services.db.jobs.count_documents({}) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"messages": [{"role": "user"}]}, "messages.0 a message needs `content`"),
+        ({"n": 2}, "only one choice can be asked for"),
+        ({"functions": []}, "`functions` is not offered here: use `tools`"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
+)
+def test_what_is_wrong_is_said_once(member, agent, wrong, message):
+    told = member.post("/v1/chat/completions", {**HELLO, **wrong})
+    assert (told.status_code, told.json["error"]["message"]) == (400, message)
+
+
+def test_a_client_that_says_neither_that_it_leaves_nor_that_it_stays_is_refused(member, agent, services):
+    told = member.post("/v1/chat/completions", HELLO, headers={"X-Detach": "zz"})
+    assert (told.status_code, "X-Detach" in told.json["error"]["message"]) == (400, True)
+    assert services.db.jobs.count_documents({}) == 0
+
+
 def test_a_key_of_one_agent_sees_and_asks_that_one_alone(client_for, member, agent):
     member.post("/agents", {"name": "other", "llm_config": {"provider": "sandbox"}})
     member.post("/agents", {"name": "without a provider"})
