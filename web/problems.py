@@ -54,6 +54,16 @@ MOST_TOLD = 5
 """Places that the detail names."""
 
 
+class PreconditionFailed(errors.Problem):
+    code = "precondition_failed"
+    title = "The precondition does not hold"
+
+
+class RangeNotSatisfiable(errors.Problem):
+    code = "range_not_satisfiable"
+    title = "There is no such part"
+
+
 def register(app: Flask) -> None:
     """Turn everything that may be raised in a request into a problem, or into what its door makes of it."""
     app.register_error_handler(Exception, lambda error: _of_door()(error))
@@ -89,13 +99,12 @@ def unready(report: dict[str, Any]) -> Response:
 
 def precondition_failed() -> Response:
     """412: the file is not the one that the client means."""
-    return _answer(412, errors.Problem("the file is another", code="precondition_failed").as_dict())
+    return _answer(412, PreconditionFailed("the file is another").as_dict())
 
 
 def range_not_satisfiable(size: int) -> Response:
     """416: a file of this size has no such part."""
-    said = errors.Problem(f"the file has {size} bytes", code="range_not_satisfiable").as_dict()
-    response = _answer(416, said)
+    response = _answer(416, RangeNotSatisfiable(f"the file has {size} bytes").as_dict())
     response.headers["Content-Range"] = f"bytes */{size}"
     return response
 

@@ -195,6 +195,7 @@ def test_a_part_is_downloaded(member):
 def test_a_part_that_there_is_not(member):
     answer = download(member, uploaded(member), Range="bytes=5-")
     assert (answer.status_code, answer.json["code"]) == (416, "range_not_satisfiable")
+    assert answer.json["title"] == "There is no such part"
     assert answer.headers["Content-Range"] == "bytes */5"
 
 
