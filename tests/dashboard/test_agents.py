@@ -83,7 +83,7 @@ def test_an_agent_is_made_and_answers_word_by_word(page_for, slow):
         said += word
         expect(answer.locator(".streamed")).to_have_text(said)
     slow.next.release()
-    expect(answer.get_by_title("Tokens in and out")).to_have_text("9 → 3")
+    expect(answer.get_by_title("Tokens in and out")).to_have_text("9 → 3 tokens")
     expect(answer.get_by_title("What it cost")).to_be_visible()
     page.reload()
     expect(answer).to_contain_text("One two three.")

@@ -75,6 +75,8 @@ INTO = {
 NEVER = {
     "functions": "not offered: use `tools`",
     "function_call": "not offered: use `tool_choice`",
+    "messages/*/audio": "null alone, as OpenAI's SDKs dump a message",
+    "messages/*/function_call": "null alone, as OpenAI's SDKs dump a message",
     "keys": "by the names of vendors, which are known",
     "llm_config/keys": "by the names of vendors, which are known",
 }

@@ -278,7 +278,7 @@ def test_what_is_held_counts_on_when_the_period_changes(services, admin, client_
     spender = client_for("member", budget_usd=3 * ONE, budget_period=before)
     (key,) = [key["id"] for key in admin.get("/keys").json["items"] if key["budget_period"]]
     jobs = [accept(spender, agent) for _ in range(2)]
-    changed = {"budget_period": after} if after else {"budget_usd": ONE}
+    changed = {"budget_period": after} if after else {"budget_usd": 2 * ONE}
     assert admin.patch(f"/keys/{key}", changed).status_code == 200
     assert 0.002 < standing(spender)[1] < 2 * ONE
     for job_id in jobs:

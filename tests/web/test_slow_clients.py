@@ -191,11 +191,13 @@ def test_of_too_many_whose_bodies_never_come_the_longest_waiting_are_refused(pat
     """At the sign-in those wait who have no key."""
     start = {"key": head("Content-Length: 100"), "nobody": SIGN_IN % 100}[who]
     with contextlib.ExitStack() as held:
-        clients = [connected(held, patient_address) for _ in range(CONNECTIONS + IDLE)]
-        for client in clients:
-            told(client, start)
+        longest = connected(held, patient_address)
+        told(longest, start)
+        assert answers(patient_address[1], LONG_S)  # by now it is waited for
+        for _ in range(CONNECTIONS + IDLE):
+            told(connected(held, patient_address), start)
         assert [answers(patient_address[1], LONG_S) for _ in range(5)] == [True] * 5
-        assert clients[0].recv(65536).startswith(b"HTTP/1.1 408 ")
+        assert longest.recv(65536).startswith(b"HTTP/1.1 408 ")
 
 
 def test_clients_that_take_nothing_of_their_answers_keep_nobody_out(patient_address):

@@ -193,6 +193,7 @@ def test_a_job_that_was_found_is_not_taken_once_more_when_it_is_told_late(host):
     job = jobs_of(here.db).find_one({"_id": job_id})
     for _ in range(2):
         here.seats.tell(job, message(job))
+    until(here.offered, "it offers seats again")
     other = here.born(workspace_id="w2")  # told after it
     until(lambda: other in here.runner.running, "it was told")
     assert (here.status(job_id), here.sent.ids) == ("running", [])
@@ -281,7 +282,7 @@ def test_a_job_that_could_not_be_given_back_is_looked_for_again(db, settings, re
     db.jobs.update_one({"_id": job["_id"]}, {"$set": seat})
     host.runner.draining = True
 
-    def away(*_):
+    def away(*_, **__):
         raise AutoReconnect("away")
 
     with monkeypatch.context() as patched:

@@ -259,7 +259,7 @@ def test_a_seated_job_that_began_elsewhere_meanwhile_is_not_taken_up(db, meanwhi
     db.processes.update_one({"_id": lost}, {"$set": {"dead": True}})
 
     def begins():
-        let_go(db, {**job, **born})
+        let_go(db, {**job, **born}, never_begun=True)
         assert claim(db, job["_id"], owner)["attempt"] == 1
 
     meanwhile.before("update", "jobs", begins)

@@ -130,7 +130,7 @@ def usage(result: Document) -> Document:
         "total_tokens": tokens["tokens_total"],
         "prompt_tokens_details": {
             "cached_tokens": tokens["tokens_cached"],
-            "cache_write_tokens": tokens["tokens_cache_write"],
+            "cache_write_tokens": tokens.get("tokens_cache_write", 0),
         },
         "completion_tokens_details": {"reasoning_tokens": tokens["tokens_reasoning"]},
         "cost": result.get("cost"),
