@@ -7,6 +7,8 @@ process did not hear of is found by it within two beats; one whose process dies 
 
 from __future__ import annotations
 
+import contextlib
+
 import redis
 import structlog
 
@@ -71,11 +73,12 @@ class Seats:
         process_id = job["owner"] or ""
         try:
             heard = bool(self.client.publish(signals.seat_channel(process_id), told))
-            if not heard:
-                self.withdraw(job["queue"], process_id)
         except redis.RedisError as error:
             log.warning("seat.not_told", job_id=job["_id"], error=type(error).__name__)
             return True
+        if not heard:
+            with contextlib.suppress(redis.RedisError):  # its offers are forgotten in a minute
+                self.withdraw(job["queue"], process_id)
         return heard
 
     def offer(self, queue: str, process_id: str, seats: int) -> None:

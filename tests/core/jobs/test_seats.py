@@ -116,6 +116,19 @@ def test_a_job_stays_in_its_seat_when_nobody_knows_whether_its_process_was_told(
     assert (stored(db, job)["status"], sent.ids) == ("running", [])
 
 
+def test_a_job_of_which_nobody_heard_takes_its_lane_though_redis_goes_away_then(db, redis_client):
+    class Going(type(redis_client)):
+        def hdel(self, *_):
+            raise TimeoutError("Timeout reading from socket")
+
+    seats = Seats(Going(connection_pool=redis_client.connection_pool))
+    seats.offer("chat", "gone", 1)
+    sent = Sent()
+    job, _ = accept(db, sent, draft(), seats=seats)
+    assert sent.ids == [("chat", job["_id"])]
+    assert stored(db, job)["status"] == "queued"
+
+
 def test_what_is_not_stored_leaves_its_seat_to_others(db, seats, listening):
     def refused(document):
         raise BudgetExceeded
