@@ -170,7 +170,8 @@ def _carry_out(stack: Stack, workers: Workers, db: Any, address: str, plan: Plan
         killing.result()
     stack.until(lambda: workers.gone(db), "the frozen worker ended itself")
     stack.until(lambda: all_entered(db), "all are in the ledger")
-    assert stack.http.post(f"{stack.url}/scheduler/budgets/run").status_code == 202
+    asked_for = stack.http.post(f"{stack.url}/scheduler/budgets/run")
+    assert asked_for.status_code == 202, asked_for.text
     stack.until(lambda: not any(one["pending"] for one in db.budgets.find()), "budgets are settled")
     month = "usage/audit?period=month"
     books = {

@@ -58,6 +58,7 @@ class Runs:
         self.since: dict[str, datetime] = {}
         """When each run under way began, by the tick's name."""
         self._asked: set[str] = set()
+        self._announced = False
 
     def run(self, name: str) -> None:
         """Carry out a tick, unless another process leads. Never raises for what a tick may do."""
@@ -70,9 +71,12 @@ class Runs:
             del self.since[name]
 
     def look(self) -> list[str]:
-        """Write down which runs take long. Returns the names of the ticks that somebody has asked for."""
+        """Write down what there is, and which runs take long. Returns the ticks that were asked for."""
         if not self.may_act():
             return []
+        if not self._announced:
+            self.notes.announce({name: tick.every_s for name, tick in self.table.items()})
+            self._announced = True
         long_ago = utcnow() - LONG
         self.notes.note_under_way({name: at for name, at in list(self.since.items()) if at < long_ago})
         asked = [name for name in ticks.asked(self.db) if name in self.table]

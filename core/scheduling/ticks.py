@@ -51,6 +51,11 @@ class Notes:
             ran |= {"result": result, "last_effect": ran["last_run"]}
         self.db.ticks.update_one({"_id": name}, {"$set": ran}, upsert=True)
 
+    def announce(self, every_s: Mapping[str, float]) -> None:
+        """Write down which ticks there are: each is shown, and can be asked for, before it has run."""
+        for name, seconds in every_s.items():
+            self.db.ticks.update_one({"_id": name}, {"$set": {"every_s": seconds}}, upsert=True)
+
     def note_under_way(self, since: Mapping[str, datetime]) -> None:
         """Write down since when these ticks are running. No other is: the runs of a dead leader are over."""
         for name, at in since.items():

@@ -63,7 +63,7 @@ def test_a_run_is_shown_once_it_is_long_and_no_more_when_it_has_ended(db, make, 
     thread.start()
     begun.wait()
     waiting.look()
-    assert ticks.listed(db) == []
+    assert shown(db, "waits")["running_since"] is None
     assert not waiting.ended_within(0)
     monkeypatch.setattr(runs, "LONG", timedelta(0))
     waiting.look()
@@ -94,6 +94,17 @@ def test_a_tick_that_is_asked_for_runs_at_once_and_its_times_stay_as_they_are(db
     hourly.run("hourly")
     assert len(did) == 2
     assert db.ticks.find_one({"_id": "hourly"})["done_through"] == did[0]
+
+
+def test_a_tick_is_shown_and_can_be_asked_for_before_it_has_run(db, make, did):
+    hourly = make(slotted(db, "hourly", 3600, lambda at: did.append(at) or {}))
+    hourly.look()
+    told = shown(db, "hourly")
+    assert (told["every_s"], told["last_run"], told["next_run"]) == (3600, None, None)
+    ticks.ask(db, "hourly")
+    assert hourly.look() == ["hourly"]
+    hourly.run("hourly")
+    assert len(did) == 1
 
 
 def test_only_the_leader_hears_what_is_asked_for_and_only_of_its_own_ticks(db, make):

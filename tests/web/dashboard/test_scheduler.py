@@ -48,8 +48,15 @@ def test_a_tick_under_way_is_told_from_one_that_ended(admin, tick, services):
     assert 'class="state running"' in admin.page("/scheduler")
 
 
+def test_one_that_has_not_run_yet_is_not_called_well(admin, services):
+    Notes(services.db).announce({"purge": 60})
+    page = admin.page("/scheduler")
+    assert "not run yet" in page
+    assert 'class="state ok"' not in page
+
+
 def test_without_a_tick_the_page_says_what_starts_one(admin):
-    assert "No tick has run yet" in admin.page("/scheduler")
+    assert "No scheduler has run yet" in admin.page("/scheduler")
 
 
 def test_running_one_now_is_asked_of_the_leader(admin, tick, services):
