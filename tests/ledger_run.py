@@ -25,12 +25,13 @@ from typing import Any
 import requests
 from pymongo import MongoClient
 
+from core.jobs import signals
 from core.jobs.model import DONE, QUEUED, RUNNING
 from core.metering.calls import calls_of, consumed
 from core.metering.entered import waits
 from core.metering.sums import exact
 from tests.stack import ROOT, Stack, free_ports, wait_for_port
-from tests.waiting import LONG_S, until
+from tests.waiting import LONG_S, subscribed, until
 
 TOKENS = 17
 """What the provider reports for each answer."""
@@ -61,6 +62,14 @@ class Workers:
         self.kills = 0
         self.frozen: subprocess.Popen[bytes] | None = None
         self._own = [self._started() for _ in range(n)]
+
+    def ready(self, db: Any, n: int) -> None:
+        """Wait until so many, the stack's among them, listen for what they are handed."""
+        living = {"role": "chat", "dead": False}
+        self.stack.until(lambda: db.processes.count_documents(living) >= n, "the workers live")
+        with contextlib.closing(self.stack.redis()) as client:
+            for one in db.processes.find(living):
+                subscribed(client, signals.process_channel(one["_id"]))
 
     def revive(self) -> None:
         """Start again what was killed."""
@@ -151,8 +160,7 @@ def run(folder: Path, plan: Plan) -> dict[str, Any]:
 
 
 def _carry_out(stack: Stack, workers: Workers, db: Any, address: str, plan: Plan) -> dict[str, Any]:
-    ready = {"role": "chat", "dead": False}
-    stack.until(lambda: db.processes.count_documents(ready) > plan.workers, "all workers are ready")
+    workers.ready(db, 1 + plan.workers)
     agent = _posted(stack, "agents", {"name": "a", "llm_config": {"managed": True, "tier": "standard"}})["id"]
     budget = {"budget_usd": 100, "budget_period": "month"}  # of every other client: its jobs take no places
     asked = [{"role": "member", **(budget if n % 2 else {})} for n in range(plan.clients)]

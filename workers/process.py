@@ -105,8 +105,8 @@ def serve(role: Role) -> int:
         bounds=broker.bounds,
         places=Places(process_id, lambda: heartbeat.fresh) if role.green else None,
     )
+    heartbeat.start()  # before what may take longer than a lease on a busy machine
     _consume(broker, queues, role.slots, runner)
-    heartbeat.start()
     seating = Seating(settings, runner, broker, queues[0])
     if role.seats:
         seating.start()

@@ -20,12 +20,29 @@ from tests.waiting import LONG_S, subscribed, until
 from workers.broker import make_broker, sender
 
 HOUR = "3600"
+ECHO = ("-m", "tests.echo")
+SLOW_TO_BEGIN = """
+import time
+from tests import echo
+from workers import main, process
+
+consume = process._consume
+
+def waits(broker, queues, slots, runner):
+    while not runner.services.redis.exists("begin"):
+        time.sleep(0.05)
+    consume(broker, queues, slots, runner)
+
+process._consume = waits
+echo.add()
+main.main(["echo"])
+"""
 
 
 class Host:
     """A worker of the role `echo` on a host of this name."""
 
-    def __init__(self, db, settings, name, log, **environment):
+    def __init__(self, db, settings, name, log, program, **environment):
         self.db, self.name = db, name
         settings = {
             "PATH": os.environ["PATH"],
@@ -39,7 +56,7 @@ class Host:
         }
         with log.open("a") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.echo"], cwd=ROOT, env=settings, stdout=out, stderr=out
+                [sys.executable, *program], cwd=ROOT, env=settings, stdout=out, stderr=out
             )
 
     def beats(self, more=3):
@@ -56,8 +73,8 @@ def host(db, settings, tmp_path):
     migrations.prepare(db)
     hosts = []
 
-    def start(name="h1", **environment):
-        hosts.append(Host(db, settings, name, tmp_path / "log", **environment))
+    def start(name="h1", program=ECHO, **environment):
+        hosts.append(Host(db, settings, name, tmp_path / "log", program, **environment))
         until(hosts[-1].document, "it has registered", said=(tmp_path / "log").read_text)
         return hosts[-1]
 
@@ -100,6 +117,14 @@ def test_it_carries_out_its_hosts_jobs_and_shows_itself(db, host, say):
     shown = one.document()
     assert (shown["role"], shown["host"], shown["queues"]) == ("echo", "h1", ["echo.h1"])
     assert done["owner"] is None
+
+
+def test_one_that_takes_long_to_begin_keeps_its_lease(db, host, say, redis_client):
+    one, asked = host(program=("-c", SLOW_TO_BEGIN)), say()
+    one.beats()
+    assert job(db, asked)["attempt"] == 0
+    redis_client.set("begin", "now")
+    becomes(db, asked, "succeeded")
 
 
 def test_a_running_job_is_cancelled_by_a_signal_alone(db, host, say, redis_client):
