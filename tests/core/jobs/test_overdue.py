@@ -11,6 +11,7 @@ from core.jobs.claim import claim
 from core.jobs.lanes import Lanes
 from core.jobs.model import born
 from core.jobs.overdue import Overdue
+from core.runtime import jobs
 from core.store.indexes import INDEXES
 from tests.conftest import patient
 from tests.core.jobs.test_queries import by_indexes
@@ -154,3 +155,42 @@ def test_two_leaders_that_overlap_put_each_job_into_its_lane_once(db, redis_clie
     taken = [lanes.take("chat", {}, 9, background=1)[0].job_id for _ in range(3)]
     assert sorted(taken) == sorted(ids)
     assert lanes.take("chat", {}, 9, background=1) == "nothing"
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    """Places jobs on the host h1; `meanwhile(job_id)`, which can be replaced, happens as it is chosen."""
+
+    class Chosen:
+        meanwhile = staticmethod(lambda job_id: None)
+
+        def place(self, _, job):
+            self.meanwhile(job["_id"])
+            return "h1"
+
+    chosen = Chosen()
+    monkeypatch.setattr(jobs, "place", chosen.place)
+    return chosen
+
+
+def without_a_host(db):
+    (job_id,) = due(db, "w1")
+    db.jobs.update_one({"_id": job_id}, {"$set": {"kind": "agent_start", "queue": "runtime"}})
+    return job_id
+
+
+def test_a_job_that_has_a_host_at_last_is_sent_there_once(db, passes, sent, chosen):
+    job_id = without_a_host(db)
+    assert [passes.tick()["placed_anew"] for _ in range(2)] == [1, 0]
+    assert sent.ids == [("runtime.h1", job_id)]
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "cancelled"}, {"queue": "runtime.h2"}], ids=["is cancelled", "was placed"]
+)
+def test_a_job_that_changes_while_its_host_is_chosen_stays_as_it_is(db, passes, sent, chosen, change):
+    job_id = without_a_host(db)
+    chosen.meanwhile = lambda job_id: db.jobs.update_one({"_id": job_id}, {"$set": change})
+    assert passes.tick()["placed_anew"] == 0
+    assert sent.ids == []
+    assert db.jobs.find_one({"_id": job_id})["queue"] != "runtime.h1"
