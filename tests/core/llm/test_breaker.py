@@ -8,7 +8,7 @@ import pytest
 
 from core.config import Settings
 from core.llm import router
-from core.llm.breaker import FAILURES, FRESH_S, REST_S, Breaker
+from core.llm.breaker import FAILURES, FORGOTTEN_AFTER_S, FRESH_S, IN_A_ROW_WITHIN_S, REST_S, Breaker
 from core.llm.failures import (
     ContextOverflow,
     KeyRefused,
@@ -256,3 +256,20 @@ def test_the_user_sees_the_error_of_the_provider_they_chose_though_another_was_a
     assert calls[0]["provider"] == "anthropic"
     assert failed.value.detail == "over capacity (asked after it: anthropic: invalid x-api-key)"
     transport.close()
+
+
+def test_what_speaks_against_an_endpoint_is_forgotten_in_time(breaker, redis_client):
+    fail(breaker)
+    left = {key.rpartition(b":")[2]: redis_client.ttl(key) for key in redis_client.scan_iter("*breaker:*")}
+    assert sorted(left) == [b"failures", b"open", b"probe"]
+    assert 0 < left[b"failures"] <= IN_A_ROW_WITHIN_S
+    assert 0 < left[b"open"] <= FORGOTTEN_AFTER_S
+
+
+def test_what_was_known_before_redis_went_away_moves_nobody(breaker, redis_client, clock):
+    fail(breaker)
+    assert breaker.order(BOTH) == TURNED
+    breaker.client = connect_redis(Settings(redis_url="redis://127.0.0.1:1"))
+    clock.at += FRESH_S
+    assert breaker.order(BOTH) == BOTH
+    breaker.client.close()
