@@ -1,8 +1,13 @@
 """Watching: woken by a signal, and right without one."""
 
 import threading
+from contextlib import closing
+from itertools import islice
 
 import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from core.errors import NotFound
 from core.jobs import signals, watch
@@ -227,3 +232,18 @@ def test_a_watcher_that_is_closed_tells_of_no_change(watcher, later):
 
     later(close)
     assert ending(lambda: list(watcher.changes(lambda: False))) == []
+
+
+def test_following_a_job_whose_events_cannot_be_read_at_its_end_shows_a_gap(db, watcher, monkeypatch):
+    job = queued(db)
+    end(db, None, job["_id"])
+    with closing(redis.Redis(port=1, retry=Retry(NoBackoff(), 0))) as away:
+        monkeypatch.setattr(watcher, "client", away)
+        assert [kind for kind, _, _ in told(watcher, job["_id"])] == ["gap", "done"]
+
+
+def test_following_ends_once_one_may_not_go_on(db, watcher):
+    heard = []
+    follow = watcher.follow(queued(db)["_id"], heartbeat_s=0.01, over=lambda: len(heard) == 2)
+    heard.extend([] if heard else islice(follow, 2))
+    assert list(islice(follow, 3)) == []
