@@ -2,9 +2,25 @@
 
 import pytest
 from pymongo import InsertOne, UpdateOne
-from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure, WriteConcernError, WriteError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    DuplicateKeyError,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+    WriteConcernError,
+    WriteError,
+)
 
-from core.store.repeat import once_it_answers, through_outages, update_where, write_missing
+from core.store import repeat
+from core.store.repeat import (
+    LONGEST_PAUSE_S,
+    insert_once,
+    once_it_answers,
+    through_outages,
+    update_where,
+    write_missing,
+)
 
 
 def test_what_is_there_already_stays_as_it_is_and_the_rest_is_inserted(db):
@@ -125,3 +141,54 @@ def test_an_update_whose_reply_was_lost_is_known_by_what_it_wrote(db):
     assert not update_where(
         db.things, 1, {"state": "open"}, closed, was_mine=lambda found: found["by"] == "you"
     )
+
+
+def test_what_the_majority_may_not_have_is_an_error_beside_what_is_there_already():
+    class Unsure:
+        def bulk_write(self, *_, **__):
+            concern = {"code": 64, "errmsg": "timed out"}
+            raise BulkWriteError({"writeErrors": [{"code": 11000}], "writeConcernErrors": [concern]})
+
+    with pytest.raises(BulkWriteError):
+        write_missing(Unsure(), [InsertOne({"_id": 1})])
+
+
+def failing(*errors):
+    """A write that raises one after the other, and what it was asked to write."""
+    asked, left = [], list(errors)
+
+    def write(*given):
+        asked.append(given)
+        raise left.pop(0)
+
+    return write, asked
+
+
+def test_an_insert_whose_reply_was_lost_is_no_excuse_for_another_ones_document(db):
+    write, _ = failing(AutoReconnect("lost"), DuplicateKeyError("the idempotency key is another job's"))
+    with pytest.raises(DuplicateKeyError):
+        insert_once(db.things, {"_id": 1}, write)
+    db.things.insert_one({"_id": 1})
+    write, _ = failing(AutoReconnect("lost"), DuplicateKeyError("it is there"))
+    insert_once(db.things, {"_id": 1}, write)
+
+
+def test_what_could_not_be_sent_at_all_is_not_sent_once_more(db):
+    """Whoever waits has waited for a server already."""
+    for writing in (
+        lambda write: insert_once(db.things, {"_id": 1}, write),
+        lambda write: update_where(db.things, "1", {}, {"$set": {"n": 1}}, was_mine=never, write=write),
+    ):
+        write, asked = failing(ServerSelectionTimeoutError("nobody is there"))
+        with pytest.raises(ServerSelectionTimeoutError):
+            writing(write)
+        assert len(asked) == 1
+
+
+def test_a_store_that_refuses_is_asked_ever_more_seldom(monkeypatch):
+    pauses = []
+    monkeypatch.setattr(repeat.time, "sleep", pauses.append)
+    write, asked = failing(*[OperationFailure("over your space quota", 8000)] * 5)
+    with pytest.raises(OperationFailure):
+        through_outages(write, what="a write", give_up=lambda: len(asked) == 5, pause_s=4)
+    assert pauses == [4, 8, LONGEST_PAUSE_S, LONGEST_PAUSE_S]

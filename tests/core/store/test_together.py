@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 from bson.errors import InvalidDocument
-from pymongo.errors import AutoReconnect, DuplicateKeyError, WriteError
+from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, WriteConcernError, WriteError
 
 from core.store import batches as module
 from core.store.batches import MOST
@@ -327,3 +327,14 @@ def test_an_update_that_the_store_refuses_is_refused_alone(db, slow):
     done = together(updates, slow, closing(updates, 0), asked)
     assert [type(one.exception(60)) for one in done] == [type(None), WriteError]
     assert [found["state"] for found in db.things.find().sort("_id")] == ["closed", "closed", "open"]
+
+
+def test_a_duplicate_is_told_as_one_though_the_majority_may_have_nothing(db):
+    class Unsure(Held):
+        def insert_many(self, documents, **_):
+            failed = {"index": 0, "code": 11000, "errmsg": "there"}
+            raise BulkWriteError({"writeErrors": [failed], "writeConcernErrors": [{"code": 64}]})
+
+    held = Unsure(db.things)
+    errors = behind(Together(held), held, [{"_id": n} for n in range(2)])
+    assert [type(error) for error in errors] == [DuplicateKeyError, WriteConcernError]
