@@ -8,6 +8,7 @@ import pytest
 
 from core.jobs.claim import claim, finish, note_unkept
 from core.jobs.erasing import erase
+from core.store import overwriting
 from tests.factory import CALL, queued
 
 QUOTE = "your prompt, as you know, was: my darkest secret"
@@ -55,3 +56,11 @@ def test_a_lost_call_that_is_noted_in_the_midst_of_the_erasure_loses_its_words(
     erase(meanwhile.db, redis_client, done)
     assert QUOTE not in json.dumps(kept(db, done), default=str)
     assert kept(db, done)["unkept"]
+
+
+def test_what_is_erased_while_files_are_overwritten_leaves_them_as_well(db, monkeypatch):
+    overwriting.note(db)
+    monkeypatch.setattr(overwriting, "_overwrite", overwriting.note)
+    db.scheduler.update_one({"_id": overwriting.NOTE}, {"$set": {"store": overwriting.TIMES - 1}})
+    overwriting.tick(db, None, redis_embedded=False, embedded=True)
+    assert db.scheduler.find_one({"_id": overwriting.NOTE})["store"] == overwriting.TIMES

@@ -197,3 +197,12 @@ def test_an_outage_is_no_documents_fault(db):
     with pytest.raises(AutoReconnect):
         aside.each(db, "loop", [{"_id": "good"}], handle)
     assert aside.counted(db) == {}
+
+
+def test_each_time_it_is_left_alone_for_longer(db):
+    pauses = []
+    for _ in range(len(aside.PAUSES) + 1):
+        aside.put(db, "loop", "bad", ValueError())
+        found = db.aside.find_one({"document": "bad"})
+        pauses.append(found["next_at"] - found["at"])
+    assert pauses == [*aside.PAUSES, aside.PAUSES[-1]]
