@@ -99,3 +99,12 @@ def test_one_whose_client_says_something_just_then_is_not_disturbed_later(crowd,
         waiting.end()
     settled()
     assert not crowd.waiting
+
+
+def test_for_each_of_two_that_come_at_once_another_is_hung_up_on(crowd, connected):
+    ends = [how(connected()[0].recv, 1) for _ in range(3)]
+    crowd.open = PLACES
+    crowd.make_room()
+    crowd.make_room()
+    settled()
+    assert ends == [[ConnectionResetError]] * 2 + [[]]
