@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from pymongo.errors import AutoReconnect
 
+from core.accounts import keys
 from core.clock import utcnow
 from core.jobs import signals
 from core.jobs.watch import Watcher
@@ -69,3 +71,17 @@ def test_a_chat_makes_nobody_forget(watcher, member, agent):
     watcher.remembered.get("mark", lambda: 1)
     member.post(f"/agents/{agent}/chat", {"message": "Hello"})
     assert watcher.remembered.get("mark", lambda: 2) == 1
+
+
+def test_a_change_that_ends_in_an_error_is_known_all_the_same(watcher, admin, app, monkeypatch):
+    def revoked(*given, revoke=keys.revoke):
+        revoke(*given)
+        raise AutoReconnect("after it was written")
+
+    watcher.remembered.kept_s = HOUR
+    made = admin.post("/keys", {"role": "member"}).json
+    using = Client(app, made["key"])
+    assert using.get("/agents").status_code == 200
+    monkeypatch.setattr(keys, "revoke", revoked)
+    assert admin.delete(f"/keys/{made['id']}").status_code == 503
+    assert using.get("/agents").status_code == 401
