@@ -1,6 +1,8 @@
 """The OpenAI door without its workers: second tries, refusals, models. With them: tests/test_sdks.py."""
 
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -268,3 +270,24 @@ def test_an_agent_that_is_not_to_be_run_again_is_not_because_it_streams(jobs, me
     assert member.patch(f"/agents/{agent}", {"on_worker_loss": "fail"}).status_code == 200
     assert member.post("/v1/chat/completions", {**HELLO, "stream": True}).status_code == 200
     assert jobs.find_one()["plan"]["on_worker_loss"] == "fail"
+
+
+def test_a_second_try_in_another_workspace_joins_nothing(app, admin, agent, jobs, client_for):
+    """An administrator's key is the same everywhere, and so may the names of agents be."""
+    client_for("member", workspace="other")
+    both = [Client(app, None, **admin.headers, **{"X-Workspace": name}) for name in ("default", "other")]
+    sandboxed = {"name": "scout", "llm_config": {"provider": "sandbox"}}
+    assert both[1].post("/agents", sandboxed).status_code == 201
+    for tries, client in enumerate(both):
+        client.post("/v1/chat/completions", HELLO, headers={second_tries.COUNT: str(tries)})
+    assert sorted(job["workspace_id"] for job in jobs.find()) == ["default", "other"]
+
+
+def test_the_job_of_a_client_that_hangs_up_is_cancelled(member, agent, jobs):
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with closing(ours):
+        gone = {"gunicorn.socket": ours}
+        answer = member.post("/v1/chat/completions", HELLO, environ_overrides=gone)
+    assert answer.status_code == 503
+    assert jobs.find_one()["status"] == "cancelled"
