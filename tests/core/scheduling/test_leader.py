@@ -56,3 +56,28 @@ def test_a_leader_that_leaves_in_good_order_is_followed_at_once(db):
     two.a.release()
     assert not two.a.held()
     assert two.b.hold()
+
+
+def test_a_lease_that_is_renewed_just_now_is_not_taken(db, meanwhile):
+    two = Two(db)
+    two.b.db = meanwhile.db
+    two.a.hold()
+    two.a.hold()
+    two.b.hold()
+    two.now += LEASE + 1
+    for act in (lambda: None, two.a.hold):  # as it asks for its own, and as it asks for the other's
+        meanwhile.before("update", "scheduler", act)
+    assert not two.b.hold()
+    assert two.a.held()
+
+
+def test_who_leads_no_more_leaves_the_lease_to_who_does(db):
+    two = Two(db)
+    two.a.hold()
+    two.a.hold()
+    two.b.hold()
+    two.now += LEASE + 1
+    assert two.b.hold()
+    two.a.release()
+    assert not two.a.hold()
+    assert two.b.hold()
