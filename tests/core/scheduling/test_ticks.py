@@ -1,7 +1,10 @@
 """Ticks: what ran, how it went, and asking for one."""
 
+from datetime import timedelta
+
 import pytest
 
+from core.clock import rfc3339, utcnow
 from core.errors import NotFound
 from core.scheduling import ticks
 from core.scheduling.ticks import Notes
@@ -40,3 +43,15 @@ def test_asking_is_heard_once(db):
     assert ticks.asked(db) == []
     with pytest.raises(NotFound):
         ticks.ask(db, "no such tick")
+
+
+def test_the_next_run_is_of_the_tables_times_and_never_over(db):
+    now = utcnow()
+    for name, every_s, done_through in (("roll", 3600, now - timedelta(minutes=50)), ("meter", 1, None)):
+        Notes(db).note(name, every_s, ms=1, result={})
+        db.ticks.update_one({"_id": name}, {"$set": {"last_run": now - timedelta(seconds=5)}})
+        if done_through:
+            db.ticks.update_one({"_id": name}, {"$set": {"done_through": done_through}})
+    meter, roll = ticks.listed(db)
+    assert roll["next_run"] == rfc3339(now + timedelta(minutes=10))
+    assert meter["next_run"] >= rfc3339(now)
