@@ -1,13 +1,17 @@
 """An embedded server that refuses everything is ended, to be started again; one that is away is not."""
 
 import os
+import socket
 import subprocess
 import sys
 
 import pytest
-from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo import MongoClient
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
+from core.embedded import refusing
 from core.embedded.refusing import LOOKED_S, REFUSALS, Refusing, asking, ending
+from tests import waiting
 
 SLEEPS = "import time; time.sleep(600)"
 PANIC, AWAY = OperationFailure("WT_PANIC", 8), AutoReconnect("away")
@@ -58,3 +62,11 @@ def test_the_program_is_ended_and_no_other_child(tmp_path):
         for child in children:
             child.kill()
             child.wait()
+
+
+def test_a_server_that_hangs_holds_up_nobody(monkeypatch):
+    monkeypatch.setattr(refusing, "ANSWERS_WITHIN_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        uri = f"mongodb://127.0.0.1:{hanging.getsockname()[1]}/?directConnection=true"
+        with MongoClient(uri) as client, pytest.raises(PyMongoError):
+            waiting.ending(asking(client.vutler), seconds=10)
