@@ -7,8 +7,9 @@ import threading
 import pytest
 import structlog
 
+import core.loop
 from core.loop import Loop
-from tests.waiting import until
+from tests.waiting import LONG_S, ending, until
 
 
 @pytest.fixture
@@ -56,9 +57,20 @@ def test_one_that_waits_for_its_next_round_is_closed_at_once(rounds):
     loop.start()
     until(lambda: rounds.begun, "it has begun")
     loop.close()
-    assert not rounds.begun[0].is_alive()
+    (thread,) = rounds.begun
+    assert not thread.is_alive()
 
 
 def test_one_that_was_never_started_can_be_closed(rounds):
     Loop("a loop", rounds, 0.01).close()
     assert not rounds.begun
+
+
+def test_one_that_hangs_in_a_round_holds_up_no_end(monkeypatch):
+    monkeypatch.setattr(core.loop, "CLOSED_WITHIN_S", 0.01)
+    begun, go = threading.Event(), threading.Event()
+    loop = Loop("a loop", lambda: (begun.set(), go.wait()), 0.01)
+    loop.start()
+    assert begun.wait(LONG_S)
+    ending(loop.close)
+    go.set()
