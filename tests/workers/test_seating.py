@@ -202,6 +202,24 @@ def test_a_job_that_was_found_is_not_taken_once_more_when_it_is_told_late(host):
     assert here.went.count(job_id) == 1
 
 
+def test_nor_when_it_has_ended_by_then(host):
+    here = host()
+    here.go.clear()
+    here.listens()
+    job_id = here.unheard()
+    for _ in range(2):
+        here.seating.missed([job_id])
+    job = jobs_of(here.db).find_one({"_id": job_id})
+    here.go.set()
+    here.succeeds(job_id)
+    until(lambda: here.broker.shares.free == here.broker.shares.slots, "its slot is free")
+    here.seats.tell(job, message(job))
+    until(here.offered, "it offers seats again")
+    here.succeeds(here.born())  # told after it
+    until(lambda: here.broker.shares.free == here.broker.shares.slots, "all have ended")
+    assert here.went.count(job_id) == 1
+
+
 def test_a_claim_of_this_process_is_nothing_that_was_missed(host):
     here = host()
     job = queued(here.db)
@@ -212,13 +230,16 @@ def test_a_claim_of_this_process_is_nothing_that_was_missed(host):
     assert here.went == []
 
 
-def test_what_another_process_has_by_now_is_left_to_it(host):
+@pytest.mark.parametrize(
+    "change", [{"owner": "p2"}, {"status": "failed"}], ids=["another has it", "it has ended"]
+)
+def test_what_is_this_ones_no_more_is_left_alone(host, change):
     here = host()
     job_id = here.unheard()
-    here.db.jobs.update_one({"_id": job_id}, {"$set": {"owner": "p2"}})
+    here.db.jobs.update_one({"_id": job_id}, {"$set": change})
     for _ in range(2):
         here.seating.missed([job_id])
-    assert (here.status(job_id), here.went) == ("running", [])
+    assert (here.status(job_id), here.went) == (change.get("status", "running"), [])
     assert here.broker.shares.free == here.broker.shares.slots
 
 
@@ -291,3 +312,39 @@ def test_a_job_that_could_not_be_given_back_is_looked_for_again(db, settings, re
     for _ in range(2):
         host.seating.missed([job["_id"]])
     assert db.jobs.find_one({"_id": job["_id"]})["status"] == "queued"
+
+
+def test_what_is_said_while_it_closes_goes_to_its_lane_too(host):
+    here = host()
+    here.seating._hear = lambda *_: until(lambda: here.seating._told_to_close, "it closes")
+    here.seating.start()
+    subscribed(here.client, signals.seat_channel(here.process_id))
+    here.offer(3)
+    born = [here.born() for _ in range(3)]
+    here.seating.close()
+    assert {here.status(job_id) for job_id in born} == {"queued"}
+
+
+def test_offers_that_redis_lost_are_made_again(host):
+    here = host()
+    here.listens()
+    here.seats.withdraw("chat", here.process_id)
+    until(here.offered, "it offers them again")
+
+
+def test_jobs_that_have_begun_leave_room_for_others_to_begin(host):
+    here = host()
+    here.go.clear()
+    here.listens()
+    born = [here.born() for _ in range(here.broker.shares.beginning)]
+    until(lambda: len(here.runner.running) == len(born), "all run")
+    assert here.broker.shares.room(0) > 0
+
+
+def test_it_remembers_no_more_than_the_last_that_it_heard_of(host, monkeypatch):
+    monkeypatch.setattr(workers.seating, "REMEMBERED", 3)
+    here = host()
+    here.listens()
+    for job_id in [here.born() for _ in range(5)]:
+        here.succeeds(job_id)
+    assert len(here.seating._heard) == 3
