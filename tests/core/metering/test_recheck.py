@@ -9,6 +9,7 @@ import pytest
 from bson.decimal128 import Decimal128
 
 from core.accounts.keys import Caller
+from core.errors import Invalid
 from core.ids import new_id
 from core.jobs.claim import claim
 from core.jobs.model import born
@@ -83,3 +84,10 @@ def test_in_a_new_month_an_admins_budget_knows_what_other_workspaces_have_cost(d
     job["plan"]["budget"]["all"] = True
     with pytest.raises(OverLimit):
         asks(db, job, december)
+
+
+def test_a_call_to_an_endpoint_of_ones_own_needs_no_price_where_no_key_goes_with_it(db, job):
+    made = call(started_at=EVENING, key_kind="custom", model="my own")
+    recheck.before_call(db, PRICES, job, made, (), keyed=False, unknown_window=1)
+    with pytest.raises(Invalid):
+        recheck.before_call(db, PRICES, job, made, (), keyed=True, unknown_window=1)

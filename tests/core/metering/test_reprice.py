@@ -169,3 +169,9 @@ def test_a_write_to_the_cache_for_an_hour_keeps_its_price(db):
         ],
     )
     assert again(db)["by_model"] == []
+
+
+def test_a_call_of_the_first_moment_after_is_left_alone(db):
+    dearer(db)
+    put(db, [row(at("2026-12-01 00:00"), model="of my own", tokens=(1000, 500))])
+    assert again(db)["by_model"] == []
