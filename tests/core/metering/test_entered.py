@@ -114,7 +114,7 @@ def test_a_leader_that_is_behind_takes_nothing_back(db, process, enter):
     late = Entered()
     ended(db, process, 1)
     late.look(db)
-    jobs = list(late.waiting(db, 10, {"meter": 1}))
+    jobs = list(late.waiting(db, 10, {"place": 1}))
     ended(db, process, 2)
     enter()
     late.note(jobs)
