@@ -12,7 +12,7 @@ import pytest
 
 from core.config import Settings
 from core.llm import router
-from core.llm.exchange import speed
+from core.llm.exchange import MOST_NOTED, speed
 from core.llm.failures import ProviderBusy, ProviderError, ProviderRefused, StreamBroken
 from core.llm.transport import provider_transport
 from core.llm.types import ChatAnswer, Target, Usage
@@ -22,6 +22,7 @@ from tests.providers.scripted import answering, provider, sse, streaming
 from tests.providers.vendors import (
     BEGINNING,
     END,
+    WHOLE,
     anthropic_delta,
     anthropic_start,
     failing,
@@ -274,3 +275,33 @@ def test_a_redirect_is_a_refusal_that_says_so(transport):
         ask(transport, [openai(one.url)], [])
     assert "a redirect (307)" in refused.value.detail
     assert len(one.received) == 1
+
+
+class Cancelled(BaseException):
+    """Whoever asked does not wait any more."""
+
+
+def test_of_a_stream_that_is_cancelled_the_words_that_came_are_charged(transport):
+    def cancelled(_):
+        raise Cancelled
+
+    calls, request = [], asking([{"role": "user", "content": "Hello"}], stream=True, max_tokens=9000)
+    with provider(streaming(openai_delta("x" * 4000))) as one, pytest.raises(Cancelled):
+        router.run(request, [openai(one.url)], transport=transport, calls=calls, emit=cancelled)
+    assert calls[0]["usage_status"] == "estimated"
+    assert 500 <= calls[0]["usage"]["tokens_output"] < 9000
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_of_a_call_that_went_well_there_is_no_doubt_whether_it_is_charged(transport, stream):
+    calls = []
+    with provider(good("openai", stream)) as one:
+        ask(transport, [openai(one.url)], calls, stream=stream)
+    assert (calls[0]["possibly_charged"], calls[0]["usage_status"]) == (False, "reported")
+
+
+def test_of_what_nobody_knows_in_an_answer_so_much_is_noted(transport):
+    calls, odd = [], [{"type": "odd", "odd": n} for n in range(MOST_NOTED + 1)]
+    with provider(answering({**WHOLE["anthropic"], "content": odd})) as one:
+        ask(transport, [anthropic(one.url)], calls)
+    assert calls[0]["unknown"] == ["part"] * MOST_NOTED
