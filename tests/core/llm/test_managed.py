@@ -163,3 +163,12 @@ def test_settings_are_read_as_json_and_a_bad_one_is_not_quoted(monkeypatch):
 def test_settings_that_can_never_work_are_refused_at_start(settings):
     with pytest.raises(BadManagedKeys):
         managed.check(Settings(**settings))
+
+
+def test_an_agents_process_asks_the_model_of_its_tier_for_processes():
+    settings = Settings(managed_llm_keys={**OURS, "anthropic": "sk-ours-anthropic"})
+    named = {
+        runtime: managed.targets("standard", settings, runtime=runtime)[0]["model"]
+        for runtime in (False, True)
+    }
+    assert named == {False: "gpt-4o-mini", True: "claude-sonnet-4-5"}
