@@ -149,3 +149,10 @@ def test_folders_without_end_are_not_followed(box, mirrored):
     (box / "workspace/drive/d/d/high.txt").write_text("x")
     assert mirrored.pull() == 1
     assert (folder.parent / "deep.txt").exists()
+
+
+def test_a_file_that_is_kept_in_another_storage_is_not_brought(db, services, handlers, local, box, mirrored):
+    record = stored(services, handlers, local, b"one", names=["a.txt"])
+    db.drive_files.update_one({"_id": record["_id"]}, {"$set": {"storage": "elsewhere"}})
+    assert mirrored.pull() == 0
+    assert seen(box) == {}

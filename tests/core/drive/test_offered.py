@@ -238,3 +238,10 @@ def test_a_file_of_the_same_path_that_a_user_made_stays(db, box, offering):
         "theirs",
         "another",
     }
+
+
+def test_of_what_is_known_to_be_too_large_nothing_is_read(db, local, box):
+    counting = Meanwhile(local.folder, lambda: None)
+    wrote(box, "a.txt", b"one")
+    assert push(Offered(db, counting, box, placed(db, local)), largest=2) == 0
+    assert counting.written == 0
