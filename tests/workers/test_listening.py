@@ -75,3 +75,11 @@ def test_what_was_paused_before_anybody_listened_is_paused_long_before_the_first
     db.queues.insert_one({"_id": "chat", "paused": True})
     listening.start(settings, runner, broker, over=over, running=lambda _: None)
     until(lambda: broker.paused == {"chat"}, "it has read what is paused", seconds=60)
+
+
+def test_one_that_ends_takes_nothing_anew_whichever_queues_go_on(worker):
+    runner, broker = worker
+    runner.drain()
+    broker.paused = frozenset({"chat"})
+    listening._read_settings(runner, broker)
+    assert broker.paused == {"chat"}

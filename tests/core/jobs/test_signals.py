@@ -63,3 +63,10 @@ def test_where_redis_is_away_nobody_hears_and_nobody_fails(caplog):
     said_together(slow, [("a", "1"), ("a", "2"), ("a", "3")])
     assert slow.commands == ["publish", "pipeline"]
     away.close()
+
+
+def test_a_large_document_does_not_travel_with_its_end():
+    for large in (False, True):
+        job = {"_id": "j1", "result": "x" * (signals.MOST_BYTES if large else 1)}
+        signal = signals.parsed(signals.ended(job))
+        assert (signal.job_id, bool(signal.told)) == ("j1", not large)
