@@ -202,3 +202,13 @@ def test_no_more_are_taken_than_may_begin(broker):
     assert next(consumer).args[0] == sent[0]
     assert broker.shares.by_workspace == {"w1": 2}
     assert waiting(broker) == SLOTS
+
+
+def test_one_whose_bound_has_room_again_as_it_is_put_aside_is_not_forgotten(broker, monkeypatch):
+    (job_id,) = send(broker)
+    looks = iter(["w1", None, None])
+    monkeypatch.setattr(broker.bounds, "full", lambda *_: next(looks))
+    consumer = broker.consume("chat")
+    assert next(consumer) is None
+    assert broker.lanes.parked("chat") == {}
+    assert next(consumer).args[0] == job_id
