@@ -1,5 +1,6 @@
 """Admission: hard caps and budgets are asked before a job is accepted, and nobody else is held up."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -49,6 +50,7 @@ def hold(caller, *, targets=(TARGET,), request=ASKED, **of_agent):
     (held,) = reserved.change.holds.values()
     assert held == reserved.needed
     assert plan["budget"]["usd"] == "0.01"
+    assert plan["budget"]["all"] is (caller.role == "admin")
     return held
 
 
@@ -58,9 +60,9 @@ def used_up(db):
     db.workspaces.insert_one({"_id": "w1"})
 
 
-def ask_again(db, targets=(OURS,), known=None):
+def ask_again(db, targets=(OURS,), known=None, agent_id="a1"):
     """The models that may be asked of a job that was accepted, and has waited."""
-    job = born(draft(plan={"targets": list(targets)}), new_id(), utcnow())
+    job = born(draft(plan={"targets": list(targets)}, agent_id=agent_id), new_id(), utcnow())
     admitted = admission.still_within_cap(db, known or Remembered(), job, {"economy": 1000}, utcnow())
     return [target["model"] for target in admitted["targets"]]
 
@@ -138,6 +140,15 @@ def test_what_an_agent_has_used_is_remembered_for_a_moment(db):
         ask_again(db, known=known)
 
 
+def test_what_one_agent_has_used_is_not_remembered_of_another(db, used_up):
+    db.workspaces.update_one({"_id": "w1"}, {"$set": {"limit_policy": "block"}})
+    known = Remembered()
+    assert ask_again(db, known=known, agent_id="a2") == ["MiniMax-M2.5"]
+    with pytest.raises(OverLimit):
+        ask_again(db, known=known)
+    assert ask_again(db, known=known, agent_id="a2") == ["MiniMax-M2.5"]
+
+
 def test_a_key_without_a_budget_reserves_nothing():
     assert hold(Caller("k1", "member", "w1")) is None
 
@@ -164,3 +175,7 @@ def test_the_sandbox_costs_nothing(caller):
 def test_what_is_reserved_is_what_the_dearest_target_may_cost(caller):
     dear = {**TARGET, "model": "gpt-4o"}
     assert hold(caller, targets=(TARGET, dear)) == hold(caller, targets=(dear,)) > hold(caller)
+
+
+def test_the_budget_of_an_administrators_key_is_for_all_workspaces(caller):
+    assert hold(replace(caller, role="admin")) == hold(caller)
