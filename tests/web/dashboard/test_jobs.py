@@ -211,6 +211,19 @@ def test_a_change_without_a_message_is_refused(browser, job_of):
     assert browser.submit(f"/jobs/{job_of('failed')}/change", {"message": " "}).status_code == 422
 
 
+def test_a_chat_whose_content_was_erased_cannot_be_changed(browser, job_of):
+    job = job_of("failed")
+    browser.submit(f"/jobs/{job}/erase")
+    assert browser.get(f"/jobs/{job}/change").status_code == 409
+
+
+def test_a_managed_agents_chat_keeps_the_model_of_its_tier(browser, member, agent, job_of):
+    managed = {"managed": True, "tier": "standard"}
+    assert member.put(f"/agents/{agent}/llm-config", managed).status_code == 200
+    change = {"message": "good day", "model": "gpt-4o"}
+    assert browser.submit(f"/jobs/{job_of('failed')}/change", change).status_code == 409
+
+
 def test_the_content_of_a_job_is_erased(browser, job_of):
     job = job_of("succeeded", said="a secret")
     assert "a secret" in browser.page(f"/jobs/{job}")
