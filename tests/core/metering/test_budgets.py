@@ -1,6 +1,7 @@
 """Budgets: hard, exact, and never a 402 because of a crash."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -523,3 +524,10 @@ def test_a_job_is_settled_at_what_its_row_says_though_prices_have_changed_since(
     ledger.insert(db, [{**entered, "cost": Decimal128("0.02")}])
     enter(db)
     assert (spent(db, budget), reserved(db, budget)) == (2 * CENT, 0)
+
+
+def test_what_is_held_fits_until_the_budget_is_lowered_below_it(db, key, budget):
+    job_of(db, key, budget, 5 * CENT)
+    budgets.check(db, budget, 5 * CENT)
+    with pytest.raises(OverLimit):
+        budgets.check(db, replace(budget, usd=4 * CENT), 5 * CENT)
