@@ -141,3 +141,23 @@ def test_where_nobody_knows_the_window_the_cost_is_not_known(more):
 )
 def test_what_comes_with_the_request_is_known(more):
     assert most(OWN, **more) < Decimal("0.001")
+
+
+def tokens_of(*targets, **request):
+    """What may be read, and said."""
+    plan = {"targets": list(targets), "agent": {}}
+    found = estimate.most(plan, {"messages": HELLO, **request}, unknown_window=16_384)
+    return found["tokens_input"], found["tokens_output"]
+
+
+def test_an_answer_without_a_limit_is_as_long_as_any_of_the_providers_lets_it_be():
+    claude = {**CLAUDE, "wire": "anthropic"}
+    each = [tokens_of(target)[1] for target in (MINI, claude)]
+    assert each[0] != each[1]
+    assert tokens_of(MINI, claude)[1] == tokens_of(claude, MINI)[1] == max(each)
+
+
+def test_a_message_that_is_longer_than_the_window_of_its_conversation_counts_whole():
+    long = [{"role": "user", "content": LONG}]
+    assert tokens_of(OWN, conversation_id="c1")[0] == 16_384
+    assert tokens_of(OWN, conversation_id="c1", messages=long)[0] > 25_000
