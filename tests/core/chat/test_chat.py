@@ -11,13 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from gevent import GreenletExit
 from pydantic import SecretStr
+from pymongo.errors import OperationFailure
 
 from core.accounts import limits
 from core.agents import agent_config, agents
 from core.chat import chat
 from core.crypto import Sealer
 from core.jobs.run import Runner
-from core.llm import router
+from core.llm import router, strange
 from core.llm.transport import provider_transport
 from core.llm.types import ChatRequest, Target
 from core.metering import prices
@@ -270,3 +271,11 @@ def test_chats_of_a_conversation_have_one_cache_and_other_conversations_and_agen
     assert len(set(keys)) == 4
     assert keys[2] == key("a1", conversation_id="c1", messages=[])
     assert all(len(one) == 32 and "a1" not in one for one in keys)
+
+
+def test_an_answer_is_kept_though_what_is_odd_in_it_cannot_be_counted(carry_out, monkeypatch):
+    def refused(*_):
+        raise OperationFailure("over your space quota", 8000)
+
+    monkeypatch.setattr(strange, "count", refused)
+    assert carry_out(STANDARD)["status"] == "succeeded"
