@@ -51,7 +51,9 @@ def test_a_session_ends_after_its_time(db, key):
         sessions.find(db, text, utcnow() + sessions.KEPT)
 
 
-@pytest.mark.parametrize(("role", "agents"), [("agent", ["a1"]), ("runtime", ["a1"]), ("member", ["a1"])])
+@pytest.mark.parametrize(
+    ("role", "agents"), [("agent", ["a1"]), ("runtime", ["a1"]), ("runtime", None), ("member", ["a1"])]
+)
 def test_a_key_that_is_bound_to_agents_does_not_sign_in(db, role, agents):
     with pytest.raises(Unauthorized):
         sessions.begin(db, keys.make(db, role=role, agents=agents, created_by="test")[0])
