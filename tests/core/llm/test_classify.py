@@ -201,3 +201,5 @@ def test_only_a_failure_that_passes_tells_a_time_to_wait():
     assert classify.by_status(429, {}, {"Retry-After": "7"}).retry_after == 7
     assert classify.by_status(503, {}, {"Retry-After": "7"}).retry_after == 7
     assert classify.by_status(400, {}, {"Retry-After": "7"}).retry_after is None
+    too_many = {"error": {"message": "Request too large: tokens per minute", "code": "rate_limit_exceeded"}}
+    assert classify.by_status(413, too_many, {"Retry-After": "7"}).retry_after == 7
