@@ -141,9 +141,11 @@ def test_a_credential_that_is_given_an_endpoint_later_needs_a_model_too(member, 
 def test_deleting_an_agent_ends_its_keys_and_cancels_its_queued_jobs(member, agent, client_for, services):
     bound = client_for("agent", agents=[agent])
     queued = bound.post(f"/agents/{agent}/chat", {"message": "a"}).json
+    others = member.post("/agents/demo/chat", {"message": "a"}).json
     assert member.delete(f"/agents/{agent}").status_code == 204
     assert member.get(queued["links"]["self"]).json["status"] == "cancelled"
     assert bound.get(queued["links"]["self"]).status_code == 401
+    assert member.get(others["links"]["self"]).json["status"] == "queued"
     assert member.delete(f"/agents/{agent}").status_code == 404
 
 
