@@ -73,6 +73,16 @@ def test_a_key_that_could_not_be_used_is_refused(admin, body, pointer):
     assert pointer in [place["pointer"] for place in refused.json["errors"]]
 
 
+def test_a_key_is_bound_to_agents_of_its_workspace_alone(admin, agent, client_for):
+    """As often as one likes."""
+    client_for("member", workspace="other")
+    elsewhere = {"X-Workspace": "other"}
+    for agents in ([agent], [agent, agent]):
+        bound = {"role": "member", "agents": agents}
+        assert admin.post("/keys", bound).status_code == 201
+        assert admin.post("/keys", bound, headers=elsewhere).status_code == 422
+
+
 def test_a_key_is_bound_to_agents_by_their_names_too(admin, agent):
     made = admin.post("/keys", {"role": "member", "agents": ["agent:scout", "demo"]}).json
     assert made["agents"] == [agent, "demo"]
