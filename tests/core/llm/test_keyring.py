@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,9 +12,10 @@ from core.agents import agent_config, agents, credentials
 from core.config import Settings
 from core.crypto import Sealer
 from core.errors import JobFailed
+from core.llm import keyring as keyring_module
 from core.llm import plan
 from core.llm.failures import Elsewhere, KeyGone
-from core.llm.keyring import Keyring
+from core.llm.keyring import KEPT_S, Keyring
 
 SEALER = Sealer(os.urandom(32))
 SETTINGS = Settings()
@@ -180,3 +182,29 @@ def test_a_job_of_an_earlier_version_sends_the_key_of_now_too(db, accepted):
     }
     put(db, agent_id, api_key=NEW)
     assert sent(plan.targets([target], keyring(db, agent_id))[0]) == NEW
+
+
+LATE = {
+    "an agent's key": lambda db, a: put(db, a, api_key=NEW),
+    "an agent": lambda db, a: agents.delete(db, agents.get(db, "w1", a)),
+    "a credential's key": lambda db, a: credential(db, NEW),
+    "a credential": drop_credential,
+}
+
+
+@pytest.mark.parametrize("change", LATE.values(), ids=LATE)
+def test_who_changes_a_key_is_answered_when_no_process_remembers_the_old_one(
+    db, accepted, monkeypatch, change
+):
+    agent_id, _ = accepted(api_key=OLD)
+    credential(db, OLD)
+    stored = [list(db.agents.find()), list(db.credentials.find())]
+    waited = []
+
+    def sleep(seconds):
+        changed = [list(db.agents.find()), list(db.credentials.find())] != stored
+        waited.append((seconds, changed))
+
+    monkeypatch.setattr(keyring_module, "time", SimpleNamespace(sleep=sleep))
+    change(db, agent_id)
+    assert waited == [(KEPT_S, True)]
