@@ -118,6 +118,19 @@ def test_what_was_found_once_is_found_again_among_few(db, settings):
         assert ids(page(same, {"workspace_id": "w1"}, limit=3)) == ["new", *expected[:2]]
 
 
+def test_who_looks_at_old_pages_does_not_delay_who_looks_at_the_newest(db, settings):
+    expected = filled(db, [86_400 + n / 50 for n in range(1000)])
+    reads, asked = Asked(), {"workspace_id": "w1"}
+    with patient(settings, event_listeners=[reads]) as client:
+        same = client[db.name].credentials
+        cursor = None
+        for _ in range(4):
+            _, cursor = page(same, asked, limit=200, cursor=cursor)
+        reads.filters.clear()
+        assert ids(page(same, asked, limit=5)) == expected[:5]
+        assert max(db.credentials.count_documents(wanted) for _, wanted in reads.filters) < 500
+
+
 def test_a_list_of_few_is_read_at_one_look_when_it_was_looked_at_before(db, settings):
     expected = filled(db, [0, 100, 86_400 * 40])
     reads = Asked()
