@@ -77,11 +77,11 @@ def _last_answer(response: Response) -> Response:
     if force_close is not None:
         force_close()
     if connection is not None:
-        response.call_on_close(lambda: _linger(connection))
+        response.call_on_close(lambda: linger(connection))
     return response
 
 
-def _linger(connection: socket.socket) -> None:
+def linger(connection: socket.socket) -> None:
     """Take what still comes, for a moment: the answer is lost to a client that is cut off while it sends."""
     until, room = time.monotonic() + LINGER_S, bytearray(AT_ONCE)
     with contextlib.suppress(OSError):  # it has hung up

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from web.connection import Connection
 from web.context import PLACES
 from web.crowd import Crowd
 from web.turns import others_first
+from web.unreadable import refuse
 
 LAST_S = 0.5
 
@@ -53,6 +55,10 @@ class Worker(GeventWorker):
             return super().handle_request(listener_name, req, sock, addr)
         finally:
             sock.asks = False
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        with contextlib.suppress(OSError):  # the client has hung up
+            refuse(client, exc)
 
     def timeout_ctx(self) -> gevent.Timeout:  # type: ignore[override] # its stubs say that it returns nothing
         """How long a connection may wait for its next request, whose headers are whole by then.

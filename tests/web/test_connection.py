@@ -193,6 +193,6 @@ def test_what_others_do_while_a_web_socket_waits_is_not_counted(arriving, among_
 
 def test_what_others_do_while_a_refused_body_is_drained_is_not_counted(arriving, among_others):
     connection = arriving(b" " * 1_000_000)
-    uploading._linger(connection)
+    uploading.linger(connection)
     assert connection.recv(1) == b""
     assert rests(among_others) == []

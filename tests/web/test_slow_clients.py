@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import socket
@@ -128,6 +129,52 @@ def test_a_body_for_which_no_key_is_needed_has_less_time(patient_address):
 def test_a_body_that_is_not_framed_as_it_says_is_refused(address, body):
     said = dripped(address, head("Transfer-Encoding: chunked") + body, [b""] * 5)
     assert said.startswith(b"HTTP/1.1 400 ")
+
+
+SECRET = b"s3cret"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"s3cret\r\n\r\n", 400),
+        (b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % (SECRET * 2000), 414),
+        (b"GET / HTTP/9.9s3cret\r\n\r\n", 400),
+        (b"g(s3cret) / HTTP/1.1\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nX s3cret: a\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nX-A: a\r\n s3cret\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nX-A: %b\r\n\r\n" % (SECRET * 20_000), 431),
+        (b"GET /healthz HTTP/1.1\r\n" + b"X-A: s3cret\r\n" * 200 + b"\r\n", 431),
+        (b"POST /healthz HTTP/1.1\r\nTransfer-Encoding: s3cret\r\n\r\n", 400),
+        (b"POST /healthz HTTP/1.1\r\nContent-Length: s3cret\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nExpect: s3cret\r\n\r\n", 417),
+    ],
+    ids=[
+        "line",
+        "address",
+        "version",
+        "method",
+        "name",
+        "folded",
+        "long",
+        "many",
+        "coding",
+        "length",
+        "expects",
+    ],
+)
+def test_what_is_no_request_is_told_as_a_problem_and_not_repeated(address, sent, status):
+    with socket.create_connection(address, timeout=LONG_S) as client:
+        client.sendall(sent)
+        client.shutdown(socket.SHUT_WR)
+        said = b"".join(iter(lambda: client.recv(65536), b""))
+    top, body = said.split(b"\r\n\r\n", 1)
+    headers = dict(line.split(": ", 1) for line in top.decode().split("\r\n")[1:])
+    problem = json.loads(body)
+    assert top.startswith(b"HTTP/1.1 %d " % status)
+    assert (headers["Content-Type"], headers["Connection"]) == ("application/problem+json", "close")
+    assert (problem["status"], problem["instance"]) == (status, headers["X-Request-Id"])
+    assert SECRET not in said
 
 
 def test_headers_that_drip_are_cut_off(address):
