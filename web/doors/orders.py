@@ -54,7 +54,8 @@ def log(agent: Agent, *, tail: int, follow: bool) -> tuple[str, Iterator[list[st
     if record is None or record["host"] is None:
         raise Conflict("this agent was never started", code="never_started")
     host = record["host"]
-    return host, log_requests.ask(services().redis, host, agent["_id"], tail=tail, follow=follow)
+    whose = (agent["workspace_id"], agent["_id"])
+    return host, log_requests.ask(services().redis, host, *whose, tail=tail, follow=follow)
 
 
 def told(first: list[str], rest: Iterator[list[str] | None], over: Callable[[], bool]) -> Iterator[bytes]:

@@ -1,13 +1,13 @@
 """A log that lies on another host, asked for through Redis."""
 
 import threading
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 import redis
 import structlog
 
-from core.errors import Unavailable
+from core.errors import RateLimited, Unavailable
 from core.runtime import log_requests
 from core.runtime.folder import Folder
 from core.runtime.log_requests import LogServer
@@ -33,8 +33,8 @@ def server(tmp_path, settings, redis_client):
     listening.close()
 
 
-def asked(client, tail=10, follow=False, host="h1", agent="a1"):
-    return closing(log_requests.ask(client, host, agent, tail=tail, follow=follow))
+def asked(client, tail=10, follow=False, host="h1", agent="a1", workspace="w1"):
+    return closing(log_requests.ask(client, host, workspace, agent, tail=tail, follow=follow))
 
 
 def test_the_last_lines_come_and_that_is_all(server, redis_client, console):
@@ -86,14 +86,105 @@ def test_nothing_of_it_stays_in_redis(server, redis_client, console):
     until(lambda: redis_client.keys("vutler:log:*") == [])
 
 
-def test_who_goes_away_is_not_followed_any_longer(server, redis_client, console):
-    before = set(threading.enumerate())
+def followers(client, stack, n, **more):
+    """So many who follow, each past the last lines."""
+    pieces = [stack.enter_context(asked(client, follow=True, **more)) for _ in range(n)]
+    for each in pieces:
+        next(each)
+    return pieces
+
+
+def test_as_many_followers_as_are_answered_at_once_keep_no_other_from_its_answer(
+    server, redis_client, console
+):
+    console.write_text("one\n")
+    with ExitStack() as stack:
+        for n in range(log_requests.AT_ONCE + 1):
+            followers(redis_client, stack, 1, workspace=f"w{n}")
+        with asked(redis_client, workspace="another") as pieces:
+            assert list(pieces) == [["one"]]
+
+
+def test_those_who_follow_one_log_are_served_by_one_reading(server, redis_client, console, monkeypatch):
+    reads, since = [], log_requests.log_file.since
+
+    def counted(path, position):
+        lines, after = since(path, position)
+        reads.extend([path] if lines else [])
+        return lines, after
+
+    monkeypatch.setattr(log_requests.log_file, "since", counted)
+    console.write_text("one\n")
+    with ExitStack() as stack:
+        before = threading.active_count()
+        all_of_them = followers(redis_client, stack, 8)
+        until(lambda: threading.active_count() <= before, "nobody who follows has a thread")
+        with console.open("a") as out:
+            out.write("two\n")
+        for pieces in all_of_them:
+            assert next(piece for piece in pieces if piece) == ["two"]
+    assert reads == [console]
+
+
+@pytest.mark.parametrize("follow", [True, False], ids=["follow", "the last lines"])
+def test_a_workspace_beyond_its_share_is_told_and_its_neighbour_is_served(
+    server, redis_client, console, follow
+):
+    console.write_text("one\n")
+    with ExitStack() as stack:
+        followers(redis_client, stack, log_requests.SHARE)
+        with asked(redis_client, follow=follow) as pieces, pytest.raises(RateLimited) as told:
+            next(pieces)
+        assert told.value.retry_after == log_requests.RETRY_S
+        with asked(redis_client, follow=follow, workspace="w2") as pieces:
+            assert next(pieces) == ["one"]
+
+
+def test_while_all_places_are_taken_by_reading_it_is_told(server, redis_client, console):
+    for _ in range(log_requests.AT_ONCE):
+        server._free.acquire()
+    with asked(redis_client) as pieces, pytest.raises(RateLimited):
+        next(pieces)
+
+
+def test_the_place_of_who_goes_away_is_free_again(server, redis_client, console, monkeypatch):
+    monkeypatch.setattr(log_requests, "SHARE", 1)
     console.write_text("one\n")
     with asked(redis_client, follow=True) as pieces:
         next(pieces)
-        followers = set(threading.enumerate()) - before
-        assert followers
-    until(lambda: not followers & set(threading.enumerate()))
+        assert refused(redis_client)
+    until(lambda: not refused(redis_client))
+    until(lambda: not refused(redis_client), "the last lines alone take no place for long")
+
+
+def refused(client):
+    with asked(client) as pieces:
+        try:
+            return not list(pieces)
+        except RateLimited:
+            return True
+
+
+def test_a_log_that_cannot_be_read_on_ends_and_the_others_go_on(server, redis_client, console, tmp_path):
+    console.write_text("one\n")
+    other = Folder(tmp_path / "a2")
+    other.make()
+    with asked(redis_client, agent="a2", follow=True) as broken, asked(redis_client, follow=True) as pieces:
+        assert (next(broken), next(pieces)) == ([], ["one"])
+        other.console.mkdir()
+        assert [piece for piece in broken if piece] == []
+        with console.open("a") as out:
+            out.write("two\n")
+        assert next(piece for piece in pieces if piece) == ["two"]
+
+
+def test_who_follows_is_told_that_the_host_closes(server, redis_client, console):
+    console.write_text("one\n")
+    with asked(redis_client, follow=True) as pieces:
+        next(pieces)
+        until(lambda: server._followers())
+        server.close()
+        assert [piece for piece in pieces if piece] == []
 
 
 def test_a_host_that_nobody_hears_from_is_told_at_once(redis_client):

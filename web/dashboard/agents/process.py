@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 
 from core.agents import agents
 from core.documents import Agent
-from core.errors import NotFound, Unavailable
+from core.errors import NotFound, RateLimited, Unavailable
 from core.jobs.document import Job
 from core.runtime import reads, records
 from core.runtime.documents import Sample
@@ -87,7 +87,7 @@ def log(agent_id: str) -> Response:
 @views.get("/agents/<agent_id>/log/stream")
 @access(members=True)
 def stream(agent_id: str) -> Response:
-    """Server-Sent Events: `line` for each line; `silent` when its host does not answer."""
+    """Server-Sent Events: `line` for each line; `silent` when its host does not answer, or not now."""
     _, pieces = orders.log(one.get(agent_id), tail=TAIL, follow=True)
     return live.of_events(partial(_told, pieces))
 
@@ -95,7 +95,7 @@ def stream(agent_id: str) -> Response:
 def _told(pieces: Iterator[list[str] | None], over: live.Over) -> Iterator[bytes]:
     try:
         yield from orders.told([], pieces, over)
-    except Unavailable:
+    except (RateLimited, Unavailable):
         yield b"event: silent\ndata:\n\n"
 
 
