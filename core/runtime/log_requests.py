@@ -37,7 +37,9 @@ MOST_AHEAD = 100
 AT_ONCE = 32
 """So many requests have their last lines read at the same time; nobody who follows holds such a place."""
 SHARE = 16
-"""Requests of a workspace at a host, those who follow included: fewer than `AT_ONCE`, for its neighbours."""
+"""Of them a workspace's: fewer than `AT_ONCE`, for its neighbours."""
+FOLLOWERS = 128
+"""Requests of a workspace at a host, those who follow included."""
 RETRY_S = 5
 AWAY_S = 1.0
 END, BUSY = b"", b"busy"
@@ -142,10 +144,11 @@ class LogServer:
 
     def _let_in(self, asker: Asker) -> bool:
         with self._lock:
-            theirs = sum(other.workspace_id == asker.workspace_id for other in self._askers.values())
-            if theirs < SHARE:
+            theirs = [one for one in self._askers.values() if one.workspace_id == asker.workspace_id]
+            room = len(theirs) < FOLLOWERS and sum(one.position is None for one in theirs) < SHARE
+            if room:
                 self._askers[asker.reply] = asker
-            return theirs < SHARE
+            return room
 
     def _leave(self, asker: Asker) -> None:
         with self._lock:

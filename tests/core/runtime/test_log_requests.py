@@ -127,17 +127,42 @@ def test_those_who_follow_one_log_are_served_by_one_reading(server, redis_client
 
 
 @pytest.mark.parametrize("follow", [True, False], ids=["follow", "the last lines"])
-def test_a_workspace_beyond_its_share_is_told_and_its_neighbour_is_served(
-    server, redis_client, console, follow
+def test_a_workspace_that_follows_too_many_is_told_and_its_neighbour_is_served(
+    server, redis_client, console, monkeypatch, follow
 ):
+    monkeypatch.setattr(log_requests, "FOLLOWERS", 3)
     console.write_text("one\n")
     with ExitStack() as stack:
-        followers(redis_client, stack, log_requests.SHARE)
+        followers(redis_client, stack, 3)
         with asked(redis_client, follow=follow) as pieces, pytest.raises(RateLimited) as told:
             next(pieces)
         assert told.value.retry_after == log_requests.RETRY_S
         with asked(redis_client, follow=follow, workspace="w2") as pieces:
             assert next(pieces) == ["one"]
+
+
+def test_a_workspace_that_has_too_many_read_at_once_is_told_and_its_neighbour_is_served(
+    server, redis_client, console, tmp_path, monkeypatch
+):
+    tail, slow = log_requests.log_file.tail, threading.Event()
+    monkeypatch.setattr(
+        log_requests.log_file, "tail", lambda path, n: (path == console and slow.wait(), tail(path, n))[1]
+    )
+    readers = [threading.Thread(target=answer, args=[redis_client]) for _ in range(log_requests.SHARE)]
+    try:
+        for reader in readers:
+            reader.start()
+        until(lambda: len(server._askers) == log_requests.SHARE)
+        with asked(redis_client, agent="a2") as pieces, pytest.raises(RateLimited):
+            next(pieces)
+        with asked(redis_client, agent="a2", workspace="w2") as pieces:
+            assert list(pieces) == [[]]
+    finally:
+        slow.set()
+        for reader in readers:
+            reader.join()
+    with asked(redis_client, agent="a2") as pieces:
+        assert list(pieces) == [[]]
 
 
 def test_while_all_places_are_taken_by_reading_it_is_told(server, redis_client, console):
@@ -148,7 +173,7 @@ def test_while_all_places_are_taken_by_reading_it_is_told(server, redis_client, 
 
 
 def test_the_place_of_who_goes_away_is_free_again(server, redis_client, console, monkeypatch):
-    monkeypatch.setattr(log_requests, "SHARE", 1)
+    monkeypatch.setattr(log_requests, "FOLLOWERS", 1)
     console.write_text("one\n")
     with asked(redis_client, follow=True) as pieces:
         next(pieces)
