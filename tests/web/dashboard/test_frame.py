@@ -114,10 +114,32 @@ def test_an_admin_turns_to_another_workspace(browser_for):
     assert admin.submit("/workspaces", {"workspace_id": "nowhere"}).status_code == 404
 
 
+def test_an_admin_makes_a_workspace_and_is_in_it(browser_for):
+    admin = browser_for("admin")
+    assert 'href="/workspaces/new"' in admin.page("/workspaces")
+    assert 'name="name"' in admin.page("/workspaces/new")
+    made = admin.submit("/workspaces/new", {"name": "Research", "id": "research"})
+    assert (made.status_code, made.location) == (303, "/")
+    assert "<span>Research</span>" in admin.page("/")
+    assert "<code>research</code>" in admin.page("/workspaces")
+    assert admin.submit("/workspaces/new", {"name": "Another", "id": "research"}).status_code == 409
+    assert admin.submit("/workspaces/new", {"name": "Another", "id": ""}).status_code == 303
+    assert "<span>Another</span>" in admin.page("/"), "without an id one is made"
+
+
+@pytest.mark.parametrize("given", [{"name": ""}, {"name": "A", "id": "Not This"}, {}])
+def test_a_workspace_is_refused_as_the_api_refuses_it(browser_for, services, given):
+    admin = browser_for("admin")
+    before = services.db.workspaces.count_documents({})
+    assert admin.submit("/workspaces/new", given).status_code == 422
+    assert services.db.workspaces.count_documents({}) == before
+
+
 @pytest.mark.parametrize("role", ["member", "viewer"])
 def test_nobody_else_turns_to_another_workspace(browser_for, role):
     other = browser_for(role)
     assert other.get("/workspaces").status_code == 403
+    assert other.get("/workspaces/new").status_code == 403
     assert other.submit("/workspaces", {"workspace_id": "default"}).status_code == 403
 
 
