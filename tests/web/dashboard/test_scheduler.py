@@ -51,7 +51,7 @@ def test_a_tick_under_way_is_told_from_one_that_ended(admin, tick, services):
 def test_one_that_has_not_run_yet_is_not_called_well(admin, services):
     Notes(services.db).announce({"purge": 60})
     page = admin.page("/scheduler")
-    assert "not run yet" in page
+    assert ">not yet<" in page
     assert 'class="state ok"' not in page
 
 
