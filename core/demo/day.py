@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import uuid_utils
 
-from core.chat import chat
-from core.config import Settings
 from core.demo.people import COLLEAGUES, FAILURES, WORKSPACE, Colleague
 from core.documents import Agent, Key
 from core.jobs import model
@@ -30,9 +28,6 @@ FAILS, FAILS_IN_INCIDENT, IS_CANCELLED = 0.025, 0.4, 0.012
 CACHED = 0.3
 UNPLANNED: Document = {"targets": [], "agent": {}, "on_worker_loss": "retry", "content_retention": "7"}
 OWNER = "demo-worker"
-UNSENT = timedelta(minutes=9)
-"""Below `LATEST_RESEND` of `core.jobs.overdue`: what is to be sent later than that is sent at once. Then the
-sandbox answers: what waits is of an agent that asks it."""
 
 
 class Day:
@@ -51,17 +46,6 @@ class Day:
         for at in sorted(self._moments(now - timedelta(hours=hours), now, n)):
             yield self._ended(at, now)
 
-    def waiting(self, now: datetime, n: int, settings: Settings) -> Iterator[Job]:
-        """Jobs that wait, and are not sent for some minutes: they show how a queue looks.
-
-        Of the sandbox alone: in the end they are carried out, which costs nothing and asks nobody.
-        """
-        of = next(one for one in COLLEAGUES if one.provider == SANDBOX)
-        plan: Any = chat.plan(self.agents[of.name], settings=settings, find_credential=lambda _: None)
-        for age in sorted((self.chance.uniform(2, 90) for _ in range(n)), reverse=True):
-            job = self._born(of, now - timedelta(seconds=age), plan)
-            yield {**job, "send_after": now + UNSENT}
-
     def _moments(self, since: datetime, until: datetime, n: int) -> Iterator[datetime]:
         span = (until - since).total_seconds() - 30
         while n:
@@ -73,14 +57,14 @@ class Day:
     def _colleague(self) -> Colleague:
         return self.chance.choices(COLLEAGUES, [one.share for one in COLLEAGUES])[0]
 
-    def _born(self, of: Colleague, at: datetime, plan: Mapping[str, Any] = UNPLANNED) -> Job:
+    def _born(self, of: Colleague, at: datetime) -> Job:
         agent, asked = self.agents[of.name], self.chance.choice(of.topics)[0]
         draft = model.Draft(
             kind="chat",
             workspace_id=WORKSPACE,
             agent_id=agent["_id"],
             request={"messages": [{"role": "user", "content": asked}], "stream": of.streams},
-            plan=plan,
+            plan=UNPLANNED,
             created_by=self.keys[of.key]["_id"],
             request_id=f"demo-{self.chance.getrandbits(48):012x}",
             metadata={"ticket": self.chance.randrange(10_000, 99_999)},

@@ -40,7 +40,7 @@ from core.metering.row import LedgerRow
 
 Document = dict[str, Any]
 
-JOBS, WAITING = 4000, 6
+JOBS = 4000
 SEED = 20261124
 AT_ONCE = 200
 """Documents: who works at the same store has a turn between them."""
@@ -74,7 +74,7 @@ def everything(
     jobs = [*day.ended(now, n)]
     say(f"writing {len(jobs)} jobs")
     _called_back(db, jobs, chance)
-    _insert(db.jobs, [*jobs, *day.waiting(now, WAITING, settings)])
+    _insert(db.jobs, jobs)
     rows = [*past.rows(day, now), *(row for job in jobs for row in ledger.rows_of(job, day.prices))]
     say(f"adding up {len(rows)} calls")
     _account(db, rows, now)
