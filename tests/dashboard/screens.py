@@ -19,12 +19,13 @@ from core.demo.people import COLLEAGUES, WORKSPACE
 from core.errors import JobFailed
 from core.history import rollups
 from core.jobs.isolation import QUARANTINED
-from tests.dashboard.chromium import SIZES, THEMES, as_webp, chromium, opened, sign_in
+from tests.dashboard.chromium import THEMES, as_webp, chromium, opened, sign_in
 from tests.stack import ADMIN_KEY, ROOT, Stack
 from web.dashboard.pages import PAGES
 
 FOLDER = ROOT / "docs" / "screens"
 QUALITY = 0.8
+PICTURED = ("wide", "narrow")
 MOST = 3_000_000
 """Bytes of the whole folder."""
 TAB = "nav.tabs a[href='{}']"
@@ -101,7 +102,7 @@ def pictures(browser: Browser, url: str, key: str) -> dict[str, bytes]:
     """By name of the file."""
     plain = browser.new_page()
     taken = {}
-    for size in SIZES:
+    for size in PICTURED:
         for theme in THEMES:
             page = opened(browser, url, size=size, theme=theme, timezone_id="Europe/Berlin").page
             sign_in(page, key)
