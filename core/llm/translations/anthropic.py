@@ -82,7 +82,10 @@ def tool_choice(value: str | Document, request: ChatRequest, target: Target) -> 
 
 
 def response_format(value: Document, request: ChatRequest, target: Target) -> Document:
-    """https://platform.claude.com/docs/en/build-with-claude/structured-outputs, read 2026-11."""
+    """https://platform.claude.com/docs/en/build-with-claude/structured-outputs, read 2026-11.
+
+    The description of the format is the schema's, unless that has one of its own.
+    """
     kind = value.get("type", "text")
     if kind == "text":
         return {}
@@ -91,7 +94,9 @@ def response_format(value: Document, request: ChatRequest, target: Target) -> Do
     schema: Any = mapping(value.get("json_schema")).get("schema")
     if kind != "json_schema" or not isinstance(schema, dict):
         raise ProviderRefused("Anthropic takes `response_format` as text, or as json_schema with a schema")
-    return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+    told = mapping(value.get("json_schema")).get("description")
+    described = {"description": told} if isinstance(told, str) and told else {}
+    return {"output_config": {"format": {"type": "json_schema", "schema": {**described, **schema}}}}
 
 
 def prompt_cache(value: str, request: ChatRequest, target: Target) -> Document:

@@ -11,6 +11,7 @@ from typing import Any
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, mappings, text
 from core.llm.types import Document
+from core.llm.wire import unsaid
 from core.llm.wire.anthropic.parts import blocks
 from core.llm.wire.anthropic.thinking import FIELDS, signed
 
@@ -37,6 +38,7 @@ def messages(said: list[Document]) -> list[Document]:
     """The turns. Raises `ProviderRefused` for what Anthropic does not take; it names the place."""
     turns: list[Document] = []
     for n, message in enumerate(said):
+        unsaid.check(message, "Anthropic", f"messages[{n}]")
         if message.get("role") in SYSTEM:
             continue
         role, said_in = _turn(message, f"messages[{n}]")

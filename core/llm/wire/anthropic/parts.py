@@ -10,6 +10,7 @@ from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, mappings, text
 from core.llm.translations.anthropic import mark
 from core.llm.types import Document
+from core.llm.wire import unsaid
 
 DATA_URL = re.compile(r"data:([a-z]+/[a-z0-9.+-]+);base64,", re.IGNORECASE)
 IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
@@ -25,6 +26,7 @@ def blocks(content: Any, place: str, *, text_only: bool = False) -> list[Documen
         of_kind = PARTS.get(kind) if isinstance(kind, str) else None
         if of_kind is None or (text_only and of_kind not in (_text, _refusal)):
             raise ProviderRefused(f"Anthropic takes no {text(kind) or 'such'} part in {place}")
+        unsaid.check_part(part, unsaid.OF_AN_IMAGE, "Anthropic", place)
         found += [block | mark(part) for block in of_kind(part, place)]
     return found
 

@@ -1,8 +1,8 @@
 """From a chat in OpenAI's format to the body of Anthropic's request. Pure.
 
 Mapped: system and developer messages (gathered in front), images, PDF files, calls and results, thinking
-blocks. Left out: `messages[].name` and an image's `detail`, which Anthropic has nothing for. Refused before
-the call: audio. `core.llm.parameters` says what becomes of each parameter.
+blocks. Refused before the call: audio, `messages[].name`, an image's `detail`, and all else that Anthropic
+has nothing for (`core.llm.wire.unsaid`). `core.llm.parameters` says what becomes of each parameter.
 """
 
 from __future__ import annotations

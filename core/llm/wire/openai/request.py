@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.llm import parameters, providers
+from core.llm.failures import ProviderRefused
 from core.llm.plain import mappings
 from core.llm.providers import Habits
 from core.llm.translations.openai import cache_key, unmarked
@@ -20,6 +21,7 @@ OURS = (
     "thinking_blocks",
 )
 CALL_FIELDS = ("id", "type", "function", "custom")
+NO_NAMES = "this provider takes no names of participants"
 NO_THOUGHT = " "
 """DeepSeek and Kimi refuse an assistant's turn without its reasoning, and an empty one."""
 
@@ -31,7 +33,7 @@ def headers(target: Target) -> dict[str, str]:
 def to_wire(request: ChatRequest, target: Target) -> Document:
     """The JSON body of a request. Raises `ProviderRefused` for what this wire cannot say."""
     habits = providers.habits(target)
-    messages = [_message(message, target, habits) for message in request.with_system()]
+    messages = [_message(n, message, target, habits) for n, message in enumerate(request.with_system())]
     body: Document = {
         **cache_key(request, target),
         **parameters.said(request, target),
@@ -44,11 +46,13 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
     return body
 
 
-def _message(message: Document, target: Target, habits: Habits) -> Document:
+def _message(n: int, message: Document, target: Target, habits: Habits) -> Document:
     """The message without the fields that are ours alone: OpenAI and Groq refuse fields they do not know."""
     kept = {name: value for name, value in message.items() if value is not None and name not in OURS}
-    if not habits.names:
-        kept.pop("name", None)
+    if not habits.names and "name" in kept:
+        if kept["role"] != "tool":  # there it repeats the name of the call
+            raise ProviderRefused(f"{NO_NAMES}: leave `name` out of messages[{n}]")
+        del kept["name"]
     if kept.get("role") == "developer" and not _is_openai(target):
         kept["role"] = "system"
     if target.key_kind != "custom" and isinstance(kept.get("content"), list):

@@ -8,6 +8,7 @@ from typing import Any
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, mappings, text
 from core.llm.types import Document
+from core.llm.wire import unsaid
 from core.llm.wire.responses import kept
 from core.llm.wire.responses.parts import parts
 
@@ -17,6 +18,7 @@ def items(message: Document, n: int) -> list[Document]:
     role, place = message.get("role"), f"messages[{n}]"
     if not isinstance(role, str) or role not in ROLES:
         raise ProviderRefused(f"OpenAI's Responses API has no role like that of {place}")
+    unsaid.check(message, "OpenAI's Responses API", place)
     return ROLES[role](message, place)
 
 
@@ -64,6 +66,7 @@ def _text(content: Any, place: str) -> str:
             raise ProviderRefused(
                 f"OpenAI's Responses API takes no {kind} part from an assistant: see {place}"
             )
+        unsaid.check_part(part, unsaid.OF_AN_IMAGE, "OpenAI's Responses API", place)
     return "".join(text(part.get("text")) or text(part.get("refusal")) for part in mappings(content))
 
 

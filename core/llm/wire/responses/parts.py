@@ -8,9 +8,10 @@ from typing import Any
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, mappings, text
 from core.llm.types import Document
+from core.llm.wire import unsaid
 
 FILE_FIELDS = ("file_data", "file_id", "filename")
-DETAILS = ("low", "high", "auto", "original")
+OF_AN_IMAGE = unsaid.OF_AN_IMAGE | {"detail"}
 
 
 def parts(content: Any, place: str) -> list[Document]:
@@ -20,6 +21,7 @@ def parts(content: Any, place: str) -> list[Document]:
         kind = part.get("type")
         if not isinstance(kind, str) or kind not in PARTS:
             raise ProviderRefused(f"OpenAI's Responses API takes no {text(kind) or 'such'} part in {place}")
+        unsaid.check_part(part, OF_AN_IMAGE, "OpenAI's Responses API", place)
         found.append(PARTS[kind](part, place))
     return found
 
@@ -32,11 +34,10 @@ def _image(part: Document, place: str) -> Document:
     image = mapping(part.get("image_url"))
     if not isinstance(image.get("url"), str):
         raise ProviderRefused(f"an image needs a `url`: see {place}")
-    detail = image.get("detail")
     return {
         "type": "input_image",
         "image_url": image["url"],
-        "detail": detail if detail in DETAILS else "auto",
+        "detail": text(image.get("detail")) or "auto",
     }
 
 

@@ -1,7 +1,7 @@
 """From a chat in OpenAI's message format to the body of a request to `/responses`. Pure.
 
-Left out: `messages[].name`, which this API has nothing for. `core.llm.parameters` says what becomes of each
-parameter.
+Refused: `messages[].name`, and all else that this API has nothing for. `core.llm.parameters` says what
+becomes of each parameter.
 """
 
 from __future__ import annotations

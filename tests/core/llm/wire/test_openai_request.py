@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from core.llm.failures import ProviderRefused
 from core.llm.wire import openai, responses
 from tests.core.llm.wire import sdk
 from tests.core.llm.wire.replay import GPT, GROQ, MINIMAX, target
@@ -106,7 +107,8 @@ def test_a_refusal_goes_back_to_openai_and_is_what_was_said_elsewhere():
 
 def test_groq_never_sees_a_name():
     said = [{"role": "user", "name": "ada", "content": "Hello"}]
-    assert wire(said, GROQ)["messages"] == ASKED
+    with pytest.raises(ProviderRefused, match="`name`"):
+        wire(said, GROQ)
     assert wire(said)["messages"] == said
     elsewhere = target(base_url="https://notgroq.com/v1", key_kind="custom")
     assert wire(said, elsewhere)["messages"] == said

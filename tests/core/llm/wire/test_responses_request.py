@@ -44,7 +44,7 @@ def test_a_turn_of_everything():
     text = {"type": "text", "text": "Look"}
     said = [
         {"role": "developer", "content": [text]},
-        {"role": "user", "name": "ada", "content": [text, picture, file]},
+        {"role": "user", "content": [text, picture, file]},
         {"role": "assistant", "content": [text], "tool_calls": [CALL]},
         {"role": "tool", "tool_call_id": "call_1", "content": [text, IMAGE]},
     ]
