@@ -235,6 +235,9 @@ def test_what_the_door_does_not_know_it_names(member, agent, asked):
     assert answer.headers["X-Ignored"] == "a_field_of_tomorrow, store, x??y"
     assert sent(asked).get("store") is not True
     assert "X-Ignored" not in by_the_door(member, agent, {}).headers
+    options = {"include_usage": True, "include_obfuscation": False}
+    answer = by_the_door(member, agent, {"stream_options": options})
+    assert answer.headers["X-Ignored"] == "stream_options.include_obfuscation"
 
 
 def test_every_parameter_is_in_the_table_on_every_body_and_tried_here():

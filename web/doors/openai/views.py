@@ -220,7 +220,10 @@ def _headers(job: Job) -> dict[str, str]:
 
 def _ignored() -> dict[str, str]:
     """The fields of the request that nobody here knows, by name."""
-    names = [name for name in request.get_json() if name not in Completion.model_fields]
+    body = request.get_json()
+    names = [name for name in body if name not in Completion.model_fields]
+    of_stream = body.get("stream_options") or {}
+    names += [f"stream_options.{name}" for name in of_stream if name not in StreamOptions.model_fields]
     told = ", ".join(NOT_IN_A_HEADER.sub("?", name)[:60] for name in names[:MOST_IGNORED])
     return {"X-Ignored": told} if told else {}
 
