@@ -90,6 +90,10 @@ BY_DOMAIN = OF_CUSTOM_ENDPOINTS | {
 }
 
 
+CALLED = ("/chat/completions", "/completions", "/responses", "/messages", "/embeddings")
+"""Where calls go: what vendors' manuals show, and users paste, where the address before it is meant."""
+
+
 def vendors() -> list[str]:
     """The providers that take a key and may follow one another: all but the sandbox."""
     return [name for name in PROVIDERS if name != SANDBOX]
@@ -109,7 +113,9 @@ def row(name: str) -> Provider:
 def address(provider: str, custom_endpoint: str | None, settings: Settings) -> str:
     """Where the calls of a provider go: the user's own endpoint, or the vendor's."""
     if custom_endpoint:
-        return custom_endpoint.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+        base = custom_endpoint.rstrip("/")
+        called = next((path for path in CALLED if base.endswith(path)), "")
+        return base.removesuffix(called).rstrip("/")
     found = row(provider)
     return found.base_url or settings.sandbox_url
 

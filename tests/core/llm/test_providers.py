@@ -122,9 +122,16 @@ def test_habits_are_those_of_the_address_and_then_of_the_name():
 
 
 @pytest.mark.parametrize("given", ["https://a.example.com/v1", "https://a.example.com/v1/"])
-@pytest.mark.parametrize("rest", ["", "/chat/completions", "/chat/completions/"])
-def test_an_endpoint_may_be_given_with_the_path_that_is_added_to_it(given, rest):
+@pytest.mark.parametrize(
+    "rest", ["", "/chat/completions", "/chat/completions/", "/completions", "/responses", "/messages/"]
+)
+def test_an_endpoint_may_be_given_with_the_path_that_calls_go_to(given, rest):
     assert providers.address("openai", given.rstrip("/") + rest, Settings()) == "https://a.example.com/v1"
+
+
+def test_the_path_of_an_endpoint_that_only_looks_like_one_of_a_call_stays():
+    for given in ("https://a.example.com/models", "https://a.example.com/my-messages"):
+        assert providers.address("openai", given, Settings()) == given
 
 
 def test_an_endpoint_with_a_query_is_refused_in_words_that_help():
