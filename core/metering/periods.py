@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -12,6 +13,8 @@ from core.errors import Invalid
 LONGEST_DAYS = 400
 WEEK = timedelta(days=6)
 DAY = timedelta(days=1)
+OF_THIS_MACHINE = frozenset({"localtime", "posixrules", "Factory", "posix", "right"})
+"""What some systems keep beside the zones of the IANA table."""
 
 
 @dataclass(frozen=True)
@@ -125,10 +128,10 @@ def stretches(dates: Iterable[str]) -> Iterator[tuple[str, str]]:
 def _zone(name: str) -> tzinfo:
     if name.upper() in ("UTC", "Z"):
         return UTC
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown; not a name; a folder of the database
-        raise _wrong("/tz", f"there is no time zone {name!r}: use a name of the IANA table") from None
+    if name.partition("/")[0] not in OF_THIS_MACHINE:
+        with contextlib.suppress(KeyError, ValueError, OSError):  # unknown; not a name; a folder
+            return ZoneInfo(name)
+    raise _wrong("/tz", f"there is no time zone {name!r}: use a name of the IANA table")
 
 
 def _midnight(day: date, zone: tzinfo) -> datetime:

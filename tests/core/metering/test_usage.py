@@ -112,6 +112,8 @@ def test_stretches_are_runs_without_a_gap():
     "asked",
     [
         {"zone_name": "Mars/Olympus"},
+        {"zone_name": "localtime"},
+        {"zone_name": "posix/Europe/Berlin"},
         {"zone_name": "../etc/passwd"},
         {"zone_name": ""},
         {"last": LAST},
