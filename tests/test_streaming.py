@@ -114,8 +114,11 @@ def test_the_same_comes_over_a_websocket(stack, agent):
     events = list(WebSocket(stack, job_id))
     assert words(events) == "word0 word1 word2 word3 "
     assert (events[-1].kind, events[-1].data) == ("done", stack.job(job_id))
-    again = list(WebSocket(stack, job_id, "1-3"))
-    assert [event.id for event in again] == ["1-4", "1-4"]
+    for again in (
+        WebSocket(stack, job_id, "?last_event_id=1-3"),
+        WebSocket(stack, job_id, Last_Event_ID="1-3"),
+    ):
+        assert [event.id for event in again] == ["1-4", "1-4"]
 
 
 def test_long_messages_come_whole(stack, agent):

@@ -60,9 +60,10 @@ class WebSocket:
     By hand: the client of simple_websocket loses what comes in one piece with the answer to its handshake.
     """
 
-    def __init__(self, stack: Stack, job_id: str, last_event_id: str = "", key: str = ADMIN_KEY) -> None:
-        target = f"/api/v1/jobs/{job_id}/ws?last_event_id={last_event_id}"
+    def __init__(self, stack: Stack, job_id: str, query: str = "", key: str = ADMIN_KEY, **more: str) -> None:
+        target = f"/api/v1/jobs/{job_id}/ws{query}"
         headers = [(b"Authorization", f"Bearer {key}".encode())]
+        headers += [(name.replace("_", "-").encode(), value.encode()) for name, value in more.items()]
         self._socket = socket.create_connection(("127.0.0.1", stack.port), timeout=60)
         self._wire = WSConnection(ConnectionType.CLIENT)
         self._tell(Request(host="127.0.0.1", target=target, extra_headers=headers))

@@ -32,8 +32,8 @@ def ticket_of(client, job_id):
     return answer.json["ticket"]
 
 
-def watch(client, job_id, ticket, road="events", **more):
-    return client.get(f"/jobs/{job_id}/{road}", query_string={"ticket": ticket}, **more)
+def watch(client, job_id, ticket, road="events", query=(), **more):
+    return client.get(f"/jobs/{job_id}/{road}", query_string={"ticket": ticket, **dict(query)}, **more)
 
 
 @pytest.mark.parametrize("role", ["admin", "member", "viewer", "agent"])
@@ -52,13 +52,22 @@ def test_whoever_may_read_a_job_may_let_a_browser_watch_it_for_a_minute(
     assert b"event: done" in said.data
 
 
-def test_it_resumes_where_a_browser_was_cut_off(nobody, member, services, agent):
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"headers": {"Last-Event-ID": "1-1"}},
+        {"query": {"last_event_id": "1-1"}},
+        {"headers": {"Last-Event-ID": "1-1"}, "query": {"last_event_id": "1-0"}},
+    ],
+    ids=["by a browser", "by a program", "by a browser, of what a program had asked"],
+)
+def test_it_resumes_where_a_browser_was_cut_off(nobody, member, services, agent, last):
     job = claim(services.db, queued(services.db, workspace_id="default", agent_id=agent)["_id"], "p1")
     emitter = events.Emitter(services.redis, job["_id"], 1)
     for word in ("alpha", "beta"):
         emitter.emit("delta", {"type": "content", "content": word})
     finish(services.db, job, status="succeeded", calls=[], result={})
-    said = watch(nobody, job["_id"], ticket_of(member, job["_id"]), headers={"Last-Event-ID": "1-1"})
+    said = watch(nobody, job["_id"], ticket_of(member, job["_id"]), **last)
     assert (b"alpha" in said.data, b"beta" in said.data) == (False, True)
 
 

@@ -64,11 +64,6 @@ TICKET: Any = Field(None, max_length=LONGEST_KEY, description="of this job, in p
 
 
 class EventsQuery(BaseModel):
-    model_config = ConfigDict(hide_input_in_errors=True)
-    ticket: str | None = TICKET
-
-
-class SocketQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     ticket: str | None = TICKET
     last_event_id: str | None = Field(None, max_length=100, description="goes on after this event")
@@ -81,8 +76,7 @@ def job_events(path: JobPath, query: EventsQuery) -> Response:
     """A job's events as they come (Server-Sent Events); ends with `done`, which carries the whole job."""
     job = job_of_caller(path.job_id, UNASKED)
     leaving.hang_up_when_stuck(request.environ)
-    last, over = request.headers.get("Last-Event-ID"), standing.ended(job["agent_id"])
-    events = watcher().follow(job["_id"], last, over=over)
+    events = watcher().follow(job["_id"], _last(query), over=standing.ended(job["agent_id"]))
     response = Response(_sse(events), content_type="text/event-stream", headers=HEADERS)
     return streams.counted(response)
 
@@ -93,14 +87,15 @@ def job_events(path: JobPath, query: EventsQuery) -> Response:
     websocket=True,
 )
 @access(agent=True, ticket=True)
-def job_socket(path: JobPath, query: SocketQuery) -> Response:
+@tells(takes=("Last-Event-ID",))
+def job_socket(path: JobPath, query: EventsQuery) -> Response:
     """A job's events over a WebSocket: `{"event": …, "id": …, "data": …}`."""
     job = job_of_caller(path.job_id, UNASKED)
     leaving.hang_up_when_stuck(request.environ)
     over, end = standing.ended(job["agent_id"]), streams.take()
     try:
         socket = _accept(request.environ)
-        for event in watcher().follow(job["_id"], query.last_event_id, over=over):
+        for event in watcher().follow(job["_id"], _last(query), over=over):
             if event is not None:
                 socket.send(json.dumps({"event": event.kind, "id": event.id, "data": event.data}))
             elif not socket.connected:
@@ -111,6 +106,11 @@ def job_socket(path: JobPath, query: SocketQuery) -> Response:
     finally:
         end()
     return _Upgraded()
+
+
+def _last(query: EventsQuery) -> str | None:
+    """Of the header, which browsers set when they resume; of the query, where a program asked for it."""
+    return request.headers.get("Last-Event-ID") or query.last_event_id
 
 
 @api.post("/jobs/<job_id>/ticket", responses=shows(Ticket, "A ticket", status=201))
