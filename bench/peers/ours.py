@@ -49,8 +49,9 @@ def lane_worker() -> None:
 def seat_worker() -> None:
     services, broker = _services(), make_broker(connect_redis(settings), SLOTS)
     indexes.ensure(services.db)
-    broker.consume("chat")
     runner = Runner(services, new_id(), {"chat": _begin}, start=GreenletWork, lost=lambda: False)
+    dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name="chat")(runner.run)
+    dramatiq.Worker(broker, queues={"chat"}, worker_threads=64).start()  # what finds no seat takes its lane
     Seating(settings, runner, broker, "chat").start()
     time.sleep(3600)
 
