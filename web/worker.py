@@ -1,20 +1,24 @@
-"""gunicorn's gevent worker: clients that it waits for keep nobody out, nor up at its end (30 s)."""
+"""gunicorn's gevent worker: clients that it waits for keep nobody out, nor up at its end (30 s).
+
+gunicorn imports it before gevent replaces what blocks. So it imports little, and the rest only when it works:
+whatever was imported before and holds on to a socket or a lock of the system's would stop all that wait.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import gevent
-from flask import Flask
 from gunicorn.workers.ggevent import GeventWorker
 
 from web.connection import Connection
-from web.context import PLACES
 from web.crowd import Crowd
 from web.turns import others_first
-from web.unreadable import refuse
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 LAST_S = 0.5
 
@@ -39,6 +43,8 @@ class Worker(GeventWorker):
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
+        from web.context import PLACES
+
         cast("Flask", self.wsgi).extensions[PLACES].most = self.worker_connections
         signal.signal(signal.SIGTERM, self.handle_exit)
 
@@ -57,6 +63,8 @@ class Worker(GeventWorker):
             sock.asks = False
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        from web.unreadable import refuse
+
         with contextlib.suppress(OSError):  # the client has hung up
             refuse(client, exc)
 
