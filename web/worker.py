@@ -25,7 +25,8 @@ LAST_S = 0.5
 
 class Worker(GeventWorker):
     """Hangs up on clients that it waits for: on those that have kept it waiting longest when there are too
-    many, on all that ask nothing at its end. The stock one takes no new client then, and waits for the old.
+    many; on all that ask nothing, or follow events, at its end. The stock one takes no new client then, and
+    waits for the old.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -81,5 +82,8 @@ class Worker(GeventWorker):
         gevent.spawn(self._hang_up)
 
     def _hang_up(self) -> None:
+        from web.context import STREAMS
+
+        cast("Flask", self.wsgi).extensions[STREAMS].hang_up()
         for waiting in [one for one in self.crowd.waiting if not one.connection.asks]:
             waiting.end()

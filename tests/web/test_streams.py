@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gevent
 import pytest
 
 from core.errors import RateLimited
 from tests.factory import queued
+from web.context import STREAMS
+from web.crowd import Crowd
 from web.streams import Streams
+from web.worker import Worker
 
 
 @pytest.fixture
@@ -56,3 +60,25 @@ def test_one_that_ends_twice_is_given_back_once():
     with pytest.raises(RateLimited):
         streams.take("k1")
     streams.take("k2")
+
+
+def test_those_that_wait_end_when_their_process_is_to_end(app):
+    streams, ended = app.extensions[STREAMS], []
+
+    def follow():
+        end = streams.take("k1")
+        try:
+            gevent.sleep(60)
+        except ConnectionResetError:
+            ended.append("k1")
+        finally:
+            end()
+
+    following = gevent.spawn(follow)
+    gevent.sleep(0)
+    streams.take("k2")()  # of this greenlet, which goes on
+    worker = Worker.__new__(Worker)
+    worker.crowd, worker.wsgi = Crowd(10), app
+    worker._hang_up()
+    following.join(10)
+    assert (ended, dict(streams.open)) == (["k1"], {})
