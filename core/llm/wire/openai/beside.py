@@ -11,7 +11,6 @@ from typing import Any
 from core.llm.plain import mapping, mappings, storable, text
 from core.llm.types import Document
 
-KEPT = ("annotations", "images")
 KNOWN = frozenset({"text", "output_text", "thinking", "refusal", "image_url"})
 PARTS_OF_A_CALL = ("function", "custom")
 

@@ -9,17 +9,9 @@ from core.llm.providers import Habits
 from core.llm.translations.openai import cache_key, unmarked
 from core.llm.types import ChatRequest, Document, Target
 from core.llm.wire import think
-from core.llm.wire.openai import beside, reasoning
+from core.llm.wire.openai import reasoning
+from core.llm.wire.unsaid import AS_ANSWERED
 
-OURS = (
-    *beside.KEPT,
-    "logprobs",
-    "reasoning",
-    "reasoning_content",
-    "reasoning_details",
-    "reasoning_from",
-    "thinking_blocks",
-)
 CALL_FIELDS = ("id", "type", "function", "custom")
 NO_NAMES = "this provider takes no names of participants"
 NO_THOUGHT = " "
@@ -48,7 +40,7 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
 
 def _message(n: int, message: Document, target: Target, habits: Habits) -> Document:
     """The message without the fields that are ours alone: OpenAI and Groq refuse fields they do not know."""
-    kept = {name: value for name, value in message.items() if value is not None and name not in OURS}
+    kept = {name: value for name, value in message.items() if value is not None and name not in AS_ANSWERED}
     if not habits.names and "name" in kept:
         if kept["role"] != "tool":  # there it repeats the name of the call
             raise ProviderRefused(f"{NO_NAMES}: leave `name` out of messages[{n}]")
