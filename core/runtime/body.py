@@ -1,7 +1,7 @@
 """The body of an agent on this host: its process, and whatever that has started.
 
-Knows nothing of states. Who belongs to it is told by the process's family, by the mark in the environment,
-and by having been seen in the family once.
+Knows nothing of states. Who belongs to it is told by the process's family, by a mark of ours in the
+environment, and by having been seen in the family once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from core.runtime import processes
 from core.runtime.documents import Record
 from core.runtime.folder import Folder
+from core.runtime.marks import Marks
 from core.runtime.processes import Process
 
 KILLED_WITHIN_S, KILL_LOOK_S = 3.0, 0.02
@@ -33,9 +34,10 @@ class Usage:
 
 
 class Body:
-    """`marks`: what the marks of all instances of this agent begin with."""
+    """`marks`: those of its host."""
 
-    def __init__(self, folder: Folder, marks: str) -> None:
+    def __init__(self, agent_id: str, folder: Folder, marks: Marks) -> None:
+        self.agent_id = agent_id
         self.folder = folder
         self.marks = marks
         self.child: subprocess.Popen[bytes] | None = None
@@ -55,8 +57,7 @@ class Body:
             return named if processes.alive(named) else None
         if record["instance"] is None:
             return None
-        mark = f"{self.marks}{record['instance']}"
-        marked = processes.marked(mark).get(mark, set())
+        marked = self.marks.carried(self.agent_id).get((self.agent_id, record["instance"]), set())
         noted = processes.noted(self.folder.pid_file)
         return noted if noted in marked else None
 
@@ -66,7 +67,7 @@ class Body:
 
     def everyone(self, main: Process | None) -> set[Process]:
         """The living processes that belong to it."""
-        marked = {one for those in processes.marked(self.marks).values() for one in those}
+        marked = {one for those in self.marks.carried(self.agent_id).values() for one in those}
         family = processes.family([*marked, *([main] if main else [])])
         still = {one for one in self.known if processes.alive(one)}
         self.known = family | still

@@ -24,11 +24,13 @@ from core.agents import agents, credentials
 from core.config import Settings
 from core.crypto import Sealer
 from core.jobs.model import RUNNING
-from core.runtime import placement, processes, records, spec
+from core.runtime import marks, placement, processes, records, spec
 from core.runtime.documents import Record, Spec
 from core.runtime.folder import of_all_hosts
 from core.runtime.keeper import Keeper
 from core.runtime.launching import Launch
+from core.runtime.marks import Instance
+from core.runtime.processes import Process
 from core.runtime.steps import STEPS
 from core.store import aside
 
@@ -52,7 +54,8 @@ class Host:
         self.settings = settings
         self.name = settings.worker_host
         self.root = of_all_hosts(settings.data_dir) / self.name
-        self.launch = Launch(db, settings, sealer, self.root)
+        self.marks = marks.of_host(self.root)
+        self.launch = Launch(db, settings, sealer, self.marks)
         self.starts_at_once = max(4, 2 * (os.cpu_count() or 1))
         self._keepers: dict[str, Keeper] = {}
         self._due: dict[str, float] = {}
@@ -67,7 +70,6 @@ class Host:
 
     def start(self) -> None:
         """Once no other worker of this host's name runs here: its agents have one keeper."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._held = alone(self.root / "lock", log.warning)
         self._thread.start()
 
@@ -119,7 +121,7 @@ class Host:
 
         A record of which nothing can be made keeps no other agent from its keeper.
         """
-        marked = processes.marked(f"{self.root}/")  # before the records: each was written before its process
+        marked = self.marks.carried()  # before the records: each was written before its process
         found = {record["_id"]: record for record in records.on_host(self.db, self.name)}
         self._clear_away(marked, found)
         used = sum(aside.each(self.db, LOOP, found.values(), self._seen))
@@ -141,10 +143,9 @@ class Host:
             self.keeper(record["_id"])
         return 0.0 + record["memory_mb"]  # a text, of which `float` would make a number, is put aside
 
-    def _clear_away(self, marked: dict[str, set[processes.Process]], found: dict[str, Record]) -> None:
+    def _clear_away(self, marked: dict[Instance, set[Process]], found: dict[str, Record]) -> None:
         """Processes without a record, and of instances that have been followed by others."""
-        for mark, those in marked.items():
-            agent_id, _, instance = mark.removeprefix(f"{self.root}/").partition("/")
+        for (agent_id, instance), those in marked.items():
             record = found.get(agent_id)
             if record is None or record.get("instance") != instance:
                 log.warning("runtime.orphans_killed", agent_id=agent_id, n=processes.send(those, SIGKILL))

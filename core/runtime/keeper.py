@@ -46,7 +46,7 @@ class Keeper:
         self.host = host
         self.agent_id = agent_id
         self.folder = Folder(host.root / agent_id)
-        self.body = Body(self.folder, host.launch.mark(agent_id, ""))
+        self.body = Body(agent_id, self.folder, host.marks)
         self.record: Record | None = None
         self.launched: str | None = None
         self.told_to_end: str | None = None

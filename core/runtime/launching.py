@@ -21,6 +21,7 @@ from core.ids import new_nonce
 from core.runtime import instance_keys, openclaw, ports, processes, records, spawn, spec
 from core.runtime.documents import Record, Spec
 from core.runtime.folder import Folder
+from core.runtime.marks import Marks
 from core.runtime.openclaw import BadConfig
 
 Document = dict[str, Any]
@@ -39,16 +40,12 @@ class NotNow(Exception):
 
 @dataclass(frozen=True)
 class Launch:
-    """Starts processes of one host. `root`: where it keeps its agents; marks begin with it."""
+    """Starts processes of one host, with its marks."""
 
     db: Database[Document]
     settings: Settings
     sealer: Sealer
-    root: Path
-
-    def mark(self, agent_id: str, instance: str) -> str:
-        """What the process carries in its environment."""
-        return f"{self.root}/{agent_id}/{instance}"
+    marks: Marks
 
     def prepared(self, record: Record) -> Record | None:
         """The record with a new instance and a port of its own. None: somebody else changed it.
@@ -93,7 +90,7 @@ class Launch:
                 folder,
                 openclaw.command(program, folder, port),
                 environment,
-                mark=self.mark(record["_id"], instance),
+                mark=self.marks.of(record["_id"], instance),
                 wrapper=self.settings.runtime_wrapper,
                 fills=self._fills(record, folder, program),
             )

@@ -1,8 +1,8 @@
 """Processes, as /proc shows them: who is who, whose they are, what they use. Linux alone.
 
 A process is known by its pid and its start time: a pid alone may be another process's by now. What belongs
-to an instance carries its mark, `VUTLER_INSTANCE`, in its environment, whatever became of its parents. A
-process in state Z is dead.
+to an instance carries its mark, `VUTLER_INSTANCE`, in its environment, whatever became of its parents; which
+of the marks are ours, `core.runtime.marks` tells. A process in state Z is dead.
 """
 
 from __future__ import annotations
@@ -82,7 +82,10 @@ def everybody() -> dict[int, Stat]:
 
 
 def marked(below: str) -> dict[str, set[Process]]:
-    """Processes that carry a mark which begins so, by mark. Those of other users cannot be read."""
+    """Processes that carry a mark which begins so, by mark, whoever put it on them.
+
+    Those of other users cannot be read.
+    """
     found: defaultdict[str, set[Process]] = defaultdict(set)
     wanted = NAMED + below.encode()
     for pid in _pids():

@@ -78,7 +78,6 @@ class World:
         """The next worker of this host: it knows nothing but what stands in the store and on the disk."""
         self.host = Host(self.db, self.settings, Sealer(b"k" * 32))
         self.workers.append(self.host)
-        self.host.root.mkdir(parents=True, exist_ok=True)
         self.host.poll()
         return self.host
 

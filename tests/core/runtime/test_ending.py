@@ -2,7 +2,7 @@
 
 import signal
 
-from core.runtime import ending, processes
+from core.runtime import ending, marks, processes
 
 
 def test_all_of_them_are_asked_to_end_and_killed_when_they_do_not(world):
@@ -34,3 +34,12 @@ def test_processes_of_another_data_directory_live_on(world, tmp_path):
     agent = world.started()
     assert ending.end_all(tmp_path / "elsewhere") == 0
     assert processes.alive(world.process(agent))
+
+
+def test_agents_of_a_host_that_is_not_ours_keep_no_others_from_their_end(world):
+    agent = world.started()
+    marks.of_host(world.host.root.parent / "h2")
+    (world.host.root.parent / "h2" / marks.KEY_FILE).chmod(0o666)
+    (world.host.root.parent / "a file").touch()
+    assert ending.end_all(world.settings.data_dir) == 1
+    assert world.alive(agent) == set()

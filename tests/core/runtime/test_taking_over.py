@@ -61,7 +61,7 @@ def test_killed_before_the_process_wrote_down_who_it_is_there_is_one_all_the_sam
     agent = world.agent()
     world.start(agent)
     prepared = world.host.launch.prepared(world.record(agent))
-    mark = world.host.launch.mark(agent["_id"], prepared["instance"])
+    mark = world.host.marks.of(agent["_id"], prepared["instance"])
     half = subprocess.Popen([sys.executable, "-ISc", "import time; time.sleep(60)"], env={MARK: mark})
     until(lambda: world.alive(agent))
     world.another_worker()
@@ -142,11 +142,11 @@ def test_a_process_without_a_record_is_cleared_away(world):
     agent = world.started()
     orphan = subprocess.Popen(
         [sys.executable, "-ISc", "import time; time.sleep(60)"],
-        env={MARK: world.host.launch.mark("gone", "1")},
+        env={MARK: world.host.marks.of("gone", "1")},
     )
     earlier = subprocess.Popen(
         [sys.executable, "-ISc", "import time; time.sleep(60)"],
-        env={MARK: world.host.launch.mark(agent["_id"], "an-earlier-instance")},
+        env={MARK: world.host.marks.of(agent["_id"], "an-earlier-instance")},
     )
     until(lambda: len(world.alive(agent)) == 2)
     world.host.poll()
