@@ -95,3 +95,10 @@ def test_the_secret_is_on_no_line(app_env):
     done = said(app_env)
     assert "call.sent" in done.stdout
     assert SECRET not in done.stdout + done.stderr
+
+
+def test_that_nobody_reads_them_any_more_fails_nobody():
+    script = "import os, sys\nread, write = os.pipe()\nos.close(read)\nos.dup2(write, 1)\n"
+    script += f"{SAYING}\nsys.stdout.close()\nlog.info('still here')\nos._exit(7)"
+    command = [sys.executable, "-c", script, "production", SECRET, NAMES]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 7
