@@ -17,7 +17,7 @@ from pymongo.errors import AutoReconnect
 from core.errors import NotFound, Unavailable
 from core.jobs import events, signals
 from core.jobs.document import Job, jobs_of
-from core.jobs.model import DONE
+from core.jobs.model import DONE, RUNNING
 from core.jobs.views import UNASKED, public
 from core.loop import Loop
 from core.store.remembered import Remembered
@@ -53,6 +53,10 @@ class Event(NamedTuple):
 
 def _id(position: tuple[int, int]) -> str:
     return f"{position[0]}-{position[1]}"
+
+
+def _done(job: Job | None) -> bool:
+    return job is not None and job["status"] in DONE
 
 
 class Waiter:
@@ -136,7 +140,7 @@ class Watcher:
                 if waiter.due() or left <= 0:
                     self._read(waiter, job_id)
                 job = waiter.job
-                if (job and job["status"] in DONE) or left <= 0 or self._closed.is_set():
+                if _done(job) or left <= 0 or self._closed.is_set():
                     break
                 if gone is not None and gone():
                     break
@@ -161,9 +165,12 @@ class Watcher:
         event and carries the whole job; without it they end once `over()` says that this watcher may not go
         on. `ignores`: marks of signals that the caller need not hear of. `known`: the job, if it was just
         made. Raises `NotFound`.
+
+        `status` is `running` before the first event of a claim, which may be here before the document is read
+        again, and says it itself. A job that had ended is told without.
         """
         position = events.parse_position(last_event_id)
-        status, shown_at = None, time.monotonic()
+        status, seen, shown_at = "", 0, time.monotonic()
         with self._waiter(job_id, ignores, known) as waiter:
             while not self._closed.is_set() and not over():
                 rung = waiter.bell.is_set()
@@ -175,18 +182,22 @@ class Watcher:
                 if due or rung:
                     try:
                         for event in self._new_events(job_id, position):
+                            before, seen = seen, event.data["attempt"]
+                            if seen > before and status != RUNNING and (status or not _done(job)):
+                                status = RUNNING
+                                yield Event("status", {"status": status, "attempt": seen}, _id(position))
                             position = events.parse_position(event.id)
                             shown_at = time.monotonic()
                             yield event
                     except redis.RedisError as error:
                         away = True
                         log.warning("watch.events_away", job_id=job_id, error=type(error).__name__)
-                if job and job["status"] in DONE:
+                if job and _done(job):
                     if away:
                         yield Event("gap", {"attempt": job["attempt"]}, _id(position))
                     yield Event("done", public(job), _id(position), job)
                     return
-                if job and job["status"] != status:
+                if job and job["status"] != status and job["attempt"] >= seen:  # else it was read before
                     status, shown_at = job["status"], time.monotonic()
                     yield Event("status", {"status": status, "attempt": job["attempt"]}, _id(position))
                 quiet = time.monotonic() - shown_at

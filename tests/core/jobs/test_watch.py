@@ -134,14 +134,31 @@ def test_following_tells_status_deltas_and_the_end(db, watcher, redis_client, la
         signals.publish(redis_client, signals.CHANGED, mine["_id"])
 
     later(go_on)
-    heard = told(watcher, mine["_id"])
-    assert [h for h in heard if h[0] != "status"] == [
+    assert told(watcher, mine["_id"]) == [
+        ("status", "running", "0-0"),
         ("delta", "a", "1-1"),
         ("delta", "b", "1-2"),
         ("delta", "c", "1-3"),
         ("done", "succeeded", "1-3"),
     ]
-    assert ("status", "running", "1-2") in heard
+
+
+def test_a_claim_runs_before_it_says_something_though_the_document_is_not_read_again(
+    db, watcher, redis_client, monkeypatch
+):
+    monkeypatch.setattr(watch, "REREAD_S", HOUR)
+    job = queued(db)
+    told = ((e.kind, e.data.get("status"), e.data["attempt"]) for e in watcher.follow(job["_id"]))
+    assert next(told) == ("status", "queued", 0)
+    first = claim(db, job["_id"], "p1")
+    Emitter(redis_client, job["_id"], 1).emit("delta", {"text": "a"})
+    assert list(islice(told, 2)) == [("status", "running", 1), ("delta", None, 1)]
+    hand_back(db, first, [])
+    signals.publish(redis_client, signals.CHANGED, job["_id"])
+    assert next(told) == ("status", "queued", 1)
+    claim(db, job["_id"], "p2")
+    Emitter(redis_client, job["_id"], 2).emit("delta", {"text": "b"})
+    assert list(islice(told, 3)) == [("status", "running", 2), ("restart", None, 2), ("delta", None, 2)]
 
 
 def test_following_resumes_after_the_last_event(db, watcher, redis_client):

@@ -320,6 +320,7 @@ def test_a_jobs_stream_has_its_words_and_then_says_that_it_is_over(browser, serv
     stream = browser.get(f"/jobs/{job}/stream")
     told = stream.response
     assert next(told).startswith(b"event: ready")
+    assert next(told).startswith(b"event: change")  # it runs
     assert b'"content": "Hel"' in next(told)
     claimed = services.db.jobs.find_one({"_id": job})
     finish(services.db, claimed, status="succeeded", calls=[], result={"message": {"content": "Hello"}})
