@@ -51,8 +51,10 @@ def charts(page):
 def test_the_tiles_say_how_it_goes(browser, past, services):
     queued(services.db, workspace_id="default")
     queued(services.db, workspace_id="other")
-    found = tiles(browser.page("/"))
+    page = browser.page("/")
+    found = tiles(page)
     assert found["Jobs a minute"] == "2"
+    assert "last 5 minutes; 10 accepted in an hour" in page
     assert found["Success rate"] == "90.0 %"
     assert found["Waiting"] == "1"
     assert found["Latency, 95 %"].endswith("ms")

@@ -35,6 +35,7 @@ LINKS = {
 }
 """Where to look after a finding, by its kind."""
 RECENT = 5
+"""Minutes of which "jobs a minute" is the average."""
 READ = ("accepted", "succeeded", "failed", "cancelled", "latency", "first_token", "cost", "reasons", "agents")
 """Of a point. The most of one are the sketches of each provider, which the page does not show."""
 
@@ -52,6 +53,7 @@ def overview() -> Response:
         spans=SPANS,
         hour=reading.summary(minutes),
         a_minute=_a_minute(minutes),
+        recent=RECENT,
         waiting=queues.waiting(db(), services().redis, workspace_id()),
         running=len(records.running(db(), workspace_id())),
         costs=_costs(history),
