@@ -21,7 +21,7 @@ from pymongo.database import Database
 from bench.choices import asked_for_help
 from core.clock import utcnow
 from core.ids import new_id
-from core.jobs.lanes import NEEDED, PREFIX, Lanes
+from core.jobs.lanes import NEEDED, PREFIX, SINCE, Lanes
 from core.jobs.model import born
 from core.jobs.overdue import LATEST_RESEND
 from core.store.marks import mark
@@ -96,12 +96,13 @@ def jobs(n: int, workspaces: int, state: str, over_s: float, ago_s: float) -> It
 
 
 def send(db: Database[Document], client: redis.Redis) -> None:
-    """What is queued waits in its lane, and nothing else does."""
+    """What is queued waits in its lane, and nothing else does, as if Redis had known it for long."""
     for key in client.scan_iter(f"{PREFIX}:*"):
         client.delete(key)
     lanes = Lanes(client)
     for job in db.jobs.find({"status": "queued"}, dict.fromkeys(NEEDED, 1)):
         lanes.send(job)
+    client.set(SINCE, 0)
 
 
 def show(stack: Stack) -> None:

@@ -21,6 +21,8 @@ from core.jobs.model import BACKGROUND, INTERACTIVE
 PREFIX = "vutler:lanes"
 QUEUES = f"{PREFIX}:queues"
 """The set of the queues to which anything was ever sent."""
+SINCE = f"{PREFIX}:since"
+"""When the first id was sent to a Redis that knew of none, in seconds of its own clock."""
 PRIORITIES = (INTERACTIVE, BACKGROUND)
 """In the order in which they are served."""
 SHARE = 4
@@ -32,12 +34,13 @@ local known = redis.call('ZADD', KEYS[1], 0, ARGV[2]) == 0
 redis.call('ZADD', KEYS[2], 'NX', redis.call('INCR', KEYS[3]), ARGV[1])
 if not known then
   redis.call('SADD', KEYS[5], ARGV[4])
+  redis.call('SET', KEYS[6], redis.call('TIME')[1], 'NX')
   redis.call('LPUSH', KEYS[4], 1)
   redis.call('LTRIM', KEYS[4], 0, tonumber(ARGV[3]) - 1)
 end
 """
-"""KEYS: lane, ring, turn, bell, queues. ARGV: workspace, member, the most bells, queue. A ring names the
-lanes that are not empty, by turn; each bell wakes one who waits."""
+"""KEYS: lane, ring, turn, bell, queues, since. ARGV: workspace, member, the most bells, queue. A ring names
+the lanes that are not empty, by turn; each bell wakes one who waits."""
 
 DROP = """
 redis.call('ZREM', KEYS[1], ARGV[2])
@@ -145,7 +148,8 @@ class Lanes:
     def put(self, waiting: Ticket) -> None:
         """Put a ticket into its lane."""
         ring = ring_of(waiting.queue, waiting.priority)
-        keys = [f"{ring}:{waiting.workspace_id}", ring, _turn(waiting.queue), _bell(waiting.queue), QUEUES]
+        turn, bell = _turn(waiting.queue), _bell(waiting.queue)
+        keys = [f"{ring}:{waiting.workspace_id}", ring, turn, bell, QUEUES, SINCE]
         self._send(keys, [waiting.workspace_id, waiting.member, BELLS, waiting.queue])
 
     def drop(self, job: Mapping[str, Any]) -> None:
@@ -213,6 +217,11 @@ class Lanes:
     def queues(self) -> list[str]:
         """The queues to which anything was ever sent."""
         return sorted(name.decode() for name in cast("set[bytes]", self.client.smembers(QUEUES)))
+
+    def known_for_s(self) -> int:
+        """For how many seconds Redis has known of ids, since it was emptied."""
+        since, (now, _) = self.client.get(SINCE), self.client.time()
+        return now - int(cast("bytes", since)) if since else 0
 
     def _aside(self, queue: str) -> list[tuple[str, str]]:
         """The workspace and the key of each set of parked tickets."""

@@ -10,7 +10,7 @@ from redis.retry import Retry
 
 from core.jobs import backlog, queues
 from core.jobs.claim import claim
-from core.jobs.lanes import Lanes, ring_of, ticket
+from core.jobs.lanes import SINCE, Lanes, ring_of, ticket
 from core.jobs.model import INTERACTIVE
 from tests.factory import queued
 
@@ -41,9 +41,22 @@ def test_redis_is_asked_alone_once_more_wait_than_are_quickly_counted(db, redis_
     lanes.park(ticket(jobs[3]), "w1/key:k1")
     lanes.send({**jobs[4], "queue": "echo.h1", "workspace_id": "w2"})
     db.jobs.delete_many({})
+    redis_client.decrby(SINCE, backlog.WHOLE_S)
     assert by(db, redis_client) == {("chat", "w1"): 4, ("echo.h1", "w2"): 1}
     oldest = datetime.fromtimestamp((uuid.UUID(jobs[0]["_id"]).int >> 80) / 1000, UTC)  # as its id says
     assert backlog.read(db, redis_client)["chat", "w1"][1] == oldest
+
+
+def test_while_an_emptied_redis_is_told_anew_the_documents_are_counted(db, redis_client, lanes, monkeypatch):
+    monkeypatch.setattr(backlog, "FEW", 1)
+    jobs = [queued(db, sent=lanes.send) for _ in range(4)]
+    redis_client.flushdb()
+    for job in jobs[:2]:
+        lanes.send(job)
+    assert by(db, redis_client) == {("chat", "w1"): 4}
+    redis_client.decrby(SINCE, backlog.WHOLE_S)
+    lanes.send(jobs[2])
+    assert by(db, redis_client) == {("chat", "w1"): 3}
 
 
 def test_an_id_that_is_not_one_of_ours_hides_nobody(db, redis_client, lanes, monkeypatch):
@@ -51,6 +64,7 @@ def test_an_id_that_is_not_one_of_ours_hides_nobody(db, redis_client, lanes, mon
     job = queued(db, sent=lanes.send)
     lanes.send({**job, "_id": "no uuid", "workspace_id": "w2"})
     redis_client.zadd(f"{ring_of('chat', INTERACTIVE)}:w1", {b"\xff no text": 1})
+    redis_client.decrby(SINCE, backlog.WHOLE_S)
     assert by(db, redis_client) == {("chat", "w1"): 2, ("chat", "w2"): 1}
 
 
