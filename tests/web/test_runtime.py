@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack, closing
+
 import pytest
 import redis
 
 from core.clock import utcnow
-from core.runtime import instance_keys, orders, placement, records
+from core.runtime import instance_keys, log_requests, orders, placement, records
+from core.runtime.folder import Folder
 from core.runtime.states import READY, STARTING, STOPPED, UNHEALTHY
-from tests.core.runtime.conftest import here
+from core.services import connect_redis
+from tests.core.runtime.conftest import here, until
 from web.doors.orders import STILL_HERE, told
 
 
@@ -28,11 +33,6 @@ def record(db, agent):
 
 def set_to(db, agent, **changes):
     db.runtimes.update_one({"_id": agent}, {"$set": changes, "$inc": {"rev": 1}})
-
-
-@pytest.fixture
-def db(services):
-    return services.db
 
 
 def test_a_start_is_a_job_for_the_host_and_is_written_down_as_wanted(db, member, agent, sent):
@@ -254,6 +254,84 @@ def test_a_log_whose_host_does_not_answer_is_told(db, member, agent):
     member.post(f"/agents/{agent}/start")
     answer = member.get(f"/agents/{agent}/logs")
     assert (answer.status_code, answer.json["code"]) == (503, "host_silent")
+
+
+@pytest.fixture
+def log_server(db, services, settings, tmp_path):
+    """The host h1 and its logs."""
+    host(db)
+    with closing(connect_redis(settings)) as listening:
+        server = log_requests.LogServer("h1", tmp_path, services.redis, listening)
+        server.start()
+        until(lambda: services.redis.pubsub_numsub(log_requests.channel("h1"))[0][1], "it listens")
+        yield server
+        server.close()
+
+
+@pytest.fixture
+def log_of(log_server):
+    """Starts an agent by a client, which has written a line; the path of its log."""
+
+    def start(client):
+        made = client.post("/agents", {"name": "logged", "llm_config": {"provider": "sandbox"}}).json["id"]
+        assert client.post(f"/agents/{made}/start").status_code == 202
+        folder = Folder(log_server.root / made)
+        folder.make()
+        folder.console.write_text("one\n")
+        return f"/agents/{made}/logs"
+
+    return start
+
+
+def told_to_wait(answer):
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, str(log_requests.RETRY_S))
+    return "the host h1 is asked for too many logs" in answer.json["detail"]
+
+
+def test_a_workspace_that_follows_too_many_logs_of_a_host_is_told_to_wait_and_its_neighbour_is_not(
+    member, client_for, log_of, monkeypatch
+):
+    monkeypatch.setattr(log_requests, "ALIVE_S", 600)  # nobody takes what comes here
+    neighbour = client_for("member", workspace="other")
+    mine, theirs = log_of(member), log_of(neighbour)
+    with ExitStack() as held:
+        for _ in range(log_requests.FOLLOWERS):
+            stream = held.enter_context(closing(member.get(f"{mine}?follow=true")))
+            assert stream.status_code == 200
+        assert told_to_wait(member.get(f"{mine}?follow=true"))
+        assert told_to_wait(member.get(mine))
+        assert neighbour.get(theirs).json == {"host": "h1", "lines": ["one"]}
+        stream.close()
+        until(lambda: member.get(mine).status_code == 200, "a place is free again")
+
+
+def test_a_workspace_for_which_a_host_reads_too_many_logs_is_told_to_wait_and_its_neighbour_is_not(
+    member, client_for, log_of, log_server, monkeypatch
+):
+    neighbour = client_for("member", workspace="other")
+    mine, theirs = log_of(member), log_of(neighbour)
+    slow, tail, hanging = threading.Event(), log_requests.log_file.tail, log_server.root / mine.split("/")[2]
+    monkeypatch.setattr(
+        log_requests.log_file,
+        "tail",
+        lambda path, n: (path.is_relative_to(hanging) and slow.wait(), tail(path, n))[1],
+    )
+    answers = []
+    readers = [
+        threading.Thread(target=lambda: answers.append(member.get(mine).status_code))
+        for _ in range(log_requests.SHARE)
+    ]
+    for reader in readers:
+        reader.start()
+    try:
+        until(lambda: len(log_server._askers) == log_requests.SHARE, "all of them are read")
+        assert told_to_wait(member.get(mine))
+        assert neighbour.get(theirs).json == {"host": "h1", "lines": ["one"]}
+    finally:
+        slow.set()
+        for reader in readers:
+            reader.join()
+    assert answers == [200] * log_requests.SHARE
 
 
 def test_a_log_that_is_followed_ends_where_redis_went_away():
