@@ -23,6 +23,7 @@ from pymongo.errors import OperationFailure
 from core.embedded import checks, stores
 from core.embedded import environment as seen_by
 from core.embedded.stores import StartFailed
+from tests.factory import queued
 from tests.given import NAMES
 from tests.stack import ADMIN_KEY, ROOT, Stack, all_processes, command, free_ports
 
@@ -35,6 +36,11 @@ PROGRAMS = {
     "scheduler": ("scheduler.py",),
     "sandbox": ("core.sandbox",),
 }
+
+
+ENDS_ARE_TOLD_IN = ("web.log", "supervisord.log")
+KILLED = ("graceful timeout", "WORKER TIMEOUT", "killing 'web'", "was sent SIGKILL")
+"""What gunicorn and supervisor say of a process that did not end in time."""
 
 
 @pytest.fixture(scope="module")
@@ -313,14 +319,33 @@ def test_a_killed_supervisor_leaves_nothing_behind(stack, folder):
     assert "vutler: the supervisor ended" in stack.said()
 
 
-def test_a_second_start_finds_its_data_again_and_ctrl_c_leaves_nothing_behind(stack, folder):
+def followed(stack):
+    """The lines of a stream of events, of a job that nobody takes; the first event was told."""
+    assert stack.http.post(f"{stack.url}/queues/chat/pause").status_code == 200
+    (agent, *_) = stack.http.get(f"{stack.url}/agents").json()["items"]
+    with stack.database() as db:
+        job = queued(db, workspace_id="default", agent_id=agent["id"])
+    stream = stack.http.get(f"{stack.url}/jobs/{job['_id']}/events", stream=True)
+    lines = stream.iter_lines(chunk_size=1)
+    assert next(line for line in lines if line.startswith(b"data:")).startswith(b'data: {"status": "queued"')
+    return lines
+
+
+def test_a_second_start_finds_its_data_again_and_ctrl_c_hangs_up_and_leaves_nothing_behind(stack, folder):
     stack.start()
     kept = stack.http.get(f"{stack.url}/jobs").json()["items"]
     assert len(kept) == 2
     assert {job["status"] for job in kept} == {"succeeded"}
+    lines = followed(stack)
+    logs = {log: log.stat().st_size for log in (folder / "log" / name for name in ENDS_ARE_TOLD_IN)}
     stack.launcher.send_signal(signal.SIGINT)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):  # not at its end: it was hung up on
+        list(lines)
     assert stack.launcher.wait(60) == 0
     assert living(folder) == []
+    for log, size in logs.items():
+        said = log.read_bytes()[size:].decode()
+        assert not [words for words in KILLED if words in said], said
 
 
 def test_a_launcher_that_is_killed_while_it_starts_leaves_nothing_behind(stack, folder):
