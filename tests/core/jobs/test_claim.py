@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from core.clock import utcnow
-from core.jobs.claim import claim, finish, hand_back, note_unkept
+from core.jobs.claim import claim, disown, finish, hand_back, note_unkept
 from core.jobs.model import ending, queued_again
 from tests.conftest import patient
 from tests.factory import CALL, TARGET, queued
@@ -85,13 +85,15 @@ def test_a_job_without_calls_is_entered_too_for_its_callback_and_the_history(db)
     assert db.jobs.find_one({"_id": mine["_id"]})["meter"] == "due"
 
 
-def test_a_claim_that_was_taken_over_cannot_finish(db):
+def test_a_claim_that_was_taken_over_can_neither_finish_nor_give_up(db):
     job = queued(db)
     old = claim(db, job["_id"], "p1")
     db.jobs.update_one({"_id": job["_id"]}, {"$set": queued_again(utcnow())})  # its owner was declared dead
     new = claim(db, job["_id"], "p2")
     assert not finish(db, old, status="succeeded", calls=[CALL], result={"from": "old"})
     assert not hand_back(db, old, [])
+    assert not disown(db, old)
+    assert db.jobs.find_one({"_id": job["_id"]})["owner"] == "p2"
     assert finish(db, new, status="succeeded", calls=[CALL], result={"from": "new"})
     assert not finish(db, old, status="failed", calls=[], error={})
     assert db.jobs.find_one({"_id": job["_id"]})["result"] == {"from": "new"}
@@ -101,11 +103,14 @@ def test_calls_of_a_lost_claim_are_kept_aside_once(db):
     job = queued(db)
     old = claim(db, job["_id"], "p1")
     hand_back(db, old, [])
+    note_unkept(db, old, [])
     for _ in range(3):
-        note_unkept(db, old, [CALL])
+        note_unkept(db, old, [{**CALL, "provider_request_id": "req_1"}])
     kept = db.jobs.find_one({"_id": job["_id"]})
     assert [u["attempt"] for u in kept["unkept"]] == [1]
+    assert len(kept["unkept"][0]["calls"]) == 1
     assert kept["meter"] == "due"
+    assert "req_1" in kept["known_as"], "the job is found by what the provider calls them"
 
 
 def test_calls_that_were_kept_with_the_job_are_not_kept_aside_as_well(db):
