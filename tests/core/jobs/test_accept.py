@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 from bson.binary import Binary
 from bson.codec_options import CodecOptions
+from pymongo.errors import DuplicateKeyError
 
 from core.clock import utcnow
-from core.errors import IdempotencyMismatch
+from core.errors import Conflict, IdempotencyMismatch
 from core.jobs.accept import accept
 from core.store import indexes
 from core.store.free_json import MANY
@@ -73,14 +74,29 @@ def test_keys_of_two_workspaces_do_not_meet(db):
 
 
 @pytest.mark.parametrize(
-    "others", [{"workspace_id": "w2", "idempotency": mark()}, {"idempotency": mark(route="chat/a2")}]
+    "others",
+    [
+        {"workspace_id": "w2", "idempotency": mark()},
+        {"idempotency": mark(route="chat/a2")},
+        {"idempotency": mark(key="key-2")},
+    ],
 )
-def test_a_repeated_key_gives_the_job_of_its_own_workspace_and_route(db, others):
+def test_a_repeated_key_gives_its_own_job_of_its_workspace_and_route(db, others):
     first, _ = accept(db, Sent(), draft(idempotency=mark()))
     second, _ = accept(db, Sent(), draft(**others))
     assert accept(db, Sent(), draft(idempotency=mark())) == (first, False)
     again, created = accept(db, Sent(), draft(**others))
     assert (again["_id"], created) == (second["_id"], False)
+
+
+def test_what_could_not_be_stored_is_not_accepted(db):
+    def taken(_):
+        raise DuplicateKeyError("another holds the key, and lets it go before it is read")
+
+    sent = Sent()
+    with pytest.raises(Conflict):
+        accept(db, sent, draft(idempotency=mark()), insert=taken)
+    assert sent.ids == []
 
 
 def test_an_insert_whose_reply_was_lost_is_one_job_and_is_sent(db, settings):
