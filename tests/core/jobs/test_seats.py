@@ -1,6 +1,9 @@
 """Seats: who gets one, who hears of it, and where a job goes whose process does not."""
 
+from types import SimpleNamespace
+
 import pytest
+from pymongo import MongoClient
 from redis import TimeoutError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -129,6 +132,28 @@ def test_a_job_of_which_nobody_heard_takes_its_lane_though_redis_goes_away_then(
     assert stored(db, job)["status"] == "queued"
 
 
+def test_a_job_of_which_nobody_heard_stays_there_to_be_found_when_the_store_goes_away_then(db, seats):
+    seats.offer("chat", "gone", 1)
+    sent = Sent()
+    with MongoClient("mongodb://127.0.0.1:1/", serverSelectionTimeoutMS=10) as nowhere:
+        job, made = accept(nowhere["x"], sent, draft(), insert=db.jobs.insert_one, seats=seats)
+    assert (made, sent.ids) == (True, [])
+    assert stored(db, job)["owner"] == job["owner"] == "gone"
+
+
+def test_a_job_of_which_nobody_heard_and_that_is_cancelled_meanwhile_is_not_queued(db, redis_client, seats):
+    def cancelled(job, _):
+        control.cancel(db, redis_client, job)
+        return False
+
+    seats.offer("chat", "gone", 1)
+    sent = Sent()
+    nobody = SimpleNamespace(take=seats.take, tell=cancelled)
+    job, made = accept(db, sent, draft(), seats=nobody)
+    assert (made, sent.ids) == (True, [])
+    assert (job["status"], stored(db, job)["cancel_requested"]) == ("running", True)
+
+
 def test_what_is_not_stored_leaves_its_seat_to_others(db, seats, listening):
     def refused(document):
         raise BudgetExceeded
@@ -142,6 +167,20 @@ def test_what_is_not_stored_leaves_its_seat_to_others(db, seats, listening):
         with pytest.raises(BudgetExceeded):
             accept(db, Sent(), draft(), insert=refused, seats=seats)
     assert [seats.take({"queue": "chat"}) for _ in range(2)] == ["p1", None]
+
+
+def test_why_it_is_not_stored_is_told_though_redis_goes_away_then(db, redis_client):
+    class Going(type(redis_client)):
+        def hincrby(self, *_):
+            raise TimeoutError("Timeout reading from socket")
+
+    def refused(document):
+        raise BudgetExceeded
+
+    seats = Seats(Going(connection_pool=redis_client.connection_pool))
+    seats.offer("chat", "p1", 1)
+    with pytest.raises(BudgetExceeded):
+        accept(db, Sent(), draft(), insert=refused, seats=seats)
 
 
 def test_a_large_job_takes_its_lane(db, seats, listening):
