@@ -7,7 +7,9 @@ from pymongo.errors import PyMongoError
 from core.jobs import lease
 from core.jobs.claim import claim, finish, hand_back, let_go
 from core.jobs.reconcile import Reconciler
+from tests.conftest import patient
 from tests.factory import CALL, Sent, queued
+from tests.proxy import Proxy
 
 LEASE = 15
 
@@ -246,8 +248,22 @@ def test_the_second_lost_owner_isolates_and_the_third_quarantines(db, world):
         kept = db.jobs.find_one({"_id": job["_id"]})
         queues.append(kept["queue"])
     assert queues == ["chat", "isolation", "isolation"]
+    assert [queue for queue, _ in world.sent.ids] == ["chat", "isolation"]
     assert (kept["status"], kept["error"]["code"]) == ("failed", "quarantined")
     assert len(kept["lost"]) == 3
+
+
+def test_what_was_taken_up_is_sent_though_the_stores_reply_got_lost(db, world, settings):
+    job = claim(db, queued(db)["_id"], "gone")
+    proxy = Proxy(settings.mongodb_uri)
+    try:
+        with patient(settings.model_copy(update={"mongodb_uri": proxy.uri})) as client:
+            world.reconciler.db = client[db.name]
+            proxy.lose_reply_to(b"\x02update\x00")
+            world.tick()
+    finally:
+        proxy.close()
+    assert (proxy.lost, world.sent.ids) == (1, [("chat", job["_id"])])
 
 
 def test_a_seated_job_that_began_elsewhere_meanwhile_is_not_taken_up(db, meanwhile):
