@@ -72,6 +72,10 @@ FIELDS = {
         part(type="image_url", image_url={**IMAGE, "tomorrow": MARK}),
         TRANSLATORS_REFUSE,
     ),
+    "a file's field of tomorrow": (
+        part(type="file", file={"file_data": PDF, "tomorrow": MARK}),
+        TRANSLATORS_REFUSE,
+    ),
     "description of a schema": (schema(description=MARK), SENT),
 }
 CASES = [(name, wire) for name, (_, becomes) in FIELDS.items() for wire in becomes]
@@ -96,6 +100,13 @@ def test_a_field_is_sent_or_refused_by_its_name(name, to):
 @pytest.mark.parametrize("nothing", [None, "", [], {}, False])
 def test_a_value_that_asks_for_nothing_is_refused_nowhere(nothing, to):
     assert sent(assistant(audio=nothing, tomorrow=nothing), to)
+
+
+@pytest.mark.parametrize("to", ["anthropic", "responses"])
+@pytest.mark.parametrize("something", [True, 0])
+def test_a_value_that_is_not_nothing_asks_for_something(something, to):
+    with pytest.raises(ProviderRefused, match="tomorrow"):
+        sent(assistant(tomorrow=something), to)
 
 
 @pytest.mark.parametrize("to", TARGETS)
