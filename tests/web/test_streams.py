@@ -74,11 +74,11 @@ def test_those_that_wait_end_when_their_process_is_to_end(app):
         finally:
             end()
 
-    following = gevent.spawn(follow)
+    following = [gevent.spawn(follow) for _ in range(2)]
     gevent.sleep(0)
     streams.take("k2")()  # of this greenlet, which goes on
     worker = Worker.__new__(Worker)
     worker.crowd, worker.wsgi = Crowd(10), app
     worker._hang_up()
-    following.join(10)
-    assert (ended, dict(streams.open)) == (["k1"], {})
+    gevent.joinall(following, 10)
+    assert (ended, dict(streams.open)) == (["k1", "k1"], {})
