@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from core.accounts import keys
 from core.clock import utcnow
 from tests.web_client import Client
 
@@ -139,9 +140,18 @@ def test_rotating_an_agents_key_ends_the_old_one_at_once_or_after_a_grace(member
     assert using(third["key"]).post(f"/agents/{agent}/chat", chat).status_code == 202
 
 
-def test_the_other_header_does_the_same(admin, app):
+@pytest.mark.parametrize(("header", "scheme"), [("X-API-Key", ""), ("Authorization", "bearer ")])
+def test_the_other_header_does_the_same_and_so_does_the_scheme_in_small_letters(admin, app, header, scheme):
     text = admin.post("/keys", {"role": "viewer"}).json["key"]
-    assert Client(app, None, **{"X-API-Key": text}).get("/agents").status_code == 200
+    assert Client(app, None, **{header: scheme + text}).get("/agents").status_code == 200
+
+
+def test_a_key_that_an_operator_chose_may_have_any_letters(app, services):
+    text = "clé-ключ-of-an-operator"
+    chosen = {"role": "admin", "workspace_id": "default", "name": "", "created_by": "test", "limits": {}}
+    services.db["keys"].insert_one(keys.born(text, **chosen))
+    as_sent = text.encode().decode("latin-1")  # which is how WSGI hands over bytes
+    assert Client(app, as_sent).get("/agents").status_code == 200
 
 
 @pytest.mark.parametrize("limits", [{"rpm": 100}, {"expires_at": utcnow() + timedelta(days=1)}])
