@@ -332,6 +332,23 @@ def test_offers_that_redis_lost_are_made_again(host):
     until(here.offered, "it offers them again")
 
 
+def test_whatever_is_said_there_it_goes_on_to_listen(host):
+    here = host()
+    here.listens()
+    here.client.publish(signals.seat_channel(here.process_id), b"\xff")
+    until(lambda: here.born() and here.went, "a job that is born later is carried out")
+
+
+def test_when_redis_refuses_its_offers_it_makes_them_again(host):
+    here, offers = host(), "vutler:seats:chat"
+    here.listens()
+    here.client.set(offers, "what is no hash")
+    channel = signals.seat_channel(here.process_id)
+    until(lambda: not here.client.pubsub_numsub(channel)[0][1], "it could not")
+    here.client.delete(offers)
+    until(here.offered, "it offers seats")
+
+
 def test_jobs_that_have_begun_leave_room_for_others_to_begin(host):
     here = host()
     here.go.clear()
@@ -348,3 +365,21 @@ def test_it_remembers_no_more_than_the_last_that_it_heard_of(host, monkeypatch):
     for job_id in [here.born() for _ in range(5)]:
         here.succeeds(job_id)
     assert len(here.seating._heard) == 3
+
+
+def test_what_still_runs_is_not_begun_again_though_it_does_not_remember_that_it_heard_of_it(
+    host, monkeypatch
+):
+    monkeypatch.setattr(workers.seating, "REMEMBERED", 1)
+    here = host()
+    here.go.clear()
+    here.listens()
+    born = [here.born() for _ in range(2)]
+    until(lambda: len(here.runner.running) == 2, "both run")
+    for _ in range(2):
+        here.seating.missed(born[:1])
+    here.go.set()
+    for job_id in born:
+        here.succeeds(job_id)
+    until(lambda: here.broker.shares.free == here.broker.shares.slots, "all have ended")
+    assert sorted(here.went) == sorted(born)
