@@ -63,8 +63,13 @@ def test_it_is_not_asked_for_ever(patience, clock):
 
 
 def test_what_is_no_lack_of_time_is_raised_at_once(patience):
+    tries = []
+
     def refused():
+        tries.append(1)
+        patience.ask(lambda: "another's")
         raise OperationFailure("no")
 
     with pytest.raises(OperationFailure):
         patience.ask(refused)
+    assert len(tries) == 1
