@@ -139,3 +139,10 @@ def test_its_use_counts_as_its_keys(app, client_for, done):
 def test_a_wrong_one_counts_as_a_wrong_key(app, nobody, done):
     app.extensions["vutler.failed_logins"].per_minute = 1
     assert [watch(nobody, done, "v1.a.b").status_code for _ in range(2)] == [401, 429]
+
+
+def test_so_does_one_whose_key_has_ended(app, nobody, admin, member, done):
+    ticket, key_id = ticket_of(member, done), member.get("/keys/me").json["id"]
+    admin.delete(f"/keys/{key_id}")
+    app.extensions["vutler.failed_logins"].per_minute = 1
+    assert [watch(nobody, done, ticket).status_code for _ in range(2)] == [401, 429]
