@@ -10,6 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from core.clock import utcnow
 from core.errors import Conflict, IdempotencyMismatch
+from core.ids import new_id
 from core.jobs.accept import accept
 from core.store import indexes
 from core.store.free_json import MANY
@@ -24,6 +25,12 @@ def test_it_keeps_the_job_and_sends_its_id(db):
     assert created
     assert db.jobs.find_one({"_id": job["_id"]})["status"] == "queued"
     assert sent.ids == [("chat", job["_id"])]
+
+
+def test_a_job_has_the_id_under_which_something_was_stored_before(db):
+    job_id = new_id()
+    job, _ = accept(db, Sent(), draft(), job_id=job_id)
+    assert db.jobs.find_one()["_id"] == job["_id"] == job_id
 
 
 def test_what_holds_many_values_is_text_to_the_store_and_the_same_to_its_reader(db):
