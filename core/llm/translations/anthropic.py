@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from core import tokens
+from core.llm import unsaid
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, mappings
 from core.llm.translations import schemas
@@ -41,6 +42,9 @@ EFFORTS_4_5 = {"minimal": "low", "low": "low", "medium": "medium"} | dict.fromke
     ("high", "xhigh", "max"), "high"
 )
 CHOICES = {"auto": "auto", "required": "any", "none": "none"}
+VENDOR = "Anthropic"
+OF_A_TOOL = ("input_examples", "eager_input_streaming")
+"""What Anthropic alone has of a tool: the anthropic SDK's type `ToolParam` (2.12.0, 2026-11)."""
 
 
 def temperature(value: float, request: ChatRequest, target: Target) -> Document:
@@ -75,8 +79,8 @@ def tool_choice(value: str | Document, request: ChatRequest, target: Target) -> 
         raise ProviderRefused("`tool_choice` demands a tool, and there are no `tools`")
     if isinstance(value, str) and value in CHOICES:
         return {"tool_choice": {"type": CHOICES[value], **_one_at_a_time(request, value != "none")}}
-    name = mapping(mapping(value).get("function")).get("name")
-    if isinstance(name, str):
+    if isinstance(value, dict) and mapping(value.get("function")):
+        name = unsaid.named(value, VENDOR, "tool_choice")
         return {"tool_choice": {"type": "tool", "name": name, **_one_at_a_time(request, True)}}
     raise ProviderRefused("Anthropic takes `tool_choice` as auto, required, none, or one function")
 
@@ -84,18 +88,19 @@ def tool_choice(value: str | Document, request: ChatRequest, target: Target) -> 
 def response_format(value: Document, request: ChatRequest, target: Target) -> Document:
     """https://platform.claude.com/docs/en/build-with-claude/structured-outputs, read 2026-11.
 
-    The description of the format is the schema's, unless that has one of its own.
+    The description of the format is the schema's, unless that has one of its own. Its name is for OpenAI
+    alone, and `strict` says what Anthropic does anyway.
     """
     kind = value.get("type", "text")
+    wanted = unsaid.schema(value, VENDOR)
     if kind == "text":
         return {}
     if kind == "json_object":
         raise ProviderRefused("Anthropic gives JSON only for a schema: use `response_format` json_schema")
-    schema: Any = mapping(value.get("json_schema")).get("schema")
+    schema: Any = wanted.get("schema")
     if kind != "json_schema" or not isinstance(schema, dict):
         raise ProviderRefused("Anthropic takes `response_format` as text, or as json_schema with a schema")
-    told = mapping(value.get("json_schema")).get("description")
-    described = {"description": told} if isinstance(told, str) and told else {}
+    described = {"description": wanted["description"]} if wanted.get("description") else {}
     return {"output_config": {"format": {"type": "json_schema", "schema": {**described, **schema}}}}
 
 
@@ -206,13 +211,12 @@ def _takes_sampling(target: Target) -> bool:
 
 
 def _tool(tool: Document, n: int) -> Document:
-    function = mapping(tool.get("function"))
-    if tool.get("type") != "function" or not isinstance(function.get("name"), str):
-        raise ProviderRefused(f"Anthropic takes tools of type `function` only: see tools[{n}]")
+    function = unsaid.function(tool, OF_A_TOOL, VENDOR, f"tools[{n}]")
     schema = schemas.of_object(mapping(function.get("parameters")) or {"properties": {}})
     mapped: Document = {"name": function["name"], "input_schema": schema}
     if isinstance(function.get("description"), str):
         mapped["description"] = function["description"]
     if function.get("strict") is True:
         mapped["strict"] = True
-    return mapped | (mark(tool) or mark(function))
+    own = {name: told for of in (function, tool) for name in OF_A_TOOL if (told := of.get(name)) is not None}
+    return mapped | own | (mark(tool) or mark(function))

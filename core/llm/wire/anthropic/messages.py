@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from core.llm import unsaid
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, mappings, text
 from core.llm.types import Document
-from core.llm.wire import unsaid
 from core.llm.wire.anthropic.parts import blocks
 from core.llm.wire.anthropic.thinking import FIELDS, signed
 

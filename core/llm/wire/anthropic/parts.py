@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from core.llm import unsaid
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, mappings, text
 from core.llm.translations.anthropic import mark
 from core.llm.types import Document
-from core.llm.wire import unsaid
 
 DATA_URL = re.compile(r"data:([a-z]+/[a-z0-9.+-]+);base64,", re.IGNORECASE)
 IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")

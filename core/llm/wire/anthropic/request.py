@@ -2,7 +2,7 @@
 
 Mapped: system and developer messages (gathered in front), images, PDF files, calls and results, thinking
 blocks. Refused before the call: audio, `messages[].name`, an image's `detail`, and all else that Anthropic
-has nothing for (`core.llm.wire.unsaid`). `core.llm.parameters` says what becomes of each parameter.
+has nothing for (`core.llm.unsaid`). `core.llm.parameters` says what becomes of each parameter.
 """
 
 from __future__ import annotations

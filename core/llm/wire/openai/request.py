@@ -8,9 +8,9 @@ from core.llm.plain import mappings
 from core.llm.providers import Habits
 from core.llm.translations.openai import cache_key, unmarked
 from core.llm.types import ChatRequest, Document, Target
+from core.llm.unsaid import AS_ANSWERED
 from core.llm.wire import think
 from core.llm.wire.openai import reasoning
-from core.llm.wire.unsaid import AS_ANSWERED
 
 CALL_FIELDS = ("id", "type", "function", "custom")
 NO_NAMES = "this provider takes no names of participants"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from core.llm import unsaid
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, mappings, text
 from core.llm.types import Document
-from core.llm.wire import unsaid
 from core.llm.wire.responses import kept
 from core.llm.wire.responses.parts import parts
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from core.llm import unsaid
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, mappings, text
 from core.llm.types import Document
-from core.llm.wire import unsaid
 
 FILE_FIELDS = ("file_data", "file_id", "filename")
 OF_AN_IMAGE = unsaid.OF_AN_IMAGE | {"detail"}

@@ -1,4 +1,4 @@
-"""What becomes of each field of messages and parts, wire by wire: sent, refused, or it asks for nothing."""
+"""What becomes of each field of messages, tools and formats: sent, refused, or it asks for nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 import pytest
 
 from core.llm.failures import ProviderRefused
+from core.llm.unsaid import AS_ANSWERED
 from core.llm.wire import WIRES
-from core.llm.wire.unsaid import AS_ANSWERED
 from tests.core.llm.wire.replay import CLAUDE, GPT, GROQ, RESPONSES
 from tests.factory import asking
 
@@ -40,6 +40,28 @@ def schema(**more):
     }
 
 
+def wanted(**more):
+    return {**schema(), "response_format": {**schema()["response_format"], **more}}
+
+
+def tool(kept=None, **more):
+    """A request with a tool whose function has `more`, and which itself has `kept`."""
+    function = {"name": "now", "parameters": {"type": "object"}, **more}
+    return {"tools": [{"type": "function", "function": function, **(kept or {})}], "messages": user()}
+
+
+def choice(chosen):
+    return {**tool(), "tool_choice": chosen}
+
+
+def allowed(*tools, **more):
+    return choice({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": list(tools), **more}})
+
+
+NOW = {"type": "function", "function": {"name": "now"}}
+NAMED = {"type": "function", "function": {"name": MARK}}
+OF_TOMORROW = {"name": "now", "tomorrow": MARK}
+PLACE = r"messages\[|tools\[|tool_choice|response_format"
 SENT = dict.fromkeys(TARGETS, "sent")
 TRANSLATORS_REFUSE = SENT | {"anthropic": "refused", "responses": "refused"}
 # what is asked, and what becomes of it
@@ -77,6 +99,33 @@ FIELDS = {
         TRANSLATORS_REFUSE,
     ),
     "description of a schema": (schema(description=MARK), SENT),
+    "name of a schema": (schema(name=MARK), SENT | {"anthropic": "nothing"}),
+    "a schema": (schema(schema={"type": "object", "title": MARK}), SENT),
+    "a schema's field of tomorrow": (schema(tomorrow=MARK), TRANSLATORS_REFUSE),
+    "a schema's type": (schema(type=MARK), TRANSLATORS_REFUSE),
+    "a schema's odd strict": (schema(strict=MARK), TRANSLATORS_REFUSE),
+    "a format's field of tomorrow": (wanted(tomorrow=MARK), TRANSLATORS_REFUSE),
+    "name of a tool": (tool(name=MARK), SENT),
+    "description of a tool": (tool(description=MARK), SENT),
+    "parameters of a tool": (tool(parameters={"type": "object", "title": MARK}), SENT),
+    "a tool's field of tomorrow": (tool({"tomorrow": MARK}), TRANSLATORS_REFUSE),
+    "a function's field of tomorrow": (tool(tomorrow=MARK), TRANSLATORS_REFUSE),
+    "a tool of another type": (tool({"type": MARK}), TRANSLATORS_REFUSE),
+    "a tool's odd description": (tool(description=[MARK]), TRANSLATORS_REFUSE),
+    "a tool's odd parameters": (tool(parameters=[MARK]), TRANSLATORS_REFUSE),
+    "a tool's odd strict": (tool(strict=MARK), TRANSLATORS_REFUSE),
+    "a tool's examples": (tool({"input_examples": [{"zone": MARK}]}), SENT | {"responses": "refused"}),
+    "a function's examples": (tool(input_examples=[{"zone": MARK}]), SENT | {"responses": "refused"}),
+    "a tool's way to stream": (tool({"eager_input_streaming": MARK}), SENT | {"responses": "refused"}),
+    "a choice": (choice(NAMED), SENT),
+    "a word for a choice": (choice(MARK), SENT | {"anthropic": "refused"}),
+    "a choice of another type": (choice({**NAMED, "type": "custom"}), TRANSLATORS_REFUSE),
+    "a choice's field of tomorrow": (choice({**NOW, "tomorrow": MARK}), TRANSLATORS_REFUSE),
+    "a chosen function's field of tomorrow": (choice({**NOW, "function": OF_TOMORROW}), TRANSLATORS_REFUSE),
+    "tools that are allowed": (allowed(NAMED), SENT | {"anthropic": "refused"}),
+    "an allowed tool's field of tomorrow": (allowed({**NOW, "tomorrow": MARK}), TRANSLATORS_REFUSE),
+    "an allowed tool that is none": (allowed(NOW, MARK), TRANSLATORS_REFUSE),
+    "allowed tools' field of tomorrow": (allowed(NOW, tomorrow=MARK), TRANSLATORS_REFUSE),
 }
 CASES = [(name, wire) for name, (_, becomes) in FIELDS.items() for wire in becomes]
 
@@ -90,7 +139,7 @@ def sent(asked, to):
 def test_a_field_is_sent_or_refused_by_its_name(name, to):
     asked, becomes = FIELDS[name]
     if becomes[to] == "refused":
-        with pytest.raises(ProviderRefused, match=r"messages\["):
+        with pytest.raises(ProviderRefused, match=PLACE):
             sent(asked, to)
     else:
         assert (MARK in sent(asked, to)) == (becomes[to] == "sent")
@@ -107,6 +156,19 @@ def test_a_value_that_asks_for_nothing_is_refused_nowhere(nothing, to):
 def test_a_value_that_is_not_nothing_asks_for_something(something, to):
     with pytest.raises(ProviderRefused, match="tomorrow"):
         sent(assistant(tomorrow=something), to)
+
+
+@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("nothing", [None, "", [], {}, False])
+def test_nor_is_one_of_a_tool_or_a_format(nothing, to):
+    odd = {"tomorrow": nothing, "strict": nothing}
+    asked = {**tool({"tomorrow": nothing}, **odd), **schema(**odd)}
+    assert sent({**asked, "tool_choice": {**NOW, "tomorrow": nothing}}, to)
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_a_strict_tool_is_strict_everywhere(to):
+    assert '"strict": true' in sent(tool(strict=True), to)
 
 
 @pytest.mark.parametrize("to", TARGETS)
@@ -127,6 +189,17 @@ def test_a_refusal_says_the_name_and_the_place():
         sent(user(name="ada"), "anthropic")
     with pytest.raises(ProviderRefused, match=r"leave `name` out of messages\[2\]"):
         sent([*user(), *user(), *user(name="ada")], "groq")
+
+
+def test_it_says_so_of_a_tool_and_a_format():
+    with pytest.raises(
+        ProviderRefused, match=r"has no `tomorrow` there: leave it out of tools\[0\].function"
+    ):
+        sent(tool(tomorrow=MARK), "anthropic")
+    with pytest.raises(ProviderRefused, match=r"takes no such `strict` as that of tools\[0\].function"):
+        sent(tool(strict=MARK), "responses")
+    with pytest.raises(ProviderRefused, match=r"leave it out of response_format.json_schema"):
+        sent(schema(tomorrow=MARK), "responses")
 
 
 def test_a_schemas_own_description_stays():
