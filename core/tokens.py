@@ -17,6 +17,8 @@ BYTES = 4
 """About four letters make a token (openai.com/tokenizer)."""
 BYTES_WITH_CARE = 3
 """The same for a caller that must not count too few."""
+NEVER_SENT = frozenset({"annotations", "citations", "images", "logprobs", "search_results"})
+"""Fields of an answer's message that no provider is told again."""
 PICTURES = frozenset({"image_url", "image", "input_image"})
 ADDRESSES = ("file_id", "file_url", "url")
 """The fields by which a part names what it does not bring."""
@@ -58,7 +60,10 @@ def _counted(
 ) -> int:
     parts, in_files, by_bytes = 0, 0, [one for one in more if one]
     for message in messages:
-        content = message.get("content") if isinstance(message, dict) else None
+        content = None
+        if isinstance(message, dict):
+            message = {name: value for name, value in message.items() if name not in NEVER_SENT}
+            content = message.get("content")
         if isinstance(content, list):
             read = [part for part in content if not (isinstance(part, dict) and is_flat(part))]
             parts += len(content) - len(read)

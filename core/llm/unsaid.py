@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from core import tokens
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mapping, text
 from core.llm.types import Document
 
 OF_A_MESSAGE = frozenset({"role", "content", "refusal", "tool_calls", "tool_call_id"})
-AS_ANSWERED = frozenset(
-    {
-        "annotations",
-        "images",
-        "logprobs",
-        "reasoning",
-        "reasoning_content",
-        "reasoning_details",
-        "reasoning_from",
-        "thinking_blocks",
-    }
-)
+AS_ANSWERED = tokens.NEVER_SENT | {
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "reasoning_from",
+    "thinking_blocks",
+}
 """The fields that answers carry beside those: handed back, they ask for nothing."""
 OF_A_PART = frozenset({"type", "text", "refusal", "image_url", "file", "cache_control"})
 """`cache_control` changes no answer: where it has no word it is left out."""

@@ -39,3 +39,9 @@ def test_a_file_counts_by_its_bytes_where_a_budget_depends_on_it():
 def test_messages_that_are_none_and_texts_that_are_no_unicode_are_counted_all_the_same():
     assert tokens.about([7, None, {"content": ["a", 1]}]) > 0
     assert tokens.about(user("\ud800")) > 0
+
+
+def test_what_no_provider_is_told_again_does_not_count():
+    (said,) = user("hi")
+    for count in (tokens.about, tokens.at_most):
+        assert count([said | {name: ["a" * 400] for name in tokens.NEVER_SENT}]) == count([said])

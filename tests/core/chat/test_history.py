@@ -79,3 +79,8 @@ def test_a_system_message_is_for_its_own_turn_and_stands_in_front():
     system = {"role": "system", "content": "be brief"}
     messages, _ = history.told([[system, *turn("one")]], [system, user("two")], ROOM)
     assert messages == [system, *turn("one"), user("two")]
+
+
+def test_what_no_provider_is_told_again_takes_no_room():
+    pictured = turn("draw", images=[{"url": "x" * 100_000}], citations=["y" * 100_000])
+    assert history.told([pictured], [user("thanks")], ROOM) == ([*pictured, user("thanks")], 0)
