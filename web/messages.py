@@ -35,6 +35,8 @@ class Message(Model):
     )
     annotations: Listed | None = Field(None, description=AS_ANSWERED)
     images: Listed | None = Field(None, description=AS_ANSWERED)
+    citations: Annotated[list[str | dict[str, Any]], MANY] | None = Field(None, description=AS_ANSWERED)
+    search_results: Annotated[list[str | dict[str, Any]], MANY] | None = Field(None, description=AS_ANSWERED)
     reasoning_from: Short | None = Field(None, description="where the reasoning came from: send it back too")
     thinking_blocks: Listed | None = Field(
         None, description="as an answer carried them: send them back unchanged after a tool call"

@@ -69,9 +69,13 @@ INTO = {
     "messages/*/reasoning_details/*": lambda free: answered(reasoning_details=[free]),
     "messages/*/annotations/*": lambda free: answered(annotations=[free]),
     "messages/*/images/*": lambda free: answered(images=[free]),
+    "messages/*/citations/*": lambda free: answered(citations=[free]),
+    "messages/*/search_results/*": lambda free: answered(search_results=[free]),
     "messages/*/thinking_blocks/*": lambda free: answered(thinking_blocks=[free]),
 }
 """What a body says at each place where JSON is free."""
+PARTS = ("reasoning_details", "annotations", "images", "citations", "search_results")
+"""Free JSON in lists of an answer's message."""
 NEVER = {
     "functions": "not offered: use `tools`",
     "function_call": "not offered: use `tool_choice`",
@@ -235,7 +239,7 @@ def answering_with(free):
         "role": "assistant",
         "content": "a",
         "tool_calls": [call, {"id": "d", "type": "custom", "custom": free}],
-        **{name: [free] for name in ("reasoning_details", "annotations", "images")},
+        **{name: [free] for name in PARTS},
     }
     choice = {"index": 0, "message": message, "logprobs": free, "finish_reason": "tool_calls"}
     return {**OPENAI_WHOLE, "choices": [choice]}
@@ -254,8 +258,8 @@ def streaming_with(free):
 
 def lost_in_message(found, free):
     """What a message has not as the provider said it."""
-    (function, custom), parts = found["tool_calls"], ("reasoning_details", "annotations", "images")
-    kept = {"own": function["own"], "custom": custom["custom"], **{name: found[name][0] for name in parts}}
+    function, custom = found["tool_calls"]
+    kept = {"own": function["own"], "custom": custom["custom"], **{name: found[name][0] for name in PARTS}}
     gone = lost(kept, dict.fromkeys(kept, free))
     return gone + lost(json.loads(function["function"]["arguments"]), free)
 

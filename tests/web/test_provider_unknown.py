@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -53,6 +55,32 @@ def test_images_and_citations_are_kept(member, agent, vendor, nobody, road, said
     told = ask(member, agent, road).message
     assert (told["content"], told["images"], told["annotations"]) == ("Here.", [IMAGE], [CITED])
     assert counted(nobody) == []
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("at", ["answer", "message"])
+def test_what_an_answer_cites_is_kept(member, agent, vendor, road, at):
+    cites = {"citations": ["https://a.example.com"], "search_results": [{"title": "A"}]}
+    if at == "message":
+        says(vendor, road, content="So [1].", **cites)
+    elif road in STREAMED:
+        vendor.says(streaming(*({**event, **cites} for event in (d(content="So [1]."), d("stop"))), DONE))
+    else:
+        said = {"message": {"content": "So [1]."}, "finish_reason": "stop"}
+        vendor.says(answering({"choices": [said], **cites}))
+    before = ask(member, agent, road).message
+    assert (before["content"], {name: before[name] for name in cites}) == ("So [1].", cites)
+    assert ask(member, agent, road, messages=[before, {"role": "user", "content": "And?"}]).error is None
+    assert vendor.received[-1].body["messages"][0] == {"role": "assistant", "content": "So [1]."}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_door_tells_citations_beside_the_choices_too(member, agent, vendor, stream):
+    says(vendor, "door-stream" if stream else "door", content="So [1].", citations=["https://a.example.com"])
+    asked = {"model": agent, "messages": [{"role": "user", "content": "Why?"}], "stream": stream}
+    told = member.post("/v1/chat/completions", asked).text
+    last = told.split("data: ")[-2] if stream else told
+    assert json.loads(last)["citations"] == ["https://a.example.com"]
 
 
 @pytest.mark.parametrize("road", ROADS)

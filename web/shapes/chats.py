@@ -43,6 +43,10 @@ class AnsweredMessage(Shape):
     logprobs: dict[str, Any] | None = maybe("the probabilities that `logprobs` asked for")
     annotations: list[dict[str, Any]] = maybe("citations")
     images: list[dict[str, Any]] = maybe("images that the model made")
+    citations: list[str | dict[str, Any]] = maybe(
+        "Perplexity's and xAI's: what the answer's numbers stand for"
+    )
+    search_results: list[str | dict[str, Any]] = maybe("the same, with titles and dates")
 
 
 class Tokens(Shape):

@@ -65,6 +65,8 @@ class ChatCompletion(Shape):
     choices: list[Choice] = say("always one")
     usage: CompletionUsage = say("tokens, and what they cost")
     service_tier: str = maybe("the provider's own name of the speed and price at which it answered")
+    citations: list[str | dict[str, Any]] = maybe("the message's, where Perplexity and xAI have them")
+    search_results: list[str | dict[str, Any]] = maybe("the message's too")
 
 
 class Model(Shape):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from core.documents import Agent
 from core.jobs.document import Job
 from core.llm.failures import FailureCode
+from core.llm.wire.openai.beside import CITED
 
 Document = dict[str, Any]
 
@@ -109,6 +110,7 @@ def completion(job: Job, model: str) -> Document:
         "choices": [choice],
         "usage": usage(result),
         **_tier(result),
+        **_cited(result["message"]),
     }
 
 
@@ -142,11 +144,17 @@ def chunk(
     model: str,
     delta: Document,
     finish_reason: str | None = None,
-    logprobs: Document | None = None,
+    said: Document | None = None,
 ) -> Document:
-    """One event of a stream."""
-    choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
-    return {**_head(job, model, "chat.completion.chunk"), "choices": [choice]}
+    """One event of a stream. `said`: the whole message, with the last one that has a choice."""
+    whole = said or {}
+    choice = {
+        "index": 0,
+        "delta": delta,
+        "logprobs": whole.get("logprobs"),
+        "finish_reason": finish_reason,
+    }
+    return {**_head(job, model, "chat.completion.chunk"), "choices": [choice], **_cited(whole)}
 
 
 def usage_chunk(job: Job, model: str) -> Document:
@@ -161,6 +169,11 @@ def usage_chunk(job: Job, model: str) -> Document:
 
 def _tier(result: Document) -> Document:
     return {"service_tier": result["service_tier"]} if "service_tier" in result else {}
+
+
+def _cited(said: Document) -> Document:
+    """Once more beside the choices, where clients of Perplexity and xAI look for it."""
+    return {name: said[name] for name in CITED if name in said}
 
 
 def delta(event: Document) -> Document:

@@ -25,6 +25,8 @@ WITHOUT_DELTAS = (
     "refusal",
     "annotations",
     "images",
+    "citations",
+    "search_results",
 )
 """Parts of a message that are told in one piece, before the stream's end."""
 
@@ -125,15 +127,15 @@ class Chunks:
             yield self._chunk({"tool_calls": calls})
         if whole := {name: said[name] for name in WITHOUT_DELTAS if said.get(name)}:
             yield self._chunk(whole)
-        yield self._chunk({}, job["result"]["finish_reason"], said.get("logprobs"))
+        yield self._chunk({}, job["result"]["finish_reason"], said)
         if self.include_usage:
             yield _event(openai_shape.usage_chunk(job, self.model))
         yield b"data: [DONE]\n\n"
 
     def _chunk(
-        self, delta: Document, finish_reason: str | None = None, logprobs: Document | None = None
+        self, delta: Document, finish_reason: str | None = None, said: Document | None = None
     ) -> bytes:
-        chunk = openai_shape.chunk(self.job, self.model, delta, finish_reason, logprobs)
+        chunk = openai_shape.chunk(self.job, self.model, delta, finish_reason, said)
         return _event({**chunk, "usage": None} if self.include_usage else chunk)
 
 

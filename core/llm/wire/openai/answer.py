@@ -64,7 +64,7 @@ def from_wire(body: Any) -> WireAnswer:
     raw = counts.told(body)
     return WireAnswer(
         message(content, calls, thoughts, refusal)
-        | beside.joined(said)
+        | beside.joined(mapping(body), said)
         | kept_for_later({**said, "logprobs": choice.get("logprobs")}, calls),
         finish(choice),
         usage(raw),

@@ -1,11 +1,13 @@
 """What an answer says beside its text and its calls: images, citations, and parts that nobody knows. Pure.
 
-https://openrouter.ai/docs/features/multimodal/image-generation (`images`, in deltas too) and
-https://platform.openai.com/docs/api-reference/chat (`annotations`), read 2026-11.
+https://openrouter.ai/docs/features/multimodal/image-generation (`images`, in deltas too),
+https://platform.openai.com/docs/api-reference/chat (`annotations`), https://docs.perplexity.ai/api-reference
+and https://docs.x.ai/docs/guides/live-search (`citations`, `search_results`), read 2026-11.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from core.llm.plain import mapping, mappings, storable, text
@@ -13,23 +15,54 @@ from core.llm.types import Document
 
 KNOWN = frozenset({"text", "output_text", "thinking", "refusal", "image_url"})
 PARTS_OF_A_CALL = ("function", "custom")
+CITED = ("citations", "search_results")
+"""Told of the answer as a whole, by the message or beside it; a stream tells them again with each event."""
+MOST = 4_000_000
+"""Characters of JSON that come in pieces: the images and annotations of one answer."""
+MOST_CITED = 400_000
+"""The same of each list that is told as a whole."""
 
 
-def add(kept: Document, said: Document) -> None:
-    """To what is kept so far, what a message or a delta adds to it."""
-    for name, more in (
-        ("annotations", mappings(said.get("annotations"))),
-        ("images", mappings(said.get("images")) + _parts(said, "image_url")),
-    ):
-        if more:
-            kept.setdefault(name, []).extend(storable(more))
+class Beside:
+    """Gathers it. `kept`: the fields of our message."""
+
+    def __init__(self) -> None:
+        self.kept: Document = {}
+        self._left = MOST
+
+    @property
+    def has_begun(self) -> bool:
+        """Is there more than citations? They alone are no answer."""
+        return any(name not in CITED for name in self.kept)
+
+    def answer(self, body: Document) -> None:
+        """What an answer, or an event of a stream, says of the whole: what is told later replaces it."""
+        for name in CITED:
+            given = body.get(name)
+            items = (
+                [item for item in given if isinstance(item, str | dict)] if isinstance(given, list) else []
+            )
+            if items:
+                self.kept[name], _ = _fitting(items, MOST_CITED)
+
+    def message(self, said: Document) -> None:
+        """What a message or a delta adds."""
+        self.answer(said)
+        for name, more in (
+            ("annotations", mappings(said.get("annotations"))),
+            ("images", mappings(said.get("images")) + _parts(said, "image_url")),
+        ):
+            if more:
+                fitting, self._left = _fitting(more, self._left)
+                self.kept.setdefault(name, []).extend(fitting)
 
 
-def joined(said: Document) -> Document:
-    """What a whole message says."""
-    kept: Document = {}
-    add(kept, said)
-    return kept
+def joined(body: Document, said: Document) -> Document:
+    """What a whole answer and its message say."""
+    found = Beside()
+    found.answer(body)
+    found.message(said)
+    return found.kept
 
 
 def refusal(said: Document) -> str:
@@ -46,6 +79,18 @@ def unknown(said: Document) -> tuple[str, ...]:
         text(part.get("type")) or "untyped" for part in mappings(said.get("content")) if not _known(part)
     ]
     return (*kinds, *(_kind(call) for call in mappings(said.get("tool_calls")) if not _is_call(call)))
+
+
+def _fitting(items: list[Any], left: int) -> tuple[list[Any], int]:
+    """The first of them, and the room that they leave."""
+    found: list[Any] = []
+    for item in items:
+        plain = storable(item)
+        left -= len(json.dumps(plain))
+        if left < 0:
+            return found, 0
+        found.append(plain)
+    return found, left
 
 
 def _parts(said: Document, kind: str) -> list[Document]:

@@ -36,7 +36,7 @@ class Stream:
         self._chosen = False
         self._told: Document = {}
         self._details = reasoning.Details()
-        self._beside: Document = {}
+        self._beside = beside.Beside()
         self._unknown: dict[str, None] = {}
         self._thinking = think.Splitter()
         self._texts = {"content": Text(), "reasoning": Text(), "refusal": Text()}
@@ -57,6 +57,7 @@ class Stream:
         for choice in mappings(event.get("choices")):
             if choice.get("index") in (0, None):
                 found += self._choice(choice)
+        self._beside.answer(event)
         return found
 
     def end(self) -> list[Document]:
@@ -78,8 +79,8 @@ class Stream:
 
     @property
     def _has_begun(self) -> bool:
-        said = self.content or self.reasoning or any(self.refusal) or self.calls.gathered or self._beside
-        return bool(said)
+        said = self.content or self.reasoning or any(self.refusal) or self.calls.gathered
+        return bool(said) or self._beside.has_begun
 
     def answer(self) -> WireAnswer:
         """The same as `from_wire`, from the events so far."""
@@ -91,7 +92,7 @@ class Stream:
         calls = self.calls.gathered
         said = message("".join(self.content), calls, thoughts, "".join(self.refusal))
         return WireAnswer(
-            said | self._beside | kept_for_later({**self._told, "logprobs": self._logprobs}, calls),
+            said | self._beside.kept | kept_for_later({**self._told, "logprobs": self._logprobs}, calls),
             self.finish_reason,
             usage(self.usage_raw),
             self.usage_raw,
@@ -112,7 +113,7 @@ class Stream:
         found = self._said("", thought) + self._said(*self._thinking.feed(content))
         if refusal := self._texts["refusal"].feed(beside.refusal(delta)):
             self.refusal.append(refusal)
-        beside.add(self._beside, delta)
+        self._beside.message(delta)
         self._unknown |= dict.fromkeys(beside.unknown({**delta, "tool_calls": None}))
         found += [_call(piece) for part in told(delta) if (piece := self.calls.feed(part))]
         if reason := finish(choice):

@@ -21,18 +21,32 @@ def test_details_of_reasoning_are_kept_up_to_a_bound_and_pieces_of_those_go_on_b
 
 
 def test_what_was_gathered_is_not_copied_for_each_piece():
-    kept, details = {}, reasoning.Details()
+    gathered, details = beside.Beside(), reasoning.Details()
     found = []
     for text in "ab":
-        beside.add(kept, {"annotations": [{"text": text}]})
+        gathered.message({"annotations": [{"text": text}]})
         details.feed([{"index": 0, "text": text}])
-        found.append((kept["annotations"], details.gathered, details.gathered[0]))
+        found.append((gathered.kept["annotations"], details.gathered, details.gathered[0]))
     assert all(before is after for before, after in zip(*found, strict=True))
     assert found[0] == (
         [{"text": "a"}, {"text": "b"}],
         [{"index": 0, "text": "ab"}],
         {"index": 0, "text": "ab"},
     )
+
+
+def test_images_of_a_stream_are_kept_up_to_a_bound():
+    gathered = beside.Beside()
+    for n in range(9):
+        gathered.message({"images": [{"n": n, "url": "x" * 1_000_000}]})
+    assert [image["n"] for image in gathered.kept["images"]] == [0, 1, 2]
+
+
+def test_citations_are_kept_up_to_a_bound_each_time_that_they_are_told():
+    gathered = beside.Beside()
+    for n in range(9):
+        gathered.answer({"citations": [f"{n}" * 300_000, "x" * 300_000]})
+    assert gathered.kept == {"citations": ["8" * 300_000]}
 
 
 @pytest.mark.parametrize(
