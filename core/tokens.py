@@ -29,6 +29,13 @@ def answer(wire: str) -> int:
     return OF_ANTHROPIC if wire == "anthropic" else ANSWER
 
 
+def sent(message: dict[str, Any]) -> dict[str, Any]:
+    """The message as providers are told it again: without its sound, whose words are its text."""
+    audio = message.get("audio")
+    spoken = {"audio"} if isinstance(audio, dict) and "data" in audio else set()
+    return {name: value for name, value in message.items() if name not in NEVER_SENT | spoken}
+
+
 def is_picture(part: Any) -> bool:
     """Also one of the drive, whose bytes were written down as none."""
     if not isinstance(part, dict):
@@ -62,7 +69,7 @@ def _counted(
     for message in messages:
         content = None
         if isinstance(message, dict):
-            message = {name: value for name, value in message.items() if name not in NEVER_SENT}
+            message = sent(message)
             content = message.get("content")
         if isinstance(content, list):
             read = [part for part in content if not (isinstance(part, dict) and is_flat(part))]

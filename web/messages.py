@@ -42,7 +42,7 @@ class Message(Model):
         None, description="as an answer carried them: send them back unchanged after a tool call"
     )
 
-    audio: None = Field(None, description=NOTHING)
+    audio: dict[str, Any] | None = Field(None, description="as an answer carried it, or its `id` alone")
     function_call: None = Field(None, description=NOTHING)
 
     @model_validator(mode="after")

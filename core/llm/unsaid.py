@@ -36,7 +36,7 @@ def check(message: Document, vendor: str, place: str) -> None:
     repeats that of its call, and asks for nothing.
     """
     repeated = {"name"} if message.get("role") == "tool" else set()
-    check_fields(message, OF_A_MESSAGE | AS_ANSWERED | repeated, vendor, place)
+    check_fields(tokens.sent(message), OF_A_MESSAGE | AS_ANSWERED | repeated, vendor, place)
 
 
 def check_part(part: Document, of_an_image: Collection[str], vendor: str, place: str) -> None:

@@ -44,4 +44,5 @@ def test_messages_that_are_none_and_texts_that_are_no_unicode_are_counted_all_th
 def test_what_no_provider_is_told_again_does_not_count():
     (said,) = user("hi")
     for count in (tokens.about, tokens.at_most):
+        assert count([said | {"audio": {"id": "a", "data": "a" * 400}}]) == count([said])
         assert count([said | {name: ["a" * 400] for name in tokens.NEVER_SENT}]) == count([said])

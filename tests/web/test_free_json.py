@@ -68,6 +68,7 @@ INTO = {
     "messages/*/logprobs": lambda free: answered(logprobs=free),
     "messages/*/reasoning_details/*": lambda free: answered(reasoning_details=[free]),
     "messages/*/annotations/*": lambda free: answered(annotations=[free]),
+    "messages/*/audio": lambda free: answered(audio=free),
     "messages/*/images/*": lambda free: answered(images=[free]),
     "messages/*/citations/*": lambda free: answered(citations=[free]),
     "messages/*/search_results/*": lambda free: answered(search_results=[free]),
@@ -79,7 +80,6 @@ PARTS = ("reasoning_details", "annotations", "images", "citations", "search_resu
 NEVER = {
     "functions": "not offered: use `tools`",
     "function_call": "not offered: use `tool_choice`",
-    "messages/*/audio": "null alone, as OpenAI's SDKs dump a message",
     "messages/*/function_call": "null alone, as OpenAI's SDKs dump a message",
     "keys": "by the names of vendors, which are known",
     "llm_config/keys": "by the names of vendors, which are known",
@@ -168,6 +168,7 @@ SENT_ON = {
     "response_format",
     "logit_bias",
     "messages/*",
+    "messages/*/audio",
     "messages/*/content/*",
     "messages/*/tool_calls/*",
     "messages/*/tool_calls/*/function",

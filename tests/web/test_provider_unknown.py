@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -81,6 +82,27 @@ def test_the_door_tells_citations_beside_the_choices_too(member, agent, vendor, 
     told = member.post("/v1/chat/completions", asked).text
     last = told.split("data: ")[-2] if stream else told
     assert json.loads(last)["citations"] == ["https://a.example.com"]
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_what_is_said_aloud_is_kept_and_its_words_are_the_text(member, agent, vendor, road):
+    spoken = {
+        "id": "audio_1",
+        "data": base64.b64encode(b"hello").decode(),
+        "transcript": "Hi.",
+        "expires_at": 9,
+    }
+    first = {"id": "audio_1", "data": base64.b64encode(b"h").decode(), "transcript": "H"}
+    then = {"data": base64.b64encode(b"ello").decode(), "transcript": "i."}
+    if road in STREAMED:
+        said = (first, then, {"expires_at": 9})
+        vendor.says(streaming(*(d(content=None, audio=piece) for piece in said), d("stop"), DONE))
+    else:
+        vendor.says(whole(content=None, audio=spoken))
+    before = ask(member, agent, road).message
+    assert (before["content"], before["audio"]) == ("Hi.", spoken)
+    assert ask(member, agent, road, messages=[before, {"role": "user", "content": "And?"}]).error is None
+    assert vendor.received[-1].body["messages"][0] == {"role": "assistant", "content": "Hi."}
 
 
 @pytest.mark.parametrize("road", ROADS)

@@ -43,6 +43,7 @@ class AnsweredMessage(Shape):
     logprobs: dict[str, Any] | None = maybe("the probabilities that `logprobs` asked for")
     annotations: list[dict[str, Any]] = maybe("citations")
     images: list[dict[str, Any]] = maybe("images that the model made")
+    audio: dict[str, Any] = maybe("what the model said aloud; its transcript is the `content`")
     citations: list[str | dict[str, Any]] = maybe(
         "Perplexity's and xAI's: what the answer's numbers stand for"
     )

@@ -25,6 +25,7 @@ WITHOUT_DELTAS = (
     "refusal",
     "annotations",
     "images",
+    "audio",
     "citations",
     "search_results",
 )

@@ -148,9 +148,10 @@ def finish(choice: Document) -> str | None:
 
 
 def content_of(said: Document) -> str:
-    """Text, or the text of a list of parts, as it came: `core.llm.plain.text` makes it whole."""
+    """Text, that of parts, or what is said aloud, as it came: `core.llm.plain.text` makes it whole."""
     content = said.get("content")
-    return _joined(content, "text") if isinstance(content, list) else _string(content)
+    written = _joined(content, "text") if isinstance(content, list) else _string(content)
+    return written or beside.transcript(said)
 
 
 def reasoning_of(said: Document) -> str:

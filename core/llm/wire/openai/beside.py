@@ -1,12 +1,14 @@
-"""What an answer says beside its text and its calls: images, citations, and parts that nobody knows. Pure.
+"""What an answer says beside its text and its calls: images, sound, citations, parts that nobody knows. Pure.
 
 https://openrouter.ai/docs/features/multimodal/image-generation (`images`, in deltas too),
-https://platform.openai.com/docs/api-reference/chat (`annotations`), https://docs.perplexity.ai/api-reference
+https://platform.openai.com/docs/api-reference/chat (`annotations`, `audio`), https://docs.perplexity.ai/api-reference
 and https://docs.x.ai/docs/guides/live-search (`citations`, `search_results`), read 2026-11.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from typing import Any
 
@@ -18,22 +20,34 @@ PARTS_OF_A_CALL = ("function", "custom")
 CITED = ("citations", "search_results")
 """Told of the answer as a whole, by the message or beside it; a stream tells them again with each event."""
 MOST = 4_000_000
-"""Characters of JSON that come in pieces: the images and annotations of one answer."""
+"""Characters of JSON that come in pieces: the images, annotations and sound of one answer."""
 MOST_CITED = 400_000
 """The same of each list that is told as a whole."""
 
 
 class Beside:
-    """Gathers it. `kept`: the fields of our message."""
+    """Gathers it. `kept`: the fields of our message, but for its sound."""
 
     def __init__(self) -> None:
         self.kept: Document = {}
+        self._audio: Document = {}
+        self._pieces: dict[str, list[str]] = {"data": [], "transcript": []}
         self._left = MOST
+
+    def all(self) -> Document:
+        if not self._has_sound:
+            return self.kept
+        sound = {"data": _joined(self._pieces["data"]), "transcript": "".join(self._pieces["transcript"])}
+        return {**self.kept, "audio": self._audio | sound}
+
+    @property
+    def _has_sound(self) -> bool:
+        return bool(self._audio or any(self._pieces.values()))
 
     @property
     def has_begun(self) -> bool:
         """Is there more than citations? They alone are no answer."""
-        return any(name not in CITED for name in self.kept)
+        return self._has_sound or any(name not in CITED for name in self.kept)
 
     def answer(self, body: Document) -> None:
         """What an answer, or an event of a stream, says of the whole: what is told later replaces it."""
@@ -55,6 +69,16 @@ class Beside:
             if more:
                 fitting, self._left = _fitting(more, self._left)
                 self.kept.setdefault(name, []).extend(fitting)
+        self._hear(mapping(said.get("audio")))
+
+    def _hear(self, audio: Document) -> None:
+        for name, value in audio.items():
+            if name not in self._pieces:
+                fitting, self._left = _fitting([value], self._left)
+                self._audio |= {text(name): one for one in fitting}
+            elif isinstance(value, str):
+                fitting, self._left = _fitting([value], self._left)
+                self._pieces[name] += fitting
 
 
 def joined(body: Document, said: Document) -> Document:
@@ -62,7 +86,13 @@ def joined(body: Document, said: Document) -> Document:
     found = Beside()
     found.answer(body)
     found.message(said)
-    return found.kept
+    return found.all()
+
+
+def transcript(said: Document) -> str:
+    """The words of what is said aloud, as they came: they are the answer's text."""
+    words = mapping(said.get("audio")).get("transcript")
+    return words if isinstance(words, str) else ""
 
 
 def refusal(said: Document) -> str:
@@ -91,6 +121,20 @@ def _fitting(items: list[Any], left: int) -> tuple[list[Any], int]:
             return found, 0
         found.append(plain)
     return found, left
+
+
+def _joined(pieces: list[str]) -> str:
+    """Base64 of which each piece may end for itself, as at OpenAI."""
+    if not any(piece.endswith("=") for piece in pieces[:-1]):
+        return "".join(pieces)
+    return base64.b64encode(b"".join(map(_decoded, pieces))).decode()
+
+
+def _decoded(piece: str) -> bytes:
+    try:
+        return base64.b64decode(piece)
+    except binascii.Error:
+        return b""
 
 
 def _parts(said: Document, kind: str) -> list[Document]:

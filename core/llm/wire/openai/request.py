@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core import tokens
 from core.llm import parameters, providers
 from core.llm.failures import ProviderRefused
 from core.llm.plain import mappings
@@ -40,7 +41,8 @@ def to_wire(request: ChatRequest, target: Target) -> Document:
 
 def _message(n: int, message: Document, target: Target, habits: Habits) -> Document:
     """The message without the fields that are ours alone: OpenAI and Groq refuse fields they do not know."""
-    kept = {name: value for name, value in message.items() if value is not None and name not in AS_ANSWERED}
+    given = tokens.sent(message).items()
+    kept = {name: value for name, value in given if value is not None and name not in AS_ANSWERED}
     if not habits.names and "name" in kept:
         if kept["role"] != "tool":  # there it repeats the name of the call
             raise ProviderRefused(f"{NO_NAMES}: leave `name` out of messages[{n}]")

@@ -92,7 +92,7 @@ class Stream:
         calls = self.calls.gathered
         said = message("".join(self.content), calls, thoughts, "".join(self.refusal))
         return WireAnswer(
-            said | self._beside.kept | kept_for_later({**self._told, "logprobs": self._logprobs}, calls),
+            said | self._beside.all() | kept_for_later({**self._told, "logprobs": self._logprobs}, calls),
             self.finish_reason,
             usage(self.usage_raw),
             self.usage_raw,

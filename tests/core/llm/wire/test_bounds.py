@@ -42,6 +42,17 @@ def test_images_of_a_stream_are_kept_up_to_a_bound():
     assert [image["n"] for image in gathered.kept["images"]] == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("pieces", "whole"),
+    [(["aA==", "ZWxsbw=="], "aGVsbG8="), (["aGVs", "bG8="], "aGVsbG8="), (["aG", "VsbG8="], "aGVsbG8=")],
+)
+def test_pieces_of_sound_are_one_whether_each_ends_for_itself_or_not(pieces, whole):
+    gathered = beside.Beside()
+    for piece in pieces:
+        gathered.message({"audio": {"data": piece}})
+    assert gathered.all()["audio"]["data"] == whole
+
+
 def test_citations_are_kept_up_to_a_bound_each_time_that_they_are_told():
     gathered = beside.Beside()
     for n in range(9):

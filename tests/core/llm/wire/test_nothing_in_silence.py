@@ -81,6 +81,7 @@ FIELDS = {
     "content of a result": ([*TURN, {"role": "tool", "tool_call_id": "call_1", "content": MARK}], SENT),
     "refusal": (assistant(content=None, refusal=MARK), SENT),
     "audio": (assistant(audio={"id": MARK}), TRANSLATORS_REFUSE),
+    "audio of an answer": (assistant(audio={"id": "a", "data": MARK}), dict.fromkeys(TARGETS, "nothing")),
     "function_call": (assistant(function_call={"name": MARK, "arguments": "{}"}), TRANSLATORS_REFUSE),
     "a field of tomorrow": (user(tomorrow=MARK), TRANSLATORS_REFUSE),
     "url": (part(type="image_url", image_url={"url": f"https://example.com/{MARK}"}), SENT),
