@@ -7,7 +7,9 @@ from decimal import Decimal
 import pytest
 
 from core.metering import estimate
+from core.metering.estimate import costs_of, largest
 from core.metering.prices import table
+from tests.core.metering.budgeted import CENT
 from tests.core.metering.rows import PRICES
 from tests.factory import TARGET
 
@@ -161,3 +163,47 @@ def test_a_message_that_is_longer_than_the_window_of_its_conversation_counts_who
     long = [{"role": "user", "content": LONG}]
     assert tokens_of(OWN, conversation_id="c1")[0] == 16_384
     assert tokens_of(OWN, conversation_id="c1", messages=long)[0] > 25_000
+
+
+def largest_cost(plan, request):
+    return largest(costs_of(plan, request, PRICES, unknown_window=16_384))
+
+
+def test_an_estimate_is_the_dearest_targets():
+    request = {"messages": [{"role": "user", "content": "x" * 3000}], "max_tokens": 1000}
+    cheap = {"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey", "wire": "openai"}
+    dear = {"provider": "openai", "model": "gpt-4o", "key_kind": "byokey", "wire": "openai"}
+    asked = largest_cost({"targets": [dear]}, request)
+    assert largest_cost({"targets": [cheap, dear]}, request) == asked > CENT
+    assert largest_cost({"targets": [cheap, {**dear, "model": "of my own"}]}, request) is None
+
+
+def test_an_answer_without_a_limit_is_taken_for_what_it_may_be_and_the_agents_own_limit_counts():
+    plan = {
+        "targets": [{"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey", "wire": "openai"}]
+    }
+    asked = {"messages": [{"role": "user", "content": "hi"}]}
+    assert largest_cost(plan, asked) == largest_cost(plan, {**asked, "max_tokens": 4096})
+    claude = {
+        "targets": [{**TARGET, "provider": "anthropic", "model": "claude-sonnet-4-5", "wire": "anthropic"}]
+    }
+    assert largest_cost(claude, asked) == largest_cost(claude, {**asked, "max_tokens": 8192})
+    limited = {**plan, "agent": {"max_tokens": 50}}
+    assert largest_cost(limited, asked) == largest_cost(plan, {**asked, "max_tokens": 50})
+
+
+def test_a_conversation_may_fill_the_models_window():
+    plan = {
+        "targets": [{"provider": "openai", "model": "gpt-4o-mini", "key_kind": "byokey", "wire": "openai"}]
+    }
+    asked = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 10}
+    alone = largest_cost(plan, asked)
+    window = 128_000 * Decimal("0.15") / 1_000_000
+    assert largest_cost(plan, {**asked, "conversation_id": "c1"}) >= window > alone
+
+
+def test_at_a_users_own_address_nobody_knows_the_window():
+    managed = {"provider": "openai", "model": "gpt-4o-mini", "key_kind": "managed", "wire": "openai"}
+    plan = {"targets": [{**managed, "key_kind": "custom"}, managed]}
+    asked = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 10, "conversation_id": "c1"}
+    assert largest_cost(plan, asked) < 17_000 * Decimal("0.15") / 1_000_000
