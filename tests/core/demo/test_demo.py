@@ -16,6 +16,9 @@ from core.store import indexes
 from tests import given
 from tests.factory import queued
 
+FEWER = 100
+"""Jobs, where their number does not matter."""
+
 
 @pytest.fixture(scope="module")
 def db(mongo):
@@ -26,19 +29,40 @@ def db(mongo):
     mongo.drop_database(database.name)
 
 
+class BrokenOff(Exception):
+    """Somebody ended it."""
+
+
 @pytest.fixture(scope="module")
 def filled(db, settings):
+    """What was told of it the third time; and its name once it was whole, and while it was half filled."""
+    storage = storages.make(settings)
     db.workspaces.insert_one(workspaces.born("w1", "Somebody else"))
     other = queued(db)
-    for _ in range(2):
-        said = write.everything(db, settings, storages.make(settings), n=600)
+    write.everything(db, settings, storage, n=FEWER)
+    names = [called(db)]
+
+    def say(line):
+        names.append(called(db))
+        if "calls" in line:
+            raise BrokenOff
+
+    with pytest.raises(BrokenOff):
+        write.everything(db, settings, storage, say, n=FEWER)
+    names.append(called(db))
+    told = write.everything(db, settings, storage, n=600)
     assert db.jobs.find_one({"_id": other["_id"]}) == other
-    return said
+    return told, names
+
+
+def called(db):
+    return db.workspaces.find_one({"_id": WORKSPACE})["name"]
 
 
 def test_a_day_of_work_is_there_once_however_often_it_is_written(db, filled, settings):
     jobs = list(db.jobs.find({"workspace_id": WORKSPACE}))
-    assert len(jobs) == filled["jobs"]
+    assert len(jobs) == filled[0]["jobs"] == 600
+    assert db.token_usage.count_documents({"workspace_id": WORKSPACE}) == filled[0]["ledger rows"]
     assert {job["status"] for job in jobs} == {"succeeded", "failed", "cancelled"}
     assert all("meter" not in job for job in jobs), "nothing is entered twice"
     assert db.agents.count_documents({"workspace_id": WORKSPACE}) == len(COLLEAGUES)
@@ -78,25 +102,11 @@ def listed(db, **filters):
     return {job["_id"] for job in jobs}
 
 
-def test_one_that_is_half_filled_says_so_and_is_made_whole_when_it_is_filled_again(db, filled, settings):
-    class BrokenOff(Exception):
-        """Somebody ended it."""
-
-    said = []
-
-    def say(line):
-        said.append(db.workspaces.find_one({"_id": WORKSPACE})["name"])
-        if "calls" in line:
-            raise BrokenOff
-
-    storage = storages.make(settings)
-    with pytest.raises(BrokenOff):
-        write.everything(db, settings, storage, say, n=100)
-    assert said[1:] == [write.HALF_FILLED] * (len(said) - 1)
-    assert db.workspaces.find_one({"_id": WORKSPACE})["name"] == write.HALF_FILLED
-    write.everything(db, settings, storage, n=600)
-    assert db.workspaces.find_one({"_id": WORKSPACE})["name"] == NAME
-    assert db.jobs.count_documents({"workspace_id": WORKSPACE}) == 600
+def test_one_that_is_half_filled_says_so_and_is_made_whole_when_it_is_filled_again(db, filled):
+    whole, begun, *half = filled[1]
+    assert (whole, begun, called(db)) == (NAME, NAME, NAME)
+    assert len(half) > 1
+    assert set(half) == {write.HALF_FILLED}
 
 
 def test_the_ledger_is_as_the_meter_would_have_it(db, filled):
