@@ -295,6 +295,7 @@ def test_what_an_agent_answers_can_be_told_to_anybody(work, obedient):
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_an_agent_that_answers_without_end_is_cut_off(work, stream):
+    work.world.settings.__dict__["provider_answer_bytes"] = 100_000
     agent = work.world.agent("endless")
     assert work.does("agent_start", agent)["status"] == "succeeded"
     job = work.does("agent_message", agent, message="Hi", stream=stream)
