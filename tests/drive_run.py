@@ -9,52 +9,67 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import requests
 
 from tests.stack import Stack
-from tests.waiting import LONG_S
+from tests.waiting import LONG_S, until
 
-VICTIMS = (("web.main",), ("workers.main", "drive"))
+UNDER_WAY = {"status": {"$in": ["queued", "running"]}, "kind": "drive_upload"}
+VICTIMS = (
+    (("web.main",), lambda db: set(db.drive_uploads.distinct("_id"))),
+    (
+        ("workers.main", "drive"),
+        lambda db: set(db.jobs.distinct("owner", {**UNDER_WAY, "status": "running"})),
+    ),
+)
+"""Whom to kill in turn, and what is there while it is at work: uploads that arrive, workers with a job."""
 
 
 class Run:
-    """`n` uploads of `sizes` (least, most) bytes by so many clients. `storage` looks into the stack's own."""
+    """Uploads of `sizes` (least, most) bytes by so many clients, until `kills` processes were killed.
 
-    def __init__(self, stack: Stack, storage: Any, *, n: int, sizes: tuple[int, int], clients: int) -> None:
+    `storage` looks into the stack's own.
+    """
+
+    def __init__(
+        self, stack: Stack, storage: Any, *, kills: int, sizes: tuple[int, int], clients: int
+    ) -> None:
         self.stack = stack
         self.storage = storage
-        self.n = n
+        self.kills = kills
         self.sizes = sizes
         self.clients = clients
-        self.kills = 0
-        self.unanswered = 0
         self._over = threading.Event()
 
-    def go(self, kill_every_s: float, more: Any = None) -> dict[str, Any]:
-        """Upload all of them while processes are killed, then look at what is left; figures.
+    def go(self, kill_every_s: float, more: Any = None) -> None:
+        """Upload while processes are killed, then look at what is left.
 
         `more(n)`: what else goes wrong at the n-th kill.
         """
-        killer = threading.Thread(target=self._kill_until_over, args=(kill_every_s, more))
-        killer.start()
-        began = time.monotonic()
-        try:
-            with ThreadPoolExecutor(self.clients) as pool:
-                answered = list(pool.map(self._upload, range(self.n)))
-        finally:
-            self._over.set()
-            killer.join()
-        took = time.monotonic() - began
+        with ThreadPoolExecutor(self.clients) as pool:
+            uploading = [pool.submit(self._keep_uploading, first) for first in range(self.clients)]
+            try:
+                self._kill(kill_every_s, more)
+            finally:
+                self._over.set()
+            answered = [one for each in uploading for one in each.result()]
         records = self._stored(answered)
         self._downloads(records)
         self._nothing_else()
-        figures = {"uploads": self.n, "kills": self.kills, "unanswered": self.unanswered}
-        return {**figures, "seconds": round(took), "bytes": sum(size for _, size, _ in answered)}
 
-    def _upload(self, i: int) -> tuple[str, int, str]:
-        """(sha256, size, job's id) of an upload that was answered; one that was not is tried again."""
+    def _keep_uploading(self, first: int) -> list[tuple[str, str]]:
+        """Every `clients`th upload, one after another, until all are killed; what was answered."""
+        numbers = itertools.count(first, self.clients)
+        answered = [self._upload(next(numbers))]
+        while not self._over.is_set():
+            answered.append(self._upload(next(numbers)))
+        return answered
+
+    def _upload(self, i: int) -> tuple[str, str]:
+        """(sha256, job's id) of an upload that was answered; one that was not is tried again."""
         size = random.Random(i).randint(*self.sizes)
         data = random.Random(i).randbytes(size)
         headers = {"Idempotency-Key": f"u{i}"} if i % 2 else {}
@@ -68,39 +83,30 @@ class Run:
                     timeout=60,
                 )
                 if answer.status_code == 202:
-                    return hashlib.sha256(data).hexdigest(), size, answer.json()["id"]
+                    return hashlib.sha256(data).hexdigest(), answer.json()["id"]
                 assert answer.status_code in (409, 502, 503), answer.text
-            self.unanswered += 1
             assert time.monotonic() < deadline, f"upload {i} was never answered\n{self.stack.said()}"
             time.sleep(0.5)
 
-    def _kill_until_over(self, every_s: float, more: Any) -> None:
-        for words in itertools.cycle(VICTIMS):
-            if self._over.wait(random.uniform(0.5, 1.5) * every_s):
-                return
-            while self._one_more_loss_is_the_last():
-                if self._over.wait(0.2):
-                    return
-            self.stack.kill(*words)
-            self.kills += 1
-            if more is not None:
-                more(self.kills)
-            while not self.stack.ready():  # or nothing would ever be answered
-                if self._over.wait(0.2):
-                    return
-
-    def _one_more_loss_is_the_last(self) -> bool:
-        """Has an upload lost two workers already? A third ends it, as it should (on a slow machine, soon)."""
-        waiting = {"status": {"$in": ["queued", "running"]}}
+    def _kill(self, every_s: float, more: Any) -> None:
+        """Each in the midst of its work."""
+        died: set[str] = set()
         with self.stack.database() as db:
-            return any(len(job.get("lost", [])) > 1 for job in db.jobs.find(waiting))
+            for n, (words, work) in enumerate(itertools.islice(itertools.cycle(VICTIMS), self.kills), 1):
+                time.sleep(random.uniform(0.5, 1.5) * every_s)
+                self.stack.until(lambda: not _one_more_loss_is_the_last(db), "a loss is not the last")
+                until(partial(_has_others, db, work, died), f"{words} is at work", said=self.stack.said)
+                assert self.stack.kill(*words)
+                died |= work(db)
+                if more is not None:
+                    more(n)
+                self.stack.until(self.stack.ready, "web is back, or nothing would ever be answered")
 
-    def _stored(self, answered: list[tuple[str, int, str]]) -> list[tuple[str, str]]:
+    def _stored(self, answered: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """(sha256, file's id) of each, once all jobs have ended."""
         with self.stack.database() as db:
-            waiting = {"status": {"$in": ["queued", "running"]}, "kind": "drive_upload"}
-            self.stack.until(lambda: db.jobs.count_documents(waiting) == 0, "all end")
-            jobs = [(sha256, db.jobs.find_one({"_id": job_id})) for sha256, _, job_id in answered]
+            self.stack.until(lambda: db.jobs.count_documents(UNDER_WAY) == 0, "all end")
+            jobs = [(sha256, db.jobs.find_one({"_id": job_id})) for sha256, job_id in answered]
         assert {job["status"] for _, job in jobs} == {"succeeded"}, [job["error"] for _, job in jobs]
         return [(sha256, job["result"]["id"]) for sha256, job in jobs]
 
@@ -125,3 +131,13 @@ class Run:
             lambda: self.stack.http.get(usage).json()["bytes"] == sum(records.values()),
             "what died between a charge and its records is free again",
         )
+
+
+def _has_others(db: Any, work: Any, died: set[str]) -> bool:
+    """Is there work that is not of those that were killed?"""
+    return bool(work(db) - died)
+
+
+def _one_more_loss_is_the_last(db: Any) -> bool:
+    """Has an upload lost two workers already? A third ends it, as it should (on a slow machine, soon)."""
+    return any(len(job.get("lost", [])) > 1 for job in db.jobs.find(UNDER_WAY))

@@ -72,8 +72,7 @@ def stored(stack, data):
 
 def test_uploads_survive_the_death_of_web_and_workers_on_disk(on_disk):
     storage = LocalStorage(on_disk.data_dir / "drive")
-    figures = Run(on_disk, storage, n=40, sizes=(MIB // 5, 4 * MIB), clients=6).go(kill_every_s=0.8)
-    assert figures["kills"] > 0
+    Run(on_disk, storage, kills=2, sizes=(MIB // 5, 4 * MIB), clients=4).go(kill_every_s=0.8)
 
 
 def test_uploads_survive_the_death_of_web_workers_and_the_bucket(in_bucket, bucket):
@@ -85,8 +84,8 @@ def test_uploads_survive_the_death_of_web_workers_and_the_bucket(in_bucket, buck
 
     client = bucket.client()
     storage = S3Storage(client, BUCKET)
-    run = Run(in_bucket, storage, n=24, sizes=(MIB // 5, 10 * MIB), clients=4)
-    assert run.go(kill_every_s=1, more=bucket_goes_too)["kills"] > 0
+    run = Run(in_bucket, storage, kills=2, sizes=(MIB // 5, 10 * MIB), clients=4)
+    run.go(kill_every_s=1, more=bucket_goes_too)
     client.close()
 
 
