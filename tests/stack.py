@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}/api/v1"
         self.data_dir = data_dir
         self.log = (data_dir.parent / f"{data_dir.name}.log").open("w+")
-        self.command = ["-m", "core.embedded"] if not without else ["-c", FEWER, ",".join(without)]
+        self.command = launching(without)
         self.given = given.stores(embedded)
         self.environment = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -175,6 +175,11 @@ class Stack:
 
     def job(self, job_id: str) -> dict[str, Any]:
         return dict(self.http.get(f"{self.url}/jobs/{job_id}").json())
+
+
+def launching(without: Sequence[str]) -> list[str]:
+    """What Python is told, to launch all programs but these."""
+    return ["-c", FEWER, ",".join(without)] if without else ["-m", "core.embedded"]
 
 
 def fewer(without: list[str]) -> int:

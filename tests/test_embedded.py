@@ -25,7 +25,7 @@ from core.embedded import environment as seen_by
 from core.embedded.stores import StartFailed
 from tests.factory import queued
 from tests.given import NAMES
-from tests.stack import ADMIN_KEY, ROOT, Stack, all_processes, command, free_ports
+from tests.stack import ADMIN_KEY, ROOT, Stack, all_processes, command, free_ports, launching
 
 PROGRAMS = {
     "valkey": ("valkey-server",),
@@ -37,6 +37,7 @@ PROGRAMS = {
     "sandbox": ("core.sandbox",),
 }
 
+ALL_BUT_WEB = ("chat", "isolation", "drive", "scheduler", "sandbox", "runtime")
 
 ENDS_ARE_TOLD_IN = ("web.log", "supervisord.log")
 KILLED = ("graceful timeout", "WORKER TIMEOUT", "killing 'web'", "was sent SIGKILL")
@@ -74,10 +75,10 @@ def environment(pid):
     return []
 
 
-def refusal(**environment):
+def refusal(*, without=(), **environment):
     """What the launcher says when it does not start; it must be one line."""
     ended = subprocess.run(
-        [sys.executable, "-m", "core.embedded"],
+        [sys.executable, *launching(without)],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
@@ -139,7 +140,11 @@ def test_no_password_stands_on_a_command_line_or_in_an_environment(stack, folder
 def production(tmp_path_factory):
     """A stack of its own, with secrets of all kinds."""
     stack = Stack(
-        tmp_path_factory.mktemp("production") / "data", embedded=NAMES, APP_ENV="production", **SECRET
+        tmp_path_factory.mktemp("production") / "data",
+        embedded=NAMES,
+        without=("isolation", "drive", "runtime"),
+        APP_ENV="production",
+        **SECRET,
     )
     stack.start()
     yield stack
@@ -263,6 +268,7 @@ def test_a_server_that_does_not_come_up_is_named_and_nothing_stays(tmp_path):
         PORT=str(port),
         MONGODB_URI=f"mongodb://127.0.0.1:{port + 4}/",
         START_WITHIN_S="3",
+        without=ALL_BUT_WEB,
     )
     assert "no answer from mongodb within 3 s" in said
     assert living(folder) == []
@@ -362,6 +368,7 @@ def test_with_stores_of_its_own_nothing_embedded_starts(tmp_path, db, settings):
     stack = Stack(
         tmp_path / "data",
         embedded=NAMES,
+        without=ALL_BUT_WEB,
         MONGODB_URI=settings.mongodb_uri,
         MONGODB_DATABASE=db.name,
         REDIS_URL=settings.redis_url,
