@@ -11,7 +11,7 @@ from core.runtime import processes
 from tests.stack import ROOT, Stack
 from tests.stands_in import executable
 
-MANY = 50
+MANY = 24
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +82,9 @@ def test_many_started_at_once_are_all_ready_with_a_port_each_and_no_zombie(stack
 
 
 def test_workers_killed_in_the_midst_of_stops_and_starts_are_followed_by_the_next(stack, many):
-    order(stack, "stop", many[:25])
+    order(stack, "stop", many[:12])
     killed = stack.kill("workers.main", "runtime")
-    order(stack, "start", many[:10])
+    order(stack, "start", many[:8])
     stack.until(lambda: set(stack.pids("workers.main", "runtime")) - set(killed), "the next is there")
     stack.until(
         lambda: any(one["status"] == "starting" for one in running(stack).values()),
@@ -92,7 +92,7 @@ def test_workers_killed_in_the_midst_of_stops_and_starts_are_followed_by_the_nex
         every=0.05,
     )
     stack.kill("workers.main", "runtime")
-    wanted = [*many[:10], *many[25:]]
+    wanted = [*many[:8], *many[12:]]
     stack.until(lambda: ready(stack, wanted), "observed equals desired")
     marked = processes.marked(str(stack.data_dir))
     assert sorted(len(those) for those in marked.values()) == [1] * len(wanted)
