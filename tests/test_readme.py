@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -99,17 +100,15 @@ def test_the_operators_commands_of_the_documentation_work(stack):
 
 
 @pytest.mark.parametrize("bench", BENCHES)
-def test_a_bench_says_what_it_measures(bench):
-    done = subprocess.run(
-        [sys.executable, "-m", f"bench.{bench}", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"bench.{bench}" in done.stdout or f"{bench}.py" in done.stdout
+def test_a_bench_says_what_it_measures(bench, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [f"bench/{bench}.py", "--help"])
+    code = None
+    try:
+        runpy.run_path(str(ROOT / f"bench/{bench}.py"), run_name="__main__")
+    except SystemExit as ended:
+        code = ended.code
+    assert not code
+    assert f"bench.{bench}" in capsys.readouterr().out
 
 
 def _blocks_of(*paths):
