@@ -205,7 +205,7 @@ class Runner:
         run.work = self.start(lambda: self._handle(run))
         time.sleep(0)  # the work goes first, and this goes on while it waits for somebody
         self._signals.publish(signals.CHANGED, signals.begun(run.job["_id"]))
-        log.info("job.started", kind=run.job["kind"], attempt=run.job["attempt"])
+        log.debug("job.started", kind=run.job["kind"], attempt=run.job["attempt"])
         if run.stopped:  # asked for between the claim and this line
             run.work.kill()
         if not run.work.join(_limit(run)):
@@ -245,7 +245,7 @@ class Runner:
         if kept:
             signal = job["_id"] if kept is True else signals.ended(kept)
             self._signals.publish(signals.CHANGED, signal)
-            log.info("job.ended", outcome=outcome, attempt=job["attempt"])
+            log.info("job.ended", kind=job["kind"], outcome=outcome, attempt=job["attempt"])
         else:
             log.warning("job.lost", outcome=outcome, attempt=job["attempt"])
             self._write(job, lambda: note_unkept(self.services.db, job, ended), "note unkept calls")
