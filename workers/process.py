@@ -106,12 +106,13 @@ def serve(role: Role) -> int:
         places=Places(process_id, lambda: heartbeat.fresh) if role.green else None,
     )
     heartbeat.start()  # before what may take longer than a lease on a busy machine
-    _consume(broker, queues, role.slots, runner)
     seating = Seating(settings, runner, broker, queues[0])
+    running = seating.missed if role.seats else None
+    _read_flags(broker, services)
+    listening.start(settings, runner, broker, over=lambda: stopping.over, running=running)
+    _consume(broker, queues, role.slots, runner)
     if role.seats:
         seating.start()
-    running = seating.missed if role.seats else None
-    listening.start(settings, runner, broker, over=lambda: stopping.over, running=running)
     memory.settled()
     log.info("worker.ready", role=role.name, process_id=process_id, slots=role.slots)
 
@@ -183,6 +184,12 @@ def _retire(services: Services, process_id: str) -> None:
         log.warning("worker.not_retired", error=type(error).__name__)
 
 
+def _read_flags(broker: LaneBroker, services: Services) -> None:
+    """What is paused, and who may have how many, before anything is taken. `listening` hears of changes."""
+    broker.paused = once_it_answers(lambda: frozenset(paused(services.db)))
+    once_it_answers(lambda: broker.read_bounds(services.db))
+
+
 def _consume(broker: LaneBroker, queues: list[str], slots: int, runner: Runner) -> None:
     """Declare the one actor and start to take messages, no more of them than there are slots.
 
@@ -192,10 +199,7 @@ def _consume(broker: LaneBroker, queues: list[str], slots: int, runner: Runner) 
     dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name=queues[0])(runner.run)
     for queue in queues:
         broker.declare_queue(queue)
-    worker = dramatiq.Worker(broker, queues=set(queues), worker_threads=slots, worker_timeout=IDLE_MS)
-    broker.paused = once_it_answers(lambda: frozenset(paused(runner.services.db)))
-    once_it_answers(lambda: broker.read_bounds(runner.services.db))
-    worker.start()
+    dramatiq.Worker(broker, queues=set(queues), worker_threads=slots, worker_timeout=IDLE_MS).start()
 
 
 def _stop(broker: LaneBroker, runner: Runner, grace_s: float) -> None:
