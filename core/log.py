@@ -8,6 +8,7 @@ that is named like a secret is blanked.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import re
 import sys
@@ -27,6 +28,8 @@ QUIET = ("urllib3", "pymongo", "apscheduler", "botocore", "boto3", "s3transfer",
 
 def configure(settings: Settings, *, process: str) -> None:
     """Set up logging for this process, that of libraries included."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # no line is lost for a letter that it cannot write
+        sys.stdout.reconfigure(errors="backslashreplace")
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

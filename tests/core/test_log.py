@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -95,6 +96,14 @@ def test_the_secret_is_on_no_line(app_env):
     done = said(app_env)
     assert "call.sent" in done.stdout
     assert SECRET not in done.stdout + done.stderr
+
+
+def test_letters_that_the_output_cannot_write_are_said_by_their_numbers():
+    script = f"{SAYING}\nlog.info('said', word='Zürich')"
+    command = [sys.executable, "-c", script, "development", SECRET, NAMES]
+    ascii_alone = {"PATH": os.environ["PATH"], "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=ROOT, env=ascii_alone, capture_output=True, text=True, check=True)
+    assert "Z\\xfcrich" in done.stdout
 
 
 def test_that_nobody_reads_them_any_more_fails_nobody():
